@@ -1,0 +1,1 @@
+"""Declaring nodes: several ways in (decorated function, class, adapter of third-party classes), one NodeSpec out."""

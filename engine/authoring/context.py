@@ -1,0 +1,48 @@
+"""Context: all that a node may see of the engine around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from engine.authoring.subgraph import Subgraph
+
+
+class Context(Protocol):
+    """Handed to a node as its first parameter `ctx`.
+
+    Reading a clock, a file or a global behind its back is what makes a cache lie: take files as inputs.
+    """
+
+    node_id: str
+    prompt: Mapping[str, Any]
+    """The prompt form of the graph that runs, as JSON."""
+    workflow: Mapping[str, Any] | None
+    """The saved workflow it came from, if the client sent it."""
+    models: Any
+    """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
+    paths: Any
+    """Where files are: `input`, `output`, `temp`, `find(folder, name)`."""
+
+    def progress(self, value: float, total: float) -> None:
+        """Report `value` of `total` done. Raises Cancelled when the job was cancelled."""
+        ...
+
+    def preview(self, image: Any) -> None:
+        """Show an intermediate picture: uint8 RGB array (H, W, 3), or a PIL image."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when the job was cancelled; cheap enough for every iteration of a loop."""
+        ...
+
+    def save_images(self, images: Any, prefix: str, folder: str = "output") -> Sequence[Mapping[str, Any]]:
+        """Write images (B, H, W, C; 0..1) as PNG files that carry the workflow.
+
+        Returns one `{filename, subfolder, type}` per image, for `WithUi(ui={"images": …})`.
+        """
+        ...
+
+    def subgraph(self) -> Subgraph:
+        """A new, empty subgraph to build and return in `Expand`."""
+        ...

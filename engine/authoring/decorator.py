@@ -1,0 +1,79 @@
+"""The `@node` decorator: a typed function, or a class with a `run` method, becomes a node and stays what it was."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from engine.authoring.definition import DEFINITION, NodeDefinition, read_result
+from engine.authoring.signature import NodeDeclarationError, inputs_of, outputs_of
+from engine.graph.schema import NodeSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def node(
+    name: str,
+    *,
+    category: str = "",
+    display_name: str = "",
+    output: bool = False,
+    cache: bool = True,
+    input_is_list: bool = False,
+    deprecated: bool = False,
+    experimental: bool = False,
+) -> Callable[[F], F]:
+    """Declare the decorated function or class as the node type `name`.
+
+    `output` nodes are what a run is for; `cache=False` runs anew every time; with `input_is_list` the node gets whole
+    lists (`list[Image]`) instead of being run per item. A class has a `run` method with the node's signature and may have
+    `validate(**constants)` and `fingerprint(**constants)`; one instance is kept per node of a graph.
+    Raises NodeDeclarationError where the signature does not declare a node.
+    """
+
+    def declare(target: F) -> F:
+        run: Any = getattr(target, "run", None) if inspect.isclass(target) else target
+        if run is None:
+            raise NodeDeclarationError(f"Node {name}: class {target.__name__} has no method `run`; write one.")
+        wants_ctx, inputs = inputs_of(name, run)
+        lazy = frozenset(spec.name for spec in inputs if spec.lazy)
+        if lazy and not inspect.iscoroutinefunction(run):
+            raise NodeDeclarationError(f"Node {name}: a function with Lazy inputs awaits them; write `async def`.")
+        spec = NodeSpec(
+            name=name,
+            inputs=inputs,
+            outputs=outputs_of(name, run),
+            display_name=display_name or name,
+            category=category,
+            doc=inspect.getdoc(target) or "",
+            module=target.__module__,
+            output_node=output,
+            cache=cache,
+            input_is_list=input_is_list,
+            has_validate=hasattr(target, "validate"),
+            has_fingerprint=hasattr(target, "fingerprint"),
+            deprecated=deprecated,
+            experimental=experimental,
+        )
+        definition = NodeDefinition(
+            spec,
+            run,
+            read_result,
+            is_async=inspect.iscoroutinefunction(run),
+            wants_ctx=wants_ctx,
+            make=target if inspect.isclass(target) else None,
+            validate=getattr(target, "validate", None),
+            fingerprint=getattr(target, "fingerprint", None),
+            lazy_inputs=lazy,
+        )
+        setattr(target, DEFINITION, definition)
+        return target
+
+    return declare
+
+
+def definition_of(target: Any) -> NodeDefinition | None:
+    """The definition of a decorated function or class, or None for anything else."""
+    found = getattr(target, DEFINITION, None)
+    return found if isinstance(found, NodeDefinition) else None

@@ -1,0 +1,61 @@
+"""What a node's signature may say beyond its types: ranges, choices, tooltips, laziness."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from engine.graph.schema import Files
+
+T = TypeVar("T")
+
+
+class In(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one input, written in `Annotated[int, In(ge=1, le=100, tip="…")]`.
+
+    `ge` and `le` bound numbers (inclusive); `step` is the editor's increment; `choices` are values, or `Files(folder)` for
+    the file names of a folder; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the
+    editor's control after generate; `options` go to editors unchanged.
+    """
+
+    ge: float | None = None
+    le: float | None = None
+    step: float | None = None
+    choices: tuple[str | int | float | bool, ...] | Files | None = None
+    multiline: bool = False
+    tip: str = ""
+    link_only: bool = False
+    raw_link: bool = False
+    seed: bool = False
+    options: dict[str, Any] = {}
+
+
+class Out(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one output, written in `Annotated[Image, Out(name="image", tip="…")]`."""
+
+    name: str = ""
+    tip: str = ""
+
+
+class Lazy(Generic[T]):
+    """An input the node may leave unread: `value = await on_true()` computes it on first call.
+
+    What is never awaited is never run and is no part of what the result depends on.
+    """
+
+    __slots__ = ("_fetch",)
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+
+    async def __call__(self) -> T:
+        return await self._fetch()
+
+
+Seed: TypeAlias = Annotated[int, In(ge=0, le=2**64 - 1, seed=True, tip="Seed of the random noise.")]
+Steps: TypeAlias = Annotated[int, In(ge=1, le=10_000, tip="How many denoising steps to take.")]
+Cfg: TypeAlias = Annotated[float, In(ge=0, le=100, step=0.1, tip="Guidance scale; 1.0 turns guidance off.")]
+Denoise: TypeAlias = Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the noise schedule to run.")]
+Text: TypeAlias = Annotated[str, In(multiline=True)]

@@ -1,0 +1,129 @@
+"""From a typed function to a NodeSpec: names, types, defaults, ranges and docs are read once, off the signature."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+
+from engine.authoring.definition import Expand
+from engine.authoring.inputs import In, Lazy, Out
+from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, Socket
+from engine.graph.schema import InputSpec, OutputSpec
+
+
+class NodeDeclarationError(TypeError):
+    """A node's signature does not say what a node needs; the message names node, parameter and the line to write."""
+
+
+class _Annotation(NamedTuple):
+    io_type: str
+    choices: tuple[Any, ...] | None = None
+    extra: In | Out | None = None
+    optional: bool = False
+    lazy: bool = False
+    is_list: bool = False
+
+
+def inputs_of(name: str, function: Callable[..., Any]) -> tuple[bool, tuple[InputSpec, ...]]:
+    """Read the inputs of `function`: (whether its first parameter is `ctx`, the inputs in order)."""
+    hints = _hints(name, function)
+    parameters = list(inspect.signature(function).parameters.values())
+    if parameters and parameters[0].name == "self":
+        parameters = parameters[1:]
+    wants_ctx = bool(parameters) and parameters[0].name == "ctx"
+    return wants_ctx, tuple(_input(name, parameter, hints) for parameter in parameters[wants_ctx:])
+
+
+def outputs_of(name: str, function: Callable[..., Any]) -> tuple[OutputSpec, ...]:
+    """Read the outputs of `function` off its return annotation; a NamedTuple gives one output per field."""
+    annotation = _hints(name, function).get("return", inspect.Parameter.empty)
+    if annotation in (None, type(None), inspect.Parameter.empty):
+        return ()
+    if get_origin(annotation) is Expand:
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
+        fields = typing.get_type_hints(annotation, include_extras=True)
+        return tuple(_output(name, fields[field], field) for field in annotation._fields)
+    return (_output(name, annotation, ""),)
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise NodeDeclarationError(
+            f"Node {name}: the type {error.name!r} in its signature is not known in module {function.__module__}. "
+            f"Import it at the top of the module (not under TYPE_CHECKING), e.g. from engine.api import {error.name}."
+        ) from error
+
+
+def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> InputSpec:
+    if parameter.name not in hints:
+        raise NodeDeclarationError(
+            f"Node {node}: parameter {parameter.name!r} has no type. Write for example {parameter.name}: Image."
+        )
+    read = _read(node, parameter.name, hints[parameter.name])
+    extra = read.extra if isinstance(read.extra, In) else In()
+    has_default = parameter.default is not inspect.Parameter.empty
+    choices = extra.choices if extra.choices is not None else read.choices
+    return InputSpec(
+        name=parameter.name,
+        type="COMBO" if choices is not None else read.io_type,
+        required=not (read.optional or (has_default and parameter.default is None)),
+        default=parameter.default if has_default else None,
+        ge=extra.ge,
+        le=extra.le,
+        step=extra.step,
+        choices=choices,
+        multiline=extra.multiline,
+        tip=extra.tip,
+        lazy=read.lazy,
+        link_only=extra.link_only,
+        raw_link=extra.raw_link,
+        seed=extra.seed,
+        options=extra.options,
+    )
+
+
+def _output(node: str, annotation: Any, field: str) -> OutputSpec:
+    read = _read(node, field or "return", annotation)
+    extra = read.extra if isinstance(read.extra, Out) else Out()
+    name = extra.name or field or read.io_type
+    return OutputSpec(name=name, type=read.io_type, is_list=read.is_list, tip=extra.tip)
+
+
+def _read(node: str, where: str, annotation: Any) -> _Annotation:
+    """Read one annotation, peeling `Annotated`, `Lazy`, `| None` and `list` off it."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        extra = next((item for item in args[1:] if isinstance(item, In | Out)), None)
+        return _read(node, where, args[0])._replace(extra=extra) if extra else _read(node, where, args[0])
+    if origin is Lazy:
+        return _read(node, where, args[0])._replace(lazy=True)
+    if origin in (Union, types.UnionType):
+        members = [_read(node, where, arg) for arg in args if arg is not type(None)]
+        io_type = ",".join(dict.fromkeys(member.io_type for member in members))
+        return members[0]._replace(io_type=io_type, optional=type(None) in args)
+    if origin is list:
+        return _read(node, where, args[0])._replace(is_list=True)
+    if origin is Literal:
+        return _Annotation("COMBO", choices=args)
+    if annotation is Any or isinstance(annotation, TypeVar):
+        return _Annotation(ANY_TYPE)
+    if isinstance(annotation, type):
+        return _Annotation(_class_type(annotation))
+    raise NodeDeclarationError(
+        f"Node {node}: {where} has the type {annotation!r}, which names no socket type. "
+        f"Use a type of engine.api (Image, Latent, …), int, float, str, bool, Literal[…], or a class of your own."
+    )
+
+
+def _class_type(annotation: type) -> str:
+    if annotation in PRIMITIVE_TYPES:
+        return PRIMITIVE_TYPES[annotation]
+    if issubclass(annotation, Socket):
+        return annotation.io_type
+    return annotation.__name__.upper()

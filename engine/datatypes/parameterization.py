@@ -1,0 +1,45 @@
+"""How a denoising network relates to the noise process: what it predicts and under which schedule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Prediction = Literal["eps", "v", "x0", "flow"]
+ScheduleKind = Literal["scaled_linear", "linear", "cosine", "flow"]
+
+
+class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
+    """The noise process a network was trained on and what its output means.
+
+    For `eps`, `v` and `x0` the process is x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps over `timesteps` discrete steps,
+    with betas from `beta_start` to `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion;
+    `linear`: as DDPM; `cosine`: Nichol & Dhariwal 2021, betas ignored). For `flow` it is
+    x_t = (1 - t) x_0 + t eps (Liu et al. 2022; Lipman et al. 2022), with the resolution shift of Stable Diffusion 3
+    (Esser et al. 2024).
+    """
+
+    prediction: Prediction = "eps"
+    schedule: ScheduleKind = "scaled_linear"
+    timesteps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    shift: float = 1.0
+    zero_terminal_snr: bool = False
+
+
+class LatentFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The space a model denoises in.
+
+    `channels` C and `downscale` f: a picture (B, H, W, 3) is a latent (B, C, H / f, W / f). The network sees
+    (latent - `shift`) * `scale`. `rgb_factors` (C rows of 3) with `rgb_bias` map a latent pixel to RGB in 0..1
+    for cheap previews; empty when unknown.
+    """
+
+    channels: int = 4
+    downscale: int = 8
+    scale: float = 0.18215
+    shift: float = 0.0
+    rgb_factors: tuple[tuple[float, float, float], ...] = ()
+    rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)

@@ -1,0 +1,105 @@
+"""The types that travel on links, named once: `Image` in a signature is an IMAGE socket in the editor.
+
+A type checker sees what the values are (tensors, dicts, handles); at run time each name is a small marker class, so
+declaring a node needs no torch. A node pack declares its own type by subclassing `Socket` or by annotating with any
+class of its own, whose upper-cased name becomes the socket type.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+ANY_TYPE = "*"
+"""The socket type that links to every other."""
+
+PRIMITIVE_TYPES: dict[type, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
+"""Python types whose inputs are widgets holding JSON values."""
+
+WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+"""Socket types that an editor draws as a widget unless the input says `link_only`."""
+
+
+class Socket:
+    """Marker base of link types. `io_type` is the name that graphs, editors and `object_info` use."""
+
+    io_type: ClassVar[str] = ANY_TYPE
+
+    def __init_subclass__(cls, io_type: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.io_type = io_type or cls.__name__.upper()
+
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Image: TypeAlias = Tensor
+    Mask: TypeAlias = Tensor
+    Latent: TypeAlias = dict[str, Any]
+    Conditioning: TypeAlias = list[list[Any]]
+    Sigmas: TypeAlias = Tensor
+    Noise: TypeAlias = Any
+    SamplerObject: TypeAlias = Any
+    Guider: TypeAlias = Any
+    Model: TypeAlias = Any
+    Clip: TypeAlias = Any
+    Vae: TypeAlias = Any
+    ControlNet: TypeAlias = Any
+    Audio: TypeAlias = dict[str, Any]
+    AnyValue: TypeAlias = Any
+else:
+
+    class Image(Socket, io_type="IMAGE"):
+        """Float32 tensor (B, H, W, C), values 0..1, C = 3 or 4."""
+
+    class Mask(Socket, io_type="MASK"):
+        """Float32 tensor (B, H, W), values 0..1."""
+
+    class Latent(Socket, io_type="LATENT"):
+        """Dict with `samples` (B, C, h, w) or (B, C, T, h, w); optional `noise_mask` and `batch_index`."""
+
+    class Conditioning(Socket, io_type="CONDITIONING"):
+        """List of `[tensor (B, T, D), options]`, with the field's option names (`pooled_output`, `area`, `mask`, …)."""
+
+    class Sigmas(Socket, io_type="SIGMAS"):
+        """Float32 tensor (steps + 1,) of falling noise levels."""
+
+    class Noise(Socket, io_type="NOISE"):
+        """A source of initial noise."""
+
+    class SamplerObject(Socket, io_type="SAMPLER"):
+        """A sampler with its options chosen."""
+
+    class Guider(Socket, io_type="GUIDER"):
+        """A model with its conditionings and the way they are combined."""
+
+    class Model(Socket, io_type="MODEL"):
+        """Handle of a denoising network with ordered patches; cheap to copy."""
+
+    class Clip(Socket, io_type="CLIP"):
+        """Handle of a text encoder with its tokenizer."""
+
+    class Vae(Socket, io_type="VAE"):
+        """Handle of an autoencoder between pictures and latents."""
+
+    class ControlNet(Socket, io_type="CONTROL_NET"):
+        """Handle of a control network."""
+
+    class Audio(Socket, io_type="AUDIO"):
+        """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""
+
+    class AnyValue(Socket, io_type=ANY_TYPE):
+        """Anything."""
+
+
+def types_match(received: str, declared: str) -> bool:
+    """Say whether an output of type `received` may feed an input of type `declared`.
+
+    Each may be a union ("IMAGE,MASK"); `*` matches everything; INT feeds FLOAT and COMBO feeds STRING and back, as the
+    field's editors allow.
+    """
+    if received == declared or ANY_TYPE in (received, declared):
+        return True
+    have, want = set(received.split(",")), set(declared.split(","))
+    if have & want or ANY_TYPE in have | want:
+        return True
+    return ("INT" in have and "FLOAT" in want) or ({"COMBO", "STRING"} <= have | want)

@@ -1,0 +1,81 @@
+"""The prompt form of a graph: `{id: {class_type, inputs}}` with links `[id, slot]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+NodeId: TypeAlias = str
+
+
+class Link(NamedTuple):
+    """A reference to output `slot` (from 0) of node `node`."""
+
+    node: NodeId
+    slot: int
+
+
+class Node:
+    """One node of a prompt: its type as written, its inputs (constants, or `Link`), and what else the file said."""
+
+    __slots__ = ("class_type", "inputs", "meta")
+
+    def __init__(self, class_type: str, inputs: dict[str, Any], meta: Mapping[str, Any] | None = None) -> None:
+        self.class_type = class_type
+        self.inputs = inputs
+        self.meta = meta or {}
+
+    def links(self) -> Iterator[tuple[str, Link]]:
+        """The linked inputs as (input name, link)."""
+        for name, value in self.inputs.items():
+            if type(value) is Link:
+                yield name, value
+
+    def __repr__(self) -> str:
+        return f"Node({self.class_type!r}, {self.inputs!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and (self.class_type, self.inputs) == (other.class_type, other.inputs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+Prompt: TypeAlias = dict[NodeId, Node]
+
+
+def is_link(value: Any) -> bool:
+    """Whether a JSON value is shaped like a link: `[id, slot]` a string (or whole-number) id and a whole slot."""
+    return (
+        type(value) is list
+        and len(value) == 2
+        and type(value[1]) is int
+        and (type(value[0]) is str or type(value[0]) is int)
+    )
+
+
+def node_from_json(entry: Mapping[str, Any]) -> Node:
+    """Read one entry of the prompt form; links become `Link`. Assumes a shape that `problems.check_shape` accepts."""
+    inputs = {name: _input_from_json(value) for name, value in entry["inputs"].items()}
+    return Node(entry["class_type"], inputs, entry.get("_meta"))
+
+
+def _input_from_json(value: Any) -> Any:
+    if is_link(value):
+        return Link(str(value[0]), value[1])
+    if type(value) is dict and value.keys() == {"__value__"}:  # how editors keep a literal list from reading as a link
+        return value["__value__"]
+    return value
+
+
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """The JSON form of `prompt`, ready to be dumped."""
+    result: dict[str, Any] = {}
+    for node_id, node in prompt.items():
+        entry: dict[str, Any] = {
+            "class_type": node.class_type,
+            "inputs": {name: list(value) if type(value) is Link else value for name, value in node.inputs.items()},
+        }
+        if node.meta:
+            entry["_meta"] = dict(node.meta)
+        result[node_id] = entry
+    return result

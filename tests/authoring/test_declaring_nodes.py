@@ -1,0 +1,221 @@
+"""A typed signature is the whole declaration of a node."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+import pytest
+
+from engine.api import (
+    Context,
+    ExecutionBlocker,
+    Expand,
+    Files,
+    Image,
+    In,
+    Latent,
+    Lazy,
+    Mask,
+    Out,
+    Seed,
+    Socket,
+    WithUi,
+    node,
+)
+from engine.authoring.decorator import definition_of
+from engine.authoring.definition import NodeDefinition, read_result
+from engine.authoring.signature import NodeDeclarationError
+from engine.graph.prompt import Link
+from engine.graph.schema import NodeSpec, OutputSpec
+
+T = TypeVar("T")
+
+
+class Track(Socket, io_type="TRACK"):
+    """A pack's own type."""
+
+
+class Splitter:
+    """An ordinary class used as a type."""
+
+
+class ImageAndMask(NamedTuple):
+    image: Image
+    mask: Annotated[Mask, Out(name="MASK", tip="What was cut out.")]
+
+
+def spec_of(target: Any) -> NodeSpec:
+    return declared(target).spec
+
+
+def declared(target: Any) -> NodeDefinition:
+    found = definition_of(target)
+    assert found is not None
+    return found
+
+
+@node("Cut", category="test", display_name="Cut out")
+def cut(
+    ctx: Context,
+    image: Image,
+    amount: Annotated[float, In(ge=0, le=1, step=0.1, tip="How much.")] = 0.5,
+    mode: Literal["soft", "hard"] = "soft",
+    seed: Seed = 0,
+    file: Annotated[str, In(choices=Files("input"))] = "",
+    mask: Mask | None = None,
+    either: Image | Latent | None = None,
+    track: Track | None = None,
+    own: Splitter | None = None,
+) -> ImageAndMask:
+    """Cut something out."""
+    return ImageAndMask(image, mask)
+
+
+def test_names_types_defaults_ranges_and_docs_are_read_off_the_signature() -> None:
+    spec = spec_of(cut)
+    assert (spec.name, spec.display_name, spec.category, spec.doc) == ("Cut", "Cut out", "test", "Cut something out.")
+    assert [(i.name, i.type, i.required) for i in spec.inputs] == [
+        ("image", "IMAGE", True),
+        ("amount", "FLOAT", True),
+        ("mode", "COMBO", True),
+        ("seed", "INT", True),
+        ("file", "COMBO", True),
+        ("mask", "MASK", False),
+        ("either", "IMAGE,LATENT", False),
+        ("track", "TRACK", False),
+        ("own", "SPLITTER", False),
+    ]
+    amount, mode, seed, file = spec.inputs[1:5]
+    assert (amount.default, amount.ge, amount.le, amount.step, amount.tip) == (0.5, 0, 1, 0.1, "How much.")
+    assert mode.choices == ("soft", "hard")
+    assert seed.seed
+    assert seed.le == 2**64 - 1
+    assert file.choices == Files("input")
+    assert spec.outputs == (
+        OutputSpec(name="image", type="IMAGE"),
+        OutputSpec(name="MASK", type="MASK", tip="What was cut out."),
+    )
+
+
+def test_a_decorated_function_stays_an_ordinary_function() -> None:
+    assert cut(None, "picture", mask="m") == ("picture", "m")  # type: ignore[arg-type]
+
+
+def test_lazy_inputs_are_marked_and_a_type_variable_is_any_type() -> None:
+    @node("Pick")
+    async def pick(first: bool, a: Lazy[T], b: Lazy[T]) -> T:
+        return await (a() if first else b())
+
+    definition = declared(pick)
+    assert definition.lazy_inputs == {"a", "b"}
+    assert definition.is_async
+    assert not definition.wants_ctx
+    assert [i.type for i in definition.spec.inputs] == ["BOOLEAN", "*", "*"]
+    assert definition.spec.outputs[0].type == "*"
+
+
+def test_lists_as_outputs_and_expansions_declare_their_item_type() -> None:
+    @node("Frames", input_is_list=True)
+    def frames(ctx: Context, images: list[Image]) -> list[Image]:
+        return images
+
+    @node("Twice")
+    def twice(ctx: Context, image: Image) -> Expand[Image]:
+        return ctx.subgraph().result(image)
+
+    assert spec_of(frames).input_is_list
+    assert spec_of(frames).inputs[0].type == "IMAGE"
+    assert spec_of(frames).outputs[0] == OutputSpec(name="IMAGE", type="IMAGE", is_list=True)
+    assert spec_of(twice).outputs[0] == OutputSpec(name="IMAGE", type="IMAGE")
+
+
+def test_a_class_with_a_run_method_is_a_node_with_one_instance_per_graph_node() -> None:
+    @node("Counter", cache=False)
+    class Counter:
+        """Counts its runs."""
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def run(self, ctx: Context, step: int = 1) -> int:
+            self.count += step
+            return self.count
+
+        def validate(self, step: int) -> bool | str:
+            return step != 0 or "step must not be 0"
+
+    definition = declared(Counter)
+    assert definition.make is Counter
+    assert definition.spec.has_validate
+    assert not definition.spec.cache
+    assert [i.name for i in definition.spec.inputs] == ["step"]
+    instance = definition.make()
+    assert [definition.run(instance, None, step=2) for _ in range(2)] == [2, 4]
+
+
+def test_a_parameter_without_a_type_is_refused_with_the_line_to_write() -> None:
+    with pytest.raises(
+        NodeDeclarationError, match=r"Node Bad: parameter 'image' has no type. Write for example image: Image"
+    ):
+
+        @node("Bad")
+        def bad(ctx, image):  # type: ignore[no-untyped-def]
+            return image
+
+
+def test_an_unknown_type_name_is_refused_naming_module_and_import() -> None:
+    def bad(ctx: Context, image: Imagee) -> None:  # type: ignore[name-defined]  # noqa: F821
+        """Misspelt."""
+
+    with pytest.raises(NodeDeclarationError, match=r"Node Bad: the type 'Imagee'.*from engine.api import Imagee"):
+        node("Bad")(bad)
+
+
+def test_a_synchronous_node_with_lazy_inputs_is_refused() -> None:
+    with pytest.raises(NodeDeclarationError, match="async def"):
+
+        @node("Bad")
+        def bad(a: Lazy[Image]) -> Image:
+            raise AssertionError
+
+
+def test_a_class_without_run_is_refused() -> None:
+    with pytest.raises(NodeDeclarationError, match="class Empty has no method `run`"):
+
+        @node("Bad")
+        class Empty:
+            pass
+
+
+def test_results_are_read_in_one_form_whatever_the_node_returned() -> None:
+    one = NodeSpec(name="One", outputs=(OutputSpec(name="a", type="INT"),))
+    two = NodeSpec(name="Two", outputs=(OutputSpec(name="a", type="INT"), OutputSpec(name="b", type="INT")))
+    none = NodeSpec(name="None")
+    assert read_result(one, (1, 2)).values == ((1, 2),)
+    assert read_result(two, (1, 2)).values == (1, 2)
+    assert read_result(none, None).values == ()
+    shown = read_result(one, WithUi(5, ui={"text": ["5"]}))
+    assert (shown.values, shown.ui) == ((5,), {"text": ["5"]})
+    blocker = ExecutionBlocker(None)
+    assert read_result(two, blocker).values == (blocker, blocker)
+
+
+def test_a_wrong_number_of_values_names_node_and_outputs() -> None:
+    two = NodeSpec(name="Two", outputs=(OutputSpec(name="a", type="INT"), OutputSpec(name="b", type="INT")))
+    with pytest.raises(TypeError, match=r"Two returned 1 value\(s\) where its signature declares 2 output\(s\): a, b"):
+        read_result(two, 5)
+
+
+def test_a_subgraph_numbers_its_nodes_in_order_and_calls_give_links() -> None:
+    from engine.api import Subgraph
+
+    graph = Subgraph()
+    first = graph.add(cut, image=Link("outer", 1), amount=0.25)
+    second = graph.add(cut, image=first[0])
+    expanded = graph.result(second[1])
+    assert list(expanded.nodes) == ["0", "1"]
+    assert expanded.nodes["0"].class_type == "Cut"
+    assert expanded.nodes["1"].inputs == {"image": Link("0", 0)}
+    assert expanded.values == (Link("1", 1),)
+    with pytest.raises(TypeError, match="decorated with @node"):
+        graph.add(print, sep="")

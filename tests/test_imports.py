@@ -1,0 +1,57 @@
+"""Every module imports alone, and the core does so without torch."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import engine
+import nodes
+
+TORCH_FREE = ("engine.datatypes", "engine.graph", "engine.authoring", "engine.api", "engine.cache", "engine.execute")
+TORCH_FREE_ALONE = ("engine.cli", "engine.paths", "engine.plugins", "engine.sampling.names", "engine.models.handles")
+
+
+def modules_below(package: object) -> list[str]:
+    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")  # type: ignore[attr-defined]
+    return sorted(module.name for module in found if not module.name.endswith("__main__"))
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_core_imports_without_torch_diffusers_or_transformers() -> None:
+    names = [name for name in modules_below(engine) if name.startswith((*TORCH_FREE, *TORCH_FREE_ALONE))]
+    code = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+    heavy = {{"torch", "diffusers", "transformers"}} & set(sys.modules)
+    assert not heavy, f"{{name}} imported {{heavy}}"
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("package", [engine, nodes], ids=["engine", "nodes"])
+def test_each_module_imports_with_no_other_module_of_ours_imported_before(package: object) -> None:
+    # One process; our own modules are forgotten before each import, libraries are kept.
+    code = f"""
+import importlib, sys
+import torch
+failures = []
+for name in {modules_below(package)!r}:
+    for loaded in [m for m in sys.modules if m.split(".")[0] in ("engine", "nodes")]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        failures.append(f"{{name}}: {{type(error).__name__}}: {{error}}")
+assert not failures, failures
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
