@@ -54,17 +54,34 @@ def is_link(value: Any) -> bool:
 
 
 def node_from_json(entry: Mapping[str, Any]) -> Node:
-    """Read one entry of the prompt form; links become `Link`. Assumes a shape that `problems.check_shape` accepts."""
-    inputs = {name: _input_from_json(value) for name, value in entry["inputs"].items()}
-    return Node(entry["class_type"], inputs, entry.get("_meta"))
+    """Read one entry of the prompt form; links become `Link`. Assumes the right shape."""
+    inputs = {name: _input_from_json(value) for name, value in entry.get("inputs", {}).items()}
+    meta = entry.get("_meta")
+    return Node(entry["class_type"], inputs, meta if isinstance(meta, Mapping) else None)
 
 
 def _input_from_json(value: Any) -> Any:
     if is_link(value):
         return Link(str(value[0]), value[1])
-    if type(value) is dict and value.keys() == {"__value__"}:  # how editors keep a literal list from reading as a link
+    return unwrap(value)
+
+
+def unwrap(value: Any) -> Any:
+    """A constant without the `{"__value__": …}` with which editors keep a literal list from reading as a link."""
+    if type(value) is dict and value.keys() == {"__value__"}:
         return value["__value__"]
     return value
+
+
+def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
+    """Read the prompt form. Entries that are no nodes are left out: `validate.check` is what reports them."""
+    return {
+        node_id: node_from_json(entry)
+        for node_id, entry in data.items()
+        if isinstance(entry, Mapping)
+        and isinstance(entry.get("class_type"), str)
+        and isinstance(entry.get("inputs", {}), Mapping)
+    }
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
@@ -73,9 +90,15 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     for node_id, node in prompt.items():
         entry: dict[str, Any] = {
             "class_type": node.class_type,
-            "inputs": {name: list(value) if type(value) is Link else value for name, value in node.inputs.items()},
+            "inputs": {name: _input_to_json(value) for name, value in node.inputs.items()},
         }
         if node.meta:
             entry["_meta"] = dict(node.meta)
         result[node_id] = entry
     return result
+
+
+def _input_to_json(value: Any) -> Any:
+    if type(value) is Link:
+        return list(value)
+    return {"__value__": value} if type(value) is list else value

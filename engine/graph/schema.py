@@ -32,9 +32,10 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     required: bool = True
     default: Any = None
-    ge: float | None = None
-    le: float | None = None
-    step: float | None = None
+    ge: int | float | None = None
+    le: int | float | None = None
+    """Inclusive bounds. Whole ones stay whole: no float is 2**64 - 1, the largest seed."""
+    step: int | float | None = None
     choices: Choices | None = None
     multiline: bool = False
     tip: str = ""

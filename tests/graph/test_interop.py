@@ -1,0 +1,82 @@
+"""Pairs of one graph in both forms: NAME.workflow.json and NAME.prompt.json.
+
+Our own pairs, in tests/interop, each show one group of features. The field's public examples are shared documents of the
+project and may be absent.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.graph.schema import Catalogue, InputSpec, NodeSpec
+from engine.graph.workflow import workflow_to_prompt
+
+OWN = sorted((Path(__file__).parent.parent / "interop").glob("*.workflow.json"))
+FIELD = sorted((Path(__file__).parents[2].parent / "shared/interop/examples").glob("*.workflow.json"))
+CANVAS_ONLY = {"upload", "choose file to upload", "video-preview"}
+"""Buttons and previews that editors write among the inputs."""
+
+
+def pair(path):
+    other = path.with_name(path.name.replace(".workflow.", ".prompt."))
+    return json.loads(path.read_text()), json.loads(other.read_text())
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name.split(".")[0])
+def test_a_workflow_of_ours_becomes_its_prompt(path, catalogue):
+    workflow, prompt = pair(path)
+    converted = workflow_to_prompt(workflow, catalogue)
+    assert converted.problems == []
+    assert converted.prompt == prompt
+
+
+def test_our_pairs_are_there():
+    assert len(OWN) >= 4
+
+
+@pytest.fixture(scope="module")
+def field_catalogue():
+    """The classes of the field's examples, read off their prompts: widgets stand there in the declared order."""
+    classes: dict[str, dict[str, str]] = {}
+    pairs = [pair(path) for path in FIELD]
+    for _, prompt in pairs:
+        for node in prompt.values():
+            declared = classes.setdefault(node["class_type"], {})
+            for name, value in node["inputs"].items():
+                if declared.setdefault(name, "*") == "*" and not isinstance(value, list):
+                    declared[name] = type_of(value)
+    for workflow, _ in pairs:
+        for node in workflow["nodes"]:
+            declared = classes.get(node["type"], {})
+            for one in node.get("inputs") or ():
+                if "widget" in one and declared.get(one["name"]) == "*":
+                    declared[one["name"]] = one["type"]
+    return Catalogue(
+        NodeSpec(
+            name=name,
+            inputs=tuple(InputSpec(name=one, type=kind) for one, kind in inputs.items() if one not in CANVAS_ONLY),
+        )
+        for name, inputs in classes.items()
+    )
+
+
+def type_of(value):
+    return {bool: "BOOLEAN", int: "INT", float: "FLOAT"}.get(type(value), "STRING")
+
+
+def bare(prompt):
+    """Types and inputs alone, without what editors add."""
+    return {
+        node_id: (node["class_type"], {k: v for k, v in node["inputs"].items() if k not in CANVAS_ONLY})
+        for node_id, node in prompt.items()
+    }
+
+
+@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
+@pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
+def test_a_workflow_of_the_field_becomes_its_prompt(path, field_catalogue):
+    workflow, prompt = pair(path)
+    assert bare(workflow_to_prompt(workflow, field_catalogue).prompt) == bare(prompt)
