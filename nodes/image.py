@@ -1,0 +1,154 @@
+"""Pictures: making, measuring, scaling, cutting, padding and turning them."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.api import Image, In, Mask, Out, node
+from nodes.colors import Color, rgb_of
+from nodes.dimensions import (
+    MAX_RESOLUTION,
+    BatchSize,
+    Height,
+    Left,
+    Margin,
+    ScaleFactor,
+    TargetHeight,
+    TargetWidth,
+    Top,
+    Width,
+    bounded,
+    require_inside,
+    target_size,
+)
+from nodes.orientation import FlipMethod, Rotation, quarter_turns
+from nodes.resizing import Crop, ImageMethod, resize_images
+
+Method = Annotated[ImageMethod, In(tip="How pixels are computed; area or lanczos to shrink, lanczos to enlarge.")]
+
+
+class ImageSize(NamedTuple):
+    """Sizes of a batch of pictures."""
+
+    width: Annotated[int, Out(tip="Width in pixels.")]
+    height: Annotated[int, Out(tip="Height in pixels.")]
+    batch_size: Annotated[int, Out(tip="How many pictures.")]
+
+
+class Padded(NamedTuple):
+    """A picture with a border, and the mask of what is to be painted there."""
+
+    IMAGE: Image
+    MASK: Mask
+
+
+@node("EmptyImage", category="image")
+def empty_image(width: Width = 512, height: Height = 512, batch_size: BatchSize = 1, color: Color = 0) -> Image:
+    """Make pictures (batch_size, height, width, 3) of one colour."""
+    shape = bounded(batch_size, height, width, 3)
+    return torch.tensor(rgb_of(color)).expand(*shape).contiguous()
+
+
+@node("GetImageSize", category="image", display_name="Get Image Size")
+def get_image_size(image: Image) -> ImageSize:
+    """Give width, height and number of the pictures (B, H, W, C)."""
+    batch, height, width, _ = image.shape
+    return ImageSize(width, height, batch)
+
+
+@node("ImageScale", category="image/upscaling", display_name="Upscale Image")
+def image_scale(
+    image: Image,
+    upscale_method: Method = "nearest-exact",
+    width: TargetWidth = 512,
+    height: TargetHeight = 512,
+    crop: Annotated[Crop, In(tip="center keeps proportions by cutting; disabled stretches.")] = "disabled",
+) -> Image:
+    """Scale pictures (B, H, W, C) to (B, height, width, C). A width or height of 0 follows the other one."""
+    new_width, new_height = target_size(image.shape[2], image.shape[1], width, height)
+    return resize_images(image, new_width, new_height, upscale_method, crop)
+
+
+@node("ImageScaleBy", category="image/upscaling", display_name="Upscale Image By")
+def image_scale_by(image: Image, upscale_method: Method = "nearest-exact", scale_by: ScaleFactor = 1.0) -> Image:
+    """Scale pictures (B, H, W, C) to (B, H × scale_by, W × scale_by, C), rounded."""
+    height, width = (max(1, round(size * scale_by)) for size in image.shape[1:3])
+    return resize_images(image, width, height, upscale_method)
+
+
+@node("ImageScaleToTotalPixels", category="image/upscaling", display_name="Scale Image to Total Pixels")
+def image_scale_to_total_pixels(
+    image: Image,
+    upscale_method: Method = "nearest-exact",
+    megapixels: Annotated[float, In(ge=0.01, le=16, step=0.01, tip="Area in units of 1024 × 1024 pixels.")] = 1.0,
+    resolution_steps: Annotated[
+        int, In(ge=1, le=256, tip="Width and height become multiples of this.", options={"advanced": True})
+    ] = 1,
+) -> Image:
+    """Scale pictures (B, H, W, C) in proportion to an area of `megapixels` × 1024 × 1024 pixels."""
+    scale = math.sqrt(megapixels * 1024 * 1024 / (image.shape[1] * image.shape[2]))
+    height, width = (max(1, round(size * scale / resolution_steps)) * resolution_steps for size in image.shape[1:3])
+    return resize_images(image, width, height, upscale_method)
+
+
+@node("ImageCrop", category="image/transform", display_name="Image Crop")
+def image_crop(image: Image, width: Width = 512, height: Height = 512, x: Left = 0, y: Top = 0) -> Image:
+    """Cut a rectangle out of pictures (B, H, W, C); what reaches past the right or bottom edge is left out.
+
+    Raises ValueError when the rectangle begins outside the picture.
+    """
+    require_inside("ImageCrop", x, y, image.shape[2], image.shape[1])
+    return image[:, y : y + height, x : x + width].clone()  # a view would keep the whole picture in memory
+
+
+@node("ImagePadForOutpaint", category="image", display_name="Pad Image for Outpainting")
+def image_pad_for_outpaint(
+    image: Image,
+    left: Margin = 0,
+    top: Margin = 0,
+    right: Margin = 0,
+    bottom: Margin = 0,
+    feathering: Annotated[
+        int, In(ge=0, le=MAX_RESOLUTION, tip="Pixels over which the mask fades into the picture.")
+    ] = 40,
+) -> Padded:
+    """Add a grey border to pictures (B, H, W, C), and give the mask (1, H', W') of what to paint.
+
+    The mask is 1 on the border and falls off quadratically into the picture, over `feathering` pixels, at those edges
+    that have a border. Without room for it (twice the feathering in the picture) the mask has a hard edge.
+    """
+    batch, height, width, channels = image.shape
+    shape = bounded(batch, height + top + bottom, width + left + right, channels)
+    padded = torch.full(shape, 0.5, dtype=image.dtype)
+    padded[..., 3:] = 1.0
+    padded[:, top : top + height, left : left + width] = image
+    mask = torch.ones(1, *shape[1:3])
+    fade = torch.zeros(height, width)
+    if feathering and feathering * 2 < min(height, width):
+        distance = torch.minimum(_distance(height, top, bottom)[:, None], _distance(width, left, right)[None])
+        fade = ((feathering - distance) / feathering).clamp(0, 1).square()
+    mask[:, top : top + height, left : left + width] = fade
+    return Padded(padded, mask)
+
+
+def _distance(size: int, before: int, after: int) -> Tensor:
+    """For each of `size` pixels in a row, how far the nearest edge that has a border is."""
+    at = torch.arange(size, dtype=torch.float32)
+    far = torch.full((size,), float("inf"))
+    return torch.minimum(at if before else far, size - at if after else far)
+
+
+@node("ImageFlip", category="image/transform", display_name="Flip Image")
+def image_flip(image: Image, flip_method: FlipMethod = "x-axis: vertically") -> Image:
+    """Turn pictures (B, H, W, C) upside down, or mirror them."""
+    return image.flip(1 if flip_method.startswith("x") else 2)
+
+
+@node("ImageRotate", category="image/transform", display_name="Rotate Image")
+def image_rotate(image: Image, rotation: Rotation = "none") -> Image:
+    """Turn pictures (B, H, W, C) clockwise by quarter turns."""
+    return image.rot90(quarter_turns(rotation), dims=(2, 1))

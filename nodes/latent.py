@@ -1,0 +1,315 @@
+"""Latents as tensors: making, scaling, layering, batching and calculating; no model is asked.
+
+A latent is a dict with `samples` (B, C, h, w), or (B, C, T, h, w) for video, eight times smaller than the picture.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor
+
+from engine.api import In, Latent, Mask, node
+from nodes.compositing import paste
+from nodes.dimensions import (
+    MAX_RESOLUTION,
+    Batches,
+    BatchIndex,
+    BatchLength,
+    BatchSize,
+    Repeats,
+    ScaleFactor,
+    bounded,
+    first_of,
+    require_inside,
+    target_size,
+)
+from nodes.orientation import FlipMethod, Rotation, quarter_turns
+from nodes.resizing import Crop, LatentMethod, fit_mask, match_batches, repeat_to, resize
+
+PIXELS = 8
+"""Pixels of the picture per latent pixel in each direction; sizes and places on nodes are in pixels."""
+
+PictureSize = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=8, tip="Pixels of the picture to be.")]
+CutSize = Annotated[int, In(ge=8, le=MAX_RESOLUTION, step=8, tip="Size in pixels of the picture.")]
+TargetSize = Annotated[
+    int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Pixels of the picture to be; 0 keeps the proportions.")
+]
+Place = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Place in pixels of the picture.")]
+Method = Annotated[LatentMethod, In(tip="bislerp keeps the strength of the latent, the others blur or repeat it.")]
+Share = Annotated[float, In(ge=0.0, le=1.0, step=0.01, tip="Share of the first latent.")]
+
+
+@node("EmptyLatent", category="latent", display_name="Empty Latent Image")
+def empty_latent(width: PictureSize = 512, height: PictureSize = 512, batch_size: BatchSize = 1) -> Latent:
+    """Make zeros (batch_size, 4, height / 8, width / 8) to start from; samplers give them the model's channels."""
+    return {"samples": torch.zeros(bounded(batch_size, 4, height // PIXELS, width // PIXELS))}
+
+
+@node("EmptySD3LatentImage", category="latent/sd3", display_name="Empty SD3 Latent Image")
+def empty_latent_of_16_channels(
+    width: PictureSize = 1024, height: PictureSize = 1024, batch_size: BatchSize = 1
+) -> Latent:
+    """Make zeros (batch_size, 16, height / 8, width / 8) to start from, for models with 16 latent channels."""
+    return {"samples": torch.zeros(bounded(batch_size, 16, height // PIXELS, width // PIXELS))}
+
+
+@node("LatentUpscale", category="latent", display_name="Upscale Latent")
+def latent_upscale(
+    samples: Latent,
+    upscale_method: Method = "nearest-exact",
+    width: TargetSize = 512,
+    height: TargetSize = 512,
+    crop: Annotated[Crop, In(tip="center keeps proportions by cutting; disabled stretches.")] = "disabled",
+) -> Latent:
+    """Scale a latent (B, C, h, w) to (B, C, height / 8, width / 8). A width or height of 0 follows the other one."""
+    old_height, old_width = samples["samples"].shape[-2:]
+    new_width, new_height = target_size(old_width * PIXELS, old_height * PIXELS, width, height)
+    size = max(1, new_width // PIXELS), max(1, new_height // PIXELS)
+    return {**samples, "samples": resize(samples["samples"], *size, upscale_method, crop)}
+
+
+@node("LatentUpscaleBy", category="latent", display_name="Upscale Latent By")
+def latent_upscale_by(samples: Latent, upscale_method: Method = "nearest-exact", scale_by: ScaleFactor = 1.5) -> Latent:
+    """Scale a latent (B, C, h, w) to (B, C, h × scale_by, w × scale_by), rounded."""
+    height, width = (max(1, round(size * scale_by)) for size in samples["samples"].shape[-2:])
+    return {**samples, "samples": resize(samples["samples"], width, height, upscale_method)}
+
+
+@node("LatentComposite", category="latent")
+def latent_composite(
+    samples_to: Latent,
+    samples_from: Latent,
+    x: Place = 0,
+    y: Place = 0,
+    feather: Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Pixels over which the edges fade.")] = 0,
+) -> Latent:
+    """Lay `samples_from` over `samples_to` (B, C, h, w) at (x, y), fading over `feather` pixels.
+
+    Edges that lie on the edge of `samples_to` do not fade.
+    """
+    below, above = samples_to["samples"], samples_from["samples"]
+    left, top, reach = x // PIXELS, y // PIXELS, feather // PIXELS
+    height, width = above.shape[-2:]
+    bottom, right = below.shape[-2] - top - height, below.shape[-1] - left - width
+    mask = _ramp(height, reach * (top > 0), reach * (bottom > 0))[:, None] * _ramp(
+        width, reach * (left > 0), reach * (right > 0)
+    )
+    return {**samples_to, "samples": paste(below, above, left, top, mask)}
+
+
+def _ramp(size: int, before: int, after: int) -> Tensor:
+    """Weights of `size` latent pixels that rise over the first `before` and fall over the last `after`."""
+    at = torch.arange(1, size + 1, dtype=torch.float32)
+    return (at / max(1, before)).clamp(max=1) * (at.flip(0) / max(1, after)).clamp(max=1)
+
+
+@node("LatentCompositeMasked", category="latent")
+def latent_composite_masked(
+    destination: Latent,
+    source: Latent,
+    x: Place = 0,
+    y: Place = 0,
+    resize_source: Annotated[bool, In(tip="Stretch the source to the size of the destination.")] = False,
+    mask: Annotated[Mask | None, In(tip="1 where the source shows; stretched to the source.")] = None,
+) -> Latent:
+    """Lay `source` over `destination` (B, C, h, w) at (x, y), where `mask` is 1."""
+    placed = paste(destination["samples"], source["samples"], x // PIXELS, y // PIXELS, mask, resize_source)
+    return {**destination, "samples": placed}
+
+
+@node("LatentBlend", category="_for_testing", display_name="Latent Blend")
+def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) -> Latent:
+    """Mix two latents (B, C, h, w): `blend_factor` of the first and the rest of the second, scaled to its size."""
+    first, second = _alike(samples1, samples2, "bicubic")
+    return {**samples1, "samples": torch.lerp(second, first, blend_factor)}
+
+
+@node("LatentAdd", category="latent/advanced")
+def latent_add(samples1: Latent, samples2: Latent) -> Latent:
+    """Add two latents (B, C, h, w); the second is scaled to the size of the first."""
+    first, second = _alike(samples1, samples2)
+    return {**samples1, "samples": first + second}
+
+
+@node("LatentSubtract", category="latent/advanced")
+def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
+    """Take the second latent from the first (B, C, h, w), scaled to its size."""
+    first, second = _alike(samples1, samples2)
+    return {**samples1, "samples": first - second}
+
+
+@node("LatentMultiply", category="latent/advanced")
+def latent_multiply(
+    samples: Latent, multiplier: Annotated[float, In(ge=-10.0, le=10.0, step=0.01, tip="Factor.")] = 1.0
+) -> Latent:
+    """Multiply every number of a latent (B, C, h, w)."""
+    return {**samples, "samples": samples["samples"] * multiplier}
+
+
+@node("LatentInterpolate", category="latent/advanced")
+def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -> Latent:
+    """Mix directions and lengths of the channel vectors apart, so that the mix of two latents does not get weaker.
+
+    `ratio` is the share of the first latent (B, C, h, w); the second is scaled to its size.
+    """
+    first, second = _alike(samples1, samples2)
+    first_length, second_length = (one.norm(dim=1, keepdim=True) for one in (first, second))
+    direction = torch.lerp(_unit(second, second_length), _unit(first, first_length), ratio)
+    mixed = _unit(direction, direction.norm(dim=1, keepdim=True)) * torch.lerp(second_length, first_length, ratio)
+    return {**samples1, "samples": mixed}
+
+
+def _unit(vectors: Tensor, length: Tensor) -> Tensor:
+    return torch.where(length > 0, vectors / length, 0.0)
+
+
+def _alike(samples1: Latent, samples2: Latent, method: str = "bilinear") -> tuple[Tensor, Tensor]:
+    """The samples of both, the second scaled and cut to the size of the first, the shorter batch repeated."""
+    first, second = samples1["samples"], samples2["samples"]
+    _require_same_channels(first, second)
+    return match_batches(first, resize(second, first.shape[-1], first.shape[-2], method, "center").to(first))
+
+
+def _require_same_channels(first: Tensor, second: Tensor) -> None:
+    if first.shape[1:-2] != second.shape[1:-2]:
+        raise ValueError(
+            f"The latents have shapes {tuple(first.shape)} and {tuple(second.shape)}; their channels must be the same. "
+            "Use latents of the same kind of model."
+        )
+
+
+@node("LatentBatch", category="latent/batch", display_name="Latent Batch")
+def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
+    """Put two batches of latents (B, C, h, w) behind one another; the second is scaled to the size of the first."""
+    first, second = samples1["samples"], samples2["samples"]
+    _require_same_channels(first, second)
+    fitted = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center").to(first)
+    result = {**samples1, "samples": torch.cat([first, fitted]), "batch_index": _indices(samples1) + _indices(samples2)}
+    if "noise_mask" in samples1 or "noise_mask" in samples2:
+        result["noise_mask"] = _joined_masks(samples1, samples2)
+    return result
+
+
+def _indices(samples: Latent) -> list[int]:
+    """Which noise of the seed each latent gets: `batch_index`, or counting from 0."""
+    return list(samples.get("batch_index") or range(samples["samples"].shape[0]))
+
+
+def _joined_masks(samples1: Latent, samples2: Latent) -> Tensor:
+    """Noise masks of both behind one another, (B, 1, H, W); who has none gets ones."""
+    known = [samples["noise_mask"] for samples in (samples1, samples2) if "noise_mask" in samples]
+    height, width = known[0].shape[-2:]
+    masks = [
+        fit_mask(samples["noise_mask"], height, width) if "noise_mask" in samples else torch.ones(1, height, width)
+        for samples in (samples1, samples2)
+    ]
+    counts = (samples["samples"].shape[0] for samples in (samples1, samples2))
+    return torch.cat([repeat_to(mask.to(known[0]), count) for mask, count in zip(masks, counts)])[:, None]
+
+
+@node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")
+def repeat_latent_batch(samples: Latent, amount: Repeats = 1) -> Latent:
+    """Repeat the whole batch to (B × amount, C, h, w); every repetition gets noise of its own."""
+    batch = samples["samples"]
+    count = batch.shape[0]
+    result = {**samples, "samples": repeat_to(batch, count * amount)}
+    mask = samples.get("noise_mask")
+    if mask is not None and mask.shape[0] > 1:
+        result["noise_mask"] = repeat_to(repeat_to(mask, count), count * amount)
+    if samples.get("batch_index"):
+        indices = _indices(samples)
+        step = max(indices) - min(indices) + 1
+        result["batch_index"] = [index + turn * step for turn in range(amount) for index in indices]
+    return result
+
+
+@node("LatentBatchSeedBehavior", category="latent/advanced", display_name="Latent Batch Seed Behavior")
+def latent_batch_seed_behavior(
+    samples: Latent,
+    seed_behavior: Annotated[
+        Literal["random", "fixed"], In(tip="random: noise by place in the batch; fixed: all get that of the first.")
+    ] = "fixed",
+) -> Latent:
+    """Choose whether the latents of a batch (B, C, h, w) get different noise, or the same."""
+    if seed_behavior == "random":
+        return {key: value for key, value in samples.items() if key != "batch_index"}
+    return {**samples, "batch_index": [_indices(samples)[0]] * samples["samples"].shape[0]}
+
+
+@node("LatentFromBatch", category="latent/batch", display_name="Latent From Batch")
+def latent_from_batch(samples: Latent, batch_index: BatchIndex = 0, length: BatchLength = 1) -> Latent:
+    """Take `length` latents from `batch_index` on (past the end, the last ones there are); each keeps its noise."""
+    batch = samples["samples"]
+    first = min(batch_index, batch.shape[0] - 1)
+    return _slice(samples, slice(first, first + length))
+
+
+def _slice(samples: Latent, where: slice) -> Latent:
+    """Some of a batch of latents, with their noise masks and noise indices."""
+    batch = samples["samples"]
+    result = {**samples, "samples": batch[where], "batch_index": _indices(samples)[where]}
+    mask = samples.get("noise_mask")
+    if mask is not None and mask.shape[0] > 1:
+        result["noise_mask"] = repeat_to(mask, batch.shape[0])[where]
+    return result
+
+
+@node("RebatchLatents", category="latent/batch", display_name="Rebatch Latents", input_is_list=True)
+def rebatch_latents(latents: list[Latent], batch_size: Batches = 1) -> list[Latent]:
+    """Deal all latents (B, C, h, w) out again, as a list of batches of `batch_size`; a new size starts a new batch."""
+    size = first_of(batch_size)
+    batches: list[Latent] = []
+    for latent in latents:
+        if batches and _continues(batches[-1], latent, size):
+            latent = latent_batch(batches.pop(), latent)
+        count = latent["samples"].shape[0]
+        batches.extend(_slice(latent, slice(first, first + size)) for first in range(0, count, size))
+    return batches
+
+
+def _continues(batch: Latent, latent: Latent, size: int) -> bool:
+    """Whether `batch` is not full and `latent` has its shape."""
+    last: Tensor = batch["samples"]
+    return last.shape[0] % size != 0 and latent["samples"].shape[1:] == last.shape[1:]
+
+
+@node("SetLatentNoiseMask", category="latent/inpaint", display_name="Set Latent Noise Mask")
+def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
+    """Let samplers change the latent only where `mask` (B, H, W), in pixels of the picture, is 1."""
+    return {**samples, "noise_mask": mask.reshape(-1, 1, *mask.shape[-2:])}
+
+
+@node("LatentFlip", category="latent/transform", display_name="Flip Latent")
+def latent_flip(samples: Latent, flip_method: FlipMethod = "x-axis: vertically") -> Latent:
+    """Turn latents (B, C, h, w) upside down, or mirror them; the noise mask goes along."""
+    axis = -2 if flip_method.startswith("x") else -1
+    return _with_planes(samples, lambda planes: planes.flip(axis))
+
+
+@node("LatentRotate", category="latent/transform", display_name="Rotate Latent")
+def latent_rotate(samples: Latent, rotation: Rotation = "none") -> Latent:
+    """Turn latents (B, C, h, w) clockwise by quarter turns; the noise mask goes along."""
+    return _with_planes(samples, lambda planes: planes.rot90(quarter_turns(rotation), dims=(-1, -2)))
+
+
+def _with_planes(samples: Latent, turn: Any) -> Latent:
+    return {**samples, **{key: turn(samples[key]) for key in ("samples", "noise_mask") if key in samples}}
+
+
+@node("LatentCrop", category="latent/transform", display_name="Crop Latent")
+def latent_crop(samples: Latent, width: CutSize = 512, height: CutSize = 512, x: Place = 0, y: Place = 0) -> Latent:
+    """Cut a rectangle, in pixels of the picture, out of latents (B, C, h, w); the noise mask goes along.
+
+    What reaches past the right or bottom edge is left out. Raises ValueError when the rectangle begins outside.
+    """
+    rows, columns = samples["samples"].shape[-2:]
+    left, top = x // PIXELS, y // PIXELS
+    require_inside("LatentCrop", x, y, columns * PIXELS, rows * PIXELS)
+    right, bottom = left + width // PIXELS, top + height // PIXELS
+    result = {**samples, "samples": samples["samples"][..., top:bottom, left:right]}
+    if "noise_mask" in samples:
+        mask = fit_mask(samples["noise_mask"], rows * PIXELS, columns * PIXELS)[:, None]
+        result["noise_mask"] = mask[..., top * PIXELS : bottom * PIXELS, left * PIXELS : right * PIXELS]
+    return result

@@ -1,0 +1,40 @@
+"""Single values to be linked to several nodes, or set from outside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.api import In, Text, node
+
+WholeNumber = Annotated[int, In(ge=-(2**63) + 1, le=2**63 - 1, seed=True, tip="A whole number.")]
+Number = Annotated[float, In(ge=-1e18, le=1e18, step=0.1, tip="A number.")]
+
+
+@node("PrimitiveInt", category="utils/primitive", display_name="Int")
+def primitive_int(value: WholeNumber = 0) -> int:
+    """Give a whole number."""
+    return value
+
+
+@node("PrimitiveFloat", category="utils/primitive", display_name="Float")
+def primitive_float(value: Number = 0.0) -> float:
+    """Give a number."""
+    return float(value)
+
+
+@node("PrimitiveString", category="utils/primitive", display_name="String")
+def primitive_string(value: str = "") -> str:
+    """Give a line of text."""
+    return value
+
+
+@node("PrimitiveStringMultiline", category="utils/primitive", display_name="String (Multiline)")
+def primitive_string_multiline(value: Text = "") -> str:
+    """Give a text of several lines."""
+    return value
+
+
+@node("PrimitiveBoolean", category="utils/primitive", display_name="Boolean")
+def primitive_boolean(value: bool = False) -> bool:
+    """Give true or false."""
+    return value

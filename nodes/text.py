@@ -1,0 +1,214 @@
+"""Working with text."""
+
+from __future__ import annotations
+
+import re
+import string as standard_string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from engine.api import AnyValue, In, Out, Text, node
+
+MAX_TEXT = 10_000_000
+"""Most characters that a node makes."""
+
+CaseSensitive = Annotated[bool, In(tip="Whether A and a differ.")]
+CaseInsensitive = Annotated[bool, In(tip="Whether A and a are the same.")]
+Multiline = Annotated[bool, In(tip="^ and $ match at every line.")]
+DotAll = Annotated[bool, In(tip=". matches line ends too.")]
+Pattern = Annotated[str, In(multiline=True, tip="A regular expression in Python's notation.")]
+Position = Annotated[int, In(ge=-MAX_TEXT, le=MAX_TEXT, tip="Counted from 0; negative counts from the end.")]
+
+
+@node("StringConcatenate", category="utils/string", display_name="Concatenate")
+def string_concatenate(string_a: Text = "", string_b: Text = "", delimiter: str = "") -> str:
+    """Put two texts together with `delimiter` between them."""
+    return f"{string_a}{delimiter}{string_b}"
+
+
+@node("StringSubstring", category="utils/string", display_name="Substring")
+def string_substring(string: Text = "", start: Position = 0, end: Position = 0) -> str:
+    """Cut out the characters from `start` up to but without `end`."""
+    return string[start:end]
+
+
+@node("StringLength", category="utils/string", display_name="Length")
+def string_length(string: Text = "") -> Annotated[int, Out(name="length")]:
+    """Count the characters."""
+    return len(string)
+
+
+@node("CaseConverter", category="utils/string", display_name="Case Converter")
+def case_converter(
+    string: Text = "", mode: Literal["UPPERCASE", "lowercase", "Capitalize", "Title Case"] = "UPPERCASE"
+) -> str:
+    """Change letters to capitals or small ones."""
+    convert: Mapping[str, Callable[[str], str]] = {
+        "UPPERCASE": str.upper,
+        "lowercase": str.lower,
+        "Capitalize": str.capitalize,
+        "Title Case": str.title,
+    }
+    return convert[mode](string)
+
+
+@node("StringTrim", category="utils/string", display_name="Trim")
+def string_trim(string: Text = "", mode: Literal["Both", "Left", "Right"] = "Both") -> str:
+    """Take white space off the ends."""
+    trim: Mapping[str, Callable[[str], str]] = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
+    return trim[mode](string)
+
+
+@node("StringReplace", category="utils/string", display_name="Replace")
+def string_replace(string: Text = "", find: Text = "", replace: Text = "") -> str:
+    """Replace every `find` by `replace`; an empty `find` changes nothing."""
+    if not find:
+        return string
+    return _bounded(string.replace, find, replace, size=len(string) + string.count(find) * (len(replace) - len(find)))
+
+
+def _bounded(make: Callable[..., str], *args: Any, size: int) -> str:
+    if size > MAX_TEXT:
+        raise ValueError(f"The text would have {size} characters; at most {MAX_TEXT} are made.")
+    return make(*args)
+
+
+@node("StringContains", category="utils/string", display_name="Contains")
+def string_contains(
+    string: Text = "", substring: Text = "", case_sensitive: CaseSensitive = True
+) -> Annotated[bool, Out(name="contains")]:
+    """Say whether `substring` is in the text."""
+    return _folded(substring, case_sensitive) in _folded(string, case_sensitive)
+
+
+@node("StringCompare", category="utils/string", display_name="Compare")
+def string_compare(
+    string_a: Text = "",
+    string_b: Text = "",
+    mode: Literal["Starts With", "Ends With", "Equal"] = "Starts With",
+    case_sensitive: CaseSensitive = True,
+) -> bool:
+    """Say whether `string_a` starts with, ends with or is `string_b`."""
+    first, second = _folded(string_a, case_sensitive), _folded(string_b, case_sensitive)
+    match mode:
+        case "Starts With":
+            return first.startswith(second)
+        case "Ends With":
+            return first.endswith(second)
+    return first == second
+
+
+def _folded(text: str, case_sensitive: bool) -> str:
+    return text if case_sensitive else text.casefold()
+
+
+@node("RegexMatch", category="utils/string", display_name="Regex Match")
+def regex_match(
+    string: Text = "",
+    regex_pattern: Pattern = "",
+    case_insensitive: CaseInsensitive = True,
+    multiline: Multiline = False,
+    dotall: DotAll = False,
+) -> Annotated[bool, Out(name="matches")]:
+    """Say whether the pattern is found anywhere in the text. Raises ValueError for a pattern that is none."""
+    return _pattern("RegexMatch", regex_pattern, case_insensitive, multiline, dotall).search(string) is not None
+
+
+@node("RegexExtract", category="utils/string", display_name="Regex Extract")
+def regex_extract(
+    string: Text = "",
+    regex_pattern: Pattern = "",
+    mode: Literal["First Match", "All Matches", "First Group", "All Groups"] = "First Match",
+    case_insensitive: CaseInsensitive = True,
+    multiline: Multiline = False,
+    dotall: DotAll = False,
+    group_index: Annotated[int, In(ge=0, le=100, tip="Which group the Group modes take.")] = 1,
+) -> str:
+    """Give what the pattern (or a group of it) matches, all of them one a line; nothing found gives an empty text.
+
+    Raises ValueError for a pattern that is none, and for a group that it does not have.
+    """
+    pattern = _pattern("RegexExtract", regex_pattern, case_insensitive, multiline, dotall)
+    group = group_index if mode.endswith(("Group", "Groups")) else 0
+    if group > pattern.groups:
+        raise ValueError(
+            f"RegexExtract: the pattern has {pattern.groups} groups and no group {group}; lower group_index."
+        )
+    found = [match[group] or "" for match in pattern.finditer(string)]
+    return "\n".join(found[:1] if mode.startswith("First") else found)
+
+
+@node("RegexReplace", category="utils/string", display_name="Regex Replace")
+def regex_replace(
+    string: Text = "",
+    regex_pattern: Pattern = "",
+    replace: Annotated[str, In(multiline=True, tip=r"\1 or \g<name> stands for a group.")] = "",
+    case_insensitive: CaseInsensitive = True,
+    multiline: Multiline = False,
+    dotall: DotAll = False,
+    count: Annotated[int, In(ge=0, le=100, tip="Most replacements; 0 replaces all.")] = 0,
+) -> str:
+    """Replace what the pattern matches. Raises ValueError for a pattern that is none and for groups it does not have."""
+    pattern = _pattern("RegexReplace", regex_pattern, case_insensitive, multiline, dotall)
+    try:
+        return pattern.sub(replace, string, count=count)
+    except (re.error, IndexError) as error:
+        raise ValueError(f"RegexReplace: the replacement {replace!r} does not fit the pattern: {error}.") from None
+
+
+def _pattern(name: str, pattern: str, case_insensitive: bool, multiline: bool, dotall: bool) -> re.Pattern[str]:
+    flags = case_insensitive * re.IGNORECASE | multiline * re.MULTILINE | dotall * re.DOTALL
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{name}: {pattern!r} is no regular expression: {error}.") from None
+
+
+@node("StringFormat", category="utils/string", display_name="Format Text")
+def string_format(
+    template: Annotated[
+        str, In(multiline=True, tip="{a}, {b}, {c}, {d} stand for the values; {a:03d} and {b:.2f} format numbers.")
+    ] = "{a}",
+    a: AnyValue | None = None,
+    b: AnyValue | None = None,
+    c: AnyValue | None = None,
+    d: AnyValue | None = None,
+) -> str:
+    """Fill values into a text. Raises ValueError for names, formats and braces that do not fit."""
+    values = {name: value for name, value in {"a": a, "b": b, "c": c, "d": d}.items() if value is not None}
+    try:
+        return _ValuesOnly().vformat(template, (), values)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        what = f"{error} is not linked" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"StringFormat: cannot fill {template[:80]!r}: {what}. Linked: {', '.join(values) or 'nothing'}; "
+            "write {a} for a value and {{ }} for braces."
+        ) from None
+
+
+class _ValuesOnly(standard_string.Formatter):
+    """`str.format` without attributes and items, which would reach into objects, and without huge widths."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
+        if not field_name.isidentifier():
+            raise ValueError(f"{{{field_name}}} is not the name of a value")
+        return kwargs[field_name], field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if any(int(digits) > 1000 for digits in re.findall(r"\d+", format_spec)):
+            raise ValueError(f"the format {format_spec[:20]!r} is wider than 1000 characters")
+        return str(format(value, format_spec))
+
+
+@node("TextLines", category="utils/list", display_name="Lines of Text")
+def text_lines(
+    text: Annotated[str, In(multiline=True, tip="One item a line; empty lines are left out.")] = "",
+) -> list[str]:
+    """Give the lines of a text as a list: nodes linked to it run once per line, with other prompts or samplers say.
+
+    Raises ValueError when there is no line.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("TextLines: the text is empty, so nothing would run; write at least one line.")
+    return lines

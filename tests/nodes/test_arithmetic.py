@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodes.arithmetic import (
+    compare_numbers,
+    float_arithmetic,
+    float_range,
+    int_arithmetic,
+    int_range,
+    math_expression,
+    parse_number,
+    round_number,
+)
+from nodes.expressions import ExpressionError
+from nodes.primitives import (
+    primitive_boolean,
+    primitive_float,
+    primitive_int,
+    primitive_string,
+    primitive_string_multiline,
+)
+
+FAST = settings(max_examples=50, deadline=None)
+
+
+def test_primitives_give_their_value_in_their_type() -> None:
+    assert primitive_int(2**63 - 1) == 2**63 - 1
+    assert primitive_float(3) == 3.0
+    assert type(primitive_float(3)) is float
+    assert primitive_string("a b") == "a b"
+    assert primitive_string_multiline("a\nb") == "a\nb"
+    assert primitive_boolean(True) is True
+
+
+@pytest.mark.parametrize(
+    ("operation", "whole", "real"),
+    [
+        ("add", 5, 5.0),
+        ("subtract", -9, -9.0),
+        ("multiply", -14, -14.0),
+        ("divide", -1, -2 / 7),
+        ("modulo", 5, 5.0),
+        ("power", -128, -128.0),
+        ("minimum", -2, -2.0),
+        ("maximum", 7, 7.0),
+    ],
+)
+def test_operations_on_whole_and_real_numbers(operation: str, whole: int, real: float) -> None:
+    assert int_arithmetic(-2, 7, operation) == whole
+    assert type(int_arithmetic(-2, 7, operation)) is int
+    assert float_arithmetic(-2, 7, operation) == pytest.approx(real)
+    assert type(float_arithmetic(-2, 7, operation)) is float
+
+
+@pytest.mark.parametrize("operation", ["divide", "modulo"])
+def test_division_by_zero_names_the_node_and_the_numbers(operation: str) -> None:
+    with pytest.raises(ValueError, match=f"IntArithmetic: 3 {operation} 0 divides by zero"):
+        int_arithmetic(3, 0, operation)
+    with pytest.raises(ValueError, match=f"FloatArithmetic: 3.0 {operation} 0.0 divides by zero"):
+        float_arithmetic(3, 0, operation)
+
+
+def test_powers_that_are_too_large_or_not_whole_are_refused() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        int_arithmetic(10, 10**9, "power")
+    with pytest.raises(ValueError, match="has no value"):
+        float_arithmetic(10, 400, "power")
+    with pytest.raises(ValueError, match="no whole number; use FloatArithmetic"):
+        int_arithmetic(2, -1, "power")
+    assert int_arithmetic(-1, 2**40, "power") == 1
+
+
+def test_an_expression_comes_out_in_three_types() -> None:
+    assert math_expression("a / b + c", 7, 2, 1) == (4.5, 4, True)
+    assert math_expression("a > b", 1, 2) == (0.0, 0, False)
+    assert math_expression("2 ** 70 + 1").INT == 2**70 + 1
+
+
+def test_an_expression_that_fails_is_quoted() -> None:
+    with pytest.raises(ExpressionError, match=r"'a / b' divides by zero with a = 1, b = 0"):
+        math_expression("a / b", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "expected"),
+    [("==", [0, 1, 0]), ("!=", [1, 0, 1]), ("<", [1, 0, 0]), ("<=", [1, 1, 0]), (">", [0, 0, 1]), (">=", [0, 1, 1])],
+)
+def test_comparisons_of_less_equal_and_more(comparison: str, expected: list[int]) -> None:
+    assert [compare_numbers(a, 2, comparison) for a in (1, 2, 3)] == [bool(item) for item in expected]
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("nearest", -2), ("down", -3), ("up", -2), ("toward zero", -2)])
+def test_rounding_has_a_direction(rounding: str, expected: int) -> None:
+    assert round_number(-2.4, rounding) == expected
+
+
+@FAST
+@given(st.floats(-1e9, 1e9), st.integers(1, 1000))
+def test_rounding_to_multiples_reaches_the_nearest(value: float, multiple: int) -> None:
+    rounded = round_number(value, "nearest", multiple)
+    assert rounded % multiple == 0
+    assert abs(rounded - value) <= multiple / 2 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" 12 ", (12.0, 12)),
+        ("-0.5", (-0.5, 0)),
+        ("1e3", (1000.0, 1000)),
+        ("-7", (-7.0, -7)),
+        ("18446744073709551615", (2.0**64, 2**64 - 1)),
+    ],
+)
+def test_numbers_are_read_from_text(text: str, expected: tuple[float, int]) -> None:
+    assert parse_number(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "twelve", "1 2", "inf", "nan"])
+def test_text_that_is_no_number_is_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{text}' is no number"):
+        parse_number(text)
+
+
+def test_ranges_are_lists() -> None:
+    assert int_range(1, 8, 3) == [1, 4, 7]
+    assert int_range(3, 0, -1) == [3, 2, 1]
+    assert float_range(0, 1, 5) == [0, 0.25, 0.5, 0.75, 1]
+    assert float_range(2, 9, 1) == [2]
+
+
+def test_ranges_that_never_end_or_are_too_long_are_refused() -> None:
+    with pytest.raises(ValueError, match="a step of 0 never arrives"):
+        int_range(0, 5, 0)
+    with pytest.raises(ValueError, match="at most 10000 are made"):
+        int_range(0, 2**62, 1)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodes.image_compose import (
+    image_batch,
+    image_composite_masked,
+    image_from_batch,
+    image_stitch,
+    join_image_with_alpha,
+    rebatch_images,
+    repeat_image_batch,
+    split_image_with_alpha,
+)
+
+FAST = settings(max_examples=25, deadline=None)
+
+
+def picture(height: int = 4, width: int = 6, channels: int = 3, batch: int = 1, seed: int = 0) -> torch.Tensor:
+    return torch.rand(batch, height, width, channels, generator=torch.Generator().manual_seed(seed))
+
+
+def flat(value: float, height: int = 2, width: int = 2, channels: int = 3, batch: int = 1) -> torch.Tensor:
+    return torch.full((batch, height, width, channels), value)
+
+
+def test_a_batch_fits_the_second_to_the_first_and_makes_it_opaque() -> None:
+    first, second = picture(4, 6, channels=4), picture(8, 20, batch=2)
+    joined = image_batch(first, second)
+    assert joined.shape == (3, 4, 6, 4)
+    assert torch.equal(joined[:1], first)
+    assert (joined[1:, ..., 3] == 1).all()
+
+
+def test_pictures_are_taken_from_a_batch_as_far_as_there_are_any() -> None:
+    image = picture(batch=4)
+    assert torch.equal(image_from_batch(image, 1, 2), image[1:3])
+    assert torch.equal(image_from_batch(image, 3, 9), image[3:])
+    assert torch.equal(image_from_batch(image, 99, 2), image[3:])
+
+
+def test_repeating_repeats_the_whole_batch_in_order() -> None:
+    image = picture(batch=2)
+    assert torch.equal(repeat_image_batch(image, 3), torch.cat([image, image, image]))
+
+
+def test_rebatching_deals_pictures_of_equal_size_out_again() -> None:
+    images = [picture(batch=3), picture(batch=2, seed=1), picture(5, 5, batch=1)]
+    batches = rebatch_images(images, [2])
+    assert [tuple(batch.shape[:3]) for batch in batches] == [(2, 4, 6), (2, 4, 6), (1, 4, 6), (1, 5, 5)]
+    assert torch.equal(torch.cat(batches[:3]), torch.cat(images[:2]))
+
+
+@FAST
+@given(st.integers(-8, 8), st.integers(-8, 8), st.booleans(), st.integers(3, 4), st.integers(3, 4))
+def test_a_composite_under_a_mask_of_zeros_is_the_destination(
+    x: int, y: int, resize: bool, channels: int, source_channels: int
+) -> None:
+    destination, source = picture(5, 6, channels, batch=2), picture(3, 4, source_channels, seed=1)
+    result = image_composite_masked(destination, source, x, y, resize, torch.zeros(1, 7, 7))
+    assert torch.equal(result, destination)
+
+
+def test_a_composite_without_a_mask_shows_the_source_where_it_reaches() -> None:
+    result = image_composite_masked(flat(0.0, 3, 4), flat(1.0, 2, 2), 3, -1)
+    assert result[0, ..., 0].tolist() == [[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_composite_far_outside_changes_nothing() -> None:
+    destination = picture()
+    assert torch.equal(image_composite_masked(destination, picture(seed=1), 100, -100), destination)
+
+
+def test_a_grey_mask_mixes_and_is_stretched_to_the_source() -> None:
+    result = image_composite_masked(flat(0.0, 2, 4), flat(1.0, 2, 4), mask=torch.tensor([[[0.25]]]))
+    assert torch.allclose(result, torch.tensor(0.25))
+
+
+def test_source_and_mask_repeat_to_the_batch_of_the_destination() -> None:
+    sources = torch.cat([flat(0.5), flat(1.0)])
+    masks = torch.tensor([1.0, 1.0, 0.0]).view(3, 1, 1)
+    result = image_composite_masked(flat(0.0, batch=4), sources, mask=masks)
+    assert result[:, 0, 0, 0].tolist() == [0.5, 1.0, 0.0, 1.0]
+
+
+def test_a_resized_source_covers_the_destination() -> None:
+    result = image_composite_masked(flat(0.0, 5, 7), flat(1.0, 2, 2), resize_source=True)
+    assert torch.allclose(result, torch.tensor(1.0))
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    [
+        ("right", [[0, 0.5, 1]]),
+        ("left", [[1, 0.5, 0]]),
+        ("down", [[0], [0.5], [1]]),
+        ("up", [[1], [0.5], [0]]),
+    ],
+)
+def test_stitching_puts_the_second_on_the_named_side(direction: str, expected: list[list[float]]) -> None:
+    two = image_stitch(flat(0.0, 1, 1), direction, True, 0, "white", flat(0.5, 1, 1))
+    three = image_stitch(two, direction, False, 0, "white", flat(1.0, 1, 1))
+    assert three[0, ..., 0].tolist() == expected
+
+
+def test_stitching_scales_the_second_to_the_height_of_the_first() -> None:
+    assert image_stitch(picture(4, 6), "right", True, 0, "white", picture(8, 10)).shape == (1, 4, 11, 3)
+
+
+def test_stitching_unequal_sizes_centres_the_smaller_on_black() -> None:
+    result = image_stitch(flat(1.0, 3, 1), "right", False, 0, "white", flat(1.0, 1, 1))
+    assert result[0, ..., 0].tolist() == [[1, 0], [1, 1], [1, 0]]
+
+
+def test_the_gap_between_stitched_pictures_has_its_colour() -> None:
+    result = image_stitch(flat(0.0, 1, 1), "right", True, 2, "red", flat(0.0, 1, 1))
+    assert result[0, 0].tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_stitching_nothing_gives_the_first_back() -> None:
+    image = picture()
+    assert torch.equal(image_stitch(image), image)
+
+
+def test_splitting_and_joining_alpha_are_inverse() -> None:
+    image = picture(channels=4, batch=2)
+    colours, mask = split_image_with_alpha(image)
+    assert torch.allclose(mask, 1 - image[..., 3])
+    assert torch.allclose(join_image_with_alpha(colours, mask), image, atol=1e-6)
+
+
+def test_a_picture_without_alpha_is_nowhere_see_through() -> None:
+    assert (split_image_with_alpha(picture()).MASK == 0).all()
+
+
+def test_a_joined_mask_is_stretched_and_repeated() -> None:
+    result = join_image_with_alpha(picture(4, 6, batch=3), torch.zeros(2, 9, 9))
+    assert result.shape == (3, 4, 6, 4)
+    assert (result[..., 3] == 1).all()

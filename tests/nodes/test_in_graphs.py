@@ -1,0 +1,133 @@
+"""The nodes that are about running other nodes, run by the executor: laziness, lists, gates."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+from engine.authoring.decorator import definition_of
+from engine.cache.facade import Cache
+from engine.execute.executor import Executor
+from engine.execute.result import RunResult
+from engine.graph.schema import Catalogue
+from engine.graph.validate import check
+from nodes.aliases import ALIASES
+
+MODULES = ("image", "image_compose", "image_grid", "latent", "primitives", "text", "arithmetic", "logic")
+DEFINITIONS = {
+    definition.spec.name: definition
+    for name in MODULES
+    for value in vars(importlib.import_module(f"nodes.{name}")).values()
+    if (definition := definition_of(value)) is not None
+}
+CATALOGUE = Catalogue([definition.spec for definition in DEFINITIONS.values()], ALIASES)
+
+
+def run(graph: dict[str, tuple[str, dict[str, Any]]], *values: str) -> RunResult:
+    prompt = {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in graph.items()}
+    checked = check(prompt, CATALOGUE, choices=lambda files: [])
+    assert checked.problems == []
+    executor = Executor(DEFINITIONS.__getitem__, CATALOGUE, Cache(None))
+    try:
+        return executor.run_sync(checked.prompt, checked.outputs, values=values)
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize(("pick", "taken", "left"), [(True, "yes", "no"), (False, "no", "yes")])
+def test_what_a_switch_does_not_take_never_runs(pick: bool, taken: str, left: str) -> None:
+    result = run(
+        {
+            "yes": ("EmptyImage", {"width": 8, "height": 8, "batch_size": 1, "color": 1}),
+            "no": ("EmptyImage", {"width": 16, "height": 8, "batch_size": 1, "color": 2}),
+            "switch": ("ComfySwitchNode", {"switch": pick, "on_true": ["yes", 0], "on_false": ["no", 0]}),
+            "size": ("GetImageSize", {"image": ["switch", 0]}),
+            "show": ("PreviewAny", {"source": ["size", 0]}),
+        }
+    )
+    assert result.status == "done"
+    assert result.ui["show"] == {"text": ["8" if pick else "16"]}
+    assert result.nodes[taken].status == "ran"
+    assert left not in result.nodes or result.nodes[left].status == "not_run"
+
+
+def test_a_switch_works_with_one_side_linked_and_says_when_it_is_the_other() -> None:
+    graph = {
+        "text": ("PrimitiveString", {"value": "yes"}),
+        "switch": ("Switch", {"switch": True, "on_true": ["text", 0]}),
+        "show": ("PreviewAny", {"source": ["switch", 0]}),
+    }
+    assert run(graph).ui["show"] == {"text": ["yes"]}
+    graph["switch"][1]["switch"] = False
+    result = run(graph)
+    assert result.status == "failed"
+    assert "nothing is linked to on_false" in result.failures[0].message
+
+
+def test_a_closed_gate_skips_what_is_below_without_an_error() -> None:
+    result = run(
+        {
+            "text": ("PrimitiveString", {"value": "x"}),
+            "gate": ("Gate", {"value": ["text", 0], "open": False}),
+            "show": ("PreviewAny", {"source": ["gate", 0]}),
+            "other": ("PreviewAny", {"source": ["text", 0]}),
+        }
+    )
+    assert result.failures == []
+    assert result.nodes["show"].status == "skipped"
+    assert result.ui["other"] == {"text": ["x"]}
+
+
+def test_nodes_run_once_per_line_and_a_contact_sheet_gathers_the_pictures() -> None:
+    result = run(
+        {
+            "lines": ("TextLines", {"text": "one\n\ntwo\nthree"}),
+            "number": ("StringLength", {"string": ["lines", 0]}),
+            "image": ("EmptyImage", {"width": 40, "height": ["number", 0], "batch_size": 1, "color": 0}),
+            "grid": (
+                "ImageGrid",
+                {
+                    "images": ["image", 0],
+                    "labels": ["lines", 0],
+                    "columns": 3,
+                    "spacing": 0,
+                    "label_size": 10,
+                    "background": 0xFFFFFF,
+                },
+            ),
+            "size": ("GetImageSize", {"image": ["grid", 0]}),
+            "show": ("PreviewAny", {"source": ["size", 1]}),
+        },
+        "image",
+        "grid",
+    )
+    assert result.status == "done"
+    assert [image.shape[1] for image in result.values["image"][0]] == [3, 3, 5]
+    assert result.values["grid"][0].shape == (1, 5 + 15, 120, 3)
+    assert result.ui["show"] == {"text": ["20"]}
+
+
+def test_a_range_of_numbers_runs_a_node_for_each() -> None:
+    result = run(
+        {
+            "range": ("FloatRange", {"start": 0.0, "stop": 1.0, "count": 3}),
+            "double": ("FloatArithmetic", {"a": ["range", 0], "b": 2.0, "operation": "multiply"}),
+            "show": ("PreviewAny", {"source": ["double", 0]}),
+        }
+    )
+    assert result.ui["show"] == {"text": ["0.0", "1.0", "2.0"]}
+
+
+def test_a_batch_dealt_out_as_a_list_is_worked_on_piece_by_piece() -> None:
+    result = run(
+        {
+            "latents": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 3}),
+            "list": ("RebatchLatents", {"latents": ["latents", 0], "batch_size": 2}),
+            "show": ("PreviewAny", {"source": ["list", 0]}),
+        },
+        "list",
+    )
+    assert [item["batch_index"] for item in result.values["list"][0]] == [[0, 1], [2]]
+    assert len(result.ui["show"]["text"]) == 2
