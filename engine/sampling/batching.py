@@ -1,0 +1,87 @@
+"""Which conditions share one call of the network: those that can be stacked, planned once for each set of active ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.sampling.conditions import Condition, ControlLink
+from engine.sampling.masks import crop
+
+# Contexts of different lengths are repeated to a common one, unless that costs more than it saves.
+_MOST_REPEATS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Conditions evaluated in one call. `members`: (number of the conditioning, condition); tensors are stacked."""
+
+    members: tuple[tuple[int, Condition], ...]
+    context: Tensor
+    concat: Tensor | None
+    control: tuple[ControlLink, ...]
+    options: Mapping[str, Any] | None
+
+
+def plan(active: Sequence[tuple[int, Condition]], max_members: int) -> list[Batch]:
+    """Group conditions into as few calls as their shapes and `max_members` allow, in a stable order."""
+    groups: list[list[tuple[int, Condition]]] = []
+    for member in active:
+        for group in groups:
+            if len(group) < max_members and all(_fit(member[1], other) for _, other in group):
+                group.append(member)
+                break
+        else:
+            groups.append([member])
+    return [_stack(group) for group in groups]
+
+
+def _fit(a: Condition, b: Condition) -> bool:
+    return (
+        _size(a) == _size(b)
+        and a.control == b.control
+        and _contexts_fit(a.context, b.context)
+        and (a.concat is None) == (b.concat is None)
+        and a.options.keys() == b.options.keys()
+        and all(_options_fit(a.options[name], b.options[name]) for name in a.options)
+    )
+
+
+def _size(condition: Condition) -> tuple[int, int] | None:
+    return None if condition.area is None else condition.area[:2]
+
+
+def _contexts_fit(a: Tensor, b: Tensor) -> bool:
+    lengths = a.shape[1], b.shape[1]
+    return a.shape[2] == b.shape[2] and math.lcm(*lengths) // min(lengths) <= _MOST_REPEATS
+
+
+def _options_fit(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.shape == b.shape
+    return not isinstance(a, Tensor) and not isinstance(b, Tensor) and bool(a == b)
+
+
+def _stack(group: list[tuple[int, Condition]]) -> Batch:
+    conditions = [condition for _, condition in group]
+    length = math.lcm(*(condition.context.shape[1] for condition in conditions))
+    contexts = [condition.context.repeat(1, length // condition.context.shape[1], 1) for condition in conditions]
+    concats = [crop(c.concat, c.area) for c in conditions if c.concat is not None]
+    first = conditions[0]
+    options = {name: _join([c.options[name] for c in conditions]) for name in first.options}
+    return Batch(
+        members=tuple(group),
+        context=torch.cat(contexts),
+        concat=torch.cat(concats) if concats else None,
+        control=first.control,
+        options=options or None,
+    )
+
+
+def _join(values: list[Any]) -> Any:
+    return torch.cat(values) if isinstance(values[0], Tensor) else values[0]

@@ -1,0 +1,211 @@
+"""Conditionings made ready for a run: everything that does not change from step to step is computed once, here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.datatypes.parameterization import LatentFormat
+from engine.sampling.denoisers import Residuals
+from engine.sampling.guiders import Conditioning
+from engine.sampling.masks import Area, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
+from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule, to_network_space
+
+ControlFunction = Callable[[Tensor, Tensor, Tensor], Residuals]
+"""`(x, t, context) -> {"down": [...], "mid": ...}`: a ControlNet with its hint and strength bound."""
+
+Controls = Callable[[Any], ControlFunction]
+"""Turns the control object of a conditioning into its function; called once for each object of a run."""
+
+# Latent of an even grey picture in SD 1's VAE: what an inpainting model sees where it is given no picture.
+_GREY_SD1 = (0.8223, -0.6876, 0.6364, 0.1380)
+
+
+@dataclass(frozen=True)
+class ControlLink:
+    """One ControlNet of a chain: its function, active while `end` <= sigma <= `start`."""
+
+    function: ControlFunction
+    start: float
+    end: float
+
+    def active(self, sigma: float) -> bool:
+        """Whether it takes part at this noise level."""
+        return self.end <= sigma <= self.start
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """One entry of a CONDITIONING, resolved against a latent (B, C, h, w).
+
+    `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
+    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …).
+    """
+
+    context: Tensor
+    weight: float | Tensor
+    area: Area | None
+    start: float
+    end: float
+    control: tuple[ControlLink, ...]
+    concat: Tensor | None
+    options: Mapping[str, Any]
+
+    def active(self, sigma: float) -> bool:
+        """Whether it takes part at this noise level."""
+        return self.end <= sigma <= self.start
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
+
+    `noise_mask` is (B, 1, h, w) or None. `forwarded` names the options that the network wants to see.
+    """
+
+    schedule: NoiseSchedule
+    latent_format: LatentFormat
+    latent: Tensor
+    noise_mask: Tensor | None = None
+    controls: Controls | None = None
+    inpaint_model: bool = False
+    forwarded: Sequence[str] = ()
+
+
+def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
+    """Resolve the conditionings of a guidance (positive first) for a run.
+
+    Raises ValueError where a conditioning is empty, or has a control that nothing here can run.
+    """
+    for name, conditioning in zip(("positive", "second", "third"), lists):
+        if not conditioning:
+            raise ValueError(f"the {name} conditioning is empty: expected at least one encoded text; connect one")
+    chains: dict[int, tuple[ControlLink, ...]] = {}
+    prepared = [[_condition(context, options, around, chains) for context, options in entries] for entries in lists]
+    # A prediction for an area is guided against one for the same area: the other conditionings get its counterpart.
+    for own in prepared:
+        for others in prepared:
+            if others is not own:
+                for condition in list(own):
+                    _add_counterpart(condition, others)
+    to_all = [c.control for (_, options), c in zip(lists[0], prepared[0]) if options.get("control_apply_to_uncond")]
+    for conditions in prepared[1:]:
+        _lend_control([control for control in to_all if control], conditions)
+    return prepared
+
+
+def _condition(
+    context: Tensor, options: Mapping[str, Any], around: Surroundings, chains: dict[int, tuple[ControlLink, ...]]
+) -> Condition:
+    latent, schedule = around.latent, around.schedule
+    area, weight = _place(options, latent)
+    start, end = options.get("start_percent"), options.get("end_percent")
+    return Condition(
+        context=repeat_to(context.to(device=latent.device, dtype=torch.float32), latent.shape[0]),
+        weight=weight,
+        area=area,
+        start=ABOVE_ALL_SIGMAS if start is None else schedule.percent_to_sigma(start),
+        end=0.0 if end is None else schedule.percent_to_sigma(end),
+        control=_chain(options.get("control"), around, chains),
+        concat=_concat(options, around) if around.inpaint_model else None,
+        options={name: _batched(options[name], latent) for name in around.forwarded if name in options},
+    )
+
+
+def _place(options: Mapping[str, Any], latent: Tensor) -> tuple[Area | None, float | Tensor]:
+    """Return where a condition holds and how much its prediction weighs there."""
+    height, width = latent.shape[-2:]
+    strength = float(options.get("strength", 1.0))
+    area = resolve_area(options["area"], height, width) if options.get("area") is not None else None
+    if options.get("mask") is not None:
+        mask = repeat_to(fit_mask(options["mask"], latent.shape, latent.device), latent.shape[0])
+        if options.get("set_area_to_bounds"):
+            area = resolve_area(mask_bounds(mask), height, width)
+        return area, crop(mask, area) * (float(options.get("mask_strength", 1.0)) * strength)
+    if area is None:
+        return None, strength
+    return area, feathered(area, height, width, latent.device) * strength
+
+
+def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLink, ...]]) -> tuple[ControlLink, ...]:
+    """Return the links of a control and of all it builds on; the same object gives the same links, so it can batch."""
+    if control is None:
+        return ()
+    if around.controls is None:
+        raise ValueError("a conditioning has a control, but this run was given no `controls` to run it with")
+    if id(control) not in chains:
+        percent_to_sigma = around.schedule.percent_to_sigma
+        links: list[ControlLink] = []
+        link = control
+        while link is not None:
+            start, end = percent_to_sigma(link.start_percent), percent_to_sigma(link.end_percent)
+            links.append(ControlLink(around.controls(link), start, end))
+            link = link.previous
+        chains[id(control)] = tuple(links)
+    return chains[id(control)]
+
+
+def _batched(value: Any, latent: Tensor) -> Any:
+    return repeat_to(value.to(latent.device), latent.shape[0]) if isinstance(value, Tensor) else value
+
+
+def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
+    """Return mask and masked picture (B, 1 + C, h, w), the further channels of Stable Diffusion's inpainting U-Nets."""
+    latent = around.latent
+    picture = options.get("concat_latent_image")
+    mask = options.get("concat_mask")
+    if mask is None:
+        mask = around.noise_mask
+    if mask is None:  # all of it is to be made: nothing of a picture shows
+        grey = _GREY_SD1 if latent.shape[1] == len(_GREY_SD1) else (0.0,) * latent.shape[1]
+        blank = torch.tensor(grey, device=latent.device).reshape(1, -1, 1, 1).expand_as(latent)
+        return torch.cat([torch.ones_like(latent[:, :1]), blank], dim=1)
+    fitted = repeat_to(fit_mask(mask, latent.shape, latent.device).round(), latent.shape[0])
+    seen = latent
+    if picture is not None:
+        seen = to_network_space(picture.to(latent), around.latent_format)
+        if seen.shape[-2:] != latent.shape[-2:]:
+            seen = functional.interpolate(seen, size=tuple(latent.shape[-2:]), mode="bilinear")
+        seen = repeat_to(seen, latent.shape[0])
+    return torch.cat([fitted, seen], dim=1)
+
+
+def _add_counterpart(condition: Condition, others: list[Condition]) -> None:
+    """Give `others` the closest of its texts for this condition's area, unless it has that area already."""
+    if condition.area is None:
+        return
+    covering = [other for other in others if other.area is not None and _covers(other.area, condition.area)]
+    whole = [other for other in others if other.area is None]
+    if any(other.area == condition.area for other in covering):
+        return
+    smallest = sorted(covering, key=lambda other: _pixels(other.area))[:1] or whole[:1]
+    for text in smallest:
+        others.append(replace(condition, context=text.context, concat=text.concat, options=text.options))
+
+
+def _covers(outer: Area, inner: Area) -> bool:
+    return (
+        outer[2] <= inner[2]
+        and outer[3] <= inner[3]
+        and outer[0] + outer[2] >= inner[0] + inner[2]
+        and outer[1] + outer[3] >= inner[1] + inner[3]
+    )
+
+
+def _pixels(area: Area | None) -> int:
+    return area[0] * area[1] if area is not None else 0
+
+
+def _lend_control(controls: list[tuple[ControlLink, ...]], conditions: list[Condition]) -> None:
+    """Give the positive's controls to a conditioning that has none of its own on the whole picture."""
+    whole = [i for i, condition in enumerate(conditions) if condition.area is None]
+    if not whole or any(conditions[i].control for i in whole):
+        return
+    for number, control in enumerate(controls):
+        place = whole[number % len(whole)]
+        conditions[place] = replace(conditions[place], control=control)

@@ -1,0 +1,74 @@
+"""Adapters that make any network "x and sigma in, denoised out" (Karras et al. 2022, section 5: preconditioning).
+
+c_in scales x to what the network was trained on, and `denoised` turns its output into x_0. Samplers see only that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from engine.datatypes.parameterization import Prediction
+from engine.sampling.noise_schedule import NoiseSchedule
+
+Denoiser = Callable[[Tensor, float], Tensor]
+"""`(x (B, C, h, w), sigma) -> x_0 (B, C, h, w)`. sigma is a Python float: one level for the whole batch, no device sync."""
+
+Residuals = Mapping[str, Any]
+"""ControlNet residuals: `down`, a list of tensors, and `mid`, a tensor."""
+
+
+class Network(Protocol):
+    """A denoising network as sampling calls it; see `__call__` for the shapes."""
+
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *,
+        concat: Tensor | None = None,
+        control: Residuals | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the prediction (B, C, h, w) for x (B, C, h, w) with c_in applied, t (B,) timesteps, context (B, T, D)."""
+        ...
+
+
+def input_scale(schedule: NoiseSchedule, sigma: float) -> float:
+    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2) for discrete schedules; a flow network takes x as it is."""
+    return 1.0 if schedule.is_flow else 1.0 / math.sqrt(1.0 + sigma * sigma)
+
+
+def denoised(schedule: NoiseSchedule, x: Tensor, output: Tensor, sigma: float) -> Tensor:
+    """Return x_0 from the network's `output` at x, both (B, C, h, w), at noise level `sigma`."""
+    x_share, output_share = _shares(schedule.parameterization.prediction, sigma)
+    output = output.to(x.dtype)
+    if x_share == 0.0:
+        return output
+    if x_share == 1.0:
+        return torch.add(x, output, alpha=output_share)
+    return (x * x_share).add_(output, alpha=output_share)
+
+
+def _shares(prediction: Prediction, sigma: float) -> tuple[float, float]:
+    """Return (a, b) of x_0 = a x + b output."""
+    if prediction == "x0":
+        return 0.0, 1.0
+    if prediction == "v":  # Salimans & Ho 2022: v = sqrt(abar) eps - sqrt(1 - abar) x_0
+        return 1.0 / (sigma * sigma + 1.0), -sigma / math.sqrt(sigma * sigma + 1.0)
+    return 1.0, -sigma  # eps: x = x_0 + sigma eps; flow: the output is eps - x_0, and x = x_0 + sigma (eps - x_0)
+
+
+def unconditional(network: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule) -> Denoiser:
+    """Make a denoiser of a network `(x, t (B,)) -> output` that takes no conditioning, such as a toy or a pixel model."""
+
+    def denoise(x: Tensor, sigma: float) -> Tensor:
+        t = torch.full((x.shape[0],), schedule.timestep(sigma), device=x.device)
+        return denoised(schedule, x, network(x * input_scale(schedule, sigma), t), sigma)
+
+    return denoise

@@ -1,0 +1,157 @@
+"""Guidance: from a network and its conditionings to one denoiser, with as few network calls as shapes allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.sampling.batching import Batch, plan
+from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
+from engine.sampling.denoisers import Network, Residuals, denoised, input_scale
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, Guidance, GuidanceStep
+from engine.sampling.masks import crop
+from engine.sampling.noise_schedule import NoiseSchedule
+
+# Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
+_NO_WEIGHT = 1e-37
+
+
+class ConditionedNetwork:
+    """Evaluates lists of conditions at one x: batches them, and blends what each list predicts by its weights."""
+
+    def __init__(
+        self, network: Network, schedule: NoiseSchedule, lists: Sequence[Sequence[Condition]], max_rows: int | None
+    ):
+        """`max_rows` bounds the rows (pictures × conditions) of one network call; None is no bound."""
+        self._network, self._schedule, self._lists = network, schedule, lists
+        self._max_rows = max_rows
+        self._plans: dict[tuple[bool, ...], list[Batch]] = {}
+
+    def __call__(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> list[Tensor]:
+        """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active."""
+        candidates = [(number, condition) for number in wanted for condition in self._lists[number]]
+        key = tuple(condition.active(sigma) for _, condition in candidates)
+        if key not in self._plans:
+            active = [member for member, is_active in zip(candidates, key) if is_active]
+            most = len(active) if self._max_rows is None else max(1, self._max_rows // x.shape[0])
+            self._plans[key] = plan(active, most)
+        batches = self._plans[key]
+        predictions: dict[int, list[tuple[Condition, Tensor]]] = {number: [] for number in wanted}
+        scaled = x * input_scale(self._schedule, sigma)
+        for batch in batches:
+            outputs = self._call(batch, scaled, sigma).chunk(len(batch.members))
+            for (number, condition), output in zip(batch.members, outputs):
+                prediction = denoised(self._schedule, crop(x, condition.area), output, sigma)
+                predictions[number].append((condition, prediction))
+        return [_blend(x, predictions[number]) for number in wanted]
+
+    def _call(self, batch: Batch, scaled: Tensor, sigma: float) -> Tensor:
+        inputs = [crop(scaled, condition.area) for _, condition in batch.members]
+        x = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
+        t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
+        links = [link for link in batch.control if link.active(sigma)]
+        control = _residuals(links, x, t, batch.context) if links else None
+        return self._network(x, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+
+
+class GuidedDenoiser:
+    """A denoiser steered by a guidance: `(x (B, C, h, w), sigma) -> x_0`, everything static worked out at construction."""
+
+    def __init__(self, network: Network, guidance: Guidance, around: Surroundings, max_rows: int | None = None):
+        """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does."""
+        self._guidance = guidance
+        self._schedule = around.schedule
+        lists = prepare(_lists(guidance), around)
+        self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Return the guided prediction of x_0 at noise level `sigma`."""
+        guidance = self._guidance
+        negative: Tensor | None = None
+        if isinstance(guidance, BasicGuidance):
+            (positive,) = self._predict(x, sigma, (0,))
+            guided = positive
+        elif isinstance(guidance, DualCfgGuidance):
+            positive, middle, negative = self._predict(x, sigma, (0, 1, 2))
+            guided = _dual(guidance, positive, middle, negative)
+        elif guidance.cfg == 1.0 and not guidance.always_negative:
+            (positive,) = self._predict(x, sigma, (0,))
+            guided = positive
+        else:
+            positive, negative = self._predict(x, sigma, (0, 1))
+            guided = _towards(negative, positive, guidance.cfg)
+            if guidance.rescale > 0.0:
+                guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
+        for hook in guidance.hooks:
+            guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
+        return guided
+
+
+def rescaled(
+    schedule: NoiseSchedule, x: Tensor, sigma: float, guided: Tensor, positive: Tensor, share: float
+) -> Tensor:
+    """Pull the spread of a guided prediction towards that of the positive one (Lin et al. 2023, eq. 15-16).
+
+    The spread is the standard deviation over each picture of the prediction in velocity form; `share` 0..1 says how far.
+    x, guided, positive, result: (B, C, h, w).
+    """
+    # Velocity is a multiple of (rest - x_0), and the factor cancels in the quotient.
+    rest = x if schedule.is_flow else x / (sigma * sigma + 1.0)
+    axes = tuple(range(1, x.dim()))
+    wanted = (rest - positive).std(dim=axes, keepdim=True)
+    spread = (rest - guided).std(dim=axes, keepdim=True)
+    return torch.lerp(rest, guided, share * (wanted / spread) + (1.0 - share))
+
+
+def _lists(guidance: Guidance) -> list[Sequence[Sequence[object]]]:
+    if isinstance(guidance, CfgGuidance):
+        return [guidance.positive, guidance.negative]
+    if isinstance(guidance, DualCfgGuidance):
+        return [guidance.positive, guidance.middle, guidance.negative]
+    return [guidance.positive]
+
+
+def _towards(start: Tensor, end: Tensor, scale: float) -> Tensor:
+    return torch.add(start, end - start, alpha=scale)
+
+
+def _dual(guidance: DualCfgGuidance, positive: Tensor, middle: Tensor, negative: Tensor) -> Tensor:
+    if guidance.nested:
+        return _towards(negative, _towards(middle, positive, guidance.cfg_conds), guidance.cfg_middle)
+    base = _towards(negative, middle, guidance.cfg_middle)
+    return torch.add(base, positive - middle, alpha=guidance.cfg_conds)
+
+
+def _blend(x: Tensor, predictions: list[tuple[Condition, Tensor]]) -> Tensor:
+    """Return the weighted mean of the predictions, each over its area."""
+    if len(predictions) == 1 and predictions[0][0].area is None and _positive_number(predictions[0][0].weight):
+        return predictions[0][1]
+    total = torch.zeros_like(x)
+    weights = torch.full_like(x, _NO_WEIGHT)
+    for condition, prediction in predictions:
+        crop(total, condition.area).add_(prediction * condition.weight)
+        crop(weights, condition.area).add_(condition.weight)
+    return total / weights
+
+
+def _positive_number(weight: float | Tensor) -> bool:
+    return isinstance(weight, float) and weight > 0.0
+
+
+def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, context: Tensor) -> Residuals:
+    """Return the sum of the links' residuals."""
+    outputs = [link.function(x, t, context) for link in links]
+    if len(outputs) == 1:
+        return outputs[0]
+    down: list[list[Tensor | None]] = [list(output["down"]) for output in outputs]
+    return {
+        "down": [_sum(list(parts)) for parts in zip(*down, strict=True)],
+        "mid": _sum([output["mid"] for output in outputs]),
+    }
+
+
+def _sum(parts: list[Tensor | None]) -> Tensor | None:
+    present = [part for part in parts if part is not None]
+    return torch.stack(present).sum(dim=0) if present else None

@@ -1,0 +1,34 @@
+"""Denoising only where a mask says so: around it the picture is held at the level that the sampler is at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.sampling.denoisers import Denoiser
+from engine.sampling.noise_schedule import NoiseSchedule, add_noise
+
+
+class MaskedDenoiser:
+    """A denoiser that sees, and predicts, the kept latent where the mask is 0 (Lugmayr et al. 2022, eq. 8, on x and x_0).
+
+    A mask between 0 and 1 mixes the two.
+    """
+
+    def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule, mask: Tensor, latent: Tensor, noise: Tensor):
+        """`mask` (B, 1, h, w); `latent` (B, C, h, w) in the network's space; `noise` what it is noised with."""
+        self._denoiser, self._schedule = denoiser, schedule
+        self._mask, self._latent, self._noise = mask, latent, noise
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Return x_0 (B, C, h, w): predicted inside the mask, the given latent outside."""
+        kept = add_noise(self._schedule, self._latent, self._noise, sigma)
+        return torch.lerp(self._latent, self._denoiser(torch.lerp(kept, x, self._mask), sigma), self._mask)
+
+
+def restore(samples: Tensor, original: Tensor, mask: Tensor) -> Tensor:
+    """Return the samples (B, C, h, w) with the original's very values where the mask (B, 1, h, w) is 0.
+
+    Samplers of higher order extrapolate, and scaling rounds: both leave traces on what was to be kept.
+    """
+    return torch.where(mask == 0.0, original, samples)

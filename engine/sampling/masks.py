@@ -1,0 +1,98 @@
+"""Masks and areas in latent pixels: fitting a mask to a latent, its bounding box, soft edges of an area."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Area = tuple[int, int, int, int]
+"""`(height, width, y, x)` in latent pixels."""
+
+_FEATHER = 8
+_SMALLEST_BOUNDS = 8
+
+
+def repeat_to(value: Tensor, batch: int) -> Tensor:
+    """Repeat a tensor (b, …) along its first axis, cut to (batch, …)."""
+    if value.shape[0] == batch:
+        return value
+    times = -(-batch // value.shape[0])
+    return value.repeat(times, *[1] * (value.dim() - 1))[:batch]
+
+
+def crop(value: Tensor, area: Area | None) -> Tensor:
+    """Return a view of what an area covers of a (…, h, w) tensor; None is all of it."""
+    if area is None:
+        return value
+    h, w, y, x = area
+    return value[..., y : y + h, x : x + w]
+
+
+def fit_mask(mask: Tensor, shape: torch.Size, device: torch.device) -> Tensor:
+    """Return a mask (H, W), (B, H, W) or (B, 1, H, W) as (b, 1, h, w) for latents of `shape` (B, C, …, h, w).
+
+    Resized bilinearly; for latents with time (B, C, T, h, w) it is (b, 1, 1, h, w).
+    """
+    flat = mask.to(device=device, dtype=torch.float32).reshape(-1, 1, *mask.shape[-2:])
+    if flat.shape[-2:] != shape[-2:]:
+        flat = functional.interpolate(flat, size=tuple(shape[-2:]), mode="bilinear")
+    return flat.reshape(flat.shape[0], *[1] * (len(shape) - 3), *shape[-2:])
+
+
+def latent_mask(mask: Tensor, latent: Tensor) -> Tensor:
+    """Return a noise mask as (B, 1, h, w) for the latent (B, C, h, w): 1 is to be made anew, 0 is to be kept."""
+    return repeat_to(fit_mask(mask, latent.shape, latent.device), latent.shape[0])
+
+
+def resolve_area(area: tuple[object, ...] | list[object], height: int, width: int) -> Area:
+    """Return an area option in latent pixels: `(h, w, y, x)`, or `("percentage", h, w, y, x)` in shares of 0..1."""
+    if area[0] == "percentage":
+        share = [float(str(value)) for value in area[1:]]
+        box = (
+            max(1, round(share[0] * height)),
+            max(1, round(share[1] * width)),
+            round(share[2] * height),
+            round(share[3] * width),
+        )
+    else:
+        h, w, y, x = (int(str(value)) for value in area)
+        box = (h, w, y, x)
+    h, w, y, x = box
+    y, x = min(y, height - 1), min(x, width - 1)
+    return min(h, height - y), min(w, width - x), y, x
+
+
+def mask_bounds(mask: Tensor) -> Area:
+    """Return the smallest box around what is not zero in a mask (b, 1, h, w), at least 8 latent pixels each way."""
+    used = mask.abs().amax(dim=(0, 1)) > 0
+    rows, columns = used.any(dim=1).nonzero().flatten(), used.any(dim=0).nonzero().flatten()
+    if len(rows) == 0:
+        return _SMALLEST_BOUNDS, _SMALLEST_BOUNDS, 0, 0
+    y, x = int(rows[0]), int(columns[0])
+    return max(_SMALLEST_BOUNDS, int(rows[-1]) - y + 1), max(_SMALLEST_BOUNDS, int(columns[-1]) - x + 1), y, x
+
+
+def feathered(area: Area, height: int, width: int, device: torch.device) -> Tensor:
+    """Return weights (1, 1, h, w) of an area: 1 inside, a ramp over 8 pixels at the edges that are not the picture's.
+
+    The ramp goes up by eighths (or fewer parts in an area under 32 pixels), starting above 0, so that areas side by side
+    blend instead of leaving a seam.
+    """
+    h, w, y, x = area
+    rows = _ramp(h, fade_in=y > 0, fade_out=y + h < height)
+    columns = _ramp(w, fade_in=x > 0, fade_out=x + w < width)
+    return (rows[:, None] * columns[None, :]).reshape(1, 1, h, w).to(device)
+
+
+def _ramp(length: int, *, fade_in: bool, fade_out: bool) -> Tensor:
+    weights = torch.ones(length)
+    parts = min(_FEATHER, length // 4)
+    if parts == 0:
+        return weights
+    ramp = torch.arange(1, parts + 1) / parts
+    if fade_in:
+        weights[:parts] *= ramp
+    if fade_out:
+        weights[-parts:] *= ramp.flip(0)
+    return weights

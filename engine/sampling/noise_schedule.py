@@ -1,0 +1,229 @@
+"""The noise process as numbers: which noise level belongs to which timestep, and how data and noise mix there.
+
+Samplers work on x = alpha(sigma) * x_0 + sigma * noise. For eps, v and x0 models that is the variance-exploding form of
+their process (x_t / sqrt(abar_t), so alpha = 1 and sigma = sqrt((1 - abar_t) / abar_t); Karras et al. 2022, appendix C);
+for flow models alpha = 1 - sigma. In both the probability-flow ODE is dx/dsigma = (x - x_0) / sigma.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.datatypes.parameterization import LatentFormat, Parameterization
+
+# A level no schedule reaches: "from the very start", whatever the model's own largest sigma.
+ABOVE_ALL_SIGMAS = 999999999.9
+# What is left of abar at the last step after rescaling to zero terminal SNR, so that sigma stays finite.
+_ZERO_SNR_ABAR = 4.8973451890853435e-08
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """The noise levels of one parameterization. Scalars are Python floats: asking costs no device synchronisation."""
+
+    parameterization: Parameterization
+
+    @classmethod
+    def of(cls, source: NoiseSchedule | Parameterization) -> NoiseSchedule:
+        """Return the schedule of a parameterization; a schedule is returned as it is."""
+        return source if isinstance(source, NoiseSchedule) else cls(source)
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether x = (1 - sigma) x_0 + sigma noise."""
+        return self.parameterization.schedule == "flow"
+
+    @property
+    def timesteps(self) -> int:
+        """The number T of trained noise levels."""
+        return self.parameterization.timesteps
+
+    @cached_property
+    def sigmas(self) -> Tensor:
+        """The trained noise levels (T,), float32, ascending."""
+        return torch.from_numpy(_levels(self.parameterization)).to(torch.float32)
+
+    @cached_property
+    def _table(self) -> list[float]:
+        return [float(value) for value in self.sigmas.tolist()]
+
+    @cached_property
+    def _log_table(self) -> list[float]:
+        return [float(value) for value in self.sigmas.log().tolist()]
+
+    @property
+    def sigma_min(self) -> float:
+        """The smallest trained noise level."""
+        return self._table[0]
+
+    @property
+    def sigma_max(self) -> float:
+        """The largest trained noise level."""
+        return self._table[-1]
+
+    def sigma(self, timestep: float) -> float:
+        """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between table entries log sigma is linear."""
+        if self.is_flow:
+            return _shifted(timestep / self.timesteps, self.parameterization.shift)
+        position = min(max(timestep, 0.0), float(len(self._log_table) - 1))
+        low = math.floor(position)
+        high = math.ceil(position)
+        weight = position - low
+        return math.exp((1.0 - weight) * self._log_table[low] + weight * self._log_table[high])
+
+    def timestep(self, sigma: float, *, interpolate: bool = False) -> float:
+        """Return the timestep that the network is told at noise level `sigma`.
+
+        Discrete schedules answer with the trained timestep nearest in log sigma, as the field does, or with a fraction
+        between two when `interpolate`. Flow: sigma * T.
+        """
+        if self.is_flow:
+            return sigma * self.timesteps
+        log_sigma = math.log(max(sigma, 1e-12))
+        table = self._log_table
+        high = min(max(bisect_left(table, log_sigma), 1), len(table) - 1)
+        fraction = (log_sigma - table[high - 1]) / (table[high] - table[high - 1])
+        fraction = min(max(fraction, 0.0), 1.0)
+        if not interpolate:
+            fraction = 1.0 if fraction > 0.5 else 0.0
+        return high - 1 + fraction
+
+    def alpha(self, sigma: float) -> float:
+        """Return the share of x_0 in x at noise level `sigma`."""
+        return 1.0 - sigma if self.is_flow else 1.0
+
+    def half_log_snr(self, sigma: float) -> float:
+        """Return log(alpha / sigma), the lambda of DPM-Solver."""
+        return math.log(self.alpha(sigma) / sigma)
+
+    def sigma_of_half_log_snr(self, half_log_snr: float) -> float:
+        """Return the noise level with that log(alpha / sigma)."""
+        ratio = math.exp(-half_log_snr)
+        return ratio / (1.0 + ratio) if self.is_flow else ratio
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """Return the noise level when `percent` (0..1) of the timesteps are behind; 0 is above every sigma, 1 is zero."""
+        if percent <= 0.0:
+            return 1.0 if self.is_flow else ABOVE_ALL_SIGMAS
+        if percent >= 1.0:
+            return 0.0
+        if self.is_flow:
+            return _shifted(1.0 - percent, self.parameterization.shift)
+        return self.sigma((1.0 - percent) * (self.timesteps - 1))
+
+    def is_maximal(self, sigma: float) -> bool:
+        """Whether `sigma` is where sampling from pure noise starts."""
+        return sigma > self.sigma_max or math.isclose(sigma, self.sigma_max, rel_tol=1e-5)
+
+    def clear_of_infinity(self, sigmas: list[float]) -> list[float]:
+        """Return `sigmas` with a first flow level of 1, where log SNR is infinite, moved a hair below it."""
+        if self.is_flow and len(sigmas) > 1 and sigmas[0] >= 1.0:
+            return [self.percent_to_sigma(1e-4), *sigmas[1:]]
+        return sigmas
+
+
+def add_noise(
+    schedule: NoiseSchedule, latent: Tensor, noise: Tensor, sigma: float, *, from_pure_noise: bool = False
+) -> Tensor:
+    """Return x at noise level `sigma` in the samplers' space: alpha(sigma) * latent + sigma * noise.
+
+    `latent`, `noise`: (B, C, h, w), the latent as the network sees it. With `from_pure_noise` a discrete schedule's
+    noise gets the spread sqrt(1 + sigma^2) that training data have there, as if the latent were part of the noise.
+    """
+    if schedule.is_flow:
+        return torch.lerp(latent, noise, sigma)
+    scale = math.sqrt(1.0 + sigma * sigma) if from_pure_noise else sigma
+    return torch.add(latent, noise, alpha=scale)
+
+
+def forward_process(source: NoiseSchedule | Parameterization, x0: Tensor, noise: Tensor, timestep: float) -> Tensor:
+    """Draw x_t of q(x_t | x_0) at `timestep` (0 = first trained level .. T - 1), the form that papers write.
+
+    Discrete schedules: sqrt(abar_t) x0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4); flow: (1 - sigma) x0 + sigma
+    noise. `x0`, `noise`: any equal shape, such as a picture in -1..1 or a latent.
+    """
+    schedule = NoiseSchedule.of(source)
+    sigma = schedule.sigma(timestep)
+    if schedule.is_flow:
+        return torch.lerp(x0, noise, sigma)
+    return (x0 + sigma * noise) / math.sqrt(1.0 + sigma * sigma)
+
+
+def add_noise_to_latent(
+    source: NoiseSchedule | Parameterization, latent_format: LatentFormat, latent: Tensor, noise: Tensor, sigmas: Tensor
+) -> Tensor:
+    """Return the latent (B, C, h, w), in VAE space, with the noise of a run over `sigmas` added, in VAE space.
+
+    The level is sigmas[0] - sigmas[-1], or sigmas[0] when there is one; empty sigmas change nothing. An all-zero latent
+    stays zero under the format's shift.
+    """
+    if len(sigmas) == 0:
+        return latent
+    schedule = NoiseSchedule.of(source)
+    sigma = float(sigmas[0] - sigmas[-1]) if len(sigmas) > 1 else float(sigmas[0])
+    scaled = to_network_space(latent, latent_format)
+    noisy = from_network_space(add_noise(schedule, scaled, noise.to(scaled), sigma), latent_format)
+    return torch.nan_to_num(noisy, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def to_network_space(latent: Tensor, latent_format: LatentFormat) -> Tensor:
+    """Return (latent - shift) * scale; an empty (all-zero) latent stays zero, since it stands for no picture at all."""
+    if not torch.count_nonzero(latent):
+        return latent
+    return (latent - latent_format.shift) * latent_format.scale
+
+
+def from_network_space(latent: Tensor, latent_format: LatentFormat) -> Tensor:
+    """Return latent / scale + shift, the inverse of `to_network_space`."""
+    return latent / latent_format.scale + latent_format.shift
+
+
+def fit_empty_latent(latent: Tensor, latent_format: LatentFormat) -> Tensor:
+    """Return an empty (all-zero) latent (B, C, h, w) with the channels of the model; any other latent as it is.
+
+    An empty latent is made before its model is known, with four channels by convention. Draw noise for what this returns.
+    """
+    channels = latent_format.channels
+    if latent.dim() < 4 or latent.shape[1] == channels or torch.count_nonzero(latent):
+        return latent
+    return latent.new_zeros((latent.shape[0], channels, *latent.shape[2:]))
+
+
+def _shifted(time: float, shift: float) -> float:
+    """The resolution shift of Esser et al. 2024, section 5.3.2: more steps at high noise for `shift` > 1."""
+    return shift * time / (1.0 + (shift - 1.0) * time)
+
+
+def _levels(p: Parameterization) -> np.ndarray:
+    if p.schedule == "flow":
+        return np.array([_shifted(step / p.timesteps, p.shift) for step in range(1, p.timesteps + 1)])
+    abar = np.cumprod(1.0 - _betas(p))
+    sigmas = np.sqrt((1.0 - abar) / abar)
+    return _zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas
+
+
+def _betas(p: Parameterization) -> np.ndarray:
+    if p.schedule == "linear":
+        return np.linspace(p.beta_start, p.beta_end, p.timesteps)
+    if p.schedule == "scaled_linear":
+        return np.asarray(np.linspace(p.beta_start**0.5, p.beta_end**0.5, p.timesteps) ** 2)
+    # Nichol & Dhariwal 2021, eq. 17: the offset 0.008 keeps the first betas from being too small to see.
+    steps = np.linspace(0.0, 1.0, p.timesteps + 1)
+    abar = np.cos((steps + 0.008) / 1.008 * np.pi / 2) ** 2
+    return np.asarray(np.clip(1.0 - abar[1:] / abar[:-1], 0.0, 0.999))
+
+
+def _zero_terminal_snr(sigmas: np.ndarray) -> np.ndarray:
+    """Lin et al. 2023, algorithm 1: shift and scale sqrt(abar) so that the last level holds no signal."""
+    root = 1.0 / np.sqrt(sigmas**2 + 1.0)
+    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+    abar = root**2
+    abar[-1] = _ZERO_SNR_ABAR
+    return np.asarray(np.sqrt((1.0 - abar) / abar))

@@ -1,0 +1,66 @@
+"""Samplers that draw the next level from the prediction of x_0: DDPM's posterior, and consistency models' jump."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from engine.sampling.denoisers import Denoiser
+from engine.sampling.noise import NoiseSampler
+from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
+
+
+def ddpm(
+    denoiser: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    schedule: NoiseSchedule,
+    noise_sampler: NoiseSampler,
+    callback: Callback = silent,
+) -> Tensor:
+    """Draw from q(x_s | x_t, x_0) with the prediction for x_0 (Ho et al. 2020, eq. 6-7), between any two levels.
+
+    With u = x / alpha and r = sigma / alpha the posterior is normal around (r_s / r_t)^2 u + (1 - (r_s / r_t)^2) x_0
+    with variance r_s^2 (1 - (r_s / r_t)^2). x: (B, C, h, w); sigmas: (n + 1,).
+    """
+    sigma_list = schedule.clear_of_infinity(levels(sigmas))
+    total = len(sigma_list) - 1
+    for i in range(total):
+        sigma, sigma_next = sigma_list[i], sigma_list[i + 1]
+        denoised = denoiser(x, sigma)
+        callback(StepInfo(i, total, x, denoised, sigma))
+        if sigma_next == 0.0:
+            return denoised
+        alpha, alpha_next = schedule.alpha(sigma), schedule.alpha(sigma_next)
+        keep = (sigma_next * alpha / (sigma * alpha_next)) ** 2
+        x = (alpha_next * keep / alpha) * x + (alpha_next * (1.0 - keep)) * denoised
+        x = x + noise_sampler(sigma, sigma_next) * (sigma_next * math.sqrt(1.0 - keep))
+    return x
+
+
+def lcm(
+    denoiser: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    schedule: NoiseSchedule,
+    noise_sampler: NoiseSampler,
+    callback: Callback = silent,
+) -> Tensor:
+    """Jump to the prediction, then noise it to the next level (Song et al. 2023, algorithm 1; Luo et al. 2023).
+
+    x: (B, C, h, w); sigmas: (n + 1,).
+    """
+    sigma_list = levels(sigmas)
+    total = len(sigma_list) - 1
+    for i in range(total):
+        sigma, sigma_next = sigma_list[i], sigma_list[i + 1]
+        x_0 = denoiser(x, sigma)
+        callback(StepInfo(i, total, x, x_0, sigma))
+        x = x_0
+        if sigma_next > 0.0:
+            x = schedule.alpha(sigma_next) * x_0 + noise_sampler(sigma, sigma_next) * sigma_next
+    return x

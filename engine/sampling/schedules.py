@@ -1,0 +1,167 @@
+"""Noise schedules: which noise levels a run visits. Each is (n + 1,) float32, falling, and ends in 0.
+
+The functions of `(schedule, steps)` follow what the field's tools do with those names, rounding included, so that a
+saved workflow visits the same levels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from engine.datatypes.parameterization import Parameterization
+from engine.sampling.names import DISCARD_PENULTIMATE_SIGMA, canonical_sampler, canonical_scheduler
+from engine.sampling.noise_schedule import NoiseSchedule
+
+# Below this a level counts as zero, and needs no step of its own down to it.
+_ZERO = 1e-5
+
+
+def compute_sigmas(
+    source: NoiseSchedule | Parameterization,
+    scheduler: str,
+    steps: int,
+    *,
+    denoise: float = 1.0,
+    sampler_name: str | None = None,
+) -> Tensor:
+    """Return the noise levels of a run, (steps + 1,).
+
+    `denoise` 0..1 keeps the last part of a longer run of int(steps / denoise) steps; 0 gives no levels at all, shape
+    (0,). With `sampler_name`, samplers of second order whose last step needs it skip the level before zero.
+
+    Raises ValueError for an unknown name or fewer than one step.
+    """
+    if steps < 1:
+        raise ValueError(f"steps: expected at least 1, got {steps}; raise the number of steps")
+    if denoise <= 0.0:
+        return torch.zeros(0)
+    drop = sampler_name is not None and canonical_sampler(sampler_name) in DISCARD_PENULTIMATE_SIGMA
+    total = steps if denoise > 0.9999 else int(steps / denoise)
+    function = SCHEDULES[canonical_scheduler(scheduler)]
+    sigmas = function(NoiseSchedule.of(source), total + 1 if drop else total)
+    if drop:
+        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+    return sigmas if denoise > 0.9999 else sigmas[-(steps + 1) :]
+
+
+def normal(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Even in timestep from the largest level to the smallest, then zero."""
+    start, end = schedule.timestep(schedule.sigma_max), schedule.timestep(schedule.sigma_min)
+    if schedule.sigma(end) < _ZERO:
+        return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps + 1).tolist()], end_in_zero=False)
+    return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps).tolist()])
+
+
+def sgm_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Even in timestep, stopping one step above the smallest level, then zero (Stability's generative-models)."""
+    start, end = schedule.timestep(schedule.sigma_max), schedule.timestep(schedule.sigma_min)
+    return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps + 1).tolist()[:-1]])
+
+
+def simple(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Every (T / steps)-th trained level from the top."""
+    stride = schedule.timesteps / steps
+    return _from_table(schedule, [-(1 + int(step * stride)) for step in range(steps)])
+
+
+def ddim_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Every (T // steps)-th trained level from the second (Song et al. 2020, DDIM).
+
+    Where `steps` does not divide T this is longer than asked, as the field has it.
+    """
+    stride = max(schedule.timesteps // steps, 1)
+    return _from_table(schedule, list(range(1, schedule.timesteps, stride))[::-1])
+
+
+def beta(schedule: NoiseSchedule, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
+    """Trained levels at quantiles of Beta(alpha, beta), dense at both ends (Lee et al. 2024); repeats are dropped."""
+    quantiles = stats.beta.ppf(1.0 - np.linspace(0.0, 1.0, steps, endpoint=False), alpha, beta)
+    indices = np.rint(quantiles * (schedule.timesteps - 1)).astype(int).tolist()
+    return _from_table(schedule, list(dict.fromkeys(indices)))
+
+
+def linear_quadratic(
+    schedule: NoiseSchedule, steps: int, threshold_noise: float = 0.025, linear_steps: int | None = None
+) -> Tensor:
+    """Down by `threshold_noise` in the first `linear_steps` (half of them) linearly, then quadratically to zero."""
+    linear = steps // 2 if linear_steps is None else linear_steps
+    if steps == 1 or linear < 1:
+        return torch.tensor([schedule.sigma_max, 0.0])
+    quadratic = steps - linear
+    slope = threshold_noise / linear
+    # The parabola meets the line in value and slope at `linear` and reaches 1 at `steps`.
+    curve = (1.0 - threshold_noise - slope * quadratic) / quadratic**2
+    fall = [slope * i for i in range(linear)]
+    fall += [threshold_noise + slope * (i - linear) + curve * (i - linear) ** 2 for i in range(linear, steps)]
+    return _levels([(1.0 - value) * schedule.sigma_max for value in fall])
+
+
+def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
+    """Karras et al. 2022, eq. 5: even in sigma^(1 / rho)."""
+    high, low = sigma_max ** (1.0 / rho), sigma_min ** (1.0 / rho)
+    return _levels([(high + ramp * (low - high)) ** rho for ramp in np.linspace(0.0, 1.0, steps).tolist()])
+
+
+def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Even in log sigma."""
+    return polyexponential_sigmas(steps, sigma_min, sigma_max, rho=1.0)
+
+
+def polyexponential_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 1.0) -> Tensor:
+    """Log sigma falls as a ramp to the power `rho`."""
+    span = math.log(sigma_max) - math.log(sigma_min)
+    ramp = np.linspace(1.0, 0.0, steps).tolist()
+    return _levels([math.exp(position**rho * span + math.log(sigma_min)) for position in ramp])
+
+
+def kl_optimal_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Even in arctan sigma (Sabour et al. 2024, theorem 3.1)."""
+    ramp = np.linspace(0.0, 1.0, steps).tolist()
+    low, high = math.atan(sigma_min), math.atan(sigma_max)
+    return _levels([math.tan(position * low + (1.0 - position) * high) for position in ramp])
+
+
+def vp_sigmas(steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3) -> Tensor:
+    """Even in the time of the continuous variance-preserving process (Song et al. 2021), down to `eps_s`."""
+    times = np.linspace(1.0, eps_s, steps).tolist()
+    return _levels([math.sqrt(math.expm1(beta_d * t * t / 2 + beta_min * t)) for t in times])
+
+
+def laplace_sigmas(steps: int, sigma_min: float, sigma_max: float, mu: float = 0.0, beta: float = 0.5) -> Tensor:
+    """Log sigma at quantiles of a Laplace distribution (Hang et al. 2024), clamped to the given range."""
+    position = np.linspace(0.0, 1.0, steps)
+    offset = 0.5 - position
+    values = mu - beta * np.sign(offset) * np.log(1.0 - 2.0 * np.abs(offset) + 1e-5)
+    return _levels(sorted(np.clip(np.exp(values), sigma_min, sigma_max).tolist(), reverse=True))
+
+
+def _between(function: Callable[[int, float, float], Tensor]) -> Callable[[NoiseSchedule, int], Tensor]:
+    return lambda schedule, steps: function(steps, schedule.sigma_min, schedule.sigma_max)
+
+
+SCHEDULES: Mapping[str, Callable[[NoiseSchedule, int], Tensor]] = {
+    "simple": simple,
+    "sgm_uniform": sgm_uniform,
+    "karras": _between(karras_sigmas),
+    "exponential": _between(exponential_sigmas),
+    "ddim_uniform": ddim_uniform,
+    "beta": beta,
+    "normal": normal,
+    "linear_quadratic": linear_quadratic,
+    "kl_optimal": _between(kl_optimal_sigmas),
+    "polyexponential": _between(polyexponential_sigmas),
+}
+
+
+def _from_table(schedule: NoiseSchedule, indices: list[int]) -> Tensor:
+    return torch.cat([schedule.sigmas[indices], torch.zeros(1)])
+
+
+def _levels(values: list[float], *, end_in_zero: bool = True) -> Tensor:
+    return torch.tensor([*values, 0.0] if end_in_zero else values, dtype=torch.float32)
