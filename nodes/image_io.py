@@ -52,22 +52,22 @@ def save_image(
     filename_prefix: Annotated[
         str, In(tip="Beginning of the file name; a/b makes folders, %date:yyyy-MM-dd% and %Node.input% are filled in.")
     ] = "Safelight",
-):
+) -> WithUi[None]:
     """Save pictures (B, H, W, C) as PNG files in the output folder, with the workflow inside."""
     return _shown(ctx, images, filename_prefix, "output")
 
 
 @node("PreviewImage", category="image", display_name="Preview Image", output=True)
-def preview_image(ctx: Context, images: Image):
+def preview_image(ctx: Context, images: Image) -> WithUi[None]:
     """Show pictures (B, H, W, C) without keeping them."""
     return _shown(ctx, images, "preview", "temp")
 
 
 @node("MaskPreview", category="mask", display_name="Preview Mask", output=True)
-def mask_preview(ctx: Context, mask: Mask):
+def mask_preview(ctx: Context, mask: Mask) -> WithUi[None]:
     """Show masks (B, H, W) as grey pictures without keeping them."""
     return _shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp")
 
 
-def _shown(ctx: Context, images: Image, prefix: str, folder: str) -> WithUi:
+def _shown(ctx: Context, images: Image, prefix: str, folder: str) -> WithUi[None]:
     return WithUi(ui={"images": list(ctx.save_images(images, prefix, folder))})

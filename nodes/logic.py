@@ -79,10 +79,10 @@ def boolean_operation(
 
 
 @node("PreviewAny", category="utils", display_name="Preview Any", output=True)
-def preview_any(source: AnyValue) -> str:
+def preview_any(source: AnyValue) -> WithUi[str]:
     """Show any value as text on the node: texts and numbers as they are, tensors by shape, type and range."""
     text = as_text(source)
-    return WithUi(text, ui={"text": [text]})  # type: ignore[return-value]  # the value with what editors show
+    return WithUi(text, ui={"text": [text]})
 
 
 def as_text(value: Any) -> str:

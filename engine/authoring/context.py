@@ -8,6 +8,10 @@ from typing import Any, Protocol
 from engine.authoring.subgraph import Subgraph
 
 
+class Cancelled(BaseException):  # noqa: N818 - named as asyncio.CancelledError is
+    """The job was cancelled. Not an `Exception`, so that a node's own `except Exception` does not swallow it."""
+
+
 class Context(Protocol):
     """Handed to a node as its first parameter `ctx`.
 

@@ -27,8 +27,11 @@ class ExecutionBlocker:
         self.message = message
 
 
-class WithUi:
-    """Output values together with what editors show on the node, such as `{"images": [...]}`."""
+class WithUi(Generic[T]):
+    """Output values together with what editors show on the node, such as `{"images": [...]}`.
+
+    Annotate the result as `WithUi[Image]`, or `WithUi[None]` for a node without outputs.
+    """
 
     __slots__ = ("ui", "values")
 

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from engine.authoring.definition import Expand
+from engine.authoring.definition import Expand, WithUi
 from engine.authoring.inputs import In, Lazy, Out
 from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, Socket
 from engine.graph.schema import InputSpec, OutputSpec
@@ -40,10 +40,10 @@ def inputs_of(name: str, function: Callable[..., Any]) -> tuple[bool, tuple[Inpu
 def outputs_of(name: str, function: Callable[..., Any]) -> tuple[OutputSpec, ...]:
     """Read the outputs of `function` off its return annotation; a NamedTuple gives one output per field."""
     annotation = _hints(name, function).get("return", inspect.Parameter.empty)
+    if get_origin(annotation) in (Expand, WithUi):
+        annotation = get_args(annotation)[0]
     if annotation in (None, type(None), inspect.Parameter.empty):
         return ()
-    if get_origin(annotation) is Expand:
-        annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields"):
         fields = typing.get_type_hints(annotation, include_extras=True)
         return tuple(_output(name, fields[field], field) for field in annotation._fields)

@@ -114,7 +114,7 @@ def test_lazy_inputs_are_marked_and_a_type_variable_is_any_type() -> None:
     assert definition.spec.outputs[0].type == "*"
 
 
-def test_lists_as_outputs_and_expansions_declare_their_item_type() -> None:
+def test_lists_expansions_and_results_with_ui_declare_what_is_inside() -> None:
     @node("Frames", input_is_list=True)
     def frames(ctx: Context, images: list[Image]) -> list[Image]:
         return images
@@ -123,6 +123,16 @@ def test_lists_as_outputs_and_expansions_declare_their_item_type() -> None:
     def twice(ctx: Context, image: Image) -> Expand[Image]:
         return ctx.subgraph().result(image)
 
+    @node("Show", output=True)
+    def show(image: Image) -> WithUi[None]:
+        return WithUi(ui={})
+
+    @node("Tell", output=True)
+    def tell(image: Image) -> WithUi[str]:
+        return WithUi("told", ui={"text": ["told"]})
+
+    assert spec_of(show).outputs == ()
+    assert [output.type for output in spec_of(tell).outputs] == ["STRING"]
     assert spec_of(frames).input_is_list
     assert spec_of(frames).inputs[0].type == "IMAGE"
     assert spec_of(frames).outputs[0] == OutputSpec(name="IMAGE", type="IMAGE", is_list=True)
