@@ -1,0 +1,277 @@
+"""Reading checkpoint files: the header without torch, tensors memory-mapped, pickles only as data.
+
+safetensors (https://github.com/huggingface/safetensors, format): 8 bytes little-endian header length, a JSON object
+{name: {dtype, shape, data_offsets}}, then the tensors' bytes. A mapped file must not be rewritten in place: replace it by
+renaming a new one over it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import msgspec
+
+from engine.models.errors import CheckpointError, shortened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shape: TypeAlias = tuple[int, ...]
+
+SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
+CHECKPOINT_SUFFIXES = SAFETENSORS_SUFFIXES + PICKLE_SUFFIXES
+
+_MAX_HEADER = 100_000_000
+_DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+_REMAKE = "Download or export the file again."
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file says of itself: tensor shapes and dtypes (as safetensors names them) by name, and its metadata."""
+
+    path: str
+    shapes: dict[str, Shape]
+    dtypes: dict[str, str]
+    metadata: dict[str, str]
+
+
+class _Entry(msgspec.Struct):
+    dtype: str
+    shape: Shape
+    data_offsets: tuple[int, int]
+
+
+def read_header(path: Path) -> Header:
+    """Return the tensor names, shapes, dtypes and metadata of a checkpoint file.
+
+    A safetensors file is read up to the end of its header, without torch; a pickle is mapped by `torch.load` as data only.
+    Raises CheckpointError naming the file and what is wrong with it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: there is no such file. Expected a checkpoint ({', '.join(CHECKPOINT_SUFFIXES)})."
+        )
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return _header_of(path, _load_pickle(path))
+    return _safetensors_header(path)
+
+
+def _safetensors_header(path: Path) -> Header:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _MAX_HEADER):
+            raise CheckpointError(_not_safetensors(path, size, length))
+        raw = file.read(length)
+    try:
+        table = msgspec.json.decode(raw, type=dict[str, Any])
+        metadata = {
+            name: str(value) for name, value in msgspec.convert(table.pop("__metadata__", {}), dict[str, Any]).items()
+        }
+        entries = msgspec.convert(table, dict[str, _Entry])
+    except (ValueError, RecursionError) as problem:
+        raise CheckpointError(
+            f"{path}: not a checkpoint: its header is no safetensors table ({problem}). {_REMAKE}"
+        ) from problem
+    needed = 8 + length + max((entry.data_offsets[1] for entry in entries.values()), default=0)
+    if size < needed:
+        raise CheckpointError(
+            f"{path}: truncated: the header promises {needed} bytes, the file has {size} "
+            f"({needed - size} are missing). {_REMAKE}"
+        )
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    return Header(path=str(path), shapes=shapes, dtypes={n: e.dtype for n, e in entries.items()}, metadata=metadata)
+
+
+def _not_safetensors(path: Path, size: int, length: int) -> str:
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    if start.startswith(b"version https://git-lfs"):
+        return f"{path}: a Git LFS pointer of {size} bytes, not the file itself. Run `git lfs pull`."
+    if start.startswith((b"<", b"{")):
+        return f"{path}: a text or web page of {size} bytes, not a checkpoint. {_REMAKE}"
+    if size >= 8 and start[:2] in (b"PK", b"\x80\x02"):
+        return f"{path}: a pickle under a safetensors name. Rename it to .ckpt, or convert it to safetensors."
+    found = "shorter than its 8-byte length field" if size < 8 else f"its header would be {length} bytes long"
+    return f"{path}: not a safetensors file, or truncated: it has {size} bytes and {found}. {_REMAKE}"
+
+
+def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """Return tensors of a file by name (all, or `names`), on the CPU, mapped: bytes are read when they are used.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    path = Path(path)
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        tensors = _load_pickle(path)
+        return tensors if names is None else {name: tensors[name] for name in names}
+    read_header(path)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
+    except SafetensorError as problem:
+        raise CheckpointError(f"{path}: cannot be read as safetensors: {problem}. {_REMAKE}") from problem
+
+
+def _load_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        loaded = _torch_load(path)
+    except pickle.UnpicklingError as problem:
+        raise CheckpointError(_refused_pickle(path, str(problem))) from problem
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, OSError, IndexError) as problem:
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise CheckpointError(f"{path}: not a checkpoint, or truncated: {reason}. {_REMAKE}") from problem
+    for level in ("state_dict", "model", "params_ema", "params"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(level), dict):
+            loaded = loaded[level]
+    flat = _flat(loaded, "") if isinstance(loaded, dict) else {}
+    tensors = {name: value for name, value in flat.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise CheckpointError(f"{path}: holds no tensors by name, but {type(loaded).__name__}. Expected a state dict.")
+    return tensors
+
+
+def _torch_load(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as problem:
+        if "mmap can only be used" not in str(problem):
+            raise
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refused_pickle(path: Path, reason: str) -> str:
+    asked = re.search(r"(?:GLOBAL|global)\s+([\w.]+)", reason)
+    if asked and asked[1] != "was":
+        return (
+            f"{path}: refused: this pickle asks for {asked[1]}, which could run code. Expected tensors and plain data "
+            "only. Nothing was run. Use a safetensors version of the file."
+        )
+    why = reason.splitlines()[0] if reason else "unreadable"
+    return f"{path}: refused: damaged, or not a pickle of tensors: {why} Nothing was run. Use a safetensors version."
+
+
+def _flat(table: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _header_of(path: Path, tensors: Mapping[str, Tensor]) -> Header:
+    names = {"torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16", "torch.float64": "F64"}
+    dtypes = {name: names.get(str(value.dtype), str(value.dtype)) for name, value in tensors.items()}
+    return Header(path=str(path), shapes={n: tuple(v.shape) for n, v in tensors.items()}, dtypes=dtypes, metadata={})
+
+
+def tensor_bytes(header: Header, names: Iterable[str]) -> int:
+    """Return how many bytes the tensors `names` take in the file."""
+    total = 0
+    for name in names:
+        count = 1
+        for side in header.shapes[name]:
+            count *= side
+        total += count * _DTYPE_BYTES.get(header.dtypes[name], 1)
+    return total
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """How the tensors of a file fit a module: names it lacks, names the module lacks, and (name, expected, got)."""
+
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[tuple[str, Shape, Shape]]
+
+    @property
+    def complete(self) -> bool:
+        """True when every tensor of the module is there in its shape; tensors too many do no harm."""
+        return not self.missing and not self.mismatched
+
+    def describe(self) -> str:
+        """Say what does not fit, long lists shortened."""
+        parts = []
+        if self.missing:
+            parts.append(f"{len(self.missing)} tensors missing ({shortened(self.missing)})")
+        if self.mismatched:
+            shown = [f"{n}: expected {list(want)}, got {list(got)}" for n, want, got in self.mismatched]
+            parts.append(f"{len(shown)} of another shape ({shortened(shown)})")
+        if self.unexpected:
+            parts.append(f"{len(self.unexpected)} unexpected ({shortened(self.unexpected)})")
+        return "; ".join(parts) or "all tensors fit"
+
+
+def fit(expected: Mapping[str, Shape], got: Mapping[str, Shape]) -> Fit:
+    """Compare the tensors a module needs with those at hand."""
+    return Fit(
+        missing=[name for name in expected if name not in got],
+        unexpected=[name for name in got if name not in expected],
+        mismatched=[(n, s, got[n]) for n, s in expected.items() if n in got and tuple(got[n]) != tuple(s)],
+    )
+
+
+# --- diffusers folders ----------------------------------------------------------------------------------------------
+
+_WEIGHT_FILES = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "model.safetensors",
+    "model.fp16.safetensors",
+    "diffusion_pytorch_model.bin",
+    "pytorch_model.bin",
+)
+
+
+class Component(msgspec.Struct, frozen=True):
+    """One part of a diffusers folder: its weights file and its config."""
+
+    weights: Path
+    config: dict[str, Any]
+
+
+def is_diffusers_folder(path: Path) -> bool:
+    """Tell a diffusers model folder by its index or by a U-Net's config."""
+    return (path / "model_index.json").is_file() or (path / "unet" / "config.json").is_file()
+
+
+def folder_component(folder: Path, name: str) -> Component | None:
+    """Return the part `name` ("unet", "vae", "text_encoder") of a diffusers folder; None when the folder has no such part.
+
+    Raises CheckpointError when the part is there without config or weights. `name` "" reads a folder that is one part.
+    """
+    part = folder / name
+    if not part.is_dir():
+        return None
+    config = read_json(part / "config.json")
+    weights = next((part / file for file in _WEIGHT_FILES if (part / file).is_file()), None)
+    if weights is None:
+        raise CheckpointError(f"{part}: no weights. Expected one of {', '.join(_WEIGHT_FILES)}.")
+    return Component(weights, config)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object from a file; CheckpointError when it is missing or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file. Expected the JSON config of this model part.") from None
+    except (OSError, ValueError) as problem:
+        raise CheckpointError(f"{path}: not JSON: {problem}") from problem
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return cast("dict[str, Any]", value)

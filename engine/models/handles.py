@@ -1,0 +1,208 @@
+"""Handles: recipes for models, as data. A handle names files by content, patches in order, and nothing that is loaded.
+
+A handle is cheap to make, copy, store and send; it says how to re-make a model in any process, and two handles with the
+same `identity()` give interchangeable models. Weights belong to the `ModelManager`, which turns a handle into something
+callable when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+import xxhash
+
+from engine.datatypes.parameterization import LatentFormat, Parameterization
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FileDigest: TypeAlias = Callable[[Path], str]
+"""Names a file by its content. The cache passes one that remembers path, size and modification time."""
+
+_CHUNK = 1 << 22
+
+
+def digest_file(path: Path) -> str:
+    """Return the xxh3-128 of a file's bytes as 32 hex digits, read in chunks of 4 MiB."""
+    digest = xxhash.xxh3_128()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file: where it is, and the digest of its content. Only the digest is part of an identity."""
+
+    path: str
+    digest: str
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """A change to weights, applied in the order of the handle's list. `kind` "lora": add `strength` times its deltas."""
+
+    kind: str
+    source: Source
+    strength: float = 1.0
+
+
+class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How token ids become the rows a text encoder wants; None where the tokenizer itself is asked.
+
+    A row is `start`, at most `max_length - 2` tokens, `end`, then `pad` up to `max_length`. `pad` None: the end token.
+    """
+
+    max_length: int = 77
+    start: int | None = None
+    end: int | None = None
+    pad: int | None = None
+
+
+class _Handle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    source: Source
+    family: str
+    config: dict[str, Any] = {}
+
+    def identity(self) -> str:
+        """Return 32 hex digits; equal ones mean interchangeable models. Where the files lie does not count."""
+        return identity_of(self)
+
+
+class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
+    """A denoiser. `config` holds the arguments of its network's class; `options` what samplers and nodes attach."""
+
+    parameterization: Parameterization
+    latent: LatentFormat
+    patches: tuple[Patch, ...] = ()
+    options: dict[str, Any] = {}
+
+    @property
+    def in_channels(self) -> int:
+        """Channels the network takes in all: the latent's plus `extra_channels`."""
+        return int(self.config["in_channels"])
+
+    @property
+    def extra_channels(self) -> int:
+        """Channels to pass as `concat`: 5 for inpainting checkpoints (mask, masked latent), 0 for others."""
+        return self.in_channels - self.latent.channels
+
+    @property
+    def context_dim(self) -> int:
+        """Width D of the text conditioning (B, T, D)."""
+        return int(self.config["cross_attention_dim"])
+
+    def with_patch(self, *patches: Patch) -> ModelHandle:
+        """Return a copy with `patches` appended."""
+        return msgspec.structs.replace(self, patches=self.patches + patches)
+
+    def with_parameterization(self, parameterization: Parameterization) -> ModelHandle:
+        """Return a copy that is read under another noise process (v-prediction, zero terminal SNR, shift…)."""
+        return msgspec.structs.replace(self, parameterization=parameterization)
+
+    def with_latent(self, latent: LatentFormat) -> ModelHandle:
+        """Return a copy with another latent format."""
+        return msgspec.structs.replace(self, latent=latent)
+
+    def with_option(self, name: str, value: Any) -> ModelHandle:
+        """Return a copy with one option set; `value` must be plain data (numbers, text, lists, dicts)."""
+        return msgspec.structs.replace(self, options={**self.options, name: value})
+
+
+class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
+    """A text encoder with its tokenizer.
+
+    `tokenizer`: the file it is read from; None: the checkpoint's own metadata, or to be searched when first used.
+    `stop_at`: the layer whose output (through the final layer norm) is the conditioning: -1 the last, -2 the one before.
+    `cut_layers`: layers of the full tower that this file leaves out at its end (1 for Stable Diffusion 2 folders).
+    """
+
+    tokens: TokenFacts = TokenFacts()
+    tokenizer: Source | None = None
+    patches: tuple[Patch, ...] = ()
+    stop_at: int = -1
+    cut_layers: int = 0
+
+    def with_patch(self, *patches: Patch) -> ClipHandle:
+        """Return a copy with `patches` appended."""
+        return msgspec.structs.replace(self, patches=self.patches + patches)
+
+    def with_last_layer(self, stop_at: int) -> ClipHandle:
+        """Return a copy that stops at layer `stop_at` (-1 the last, -24 the earliest allowed); ValueError otherwise."""
+        if not -24 <= stop_at <= -1:
+            raise ValueError(f"stop_at must be between -24 and -1, got {stop_at}")
+        return msgspec.structs.replace(self, stop_at=stop_at)
+
+
+class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
+    """An autoencoder between pictures and latents."""
+
+    latent: LatentFormat
+
+
+class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
+    """A network whose residuals steer a denoiser by a picture."""
+
+
+Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle
+
+
+def encode_handle(handle: Handle) -> bytes:
+    """Return the handle as msgpack, for the cache: the recipe, not the weights."""
+    return msgspec.msgpack.encode(handle)
+
+
+def decode_handle(data: bytes) -> Handle:
+    """Re-make a handle from `encode_handle`'s bytes. Raises msgspec.ValidationError for anything else."""
+    handle: Handle = msgspec.msgpack.decode(data, type=Handle)
+    return handle
+
+
+def identity_of(handle: _Handle) -> str:
+    """Return the digest of a handle's data, with file paths left out."""
+    data = _without_paths(msgspec.to_builtins(handle))
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"path", "digest"}:
+            return value["digest"]
+        return {name: _without_paths(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class ControlUse:
+    """One ControlNet put on a conditioning, standing under the option `control`; `previous` is the one it adds to.
+
+    `hint` (B, 3, H, W) in 0..1 at picture size; the residuals count `strength` times, while the share of sampling done is
+    within `start_percent`..`end_percent` (0..1).
+    """
+
+    handle: ControlNetHandle
+    hint: Tensor
+    strength: float = 1.0
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    previous: ControlUse | None = None
+
+    def chain(self) -> list[ControlUse]:
+        """Return the controls from the first applied to this one."""
+        controls: list[ControlUse] = []
+        current: ControlUse | None = self
+        while current is not None:
+            controls.append(current)
+            current = current.previous
+        return controls[::-1]
+
+    @staticmethod
+    def handles(controls: Iterable[ControlUse | None]) -> list[ControlNetHandle]:
+        """Return the different networks that `controls` and what they add to need, each once."""
+        used = {use.handle.identity(): use.handle for control in controls if control for use in control.chain()}
+        return list(used.values())

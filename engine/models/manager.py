@@ -1,0 +1,370 @@
+"""The models of one device: opened by path, loaded when used, kept within a byte budget, patched on demand.
+
+Importing and making a manager costs no torch; neither does opening a safetensors file. Handles of one file share its
+weights whatever patches and options they carry. One thread uses the device at a time: `use` takes the device's lock, which
+a thread may take again.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import msgspec
+
+from engine.models import opening, weights
+from engine.models.errors import CheckpointError, LoraError, shortened
+from engine.models.handles import (
+    ClipHandle,
+    ControlNetHandle,
+    FileDigest,
+    Handle,
+    ModelHandle,
+    Patch,
+    Source,
+    VaeHandle,
+    digest_file,
+)
+from engine.models.opening import Opened
+from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
+    from torch import Tensor, nn
+
+    from engine.models.autoencoder import Autoencoder
+    from engine.models.network import ControlNetwork, Network
+    from engine.models.text import TextEncoder
+
+T = TypeVar("T")
+
+
+class LoraResult(msgspec.Struct, frozen=True):
+    """The handles with a LoRA on them, and the names of its tensors that fit neither."""
+
+    model: ModelHandle | None
+    clip: ClipHandle | None
+    unmatched: tuple[str, ...]
+
+
+class LoadedFact(msgspec.Struct, frozen=True):
+    """One model in memory: `bytes` counts its weights and their patched copies."""
+
+    part: str
+    path: str
+    digest: str
+    dtype: str
+    bytes: int
+    patches: int
+    in_use: bool
+
+
+class ModelManager:
+    """Opens, loads, patches, keeps and frees the models of `device`.
+
+    `byte_budget`: bytes of weights to keep (None: half of the memory, 85 % of a GPU's); the least recently used go first,
+    and a model in use never goes. `dtype`: what denoisers, ControlNets and text encoders compute in (None: float32 on the
+    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture. `files` names a
+    file by its content.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        *,
+        byte_budget: int | None = None,
+        dtype: str | None = None,
+        files: FileDigest = digest_file,
+        tokenizer_dirs: Sequence[Path] = (),
+        embedding_dirs: Sequence[Path] = (),
+    ) -> None:
+        self.device = device
+        self.dtype = dtype or ("float32" if device == "cpu" else "float16")
+        self._budget = byte_budget
+        self._files = files
+        self._tokenizer_dirs = tuple(tokenizer_dirs)
+        self._embedding_dirs = tuple(embedding_dirs)
+        self._lock = threading.RLock()
+        self._entries: dict[str, _Entry] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
+
+    # --- opening: headers only ---
+
+    def checkpoint(self, path: Path) -> Opened:
+        """Return (model, clip, vae) of a checkpoint file or diffusers folder; a part that it lacks is None."""
+        return opening.open_checkpoint(path, self._files)
+
+    def denoiser(self, path: Path) -> ModelHandle:
+        """Return the handle of a U-Net file."""
+        return opening.open_denoiser(path, self._files)
+
+    def text_encoder(self, path: Path) -> ClipHandle:
+        """Return the handle of a text encoder file."""
+        return opening.open_text_encoder(path, self._files)
+
+    def vae(self, path: Path) -> VaeHandle:
+        """Return the handle of a VAE file."""
+        return opening.open_vae(path, self._files)
+
+    def controlnet(self, path: Path) -> ControlNetHandle:
+        """Return the handle of a ControlNet file."""
+        return opening.open_controlnet(path, self._files)
+
+    def lora(
+        self,
+        path: Path,
+        model: ModelHandle | None = None,
+        clip: ClipHandle | None = None,
+        strength_model: float = 1.0,
+        strength_clip: float = 1.0,
+    ) -> LoraResult:
+        """Put the LoRA at `path` on a model, a text encoder or both.
+
+        A handle with nothing of the LoRA for it, or with strength 0, comes back as it was. Raises LoraError when nothing in
+        the file fits, CheckpointError when it cannot be read.
+        """
+        path = Path(path)
+        patch_source = Source(str(path), self._files(path))
+        rest: set[str] | None = None
+        found = 0
+        for handle, strength in ((model, strength_model), (clip, strength_clip)):
+            if handle is None:
+                continue
+            match = matched(handle, path, list(weights.parameter_shapes(handle)))
+            rest = set(match.unmatched) if rest is None else rest & set(match.unmatched)
+            found += len(match.changes)
+            if not match.changes or strength == 0:
+                continue
+            patch = Patch(kind="lora", source=patch_source, strength=float(strength))
+            if isinstance(handle, ModelHandle):
+                model = handle.with_patch(patch)
+            else:
+                clip = handle.with_patch(patch)
+        unmatched = tuple(sorted(rest or ()))
+        if rest is not None and found == 0:
+            raise LoraError(
+                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(list(unmatched))}). "
+                "Use a LoRA that was trained for the checkpoint's family."
+            )
+        return LoraResult(model, clip, unmatched)
+
+    # --- using ---
+
+    @overload
+    def use(self, handle: ModelHandle) -> AbstractContextManager[Network]: ...
+    @overload
+    def use(self, handle: ClipHandle) -> AbstractContextManager[TextEncoder]: ...
+    @overload
+    def use(self, handle: VaeHandle) -> AbstractContextManager[Autoencoder]: ...
+    @overload
+    def use(self, handle: ControlNetHandle) -> AbstractContextManager[ControlNetwork]: ...
+    def use(self, handle: Handle) -> AbstractContextManager[Any]:
+        """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
+
+        Several models in one block: nest. Raises CheckpointError, LoraError or TokenizerError naming the file at fault.
+        """
+        return self._use(handle)
+
+    @contextmanager
+    def _use(self, handle: Handle) -> Iterator[Any]:
+        with self._lock:
+            tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
+            entry = self._entry(handle)
+            instance = entry.instance_for(handle)
+            instance.users += 1
+            try:
+                yield self._live(handle, entry, instance, tokenizer)
+            finally:
+                instance.users -= 1
+
+    def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
+        place = entry.device, entry.dtype
+        if isinstance(handle, ModelHandle):
+            from engine.models.network import Network
+
+            return Network(instance.module, handle, *place)
+        if isinstance(handle, ControlNetHandle):
+            from engine.models.network import ControlNetwork
+
+            return ControlNetwork(instance.module, handle, *place)
+        if isinstance(handle, VaeHandle):
+            from engine.models.autoencoder import Autoencoder
+
+            return Autoencoder(instance.module, handle, *place)
+        from engine.models.text import TextEncoder
+
+        assert tokenizer is not None
+        return TextEncoder(instance.module, handle, tokenizer, *place, self._embedding_dirs)
+
+    def attempt(self, make: Callable[[], T]) -> T:
+        """Return `make()`; when memory runs out, free every model that is not in use and try once more."""
+        from engine.models.memory import is_out_of_memory, release
+
+        try:
+            return make()
+        except (RuntimeError, MemoryError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+        self.free()
+        release()
+        return make()
+
+    def free(self) -> int:
+        """Drop every model that is not in use, and return the bytes that frees."""
+        with self._lock:
+            idle = [key for key, entry in self._entries.items() if not entry.in_use]
+            return sum(self._entries.pop(key).bytes for key in idle)
+
+    def loaded(self) -> list[LoadedFact]:
+        """Return what is in memory, least recently used first."""
+        return [entry.fact() for entry in list(self._entries.values())]
+
+    # --- loading ---
+
+    def _entry(self, handle: Handle) -> _Entry:
+        key = _key(handle)
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            dtype = self._dtype_of(handle)
+            _unchanged(handle.source, self._files)
+            self._make_room(_bytes_needed(handle, dtype))
+            entry = self.attempt(lambda: _Entry.load(handle, self.device, dtype, self._files))
+        self._entries[key] = entry  # last = most recently used
+        return entry
+
+    def _make_room(self, needed: int) -> None:
+        """Drop idle models, least recently used first, until `needed` more bytes are within the budget or none is left."""
+        if self._budget is None:
+            from engine.models.memory import default_budget
+
+            self._budget = default_budget(self.device)
+        excess = sum(entry.bytes for entry in self._entries.values()) + needed - self._budget
+        for key, entry in list(self._entries.items()):
+            if excess <= 0:
+                return
+            if not entry.in_use:
+                excess -= entry.bytes
+                del self._entries[key]
+
+    def _dtype_of(self, handle: Handle) -> str:
+        return "float32" if isinstance(handle, VaeHandle) else self.dtype
+
+    def _tokenizer(self, handle: ClipHandle) -> Tokenizer:
+        key = handle.tokenizer.digest if handle.tokenizer else handle.source.digest
+        if key not in self._tokenizers:
+            self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs)
+        return self._tokenizers[key]
+
+
+def _key(handle: Handle) -> str:
+    """Name what handles must share to share weights: the part, the file, the sizes."""
+    config = msgspec.json.encode(handle.config, order="sorted").decode()
+    return f"{weights.title(handle)} {handle.source.digest} {config}"
+
+
+def _unchanged(source: Source, files: FileDigest) -> None:
+    """Raise CheckpointError when a file no longer holds what its handle names: its weights would pass for another's."""
+    path = Path(source.path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: the file is gone since this model was opened. Put it back, or load another.")
+    if (found := files(path)) != source.digest:
+        raise CheckpointError(
+            f"{path}: changed since this model was opened (its content was {source.digest}, is {found}). Run the loader again."
+        )
+
+
+def _bytes_needed(handle: Handle, dtype: str) -> int:
+    shapes = weights.parameter_shapes(handle).values()
+    return sum(math.prod(shape) for shape in shapes) * (4 if dtype == "float32" else 2)
+
+
+class _Instance:
+    """One module on shared weights. `users` counts the `use` blocks it is in."""
+
+    def __init__(self, module: nn.Module, originals: dict[str, Tensor]) -> None:
+        self.module = module
+        self.users = 0
+        self.patches: tuple[Patch, ...] = ()
+        self.weights = PatchedWeights(weights.named_parameters(module), originals)
+
+
+class _Entry:
+    """The weights of one part of one file on the device, and the modules that hold them."""
+
+    def __init__(
+        self, handle: Handle, originals: dict[str, Tensor], device: torch.device, dtype: torch.dtype, files: FileDigest
+    ) -> None:
+        self._handle = handle
+        self._files = files
+        self._originals = originals
+        self._instances: list[_Instance] = []
+        self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
+        self._patch_files: dict[str, PatchFile] = {}
+        self.device = device
+        self.dtype = dtype
+
+    @classmethod
+    def load(cls, handle: Handle, device: str, dtype: str, files: FileDigest) -> _Entry:
+        import torch
+
+        place, kind = torch.device(device), getattr(torch, dtype)
+        return cls(handle, weights.load_parameters(handle, device=place, dtype=kind), place, kind, files)
+
+    @property
+    def in_use(self) -> bool:
+        return any(instance.users for instance in self._instances)
+
+    @property
+    def bytes(self) -> int:
+        return self._original_bytes + sum(instance.weights.patched_bytes for instance in self._instances)
+
+    def fact(self) -> LoadedFact:
+        return LoadedFact(
+            part=weights.title(self._handle),
+            path=self._handle.source.path,
+            digest=self._handle.source.digest,
+            dtype=str(self.dtype).removeprefix("torch."),
+            bytes=self.bytes,
+            patches=max((len(instance.patches) for instance in self._instances), default=0),
+            in_use=self.in_use,
+        )
+
+    def instance_for(self, handle: Handle) -> _Instance:
+        """Return a module with the handle's patches: one that has them, an idle one re-patched, or a new one.
+
+        A new one is only needed while the same weights are in use with other patches; it shares the unpatched ones.
+        """
+        patches = handle.patches if isinstance(handle, ModelHandle | ClipHandle) else ()
+        for instance in self._instances:
+            if instance.patches == patches:
+                return instance
+        instance = next((i for i in self._instances if not i.users), None) or self._new_instance(handle)
+        self._patch(instance, handle, patches)
+        return instance
+
+    def _new_instance(self, handle: Handle) -> _Instance:
+        instance = _Instance(weights.module_with(handle, self._originals), self._originals)
+        self._instances = [i for i in self._instances if i.users] + [instance]
+        return instance
+
+    def _patch(self, instance: _Instance, handle: Handle, patches: tuple[Patch, ...]) -> None:
+        instance.patches = ()
+        if isinstance(handle, ModelHandle | ClipHandle):
+            instance.weights.apply([(self._patch_file(handle, patch, instance), patch.strength) for patch in patches])
+        instance.patches = patches
+        wanted = {patch.source.digest for one in self._instances for patch in one.patches}
+        self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}
+
+    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: _Instance) -> PatchFile:
+        digest = patch.source.digest
+        if digest not in self._patch_files:
+            _unchanged(patch.source, self._files)
+            self._patch_files[digest] = PatchFile(handle, patch, instance.weights.names)
+        return self._patch_files[digest]

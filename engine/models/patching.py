@@ -1,0 +1,107 @@
+"""Putting patches on a network's weights and taking them off again.
+
+A weight that is patched gets a new tensor; the tensor it had is kept and put back when the patch goes, so taking patches
+off is exact by construction. Only weights whose own list of patches changes are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from engine.models import lora, sd_keys
+from engine.models.checkpoints import load_tensors, read_header
+from engine.models.errors import LoraError
+from engine.models.handles import ClipHandle, ModelHandle, Patch
+from engine.models.lora import Matched
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Plan: TypeAlias = tuple[tuple[str, float], ...]
+"""The patches of one weight in order: digest of the file, strength."""
+
+
+def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[str]) -> Matched:
+    """Return what the LoRA at `path` changes in a handle's `parameters`. Reads headers only."""
+    header = read_header(path)
+    if isinstance(handle, ModelHandle):
+        return lora.match_unet(header, parameters, sd_keys.unet_names(handle.config))
+    return lora.match_text(header, parameters)
+
+
+class PatchFile:
+    """A LoRA file as it is put on one model: what it changes, its tensors mapped from the file."""
+
+    def __init__(self, handle: ModelHandle | ClipHandle, patch: Patch, parameters: Sequence[str]) -> None:
+        self.path = Path(patch.source.path)
+        self.digest = patch.source.digest
+        self.changes = matched(handle, self.path, parameters).changes
+        self.tensors = load_tensors(self.path)
+
+    def delta(self, name: str, weight: Tensor) -> Tensor:
+        """Return what strength 1 adds to `weight`, the one called `name`, in float32. Raises LoraError for wrong sizes."""
+        change = self.changes[name]
+        here = {tensor: self.tensors[tensor].to(weight.device) for tensor in change.parts.values()}
+        try:
+            return lora.delta(change, here, weight)
+        except (ValueError, RuntimeError) as problem:
+            raise LoraError(
+                f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
+            ) from problem
+
+
+class PatchedWeights:
+    """The weights of one module instance: the originals, and the patches now on them."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], originals: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+        self._originals = originals
+        self._plans: dict[str, Plan] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters that can be patched."""
+        return list(self._parameters)
+
+    @property
+    def patched_bytes(self) -> int:
+        """Bytes of the tensors that stand in for originals."""
+        return sum(self._parameters[name].nbytes for name in self._plans)
+
+    def apply(self, patches: Sequence[tuple[PatchFile, float]]) -> int:
+        """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
+
+        When a patch does not fit, every weight is restored and LoraError is raised.
+        """
+        wanted: dict[str, list[tuple[PatchFile, float]]] = {}
+        for file, strength in patches:
+            for name in file.changes:
+                wanted.setdefault(name, []).append((file, strength))
+        plans = {name: tuple((file.digest, strength) for file, strength in items) for name, items in wanted.items()}
+        touched = [name for name in plans.keys() | self._plans.keys() if plans.get(name) != self._plans.get(name)]
+        try:
+            for name in touched:
+                self._set(name, wanted.get(name, []), plans.get(name))
+        except BaseException:
+            self.restore()
+            raise
+        return len(touched)
+
+    def restore(self) -> None:
+        """Put every original back."""
+        for name in list(self._plans):
+            self._set(name, [], None)
+
+    def _set(self, name: str, items: Sequence[tuple[PatchFile, float]], plan: Plan | None) -> None:
+        original, parameter = self._originals[name], self._parameters[name]
+        if plan is None:
+            parameter.data = original
+            self._plans.pop(name, None)
+            return
+        value = original.float()
+        for file, strength in items:
+            value = value + strength * file.delta(name, value)
+        parameter.data = value.to(original.dtype)
+        self._plans[name] = plan

@@ -1,0 +1,211 @@
+"""Prompts to conditioning: rows of tokens, the text tower, and weights.
+
+Weighting: every token's output is moved away from the empty prompt's output at the same place,
+z = (z - z_empty) * weight + z_empty. A prompt longer than one row becomes several, encoded apart and laid end to end.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+
+from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
+from engine.models.errors import ModelError, shortened
+from engine.models.prompt import EMBEDDING, segments, words
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engine.models.handles import ClipHandle
+    from engine.models.tokenizer import Tokenizer
+
+_WHOLE_WORD = 8
+"""A word of fewer tokens than this is not split over two rows."""
+
+
+class Token(NamedTuple):
+    """A token id, or the vector (D,) of a textual-inversion embedding, with its weight."""
+
+    value: int | Tensor
+    weight: float
+
+
+class TextEncoder:
+    """A CLIP text tower (Radford et al. 2021) with its tokenizer."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        handle: ClipHandle,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+        embedding_folders: Sequence[Path] = (),
+    ) -> None:
+        self.module = module
+        self.handle = handle
+        self.tokenizer = tokenizer
+        self.device = device
+        self.dtype = dtype
+        self._folders = embedding_folders
+        self._tower: nn.Module = getattr(module, "text_model", module)  # transformers 5 dropped a level
+        self._end = tokenizer.end
+        pad = handle.tokens.pad
+        self._pad = self._end if pad is None else pad
+
+    @property
+    def length(self) -> int:
+        """Tokens in a row, start and end included."""
+        return min(self.handle.tokens.max_length, int(self.handle.config["max_position_embeddings"]))
+
+    def encode(self, text: str) -> tuple[Tensor, Tensor]:
+        """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU, of a prompt with emphasis and embeddings."""
+        return self.encode_tokens(self.tokenize(text))
+
+    def tokenize(self, text: str) -> list[list[Token]]:
+        """Return the prompt's rows, each `length` tokens: start, text, end, padding.
+
+        Raises ModelError for an embedding that is not there or not of this encoder's width.
+        """
+        rows: list[list[Token]] = [[]]
+        room = self.length - 2
+        for word in self._words(text):
+            rest = word
+            while len(rows[-1]) + len(rest) > room:
+                free = room - len(rows[-1])
+                if len(rest) < _WHOLE_WORD and rows[-1]:
+                    free = 0
+                rows[-1].extend(rest[:free])
+                rest = rest[free:]
+                rows.append([])
+            rows[-1].extend(rest)
+        return [self._framed(row) for row in rows]
+
+    def _framed(self, row: list[Token]) -> list[Token]:
+        framed = [Token(self.tokenizer.start, 1.0), *row, Token(self._end, 1.0)]
+        return framed + [Token(self._pad, 1.0)] * (self.length - len(framed))
+
+    def _words(self, text: str) -> Iterable[list[Token]]:
+        for segment in segments(text):
+            for word in words(segment.text):
+                if word.startswith(EMBEDDING):
+                    name = word.removeprefix(EMBEDDING)
+                    vectors, after = self._embedding(name)
+                    yield [Token(vector, segment.weight) for vector in vectors]
+                    yield [Token(i, segment.weight) for i in self.tokenizer.ids(after)] if after else []
+                else:
+                    yield [Token(i, segment.weight) for i in self.tokenizer.ids(word)]
+
+    def _embedding(self, name: str) -> tuple[list[Tensor], str]:
+        """Return the vectors of the embedding `name`, and the punctuation that followed it in the prompt."""
+        for candidate in (name, name.rstrip(",.;")):
+            if path := embedding_file(candidate, self._folders):
+                return list(read_embedding(path, int(self.handle.config["hidden_size"]))), name[len(candidate) :]
+        known = sorted(
+            p.stem for folder in self._folders for p in Path(folder).rglob("*") if p.suffix in CHECKPOINT_SUFFIXES
+        )
+        nearest = difflib.get_close_matches(name, known, n=3)
+        hint = (
+            f"Nearest: {', '.join(nearest)}." if nearest else f"{len(known)} are there: {shortened(known) or 'none'}."
+        )
+        raise ModelError(f"prompt: there is no embedding {name!r}. {hint} Put its file into the embeddings folder.")
+
+    @torch.no_grad()
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
+        """Return (context, pooled) of rows as `tokenize` makes them; pooled is the first row's, without weights.
+
+        Pooled is the last layer's output at the first end token, through the final layer norm, and through the text
+        projection where there is one.
+        """
+        weighted = any(token.weight != 1.0 for row in rows for token in row)
+        batch = [list(row) for row in rows]
+        if weighted:
+            batch.append(self._framed([]))
+        hidden, pooled = self._run(batch)
+        if weighted:
+            weights = torch.tensor([[token.weight for token in row] for row in rows])[:, :, None]
+            hidden, empty = hidden[:-1], hidden[-1:]
+            hidden = torch.where(weights == 1.0, hidden, (hidden - empty) * weights + empty)
+        return hidden.reshape(1, -1, hidden.shape[-1]), pooled[:1]
+
+    def _run(self, rows: list[list[Token]]) -> tuple[Tensor, Tensor]:
+        """Return (hidden (R, T, D) at the handle's layer, pooled (R, P)) of R rows, float32 on the CPU."""
+        ids = [[t.value if isinstance(t.value, int) else self._end for t in row] for row in rows]
+        places = [
+            (r, c, t.value) for r, row in enumerate(rows) for c, t in enumerate(row) if not isinstance(t.value, int)
+        ]
+        stopped: list[Tensor] = []
+        hooks = [self._embeddings().register_forward_hook(lambda _m, _a, out: _spliced(out, places))] if places else []
+        layer = self._stop_layer()
+        if layer is not None:
+            hooks.append(
+                layer.register_forward_hook(
+                    lambda _m, _a, out: stopped.append(out[0] if isinstance(out, tuple) else out)
+                )
+            )
+        try:
+            tokens = torch.tensor(ids, device=self.device)
+            last = cast("Tensor", self.module(input_ids=tokens).last_hidden_state)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        hidden = self._tower.final_layer_norm(stopped[0]) if stopped else last  # type: ignore[operator]
+        return hidden.float().cpu(), self._pooled(last, rows).float().cpu()
+
+    def _pooled(self, last: Tensor, rows: list[list[Token]]) -> Tensor:
+        ends = [next(i for i, t in enumerate(row) if isinstance(t.value, int) and t.value == self._end) for row in rows]
+        pooled = last[torch.arange(len(rows)), ends]
+        projection = getattr(self.module, "text_projection", None)
+        return pooled if projection is None else cast("Tensor", projection(pooled))
+
+    def _embeddings(self) -> nn.Module:
+        return cast("nn.Module", self._tower.embeddings.token_embedding)  # type: ignore[union-attr]
+
+    def _stop_layer(self) -> nn.Module | None:
+        """Return the layer to stop at, None for the last one of this tower."""
+        layers = cast("Sequence[nn.Module]", self._tower.encoder.layers)  # type: ignore[union-attr]
+        index = len(layers) + self.handle.cut_layers + self.handle.stop_at
+        if index < 0:
+            raise ModelError(
+                f"{self.handle.source.path}: its text encoder has {len(layers)} layers, so it cannot stop at layer "
+                f"{self.handle.stop_at}. Use CLIPSetLastLayer with -{len(layers)} to -1."
+            )
+        return None if index >= len(layers) - 1 else layers[index]
+
+
+def _spliced(embedded: Tensor, places: list[tuple[int, int, Tensor]]) -> Tensor:
+    embedded = embedded.clone()
+    for row, column, vector in places:
+        embedded[row, column] = vector.to(embedded)
+    return embedded
+
+
+def embedding_file(name: str, folders: Sequence[Path]) -> Path | None:
+    """Return the file of the embedding `name` (with or without suffix, may be in a subfolder), None when there is none."""
+    for folder in (Path(f).resolve() for f in folders):
+        for suffix in ("", *CHECKPOINT_SUFFIXES):
+            path = (folder / f"{name}{suffix}").resolve()
+            if path.is_file() and path.is_relative_to(folder) and path.suffix in CHECKPOINT_SUFFIXES:
+                return path
+    return None
+
+
+def read_embedding(path: Path, width: int) -> Tensor:
+    """Return the vectors (N, width) of a textual-inversion file (Gal et al. 2022).
+
+    Known layouts: `emb_params`, `string_to_param` with one entry, and one tensor under the token's name. Of several
+    tensors (for a model with two encoders) the one of this width is taken. Raises ModelError when none is.
+    """
+    tensors = [value for value in load_tensors(path).values() if value.is_floating_point() and value.ndim in (1, 2)]
+    for value in tensors:
+        if value.shape[-1] == width:
+            return value.reshape(-1, width)
+    shapes = [str(list(value.shape)) for value in tensors]
+    raise ModelError(
+        f"{path}: expected vectors of width {width} for this text encoder, got {shortened(shapes) or 'none'}. "
+        "The embedding was trained for another model family."
+    )

@@ -1,0 +1,166 @@
+"""From a handle to tensors and modules: which tensors of the file belong to it, and the network they go into.
+
+Names here are those of diffusers and transformers, text encoders always with `text_model.`, whatever the file or the
+installed transformers calls them. Modules are created on `meta` and given their weights by assignment, so weights that
+are on the right device in the right dtype stay where the file is mapped: no second copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from engine.models import sd_keys
+from engine.models.checkpoints import Header, fit, load_tensors, read_header
+from engine.models.errors import CheckpointError
+from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+_TITLES = {ModelHandle: "U-Net", ClipHandle: "text encoder", VaeHandle: "VAE", ControlNetHandle: "ControlNet"}
+_PREFIXES: dict[type, tuple[str, ...]] = {
+    ModelHandle: (sd_keys.UNET_PREFIX,),
+    ClipHandle: (sd_keys.CLIP_PREFIX, sd_keys.OPEN_CLIP_PREFIX),
+    VaeHandle: (sd_keys.VAE_PREFIX, "vae."),
+    ControlNetHandle: (sd_keys.CONTROLNET_PREFIX,),
+}
+
+
+def title(handle: Handle) -> str:
+    """Return what messages call this part of a model."""
+    return _TITLES[type(handle)]
+
+
+def file_names(handle: Handle, names: Iterable[str]) -> list[str]:
+    """Return those tensor names of the handle's file that belong to it."""
+    names = list(names)
+    for prefix in _PREFIXES[type(handle)]:
+        if found := [name for name in names if name.startswith(prefix)]:
+            return found
+    return names
+
+
+def parameter_shapes(handle: Handle, header: Header | None = None) -> dict[str, Shape]:
+    """Return {parameter name: shape} of what the handle's file holds for it. Reads the header only; no torch.
+
+    Raises CheckpointError for a file that cannot be read.
+    """
+    header = header or read_header(Path(handle.source.path))
+    # Views of one zero: they have the shapes, and take the slicing and reshaping of real tensors, at no cost.
+    zeros = {name: np.broadcast_to(np.float32(0), header.shapes[name]) for name in file_names(handle, header.shapes)}
+    return {name: tuple(value.shape) for name, value in renamed(handle, zeros).items()}
+
+
+def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a file under the names of the handle's module."""
+    state = cast("Mapping[str, Tensor]", tensors)
+    if isinstance(handle, ModelHandle):
+        return dict(sd_keys.unet_to_diffusers(state, handle.config))
+    if isinstance(handle, ControlNetHandle):
+        return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
+    if isinstance(handle, VaeHandle):
+        prefix = sd_keys.VAE_PREFIX if any(name.startswith(sd_keys.VAE_PREFIX) for name in state) else "vae."
+        return dict(sd_keys.vae_to_diffusers(state, handle.config, prefix))
+    return dict(sd_keys.text_to_diffusers(state))
+
+
+def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
+
+    Raises CheckpointError when tensors that the handle's config calls for are missing or have another shape.
+    """
+    path = Path(handle.source.path)
+    header = read_header(path)
+    expected = {name: tuple(p.shape) for name, p in named_parameters(empty_module(handle)).items()}
+    report = fit(expected, parameter_shapes(handle, header))
+    if not report.complete:
+        raise CheckpointError(f"{path}: its {title(handle)} cannot be loaded: {report.describe()}.")
+    tensors = renamed(handle, load_tensors(path, file_names(handle, header.shapes)))
+    return {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
+
+
+def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
+    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients."""
+    module = empty_module(handle)
+    strip = isinstance(handle, ClipHandle) and not hasattr(module, "text_model")
+    state = sd_keys.without_text_model(parameters) if strip else dict(parameters)
+    module.load_state_dict(state, strict=True, assign=True)
+    _materialise_buffers(module, next(iter(parameters.values())).device)
+    return module.requires_grad_(False).eval()
+
+
+def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the module's parameters under the names this project uses."""
+    found = dict(module.named_parameters())
+    if "embeddings.token_embedding.weight" not in found:
+        return found
+    return {name if name.startswith("text_projection.") else f"text_model.{name}": p for name, p in found.items()}
+
+
+def empty_module(handle: Handle) -> nn.Module:
+    """Return the handle's network on the meta device. Raises CheckpointError for a config no such network can have."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return _BUILDERS[type(handle)](handle.config)
+    except (ValueError, TypeError, ZeroDivisionError) as problem:
+        raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
+
+
+def _unet(config: Mapping[str, Any]) -> nn.Module:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    return cast("nn.Module", UNet2DConditionModel(**_tuples(config)))
+
+
+def _controlnet(config: Mapping[str, Any]) -> nn.Module:
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+
+    return cast("nn.Module", ControlNetModel(**_tuples(config)))
+
+
+def _vae(config: Mapping[str, Any]) -> nn.Module:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return cast("nn.Module", AutoencoderKL(**_tuples(config)))
+
+
+def _text(config: Mapping[str, Any]) -> nn.Module:
+    from torch import nn
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    options = dict(config)
+    projection = int(options.pop("projection_dim", 0))
+    # Special ids are the tokenizer's business (see text.py); transformers only wants some that are in the vocabulary.
+    module = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**options, bos_token_id=0, eos_token_id=1, pad_token_id=1)))
+    if projection:
+        module.text_projection = nn.Linear(int(options["hidden_size"]), projection, bias=False)
+    return module
+
+
+_BUILDERS = {ModelHandle: _unet, ControlNetHandle: _controlnet, VaeHandle: _vae, ClipHandle: _text}
+
+
+def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+def _materialise_buffers(module: nn.Module, device: torch.device) -> None:
+    """Fill the buffers that no file holds; in these families those are the position numbers of text encoders."""
+    import torch
+
+    for owner in module.modules():
+        for name, buffer in owner.named_buffers(recurse=False):
+            if buffer.is_meta:
+                owner.register_buffer(
+                    name, torch.arange(buffer.shape[-1], device=device).expand(buffer.shape), persistent=False
+                )

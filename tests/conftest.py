@@ -1,0 +1,240 @@
+"""A whole Stable Diffusion 1, real but tiny, in files; and a context to call node functions with."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch starts: for tiny tensors, threads cost far more than they give
+
+WORDS = "red green blue apple ball cat dog sun moon tree a photo of the on in"
+
+
+@dataclass
+class TinySD:
+    """Its folder is a base directory (`models/checkpoints/tiny.safetensors`, …); the modules are what the files hold."""
+
+    base: Path
+    modules: dict[str, Any] = field(repr=False)
+    tokenizer_files: tuple[Path, Path]
+    loras: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    def file(self, folder: str, name: str) -> Path:
+        return self.base / "models" / folder / name
+
+
+@dataclass
+class Bench:
+    """What a node may see of the engine, over a real model manager and real paths; it records what it is told."""
+
+    models: Any
+    paths: Any
+    node_id: str = "1"
+    prompt: dict[str, Any] = field(default_factory=dict)
+    workflow: dict[str, Any] | None = None
+    told: list[tuple[float, float]] = field(default_factory=list)
+    previews: list[Any] = field(default_factory=list)
+
+    def progress(self, value: float, total: float) -> None:
+        self.told.append((value, total))
+
+    def preview(self, image: Any) -> None:
+        self.previews.append(image)
+
+    def check_cancelled(self) -> None:
+        return None
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> TinySD:
+    """Built once a session: about a second, and the imports of diffusers' and transformers' modules."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return _write_tiny_sd(tmp_path_factory.mktemp("tiny_sd"))
+
+
+@pytest.fixture(scope="session")
+def tiny_manager(tiny_sd: TinySD) -> Any:
+    from engine.models.manager import ModelManager
+
+    return ModelManager("cpu")
+
+
+@pytest.fixture
+def bench(tiny_sd: TinySD, tiny_manager: Any) -> Bench:
+    from engine.paths import Paths
+
+    return Bench(tiny_manager, Paths(tiny_sd.base))
+
+
+@pytest.fixture(scope="session")
+def builtin_catalogue() -> Any:
+    """The catalogue of all built-in nodes, read off their modules."""
+    import importlib
+    import pkgutil
+
+    import nodes
+    from engine.authoring.decorator import definition_of
+    from engine.graph.schema import Catalogue
+    from nodes.aliases import ALIASES
+
+    modules = [importlib.import_module(f"nodes.{module.name}") for module in pkgutil.iter_modules(nodes.__path__)]
+    definitions = [definition_of(value) for module in modules for value in vars(module).values()]
+    return Catalogue([definition.spec for definition in definitions if definition is not None], ALIASES)
+
+
+def _modules() -> dict[str, Any]:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    shape = {"block_out_channels": (32, 64), "layers_per_block": 1, "cross_attention_dim": 32, "attention_head_dim": 4}
+    down = ("CrossAttnDownBlock2D", "DownBlock2D")
+    return {
+        "unet": UNet2DConditionModel(
+            **shape, sample_size=8, down_block_types=down, up_block_types=("UpBlock2D", "CrossAttnUpBlock2D")
+        ),
+        "controlnet": ControlNetModel(
+            **shape, down_block_types=down, conditioning_embedding_out_channels=(16, 32, 32, 32)
+        ),
+        "vae": AutoencoderKL(
+            block_out_channels=(32, 32, 32, 32),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            latent_channels=4,
+        ),
+        "text_encoder": CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(_vocabulary()),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                max_position_embeddings=77,
+                bos_token_id=len(_vocabulary()) - 2,
+                eos_token_id=len(_vocabulary()) - 1,
+                pad_token_id=len(_vocabulary()) - 1,
+            )
+        ),
+    }
+
+
+def _vocabulary() -> dict[str, int]:
+    """CLIP's way: bytes, bytes that end a word, one merged token per word of WORDS (letter by letter), the two ends."""
+    letters = [chr(code) for code in range(33, 127)]
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *(merged for _, merged in _merges())]
+    return {token: index for index, token in enumerate([*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"])}
+
+
+def _merges() -> list[tuple[str, str]]:
+    """Pairs as "left right", and what each makes; a word grows from its end."""
+    found: dict[str, str] = {}
+    for word in WORDS.split():
+        tail = word[-1] + "</w>"
+        for letter in reversed(word[:-1]):
+            found[f"{letter} {tail}"] = letter + tail
+            tail = letter + tail
+    return list(found.items())
+
+
+def _write_tokenizer(folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(parents=True)
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    vocabulary.write_text(json.dumps(_vocabulary()))
+    merges.write_text("#version: 0.2\n" + "\n".join(pair for pair, _ in _merges()) + "\n")
+    return vocabulary, merges
+
+
+def _tokenizer_json(files: tuple[Path, Path]) -> str:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    vocabulary, merges = files
+    bpe = models.BPE.from_file(str(vocabulary), str(merges), end_of_word_suffix="</w>", unk_token="<|endoftext|>")
+    tokenizer = Tokenizer(bpe)
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
+    return str(tokenizer.to_str())
+
+
+def _write_tiny_sd(base: Path) -> TinySD:
+    import torch
+
+    modules = {name: module.eval().requires_grad_(False) for name, module in _modules().items()}
+    for parameter in modules["controlnet"].parameters():
+        if not torch.count_nonzero(parameter):  # its output layers start at zero and would show nothing
+            parameter.normal_(std=0.05)
+    tiny = TinySD(base, modules, _write_tokenizer(base / "tokenizer"))
+    _write_checkpoint(tiny)
+    tiny.loras = {"kohya": _kohya_lora(modules), "diffusers": _diffusers_lora(modules)}
+    for name, tensors in tiny.loras.items():
+        _save(tiny.file("loras", f"{name}.safetensors"), tensors)
+    return tiny
+
+
+def _write_checkpoint(tiny: TinySD) -> None:
+    from engine.models import sd_keys
+
+    unet, vae = tiny.modules["unet"], tiny.modules["vae"]
+    checkpoint = sd_keys.unet_to_original(unet.state_dict(), unet.config)
+    autoencoder = sd_keys.vae_to_original(vae.state_dict(), vae.config)
+    text = sd_keys.text_to_original(tiny.modules["text_encoder"].state_dict())
+    facts = {"unet": {"heads": 4}, "vae": {"norm_groups": 32}, "text": {"heads": 2}}
+    metadata = {"safelight.config": json.dumps(facts), "safelight.tokenizer": _tokenizer_json(tiny.tokenizer_files)}
+    _save(tiny.file("checkpoints", "tiny.safetensors"), checkpoint | autoencoder | text, metadata)
+    _save(tiny.file("checkpoints", "no_vae.safetensors"), checkpoint | text, metadata)
+    _save(tiny.file("vae", "tiny_vae.safetensors"), autoencoder, metadata)
+    control = tiny.modules["controlnet"]
+    control_tensors = sd_keys.controlnet_to_original(control.state_dict(), control.config)
+    _save(tiny.file("controlnet", "edges.safetensors"), control_tensors, metadata)
+
+
+def _save(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path, metadata)
+
+
+def _linears(module: Any, part: str) -> dict[str, Any]:
+    import torch
+
+    return {name: item for name, item in module.named_modules() if isinstance(item, torch.nn.Linear) and part in name}
+
+
+def _kohya_lora(modules: dict[str, Any], rank: int = 4, alpha: float = 2.0) -> dict[str, Any]:
+    import torch
+
+    tensors = {}
+    unet = {f"lora_unet_{name}": item for name, item in _linears(modules["unet"], "attn").items()}
+    text = {
+        f"lora_te_text_model_{name.removeprefix('text_model.')}": item
+        for name, item in _linears(modules["text_encoder"], "self_attn").items()
+    }
+    for name, linear in (unet | text).items():
+        key = name.replace(".", "_")
+        tensors[f"{key}.lora_down.weight"] = torch.randn(rank, linear.in_features) * 0.2
+        tensors[f"{key}.lora_up.weight"] = torch.randn(linear.out_features, rank) * 0.2
+        tensors[f"{key}.alpha"] = torch.tensor(alpha)
+    return tensors
+
+
+def _diffusers_lora(modules: dict[str, Any], rank: int = 4) -> dict[str, Any]:
+    """The names that PEFT gives and diffusers saves."""
+    import torch
+
+    tensors = {}
+    for name, linear in _linears(modules["unet"], "attn").items():
+        tensors[f"unet.{name}.lora_A.weight"] = torch.randn(rank, linear.in_features) * 0.2
+        tensors[f"unet.{name}.lora_B.weight"] = torch.randn(linear.out_features, rank) * 0.2
+    return tensors

@@ -1,0 +1,260 @@
+"""Tokens, rows, weights, embeddings, and where tokenizers come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engine.models.checkpoints import load_tensors, read_header
+from engine.models.errors import ModelError, TokenizerError
+from engine.models.manager import ModelManager
+from engine.models.text import TextEncoder, read_embedding
+
+
+@pytest.fixture
+def checkpoint(tiny_sd: Any) -> Path:
+    return tiny_sd.file("checkpoints", "tiny.safetensors")
+
+
+@pytest.fixture
+def encoder(checkpoint: Path, tmp_path: Path) -> TextEncoder:
+    (tmp_path / "embeddings" / "sub").mkdir(parents=True)
+    manager = ModelManager(embedding_dirs=[tmp_path / "embeddings"])
+    with manager.use(manager.checkpoint(checkpoint).clip) as live:
+        return live
+
+
+def ids(rows: list[list[Any]]) -> list[list[int]]:
+    return [[token.value for token in row] for row in rows]
+
+
+def content(encoder: TextEncoder, row: list[Any]) -> list[int]:
+    """The ids between start and the first end."""
+    values = [token.value for token in row]
+    return values[1 : values.index(encoder.tokenizer.end)]
+
+
+def test_a_row_is_start_text_end_and_padding(encoder: TextEncoder) -> None:
+    (row,) = encoder.tokenize("red apple")
+    start, end = encoder.tokenizer.start, encoder.tokenizer.end
+    red, apple = encoder.tokenizer.ids("red apple")
+    assert ids([row])[0] == [start, red, apple, end] + [end] * 73
+    assert content(encoder, encoder.tokenize("")[0]) == []
+
+
+def test_a_prompt_longer_than_a_row_becomes_rows_laid_end_to_end(encoder: TextEncoder) -> None:
+    rows = encoder.tokenize("red " * 100)
+    assert [len(content(encoder, row)) for row in rows] == [75, 25]
+    context, pooled = encoder.encode("red " * 100)
+    assert context.shape == (1, 154, 32)
+    assert torch.allclose(context[:, :77], encoder.encode("red " * 75)[0], atol=1e-5)
+    assert torch.allclose(context[:, 77:], encoder.encode("red " * 25)[0], atol=1e-5)
+    assert torch.allclose(pooled, encoder.encode("red " * 75)[1], atol=1e-5)
+
+
+def test_a_short_word_is_not_split_over_rows_but_a_long_one_is(encoder: TextEncoder) -> None:
+    word = encoder.tokenizer.ids("xyz")
+    assert 1 < len(word) < 8
+    rows = encoder.tokenize("red " * 74 + "xyz")
+    assert [len(content(encoder, row)) for row in rows] == [74, len(word)]
+    long = "x" * 30
+    rows = encoder.tokenize("red " * 74 + long)
+    assert [len(content(encoder, row)) for row in rows] == [75, len(encoder.tokenizer.ids(long)) - 1]
+
+
+def test_a_prompt_that_fills_its_row_exactly_stays_one_row(encoder: TextEncoder) -> None:
+    assert len(encoder.tokenize("red " * 75)) == 1
+
+
+def test_weights_move_tokens_away_from_the_empty_prompt(encoder: TextEncoder) -> None:
+    plain, _ = encoder.encode("red apple on tree")
+    empty, _ = encoder.encode("")
+    weighted, pooled = encoder.encode("red (apple:1.5) on tree")
+    expected = plain.clone()
+    expected[:, 2] = (plain[:, 2] - empty[:, 2]) * 1.5 + empty[:, 2]
+    assert torch.allclose(weighted, expected, atol=1e-5)
+    assert (weighted - plain).abs().max() > 1e-3
+    assert torch.allclose(pooled, encoder.encode("red apple on tree")[1], atol=1e-5)
+
+
+def test_weight_one_is_no_weight(encoder: TextEncoder) -> None:
+    assert torch.equal(encoder.encode("red (apple:1.0)")[0], encoder.encode("red apple")[0])
+
+
+def test_weights_apply_to_every_row_of_a_long_prompt(encoder: TextEncoder) -> None:
+    context, _ = encoder.encode("red " * 80 + "(apple:2)")
+    plain, _ = encoder.encode("red " * 80 + "apple")
+    empty, _ = encoder.encode("")
+    place = 77 + 1 + 5
+    expected = (plain[:, place] - empty[:, 6]) * 2 + empty[:, 6]
+    assert torch.allclose(context[:, place], expected, atol=1e-5)
+    assert torch.allclose(context[:, :place], plain[:, :place], atol=1e-5)
+
+
+LAYOUTS = {
+    "emb_params": lambda v: ({"emb_params": v}, "safetensors"),
+    "token name": lambda v: ({"<mine>": v}, "safetensors"),
+    "two encoders": lambda v: ({"clip_g": torch.randn(2, 48), "clip_l": v}, "safetensors"),
+    "string_to_param": lambda v: (
+        {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.nn.Parameter(v)}, "name": "mine", "step": 5}, "pt"
+    ),
+    "pickled token name": lambda v: ({"<mine>": v}, "bin"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_embeddings_vectors_stand_in_the_token_stream(encoder: TextEncoder, tmp_path: Path, layout: str) -> None:
+    table = encoder._embeddings().weight
+    red, apple = encoder.tokenizer.ids("red apple")
+    vectors = table[[red, apple]].clone()
+    tensors, suffix = LAYOUTS[layout](vectors)
+    path = tmp_path / "embeddings" / f"mine.{suffix}"
+    if suffix == "safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    expected = encoder.encode("a red apple, tree")
+    got = encoder.encode("a embedding:mine, tree")
+    assert torch.allclose(got[0], expected[0], atol=1e-5)
+    assert torch.allclose(got[1], expected[1], atol=1e-5)
+    assert torch.allclose(
+        encoder.encode("(embedding:mine:1.4) tree")[0], encoder.encode("(red apple:1.4) tree")[0], atol=1e-5
+    )
+
+
+def test_an_embedding_of_one_vector_and_in_a_subfolder_works(encoder: TextEncoder, tmp_path: Path) -> None:
+    red = encoder._embeddings().weight[encoder.tokenizer.ids("red")[0]]
+    save_file({"emb_params": red.clone()}, tmp_path / "embeddings" / "sub" / "one.safetensors")
+    assert torch.allclose(encoder.encode("embedding:sub/one")[0], encoder.encode("red")[0], atol=1e-5)
+
+
+def test_an_unknown_embedding_is_an_error_with_the_nearest_names(encoder: TextEncoder, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.zeros(1, 32)}, tmp_path / "embeddings" / "easynegative.safetensors")
+    with pytest.raises(ModelError, match=r"'easynegativ'.*Nearest: easynegative"):
+        encoder.encode("embedding:easynegativ")
+
+
+def test_an_embedding_outside_the_folder_is_not_found(encoder: TextEncoder, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.zeros(1, 32)}, tmp_path / "secret.safetensors")
+    with pytest.raises(ModelError, match="there is no embedding"):
+        encoder.encode("embedding:../secret")
+
+
+def test_an_embedding_of_another_width_is_refused_with_both_widths(tmp_path: Path) -> None:
+    save_file({"emb_params": torch.zeros(3, 768)}, tmp_path / "big.safetensors")
+    with pytest.raises(ModelError, match=r"width 32.*got \[3, 768\]"):
+        read_embedding(tmp_path / "big.safetensors", 32)
+
+
+def test_stopping_at_an_earlier_layer_changes_the_conditioning_but_not_pooled(checkpoint: Path) -> None:
+    manager = ModelManager()
+    clip = manager.checkpoint(checkpoint).clip
+    with manager.use(clip) as last, manager.use(clip.with_last_layer(-2)) as earlier:
+        assert not torch.allclose(last.encode("red")[0], earlier.encode("red")[0], atol=1e-2)
+        assert torch.equal(last.encode("red")[1], earlier.encode("red")[1])
+        with (
+            pytest.raises(ModelError, match="has 2 layers, so it cannot stop at layer -3"),
+            manager.use(clip.with_last_layer(-3)) as none,
+        ):
+            none.encode("red")
+
+
+def test_a_tower_whose_file_leaves_out_its_last_layer_counts_as_if_it_were_there(checkpoint: Path) -> None:
+    import msgspec
+
+    manager = ModelManager()
+    clip = manager.checkpoint(checkpoint).clip
+    cut = msgspec.structs.replace(clip, cut_layers=1, stop_at=-2)
+    with manager.use(clip) as whole, manager.use(cut) as shorter, manager.use(cut.with_last_layer(-3)) as earlier:
+        assert torch.equal(shorter.encode("red")[0], whole.encode("red")[0])
+        assert not torch.allclose(earlier.encode("red")[0], whole.encode("red")[0], atol=1e-2)
+
+
+# --- tokenizers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare_checkpoint(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same model without a tokenizer in its metadata, on a machine whose hub cache is empty."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    metadata = {k: v for k, v in read_header(checkpoint).metadata.items() if k != "safelight.tokenizer"}
+    path = tmp_path / "bare.safetensors"
+    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
+    return path
+
+
+def test_without_a_tokenizer_the_error_says_which_file_to_put_where(bare_checkpoint: Path, tmp_path: Path) -> None:
+    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
+    handle = manager.checkpoint(bare_checkpoint).clip
+    with (
+        pytest.raises(TokenizerError, match=r"tokenizer\.json .*text_encoders/clip/tokenizer\.json"),
+        manager.use(handle),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("place", ["folder json", "folder vocabulary", "hub cache"])
+def test_a_tokenizer_is_found_where_it_is_put(
+    bare_checkpoint: Path, checkpoint: Path, tiny_sd: Any, tmp_path: Path, place: str
+) -> None:
+    text = read_header(checkpoint).metadata["safelight.tokenizer"]
+    folder = tmp_path / "text_encoders" / "clip"
+    if place == "hub cache":
+        folder = tmp_path / "hub" / "models--openai--clip-vit-large-patch14" / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    if place == "folder vocabulary":
+        for file in tiny_sd.tokenizer_files:
+            (folder / file.name).write_bytes(file.read_bytes())
+    else:
+        (folder / "tokenizer.json").write_text(text)
+    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
+    with (
+        manager.use(manager.checkpoint(bare_checkpoint).clip) as bare,
+        manager.use(manager.checkpoint(checkpoint).clip) as own,
+    ):
+        assert ids(bare.tokenize("A red apple, on the moon")) == ids(own.tokenize("A red apple, on the moon"))
+
+
+def test_a_tokenizer_of_another_vocabulary_is_not_taken(bare_checkpoint: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+
+    folder = tmp_path / "text_encoders" / "other"
+    folder.mkdir(parents=True)
+    other = Tokenizer(models.WordLevel({"<|startoftext|>": 0, "<|endoftext|>": 1}, unk_token="<|endoftext|>"))
+    (folder / "tokenizer.json").write_text(other.to_str())
+    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
+    with (
+        pytest.raises(TokenizerError, match="no tokenizer with"),
+        manager.use(manager.checkpoint(bare_checkpoint).clip),
+    ):
+        pass
+
+
+def test_a_damaged_tokenizer_in_the_metadata_is_an_error_that_names_the_file(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    metadata = read_header(checkpoint).metadata | {"safelight.tokenizer": json.dumps({"version": "1.0"})}
+    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
+    manager = ModelManager()
+    with (
+        pytest.raises(TokenizerError, match=r"damaged\.safetensors.*not a tokenizer\.json"),
+        manager.use(manager.checkpoint(path).clip),
+    ):
+        pass
+
+
+def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any) -> None:
+    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+    from engine.models.tokenizer import JsonTokenizer, _from_vocabulary
+
+    vocabulary, merges = tiny_sd.tokenizer_files
+    theirs = CLIPTokenizer.from_pretrained(vocabulary.parent)
+    ours = JsonTokenizer(_from_vocabulary(vocabulary), "here")
+    for text in ("a red Apple, on the moon!", "it's  two\ttabs", "x1y22 ... cat's"):
+        assert ours.ids(text) == theirs(text, add_special_tokens=False)["input_ids"]
+    assert merges.exists()
