@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from engine.authoring.subgraph import Subgraph
 
 
-class Cancelled(BaseException):  # noqa: N818 - named as asyncio.CancelledError is
+class Cancelled(BaseException):
     """The job was cancelled. Not an `Exception`, so that a node's own `except Exception` does not swallow it."""
 
 
