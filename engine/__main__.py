@@ -1,0 +1,184 @@
+"""The composition root: the one place that knows all parts of the engine and puts them together.
+
+Imports stand inside the functions, so that a command imports only what it uses and Ctrl-C is answered from the first moment.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.cache.codecs import Codec
+    from engine.cache.facade import Cache
+    from engine.cli.app import App
+    from engine.config import Settings
+    from engine.execute.executor import Executor
+    from engine.paths import Paths
+    from engine.plugins.library import Library
+
+NODE_PACKAGES = ("nodes",)
+
+READING = "Reading the node packs, as they are new or have changed…"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code (`engine.cli.exits`)."""
+    try:
+        with _ended_by_terminate():
+            from engine.cli.main import run_command
+
+            return run_command(argv, make_app)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return 130
+
+
+@contextmanager
+def _ended_by_terminate() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that it too leaves files and cache whole."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def make_app(base: Path) -> App:
+    """The engine around the directory `base`. Raises SettingsError for settings that are not sound."""
+    from engine.cli.app import App
+    from engine.config import load_settings
+    from engine.paths import Paths
+
+    settings = load_settings(base)
+    paths = Paths(base, models=[base / folder for folder in settings.models])
+
+    def load_library() -> Library:
+        import gc
+
+        from engine.cli.terminal import say
+        from engine.plugins.library import load_library
+
+        stored_at = paths.cache / "catalogue.msgpack"
+        library = load_library(NODE_PACKAGES, paths.custom_nodes, stored_at, on_change=lambda: say(READING))
+        gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
+        return library
+
+    def open_cache(persistent: bool) -> Cache:
+        return _cache(paths.cache if persistent else None, settings)
+
+    def open_executor(library: Library, cache: Cache) -> Executor:
+        return _executor(library, cache, paths, settings)
+
+    return App(paths, settings, load_library, open_cache, open_executor)
+
+
+def _cache(folder: Path | None, settings: Settings) -> Cache:
+    from engine.cache.facade import Cache
+    from engine.config import GIB
+
+    limits = settings.cache
+    return Cache(
+        folder, ram_bytes=int(limits.ram_gib * GIB), disk_bytes=int(limits.disk_gib * GIB), codecs=handle_codecs()
+    )
+
+
+def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) -> Executor:
+    from engine.cli.app import Deferred
+    from engine.execute.executor import Executor
+    from engine.execute.services import Services
+    from engine.media.saver import PictureSaver
+
+    services = Services(
+        models=Deferred(lambda: _model_manager(cache, paths, settings)),
+        paths=paths,
+        find_file=paths.named_by,
+        ui_file=paths.produced,
+        save_images=PictureSaver(paths.directory),
+    )
+    return Executor(library.definition, library.catalogue, cache, services=services)
+
+
+def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:
+    from engine.models.manager import ModelManager
+
+    return ModelManager(
+        _device() if settings.device == "auto" else settings.device,
+        files=cache.files.hex,
+        tokenizer_dirs=paths.folders("text_encoders"),
+        embedding_dirs=paths.folders("embeddings"),
+    )
+
+
+def _device() -> str:
+    """The fastest device there is."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def handle_codecs() -> list[Codec]:
+    """How the cache keeps model handles and what holds them: as recipes, re-made from the files when a node wants them."""
+    from engine.cache.codecs import Codec
+
+    return [
+        Codec("model-handle", _is_handle, _encode_handle, _decode_handle),
+        Codec("control-use", _is_control_use, _control_facts, _control_use),
+    ]
+
+
+def _is_handle(value: Any) -> bool:
+    """Told by name: importing the class would cost every run that meets none."""
+    kind = type(value)
+    return kind.__module__ == "engine.models.handles" and kind.__name__.endswith("Handle")
+
+
+def _is_control_use(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "engine.models.handles" and kind.__name__ == "ControlUse"
+
+
+def _encode_handle(handle: Any) -> bytes:
+    from engine.models.handles import encode_handle
+
+    return encode_handle(handle)
+
+
+def _decode_handle(data: bytes) -> Any:
+    """Raises FileNotFoundError when the model's file has moved, so that the cache has the handle made again."""
+    from pathlib import Path
+
+    from engine.models.handles import decode_handle
+
+    handle = decode_handle(data)
+    if not Path(handle.source.path).exists():
+        raise FileNotFoundError(handle.source.path)
+    return handle
+
+
+_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous")
+
+
+def _control_facts(use: Any) -> dict[str, Any]:
+    return {name: getattr(use, name) for name in _CONTROL_FIELDS}
+
+
+def _control_use(facts: dict[str, Any]) -> Any:
+    from engine.models.handles import ControlUse
+
+    return ControlUse(**facts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""From what was written on the command line to a graph: reading the file, taking the values, checking all of it."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engine.cli import exits
+from engine.cli.exits import CliError
+from engine.cli.terminal import columns
+from engine.graph.formats import loads
+from engine.graph.parameters import Parameter, parameters, set_value
+from engine.graph.problems import GraphError, Problem
+from engine.graph.schema import Catalogue, Files
+from engine.graph.validate import Checked, check
+from engine.media.embedded import is_picture, read_embedded
+from engine.media.errors import MediaError
+from engine.paths import Paths
+
+MAX_BYTES: Final = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph as it was given: the prompt form as JSON, the saved form if there was one, problems of the latter."""
+
+    name: str
+    prompt: dict[str, Any]
+    workflow: dict[str, Any] | None
+    problems: list[Problem]
+
+
+def open_graph(source: str, values: Sequence[str], paths: Paths, catalogue: Catalogue) -> Graph:
+    """Read the graph that `source` names and set `values` (`name=value`) in it, in both of its forms.
+
+    Raises CliError: UNREADABLE for the file, INVALID for what is in it, USAGE for a value.
+    """
+    graph = read_graph(source, paths, catalogue)
+    for entry in values:
+        _set(graph, entry, catalogue)
+    return graph
+
+
+def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
+    """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
+    name, data = _read(source, paths)
+    try:
+        if is_picture(data):
+            found = read_embedded(data, name)
+            if found.prompt is not None:
+                return Graph(name, found.prompt, found.workflow, [])
+            data = _encoded(found.workflow)
+        loaded = loads(data, catalogue)
+    except MediaError as error:
+        raise CliError(exits.INVALID, str(error)) from error
+    except GraphError as error:
+        raise invalid(name, error.problems) from error
+    return Graph(name, loaded.prompt, loaded.workflow, loaded.problems)
+
+
+def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence[str] | None) -> Checked:
+    """Check the whole graph; the problems found when reading it come first."""
+
+    def choices(files: Files) -> list[str]:
+        return paths.folder_files(files.folder)
+
+    checked = check(graph.prompt, catalogue, choices=choices, targets=only)
+    known = {(one.type, one.node_id, one.input_name) for one in graph.problems}
+    found = [one for one in checked.problems if (one.type, one.node_id, one.input_name) not in known]
+    return Checked(checked.prompt, checked.outputs, [*graph.problems, *found], checked.dependents)
+
+
+def invalid(name: str, problems: Sequence[Problem]) -> CliError:
+    """The refusal of a graph, which lists everything that is wrong with it."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    text = GraphError(problems)
+    return CliError(exits.INVALID, f"{name} cannot run: {count}.\n{text}", status="invalid", problems=list(problems))
+
+
+def workflow_files(paths: Paths) -> dict[str, Path]:
+    """Saved workflows by name: those of the base directory, then those that come with the program."""
+    found: dict[str, Path] = {}
+    for folder in _workflow_folders(paths):
+        for path in sorted(folder.glob("*.json")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def parameter_lines(known: Sequence[Parameter]) -> list[str]:
+    """A line per parameter: name, type, the value it has."""
+    return columns([(one.name, one.type, _short(one.default)) for one in known])
+
+
+def _workflow_folders(paths: Paths) -> Iterator[Path]:
+    import engine
+
+    yield paths.base / "workflows"
+    yield paths.user / "workflows"
+    yield Path(engine.__file__).resolve().parent.parent / "workflows"
+
+
+def _read(source: str, paths: Paths) -> tuple[str, bytes]:
+    """The name of the source for messages, and its bytes."""
+    if source == "-":
+        return "standard input", _bounded("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
+    path = Path(source).expanduser()
+    try:
+        if not path.exists():
+            path = _known_workflow(source, paths)
+        with path.open("rb") as file:
+            return path.name, _bounded(path.name, file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise CliError(exits.UNREADABLE, f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:  # a name with a NUL byte
+        raise CliError(exits.UNREADABLE, f"Cannot read {source!r}: {error}.") from error
+
+
+def _bounded(name: str, data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise CliError(exits.UNREADABLE, f"{name} has more than {MAX_BYTES // 1024**2} MiB; a workflow is far smaller.")
+    return data
+
+
+def _known_workflow(source: str, paths: Paths) -> Path:
+    known = workflow_files(paths)
+    if source in known:
+        return known[source]
+    near = difflib.get_close_matches(Path(source).stem, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(near)}?" if near else " `safelight workflows` lists what is at hand."
+    raise CliError(exits.UNREADABLE, f"There is no file {source!r} and no workflow of that name.{hint}")
+
+
+def _encoded(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value).encode()
+
+
+def _set(graph: Graph, entry: str, catalogue: Catalogue) -> None:
+    key, sign, text = entry.partition("=")
+    if not sign or not key:
+        raise CliError(exits.USAGE, f"--set {entry}: expected NAME=VALUE, such as --set seed=1.")
+    try:
+        set_value(graph.prompt, key, text, catalogue, graph.workflow)
+    except GraphError as error:
+        known = parameters(graph.prompt, catalogue, graph.workflow)
+        listed = "\n".join(parameter_lines(known))
+        table = f"\nParameters of {graph.name} (name, type, value now):\n{listed}" if known else ""
+        raise CliError(exits.USAGE, f"--set {entry}: {error}{table}", problems=error.problems) from error
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split()) if value is not None else ""
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,101 @@
+"""The commands and their options. argparse, since a run that reuses everything must not spend its time on importing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from engine.cli import exits
+
+DESCRIPTION: Final = "Safelight: a node-graph workflow engine for diffusion models."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; `parse_args` leaves the command's name in `command`."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--base-directory",
+        metavar="DIR",
+        help="where input/, output/, models/, custom_nodes/ are (default: $SAFELIGHT_BASE, else the current directory)",
+    )
+    shared.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser = argparse.ArgumentParser(prog="safelight", description=DESCRIPTION, epilog=exits.SUMMARY)
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for add in (_add_run, _add_validate, _add_nodes, _add_workflows, _add_train, _add_cache):
+        add(commands, shared)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add(
+    commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser, name: str, text: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, parents=[shared], help=text, description=text, epilog=exits.SUMMARY)
+
+
+def _add_graph(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workflow",
+        help="a workflow or prompt as JSON, a PNG, WebP or JPEG picture that carries one, the name of a workflow that comes "
+        "with the program, or - for standard input",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="values",
+        help="set a parameter by its name, or any input as NODE.input (id or title of the node); may be repeated",
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NODE", help="run only this output node and what it needs; may be repeated"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as JSON on stdout, and nothing else there"
+    )
+
+
+def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "run", "Run a workflow; only what changed since an earlier run is computed.")
+    _add_graph(parser)
+    parser.add_argument("--out", metavar="DIR", help="copy the files that the workflow saves into DIR")
+    parser.add_argument("--no-cache", action="store_true", help="neither read nor keep results of other runs")
+    parser.add_argument("--partial", action="store_true", help="run the sound outputs of a workflow that has problems")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_validate(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "validate", "Check a workflow and list all of its problems; nothing runs.")
+    _add_graph(parser)
+
+
+def _add_nodes(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "nodes", "List the nodes by category, or show one with its inputs and outputs.")
+    parser.add_argument("name", nargs="?", help="a node type, or an alias of one")
+    parser.add_argument("--json", action="store_true", help="print the declarations as JSON")
+
+
+def _add_workflows(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "workflows", "List the workflows at hand, or show what --set can set in one.")
+    parser.add_argument("name", nargs="?", help="a name from the list, or a file as `run` takes it")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def _add_train(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "train", "Train a model by a recipe; an interrupted training goes on where it was.")
+    parser.add_argument("recipe", help="a recipe file (TOML)")
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="checkpoints and prepared data (default: .safelight/training/NAME)"
+    )
+    parser.add_argument("--data", metavar="DIR", help="folder with the data packages, to download nothing")
+    parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, to be resumed later")
+    parser.add_argument("--no-resume", action="store_true", help="begin anew")
+
+
+def _add_cache(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "cache", "Show how much the cache holds, or clear it.")
+    parser.add_argument("action", nargs="?", choices=("info", "clear"), default="info")
+    parser.add_argument("--json", action="store_true", help="print the facts as JSON")

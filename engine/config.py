@@ -1,0 +1,49 @@
+"""Settings of one base directory, read from its `safelight.toml` when there is one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+FILE_NAME: Final = "safelight.toml"
+GIB: Final = 1024**3
+
+Gib = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class SettingsError(ValueError):
+    """A settings file that cannot be used; the message names the file, the entry and what was expected."""
+
+
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much the cache may hold, in GiB."""
+
+    ram_gib: Gib = 2.0
+    disk_gib: Gib = 8.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps"."""
+
+    models: tuple[str, ...] = ()
+    device: Annotated[str, msgspec.Meta(pattern=r"^(auto|cpu|mps|xpu|cuda(:\d+)?)$")] = "auto"
+    cache: CacheSettings = CacheSettings()
+
+
+def load_settings(base: Path) -> Settings:
+    """The settings in `base/safelight.toml`, or the defaults. Raises SettingsError for a file that is not sound."""
+    path = base / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}.") from error
+    import tomllib
+
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{path}: {error}. Correct that entry, or remove it to get the default.") from error

@@ -1,0 +1,98 @@
+"""Writing files whole or not at all, never over another's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from engine.media.errors import MediaError
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EACCES}
+
+
+def write_numbered(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
+    """Write `data` as `stem_00001_` + `suffix` in `folder` with the next free number, and return the path.
+
+    The bytes go to a hidden file that then takes its name in one step, so the name only ever stands for the whole file, and
+    of several writers each gets a number of its own. Raises MediaError when the disk is full or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.urandom(8).hex()}.part"
+        try:
+            part.write_bytes(data)
+            return _take_name(part, folder, stem, suffix)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise _explained(error, folder) from error
+
+
+def next_number(folder: Path, stem: str) -> int:
+    """One more than the highest number among the files `stem_NUMBER_…` in `folder`; 1 when there is none."""
+    pattern = re.compile(re.escape(stem) + r"_(\d+)_")
+    numbers = (int(match[1]) for entry in os.scandir(folder) if (match := pattern.match(entry.name)))
+    return max(numbers, default=0) + 1
+
+
+def _take_name(part: Path, folder: Path, stem: str, suffix: str) -> Path:
+    number = next_number(folder, stem)
+    while True:
+        target = folder / f"{stem}_{number:05}_{suffix}"
+        try:
+            _rename_new(part, target)
+        except FileExistsError:
+            number += 1
+        else:
+            return target
+
+
+def _rename_new(part: Path, target: Path) -> None:
+    """Give `part` the name `target`. Raises FileExistsError when that is taken (a plain rename would replace it)."""
+    try:
+        target.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # a file system without hard links: reserve, then replace
+        part.replace(target)
+
+
+def _explained(error: OSError, folder: Path) -> MediaError:
+    if error.errno in _FULL:
+        return MediaError(
+            f"The disk is full: a picture could not be written to {folder}. Nothing half-written is left. Free some space."
+        )
+    return MediaError(f"Cannot write to {folder}: {error.strerror or error}. Choose a folder that you may write to.")
+
+
+def copy_new(source: Path, folder: Path) -> Path:
+    """Copy a file into `folder`, whole or not at all, and return its path there.
+
+    It keeps its name; when that is taken by a file with other bytes, the next free number is put behind it. A file with the
+    same bytes is taken as the copy. Raises MediaError as `write_numbered` does.
+    """
+    try:
+        data = source.read_bytes()
+        target = folder / source.name
+        if target.is_file() and target.read_bytes() == data:
+            return target
+        if target.exists():
+            return write_numbered(folder, source.stem.rstrip("_"), source.suffix, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{os.urandom(8).hex()}.part"
+        try:
+            part.write_bytes(data)
+            _rename_new(part, target)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return target
+    except OSError as error:
+        raise _explained(error, folder) from error

@@ -1,0 +1,106 @@
+"""File name patterns of saved pictures: `portraits/%date:yyyy-MM-dd%_%KSampler.seed%`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from engine.media.errors import MediaError
+
+_TOKEN: Final = re.compile(r"%(date:[^%]*|[^%/\\]+)%")
+_DATE_FIELD: Final = re.compile(r"yyyy|yy|MM|M|dd|d|HH|H|hh|h|mm|m|ss|s")
+_UNSAFE: Final = re.compile(r'[/\\?<>:*|"\x00-\x1f]')
+_LONGEST: Final = 150  # of the 255 bytes most file systems allow, with room for the number, the suffix and wide letters
+
+
+def expand_pattern(
+    prefix: str,
+    *,
+    width: int,
+    height: int,
+    prompt: Mapping[str, Any] | None = None,
+    now: datetime,
+    batch_index: int = 0,
+) -> str:
+    """Fill in the `%…%` of a file name prefix; what names nothing stays as written.
+
+    `%width%`, `%height%` (pixels), `%batch_num%`, `%year%` … `%second%`, `%date:yyyy-MM-dd hh.mm.ss%`, and
+    `%Node.input%`, where Node is a title, a node type or an id in `prompt` (prompt form, JSON). What is filled in can add
+    no folders.
+    """
+    facts = {
+        "width": str(width),
+        "height": str(height),
+        "batch_num": str(batch_index),
+        "date": f"{now:%Y-%m-%d}",
+        "year": f"{now:%Y}",
+        "month": f"{now:%m}",
+        "day": f"{now:%d}",
+        "hour": f"{now:%H}",
+        "minute": f"{now:%M}",
+        "second": f"{now:%S}",
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        token = match[1]
+        if token.startswith("date:"):
+            return _safe(format_date(token[5:], now))
+        value = facts.get(token) or _input_value(token, prompt or {})
+        return match[0] if value is None else _safe(value)
+
+    return _TOKEN.sub(fill, prefix)
+
+
+def format_date(pattern: str, now: datetime) -> str:
+    """`now` by a pattern of yyyy, yy, MM, M, dd, d, hh, h (24 hours), mm, m, ss, s; doubled letters are padded."""
+    values = {
+        "y": now.year,
+        "M": now.month,
+        "d": now.day,
+        "h": now.hour,
+        "H": now.hour,
+        "m": now.minute,
+        "s": now.second,
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        field = match[0]
+        value = values[field[0]] % 100 if field == "yy" else values[field[0]]
+        return f"{value:0{len(field)}}"
+
+    return _DATE_FIELD.sub(fill, pattern)
+
+
+def place(folder: Path, prefix: str) -> tuple[Path, str]:
+    """Where a filled-in prefix leads: (the folder, inside `folder`; the file name's stem).
+
+    Raises MediaError for a prefix that leads out of `folder`.
+    """
+    parts = prefix.replace("\\", "/").split("/")
+    stem = _UNSAFE.sub("_", parts.pop()).strip()[:_LONGEST]
+    home = folder.resolve()
+    target = (
+        home.joinpath(*(part for part in parts if part not in ("", "."))).resolve() if "\0" not in prefix else Path()
+    )
+    absolute = prefix.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", prefix)
+    if absolute or ".." in parts or stem == ".." or not target.is_relative_to(home):
+        raise MediaError(f"The file name prefix {prefix!r} leads out of {folder}. Use a relative one, without '..'.")
+    return target, stem
+
+
+def _input_value(token: str, prompt: Mapping[str, Any]) -> str | None:
+    """The constant that `Node.input` names, or None; a link is no constant."""
+    node_name, _, input_name = token.rpartition(".")
+    for node_id, node in prompt.items():
+        names = (node_id, node.get("class_type"), node.get("_meta", {}).get("title"))
+        value = node.get("inputs", {}).get(input_name)
+        if node_name and node_name in names and isinstance(value, str | int | float):
+            return str(value)
+    return None
+
+
+def _safe(value: str) -> str:
+    return _UNSAFE.sub("_", value)[:_LONGEST]

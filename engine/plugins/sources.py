@@ -1,0 +1,119 @@
+"""What the source files say without running them: digests of their code, and which of them a module can reach."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from xxhash import xxh3_128_hexdigest
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One source file. `raw` is the digest of its bytes, `code` that of its syntax tree without comments and docstrings."""
+
+    size: int
+    mtime_ns: int
+    raw: str
+    code: str
+    imports: tuple[str, ...]
+
+
+class Sources:
+    """The source files by module name, each read again only when its size or modification time is another."""
+
+    def __init__(self, files: Mapping[str, Path], known: Mapping[str, Source]) -> None:
+        """`known` are the sources of an earlier run, by path."""
+        self._files = files
+        self._known = known
+        self.read: dict[str, Source] = {}
+        """Every source asked for, by path; keep it for the next run."""
+
+    def source(self, module: str) -> Source:
+        """The source of `module`. Raises OSError when its file cannot be read."""
+        path = self._files[module]
+        key = str(path)
+        if key not in self.read:
+            facts = path.stat()
+            old = self._known.get(key)
+            same = old is not None and (old.size, old.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+            self.read[key] = old if old is not None and same else _read(path, module, facts.st_size, facts.st_mtime_ns)
+        return self.read[key]
+
+    def names(self) -> list[str]:
+        """Every known module."""
+        return list(self._files)
+
+    def reach(self, modules: Iterable[str]) -> list[str]:
+        """`modules` and all known ones that they import, directly or not, at the top of a file or inside a function."""
+        pending, seen = list(modules), set()
+        while pending:
+            module = pending.pop()
+            if module in self._files and module not in seen:
+                seen.add(module)
+                pending += self.source(module).imports
+                pending.append(module.rpartition(".")[0])
+        return sorted(seen)
+
+    def code_digest(self, modules: Iterable[str]) -> str:
+        """A digest of the code of `modules`: unchanged by comments, docstrings and layout."""
+        return _digest(f"{module} {self.source(module).code}" for module in modules)
+
+    def raw_digest(self, modules: Iterable[str]) -> str:
+        """A digest of the very bytes of `modules`."""
+        return _digest(f"{module} {self.source(module).raw}" for module in modules)
+
+
+def fingerprint(files: Iterable[Path], *facts: str) -> str:
+    """A digest of path, size and modification time of each file, and of `facts`; cheap, it reads no file."""
+    return _digest([*facts, *(_stat_line(path) for path in files)])
+
+
+def _stat_line(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return f"{path} unreadable"
+    return f"{path} {found.st_size} {found.st_mtime_ns}"
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return xxh3_128_hexdigest("\n".join(lines).encode())
+
+
+def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
+    data = path.read_bytes()
+    raw = xxh3_128_hexdigest(data)
+    try:
+        tree = ast.parse(data)
+    except (SyntaxError, ValueError):
+        return Source(size, mtime_ns, raw, raw, ())
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    imports = tuple(sorted(set(_imports(tree, package))))
+    _drop_docstrings(tree)
+    return Source(size, mtime_ns, raw, xxh3_128_hexdigest(ast.dump(tree).encode()), imports)
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Names of all modules that may be imported; for `from a import b` both `a` and `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            base = parents[: len(parents) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def _drop_docstrings(tree: ast.Module) -> None:
+    """Remove the strings that stand alone as statements: docstrings, and those that describe an attribute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [line for line in node.body if not _is_string(line)]
+
+
+def _is_string(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)

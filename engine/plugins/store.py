@@ -1,0 +1,58 @@
+"""The catalogue on disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from engine.graph.schema import NodeSpec
+from engine.plugins.sources import Source
+
+FORMAT = 1
+
+
+class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one module file gave when it was last imported. `raw` is the digest of all the sources its declarations come from."""
+
+    module: str
+    pack: str
+    raw: str
+    specs: tuple[NodeSpec, ...] = ()
+    uses_context: tuple[str, ...] = ()
+    """Names of the nodes that see the engine through `ctx`."""
+    aliases: dict[str, str] = {}
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything kept between processes."""
+
+    format: int = FORMAT
+    fingerprint: str = ""
+    records: tuple[ModuleRecord, ...] = ()
+    sources: dict[str, Source] = {}
+
+
+def read(path: Path) -> Stored:
+    """The stored catalogue, or an empty one when there is none, it is damaged, or it has another format."""
+    try:
+        stored = msgspec.msgpack.decode(path.read_bytes(), type=Stored)
+    except (OSError, msgspec.MsgspecError):
+        return Stored()
+    return stored if stored.format == FORMAT else Stored()
+
+
+def write(path: Path, stored: Stored) -> None:
+    """Keep the catalogue, whole or not at all; a folder that cannot be written only costs time at the next start."""
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(msgspec.msgpack.encode(stored))
+            os.replace(part, path)  # noqa: PTH105
+        finally:
+            part.unlink(missing_ok=True)

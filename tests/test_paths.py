@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import Settings, SettingsError, load_settings
+from engine.paths import PathError, Paths
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "base")
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_nothing_is_made_until_it_is_needed(paths):
+    assert paths.folder_files("input") == []
+    assert not paths.base.exists()
+    assert paths.directory("output") == paths.base / "output"
+    assert paths.output.is_dir()
+
+
+def test_names_are_sorted_with_subfolders_and_only_of_allowed_suffixes(paths):
+    for name in ("b.safetensors", "sub/deep/a.CKPT", "A.safetensors", "notes.txt", ".hidden/x.safetensors"):
+        touch(paths.base / "models" / "loras" / name)
+    assert paths.folder_files("loras") == ["A.safetensors", "b.safetensors", "sub/deep/a.CKPT"]
+    assert paths.find("loras", "sub/deep/a.CKPT").is_file()
+
+
+def test_older_folder_names_and_further_model_folders_are_searched_after_the_own_ones(tmp_path):
+    paths = Paths(tmp_path / "base", models=[tmp_path / "shared"])
+    touch(tmp_path / "shared" / "clip" / "old.safetensors")
+    own = touch(paths.base / "models" / "text_encoders" / "both.safetensors")
+    touch(tmp_path / "shared" / "text_encoders" / "both.safetensors")
+    assert paths.folder_files("clip") == ["both.safetensors", "old.safetensors"]
+    assert paths.find("text_encoders", "both.safetensors") == own.resolve()
+
+
+def test_the_models_that_come_with_the_program_are_always_found(paths):
+    assert paths.model_roots[-1] == Path(__file__).resolve().parent.parent / "models"
+
+
+def test_a_model_folder_is_listed_by_its_index(paths):
+    index = touch(paths.base / "models" / "diffusers" / "tiny" / "model_index.json")
+    touch(paths.base / "models" / "diffusers" / "other" / "readme.txt")
+    assert paths.folder_files("diffusers") == ["tiny"]
+    assert paths.find("diffusers", "tiny") == index.parent.resolve()
+    assert paths.named_by("diffusers", "tiny") == index.resolve()
+    assert paths.named_by("diffusers", "other") is None
+
+
+def test_an_annotation_names_a_file_of_another_folder(paths):
+    touch(paths.input / "a.png")
+    touch(paths.output / "sub" / "b.png")
+    assert paths.find("input", "a.png [input]") == paths.find("input", "a.png")
+    assert paths.find("input", "sub/b.png [output]").parent.name == "sub"
+    assert paths.locate("input", "sub/b.png") is None
+    assert paths.locate("loras", "sub/b.png [output]") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "sub/../../secret.png", "/etc/passwd", "..\\secret.png", "C:\\x.png", "~/x", "", "a\0b"]
+)
+def test_a_name_never_leads_out(paths, name):
+    touch(paths.base / "secret.png")
+    touch(paths.input / "sub" / "a.png")
+    assert paths.locate("input", name) is None
+    with pytest.raises(PathError, match="leads out"):
+        paths.find("input", name)
+
+
+def test_links_are_followed_inside_and_not_outside(paths, tmp_path):
+    touch(tmp_path / "outside" / "secret.png")
+    touch(paths.input / "a.png")
+    (paths.input / "link.png").symlink_to(tmp_path / "outside" / "secret.png")
+    (paths.input / "folder").symlink_to(tmp_path / "outside", target_is_directory=True)
+    (paths.input / "same.png").symlink_to(paths.input / "a.png")
+    (paths.input / "loop").symlink_to(paths.input, target_is_directory=True)
+    assert paths.folder_files("input") == ["a.png", "same.png"]
+    assert paths.locate("input", "link.png") is None
+    assert paths.locate("input", "folder/secret.png") is None
+
+
+def test_a_folder_that_is_itself_a_link_is_followed(paths, tmp_path):
+    touch(tmp_path / "disk" / "a.png")
+    paths.base.mkdir()
+    paths.input.symlink_to(tmp_path / "disk", target_is_directory=True)
+    assert paths.folder_files("input") == ["a.png"]
+    assert paths.find("input", "a.png").is_file()
+
+
+def test_a_missing_file_is_told_with_the_nearest_names(paths):
+    touch(paths.base / "models" / "checkpoints" / "painting.safetensors")
+    with pytest.raises(PathError, match=r"Nearest names: painting\.safetensors"):
+        paths.find("checkpoints", "paintings.safetensors")
+    with pytest.raises(PathError, match="put the file there"):
+        paths.find("loras", "a.safetensors")
+
+
+def test_an_unknown_folder_is_told_with_the_known_ones(paths):
+    with pytest.raises(PathError, match="checkpoints"):
+        paths.folders("checkpoint")
+    assert paths.locate("checkpoint", "a") is None
+
+
+def test_what_a_node_says_it_wrote_is_found_only_in_our_folders(paths):
+    entry = {"filename": "a.png", "subfolder": "sub", "type": "output"}
+    assert paths.produced(entry) == paths.output / "sub" / "a.png"
+    assert paths.produced({"filename": "a.png"}) == paths.output / "a.png"
+    assert paths.produced({**entry, "subfolder": "../.."}) is None
+    assert paths.produced({**entry, "type": "elsewhere"}) is None
+    assert paths.produced({"subfolder": ""}) is None
+
+
+def test_settings_have_defaults_and_are_read_from_the_base(tmp_path):
+    assert load_settings(tmp_path) == Settings()
+    (tmp_path / "safelight.toml").write_text('models = ["/data/models"]\n[cache]\nram_gib = 0.5\n')
+    settings = load_settings(tmp_path)
+    assert (settings.models, settings.cache.ram_gib, settings.cache.disk_gib) == (("/data/models",), 0.5, 8.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[cache]\nram_gb = 1", "unknown field `ram_gb`"),
+        ("[cache]\nram_gib = -1", r"`float` >= 0\.0"),
+        ("device = 'toaster'", "device"),
+        ("models = [", "safelight.toml"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, text, said):
+    (tmp_path / "safelight.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings(tmp_path)
+
+
+@given(st.text(alphabet="ab./\\~: []\0otupi", max_size=20))
+def test_whatever_the_name_what_is_found_is_inside(name):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Paths(Path(folder) / "base")
+        touch(paths.base / "a")
+        touch(paths.input / "a")
+        touch(paths.input / "b" / "a")
+        found = paths.locate("input", name)
+        assert found is None or found.is_relative_to(paths.input.resolve())
+        made = paths.produced({"filename": name, "type": "output"})
+        assert made is None or made.is_relative_to(paths.output.resolve())
