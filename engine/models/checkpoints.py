@@ -143,14 +143,18 @@ def _load_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _torch_load(path: Path) -> Any:
+    import warnings
+
     import torch
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as problem:
-        if "mmap can only be used" not in str(problem):
-            raise
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # the refusal says what is wrong
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as problem:
+            if "mmap can only be used" not in str(problem):
+                raise
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _refused_pickle(path: Path, reason: str) -> str:
@@ -160,8 +164,10 @@ def _refused_pickle(path: Path, reason: str) -> str:
             f"{path}: refused: this pickle asks for {asked[1]}, which could run code. Expected tensors and plain data "
             "only. Nothing was run. Use a safetensors version of the file."
         )
-    why = reason.splitlines()[0] if reason else "unreadable"
-    return f"{path}: refused: damaged, or not a pickle of tensors: {why} Nothing was run. Use a safetensors version."
+    # torch's own text goes on to advise weights_only=False, which is the one thing not to do.
+    detail = re.search(r"WeightsUnpickler error:\s*(.+)", reason)
+    why = f" ({detail[1].strip().rstrip('.')})" if detail else ""
+    return f"{path}: refused: damaged, or not a pickle of tensors{why}. Nothing was run. Use a safetensors version."
 
 
 def _flat(table: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
