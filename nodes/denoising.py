@@ -1,0 +1,70 @@
+"""What every sampling node needs: the network on its device, its control networks, and the one callback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+
+from engine.api import Context, Latent
+from engine.models.handles import ControlUse, ModelHandle
+from engine.sampling.previews import preview
+from engine.sampling.samplers.steps import Callback, StepInfo
+
+RESCALE_OPTION = "cfg_rescale"
+"""Option of a model handle under which RescaleCFG leaves its multiplier."""
+
+
+@contextmanager
+def network_of(ctx: Context, model: ModelHandle) -> Iterator[dict[str, Any]]:
+    """Hold the model's device and give the arguments that `engine.sampling.run` wants of a model."""
+    with ExitStack() as held:
+        network = held.enter_context(ctx.models.use(model))
+        yield {
+            "network": network,
+            "device": network.device,
+            "parameterization": model.parameterization,
+            "latent_format": model.latent,
+            "controls": lambda use: _control(ctx, held, use),
+            "inpaint_model": model.extra_channels > 0,
+            "callback": report_to(ctx, model),
+        }
+
+
+def report_to(ctx: Context, model: ModelHandle) -> Callback:
+    """Tell the context of every step: progress (which also cancels), and a preview where the latent's colours are known."""
+    shows = bool(model.latent.rgb_factors)
+
+    def report(step: StepInfo) -> None:
+        ctx.progress(step.step + 1, step.total)
+        if shows:
+            ctx.preview(preview(step, model.latent))
+
+    return report
+
+
+def rescale_of(model: ModelHandle) -> float:
+    """The guidance rescale that RescaleCFG put on the model; 0 when it did not."""
+    return float(model.options.get(RESCALE_OPTION, 0.0))
+
+
+def latent_for(model: ModelHandle, latent: Latent) -> Latent:
+    """Return `latent` in the model's channels: an empty (all-zero) one is remade, another that does not fit is an error."""
+    samples = latent["samples"]
+    channels = model.latent.channels
+    if samples.shape[1] == channels:
+        return latent
+    if torch.count_nonzero(samples):
+        raise ValueError(
+            f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
+            f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+        )
+    return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
+
+
+def _control(ctx: Context, held: ExitStack, use: ControlUse) -> Callable[..., dict[str, Any]]:
+    """The residuals of one control; the network fits the control picture to whatever size and batch it is asked for."""
+    network = held.enter_context(ctx.models.use(use.handle))
+    return lambda x, t, context: network(x, t, context, use.hint, use.strength)

@@ -1,0 +1,133 @@
+"""Loaders: from file names to handles. They read headers only, so none of them needs torch."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any, NamedTuple
+
+from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
+
+CheckpointName = Annotated[str, In(choices=Files("checkpoints"), tip="A file in models/checkpoints.")]
+VaeName = Annotated[str, In(choices=Files("vae"), tip="A file in models/vae.")]
+LoraName = Annotated[str, In(choices=Files("loras"), tip="A file in models/loras.")]
+ControlNetName = Annotated[str, In(choices=Files("controlnet"), tip="A file in models/controlnet.")]
+TextEncoderName = Annotated[str, In(choices=Files("text_encoders"), tip="A file in models/text_encoders.")]
+DenoiserName = Annotated[str, In(choices=Files("diffusion_models"), tip="A file in models/diffusion_models.")]
+FolderName = Annotated[str, In(choices=Files("diffusers"), tip="A folder in models/diffusers.")]
+LoraStrength = Annotated[
+    float, In(ge=-100, le=100, step=0.01, tip="How much of the LoRA to add; 0 leaves it out, negative takes away.")
+]
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoint(NamedTuple):
+    """The parts of a checkpoint file."""
+
+    MODEL: Annotated[Model, Out(tip="The denoising network.")]
+    CLIP: Annotated[Clip, Out(tip="The text encoder.")]
+    VAE: Annotated[Vae, Out(tip="Between pictures and latents.")]
+
+
+class ModelAndClip(NamedTuple):
+    """A denoiser and its text encoder."""
+
+    MODEL: Model
+    CLIP: Clip
+
+
+@node("CheckpointLoader", category="loaders", display_name="Load Checkpoint")
+def checkpoint_loader(ctx: Context, ckpt_name: CheckpointName) -> Checkpoint:
+    """Load a checkpoint file: denoiser, text encoder and VAE. A part that the file lacks stops the nodes that want it."""
+    return _parts(ctx.models.checkpoint(ctx.paths.find("checkpoints", ckpt_name)), ckpt_name)
+
+
+@node("DiffusersLoader", category="advanced/loaders", display_name="Load Diffusers Folder")
+def diffusers_loader(ctx: Context, model_path: FolderName) -> Checkpoint:
+    """Load a model kept as a diffusers folder (unet, vae, text_encoder, tokenizer, scheduler)."""
+    return _parts(ctx.models.checkpoint(ctx.paths.find("diffusers", model_path)), model_path)
+
+
+def _parts(parts: tuple[Any, Any, Any], name: str) -> Checkpoint:
+    wanted = (("denoiser", "UNETLoader"), ("text encoder", "CLIPLoader"), ("VAE", "VAELoader"))
+    return Checkpoint(
+        *(
+            part if part is not None else ExecutionBlocker(f"{name} holds no {what}; load one with {loader}.")
+            for part, (what, loader) in zip(parts, wanted, strict=True)
+        )
+    )
+
+
+@node("UNETLoader", category="advanced/loaders", display_name="Load Diffusion Model")
+def denoiser_loader(
+    ctx: Context,
+    unet_name: DenoiserName,
+    weight_dtype: Annotated[
+        str,
+        In(
+            choices=("default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"),
+            tip="Kept for saved workflows; weights are kept as the device computes best.",
+        ),
+    ] = "default",
+) -> Model:
+    """Load a denoiser that is kept in a file of its own."""
+    return ctx.models.denoiser(ctx.paths.find("diffusion_models", unet_name))
+
+
+@node("CLIPLoader", category="advanced/loaders", display_name="Load Text Encoder")
+def text_encoder_loader(
+    ctx: Context,
+    clip_name: TextEncoderName,
+    type: Annotated[
+        str, In(choices=("stable_diffusion",), tip="The family whose conditioning it makes.")
+    ] = "stable_diffusion",
+    device: Annotated[str, In(choices=("default", "cpu"), tip="Kept for saved workflows.")] = "default",
+) -> Clip:
+    """Load a text encoder that is kept in a file of its own."""
+    return ctx.models.text_encoder(ctx.paths.find("text_encoders", clip_name))
+
+
+@node("VAELoader", category="loaders", display_name="Load VAE")
+def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
+    """Load a VAE that is kept in a file of its own."""
+    return ctx.models.vae(ctx.paths.find("vae", vae_name))
+
+
+@node("ControlNetLoader", category="loaders", display_name="Load ControlNet")
+def control_net_loader(ctx: Context, control_net_name: ControlNetName) -> ControlNet:
+    """Load a control network."""
+    return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name))
+
+
+@node("LoRALoader", category="loaders", display_name="Load LoRA")
+def lora_loader(
+    ctx: Context,
+    model: Model,
+    clip: Clip,
+    lora_name: LoraName,
+    strength_model: LoraStrength = 1.0,
+    strength_clip: LoraStrength = 1.0,
+) -> ModelAndClip:
+    """Put a LoRA on a denoiser and its text encoder, each with its own strength. Several stack in order."""
+    return ModelAndClip(*_with_lora(ctx, lora_name, model, clip, strength_model, strength_clip))
+
+
+@node("LoRALoaderModelOnly", category="loaders", display_name="Load LoRA (Model Only)")
+def lora_loader_model_only(
+    ctx: Context, model: Model, lora_name: LoraName, strength_model: LoraStrength = 1.0
+) -> Model:
+    """Put a LoRA on a denoiser and leave the text encoder as it is."""
+    return _with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
+
+
+def _with_lora(
+    ctx: Context, name: str, model: Any, clip: Any, strength_model: float, strength_clip: float
+) -> tuple[Any, Any]:
+    if strength_model == 0.0 and strength_clip == 0.0:
+        return model, clip
+    result = ctx.models.lora(ctx.paths.find("loras", name), model, clip, strength_model, strength_clip)
+    if result.unmatched and clip is not None:  # alone, a model leaves the text encoder's part over
+        log.warning(
+            "%s: %d tensors fit nothing in this model, such as %s", name, len(result.unmatched), result.unmatched[0]
+        )
+    return result.model, result.clip

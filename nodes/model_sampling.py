@@ -1,0 +1,36 @@
+"""How a model is read: its prediction type, its noise process, the spread of its guidance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from engine.api import In, Model, node
+from nodes.denoising import RESCALE_OPTION
+
+# lcm: a consistency model (Luo et al. 2023) distilled from an eps model scales the prediction of x_0 by c_out and adds
+# c_skip of the input; at the timesteps it is run at (19 and up) these are 1 and 0 to within 1e-5, which is eps.
+PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "eps", "x0": "x0"}
+
+
+@node("ModelSamplingDiscrete", category="advanced/model")
+def model_sampling_discrete(
+    model: Model,
+    sampling: Annotated[str, In(choices=tuple(PREDICTIONS), tip="What the network predicts.")] = "eps",
+    zsnr: Annotated[bool, In(tip="Rescale the schedule so that its last level holds no signal at all.")] = False,
+) -> Model:
+    """Read a model under another prediction type or with zero terminal signal (Lin et al. 2023), when its file does not say."""
+    parameterization = msgspec.structs.replace(
+        model.parameterization, prediction=PREDICTIONS[sampling], zero_terminal_snr=zsnr
+    )
+    return model.with_parameterization(parameterization)
+
+
+@node("RescaleCFG", category="advanced/model")
+def rescale_cfg(
+    model: Model,
+    multiplier: Annotated[float, In(ge=0, le=1, step=0.01, tip="0 leaves guidance as it is.")] = 0.7,
+) -> Model:
+    """Pull the spread of the guided prediction back to that of the positive one, against burnt-out colours."""
+    return model.with_option(RESCALE_OPTION, multiplier)

@@ -1,0 +1,90 @@
+"""KSampler and KSamplerAdvanced: the whole denoising run in one node."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.api import Cfg, Conditioning, Context, Denoise, In, Latent, Model, Seed, Steps, node
+from engine.sampling.names import SAMPLER_ALIASES, SAMPLER_NAMES, SCHEDULER_NAMES
+from engine.sampling.run import ksampler as run_ksampler
+from nodes.denoising import latent_for, network_of, rescale_of
+
+SamplerName = Annotated[str, In(choices=(*SAMPLER_NAMES, *SAMPLER_ALIASES), tip="The algorithm that takes the steps.")]
+SchedulerName = Annotated[str, In(choices=SCHEDULER_NAMES, tip="How the noise falls from step to step.")]
+StepIndex = Annotated[int, In(ge=0, le=10_000, step=1, tip="Counted in steps of the whole run.")]
+Switched = Annotated[str, In(choices=("enable", "disable"))]
+
+
+@node("KSampler", category="sampling")
+def ksampler(
+    ctx: Context,
+    model: Model,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName = "euler",
+    scheduler: SchedulerName = "normal",
+    denoise: Denoise = 1.0,
+) -> Latent:
+    """Denoise `latent_image` (B, C, h, w) under `positive` against `negative`.
+
+    With `denoise` below 1 only the last part of the noise schedule runs, which keeps the image's composition. An empty
+    latent takes the model's channels.
+    """
+    with network_of(ctx, model) as network:
+        return run_ksampler(
+            **network,
+            latent=latent_for(model, latent_image),
+            positive=positive,
+            negative=negative,
+            seed=seed,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            denoise=denoise,
+            rescale=rescale_of(model),
+        )
+
+
+@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
+def ksampler_advanced(
+    ctx: Context,
+    model: Model,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    add_noise: Switched = "enable",
+    noise_seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName = "euler",
+    scheduler: SchedulerName = "normal",
+    start_at_step: StepIndex = 0,
+    end_at_step: StepIndex = 10_000,
+    return_with_leftover_noise: Annotated[
+        str,
+        In(choices=("disable", "enable"), tip="Keep the noise of a run that ends early, for another to go on with."),
+    ] = "disable",
+) -> Latent:
+    """Run steps `start_at_step` to `end_at_step` of a schedule of `steps`, so that several samplers share one run."""
+    with network_of(ctx, model) as network:
+        return run_ksampler(
+            **network,
+            latent=latent_for(model, latent_image),
+            positive=positive,
+            negative=negative,
+            seed=noise_seed,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            start_step=start_at_step,
+            last_step=end_at_step,
+            disable_noise=add_noise == "disable",
+            force_full_denoise=return_with_leftover_noise == "disable",
+            rescale=rescale_of(model),
+        )
