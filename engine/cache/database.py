@@ -1,0 +1,199 @@
+"""The SQLite file of a cache folder: records, small values, the index of value files, digests of files.
+
+Write-ahead logging makes every commit whole or absent, whatever kills the process, and lets several processes share the
+folder. A cache must never be why a run fails, so every SQLite error becomes one warning and an answer of "not there".
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Statement: TypeAlias = tuple[str, Iterable[Sequence[Any]]]
+"""An SQL statement and the rows to run it for."""
+
+BUSY_SECONDS = 10.0
+"""How long to wait for other processes that write."""
+
+LAYOUT = 1
+"""Raised when tables or encodings change; a folder of another layout starts anew."""
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS actions (key BLOB PRIMARY KEY, record BLOB, made INTEGER) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS small (digest BLOB PRIMARY KEY, payload BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS big (digest BLOB PRIMARY KEY, size INTEGER, used INTEGER)",
+    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, digest BLOB)",
+)
+NAMES = ("actions", "small", "big", "files")
+
+
+class Database:
+    """One SQLite file, safe to use from several threads: one connection for reading, one for writing."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._warn = warn
+        self._read_lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._open()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """First row of a query, or None; also None when the file cannot be read."""
+        with self._read_lock:
+            if self._reader is None:
+                return None
+            try:
+                found: tuple[Any, ...] | None = self._reader.execute(sql, values).fetchone()
+            except sqlite3.Error as error:
+                self._fail("read", error)
+                return None
+            return found
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query; empty when the file cannot be read."""
+        with self._read_lock:
+            if self._reader is None:
+                return []
+            try:
+                return self._reader.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                self._fail("read", error)
+                return []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One read transaction around many queries: half the price for each."""
+        began = self._try_begin()
+        try:
+            yield
+        finally:
+            if began:
+                self._end()
+
+    def write(self, statements: Sequence[Statement]) -> bool:
+        """Run the statements in one transaction; False (after a warning) when nothing was written."""
+        with self._write_lock:
+            if self._writer is None:
+                return False
+            try:
+                with self._writer:
+                    self._writer.execute("BEGIN IMMEDIATE")
+                    for sql, rows in statements:
+                        self._writer.executemany(sql, rows)
+            except sqlite3.Error as error:
+                self._fail("write", error)
+                return False
+            return True
+
+    def clear(self) -> None:
+        """Empty every table and give the space back."""
+        self.write([(f"DELETE FROM {name}", [()]) for name in NAMES])
+        with self._write_lock:
+            if self._writer is not None:
+                try:
+                    self._writer.execute("VACUUM")
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                except sqlite3.Error as error:  # another process reads: the space comes back later
+                    self._warn(f"Cache {self.path} was emptied but not yet shrunk: {error}.")
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._read_lock, self._write_lock:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+
+    def _open(self) -> None:
+        try:
+            self._connect()
+        except (OSError, sqlite3.OperationalError) as error:
+            self._fail("open", error)
+        except sqlite3.DatabaseError as error:
+            self._put_aside(error)
+
+    def _connect(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = None
+        self._writer = _connection(self.path)
+        if self._writer.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
+            with self._writer:
+                self._writer.execute("BEGIN IMMEDIATE")
+                if self._writer.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
+                    for name in NAMES:
+                        self._writer.execute(f"DROP TABLE IF EXISTS {name}")
+                    for table in TABLES:
+                        self._writer.execute(table)
+                    self._writer.execute(f"PRAGMA user_version = {LAYOUT}")
+        self._reader = _connection(self.path)
+
+    def _put_aside(self, error: sqlite3.Error) -> None:
+        """The file is no database: keep it under another name and start anew."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
+        aside = self.path.with_name(self.path.name + ".broken")
+        self._warn(
+            f"Cache file {self.path} is unreadable ({error}); it is kept as {aside.name} and a new one is begun."
+        )
+        try:
+            self.path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            self._connect()
+        except (OSError, sqlite3.Error) as again:
+            self._fail("open", again)
+
+    def _try_begin(self) -> bool:
+        with self._read_lock:
+            if self._reader is None or self._reader.in_transaction:
+                return False
+            try:
+                self._reader.execute("BEGIN")
+            except sqlite3.Error:
+                return False
+            return True
+
+    def _end(self) -> None:
+        with self._read_lock:
+            if self._reader is not None and self._reader.in_transaction:
+                self._reader.execute("COMMIT")
+
+    def _fail(self, what: str, error: Exception) -> None:
+        """Say once that the disk part is off, and go on in RAM; where others only hold it for long, just go on."""
+        if _is_busy(error) and self._writer is not None:
+            return
+        self._reader = self._writer = None
+        self._warn(
+            f"Cannot {what} the cache file {self.path}: {error}. This session goes on with results in RAM only. "
+            f"Check free space and permissions of that folder."
+        )
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode. Changing to that mode does not wait for other processes that do the same, so we do."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > give_up:
+                connection.close()
+                raise
+            time.sleep(0.01)
+        else:
+            return connection
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)

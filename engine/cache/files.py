@@ -1,0 +1,73 @@
+"""Digests of files, remembered by path, size and modification time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from xxhash import xxh3_128
+
+from engine.cache.database import Database
+from engine.cache.digests import Digest
+
+READ_BYTES = 8 << 20
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this before it was read may change again within the clock's grain: it is not remembered."""
+
+
+class FileDigests:
+    """Content digests of files. A file is read once; after that its path, size and modification time stand for it."""
+
+    def __init__(self, database: Database | None = None) -> None:
+        self._database = database
+        self._known: dict[str, tuple[int, int, Digest]] = {}
+        self._lock = threading.Lock()
+
+    def digest(self, path: str | os.PathLike[str]) -> Digest:
+        """Digest of the bytes of the file at `path`. Raises OSError when it cannot be read."""
+        name = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links and stat every parent
+        facts = os.stat(name)  # noqa: PTH116
+        known = self._known.get(name) or self._stored(name)
+        if known is not None and known[:2] == (facts.st_size, facts.st_mtime_ns):
+            return known[2]
+        found = _read(Path(name))
+        if time.time_ns() - facts.st_mtime_ns > SETTLED_NS:
+            self._remember(name, (facts.st_size, facts.st_mtime_ns, found))
+        return found
+
+    def hex(self, path: str | os.PathLike[str]) -> str:
+        """The same as hexadecimal text."""
+        return self.digest(path).hex()
+
+    def clear(self) -> None:
+        """Forget everything that is remembered in memory."""
+        with self._lock:
+            self._known.clear()
+
+    def _stored(self, name: str) -> tuple[int, int, Digest] | None:
+        row = (
+            self._database.row("SELECT size, mtime, digest FROM files WHERE path = ?", (name,))
+            if self._database
+            else None
+        )
+        if row is None:
+            return None
+        with self._lock:
+            known = self._known[name] = (row[0], row[1], row[2])
+        return known
+
+    def _remember(self, name: str, known: tuple[int, int, Digest]) -> None:
+        with self._lock:
+            self._known[name] = known
+        if self._database is not None:
+            self._database.write([("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", [(name, *known)])])
+
+
+def _read(path: Path) -> Digest:
+    state = xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(READ_BYTES):
+            state.update(chunk)
+    return state.digest()

@@ -1,0 +1,128 @@
+"""What a node sees of the engine: the implementation of `engine.authoring.context.Context`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.authoring.subgraph import Subgraph
+from engine.execute.events import NodePreview, NodeProgress
+from engine.execute.state import NodeState, Run
+from engine.graph.prompt import Link
+
+PROGRESS_SECONDS = 0.05
+"""Progress is reported at most this often, but for the last step."""
+
+
+class NodeContext:
+    """Context of one node in one run."""
+
+    __slots__ = ("_reported", "_run", "_state", "node_id")
+
+    def __init__(self, run: Run, state: NodeState) -> None:
+        self._run = run
+        self._state = state
+        self._reported = 0.0
+        self.node_id = state.id
+
+    @property
+    def prompt(self) -> Mapping[str, Any]:
+        """The prompt form of the graph that runs, as JSON."""
+        return self._run.prompt_json
+
+    @property
+    def workflow(self) -> Mapping[str, Any] | None:
+        """The saved workflow it came from, if the client sent it."""
+        return self._run.workflow
+
+    @property
+    def models(self) -> Any:
+        """The model manager of this device."""
+        return self._run.services.models
+
+    @property
+    def paths(self) -> Any:
+        """Where files are."""
+        return self._run.services.paths
+
+    def progress(self, value: float, total: float) -> None:
+        """Report `value` of `total` done. Raises Cancelled when the job was cancelled."""
+        self._run.cancel.check()
+        now = time.perf_counter()
+        if now - self._reported < PROGRESS_SECONDS and value < total:
+            return
+        self._reported = now
+        state = self._state
+        event = NodeProgress(node=state.id, display_node=state.display, parent=state.parent, value=value, total=total)
+        self._run.emit(event)
+
+    def preview(self, image: Any) -> None:
+        """Show an intermediate picture: uint8 RGB array (H, W, 3), or a PIL image."""
+        self._run.cancel.check()
+        state = self._state
+        self._run.emit(NodePreview(node=state.id, display_node=state.display, parent=state.parent, image=image))
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled when the job was cancelled."""
+        self._run.cancel.check()
+
+    def save_images(self, images: Any, prefix: str, folder: str = "output") -> Sequence[Mapping[str, Any]]:
+        """Write images (B, H, W, C; 0..1) with the workflow inside; one `{filename, subfolder, type}` per image.
+
+        Raises RuntimeError in a program that was built without a place to save to.
+        """
+        save = self._run.services.save_images
+        if save is None:
+            raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
+        return save(images, prefix, folder, self.prompt, self.workflow)
+
+    def subgraph(self) -> Subgraph:
+        """A new, empty subgraph to build and return in `Expand`."""
+        return Subgraph()
+
+
+class DynamicPrompt:
+    """The hidden input DYNPROMPT: the nodes of the submitted graph and those that expansions added."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def get_node(self, node_id: str) -> dict[str, Any]:
+        """The node as JSON. Raises KeyError when there is none."""
+        node = self._run.prompt.get(node_id) or self._run.expanded[node_id][0]
+        inputs = {name: list(value) if type(value) is Link else value for name, value in node.inputs.items()}
+        return {"class_type": node.class_type, "inputs": inputs}
+
+    def has_node(self, node_id: str) -> bool:
+        """Whether there is such a node."""
+        return node_id in self._run.prompt or node_id in self._run.expanded
+
+    def get_parent_node_id(self, node_id: str) -> str | None:
+        """The node that expanded into this one; None for nodes of the submitted graph."""
+        return self._run.expanded[node_id][2] if node_id in self._run.expanded else None
+
+    def get_display_node_id(self, node_id: str) -> str:
+        """The node of the submitted graph that this one belongs to."""
+        return self._run.expanded[node_id][1] if node_id in self._run.expanded else node_id
+
+    def all_node_ids(self) -> set[str]:
+        """Every id."""
+        return {*self._run.prompt, *self._run.expanded}
+
+
+def hidden_inputs(run: Run, state: NodeState) -> dict[str, Any]:
+    """The hidden parameters that the node type asks for."""
+    found: dict[str, Any] = {}
+    for name, kind in state.facts.spec.hidden.items():
+        if kind == "UNIQUE_ID":
+            found[name] = state.id
+        elif kind == "PROMPT":
+            found[name] = run.prompt_json
+        elif kind == "EXTRA_PNGINFO":
+            found[name] = {"workflow": run.workflow} if run.workflow is not None else None
+        elif kind == "DYNPROMPT":
+            found[name] = DynamicPrompt(run)
+    return found

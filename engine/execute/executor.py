@@ -1,0 +1,231 @@
+"""Executor: runs prompts on this process's threads and event loop. The only entry to this package."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from engine.authoring.definition import NodeDefinition
+from engine.cache.facade import Cache
+from engine.execute.cancel import CancelToken
+from engine.execute.events import Counts, NodesCached, RunFinished, RunStarted, Sink, Status, Warned
+from engine.execute.facts import SpecFacts
+from engine.execute.links import need
+from engine.execute.plan import settle
+from engine.execute.result import NodeOutcome, RunResult
+from engine.execute.runner import conclude, watch, work
+from engine.execute.services import Services
+from engine.execute.sharing import Sharing
+from engine.execute.state import FAILED, RAN, REUSED, SKIPPED, NodeState, Run
+from engine.execute.threads import Threads
+from engine.execute.wanted import wanted_values
+from engine.graph.prompt import NodeId, Prompt
+from engine.graph.schema import Catalogue
+
+INSTANCES_KEPT = 4096
+"""Instances of class nodes kept between runs, by node id."""
+
+
+class Executor:
+    """Runs graphs, any number at once, on one cache.
+
+    `definitions` gives the runnable node of a type (by `spec.name`) and may import its module; it is called only for
+    nodes that must run, and for those with a fingerprint. At most `max_threads` blocking nodes run at a time.
+    """
+
+    def __init__(
+        self,
+        definitions: Callable[[str], NodeDefinition],
+        catalogue: Catalogue,
+        cache: Cache,
+        *,
+        services: Services | None = None,
+        max_threads: int | None = None,
+    ) -> None:
+        self.definition = definitions
+        self.cache = cache
+        self.services = services or Services()
+        self.max_threads = max_threads or max(8, (os.cpu_count() or 1) + 4)
+        self.sharing = Sharing()
+        self._catalogue = catalogue
+        self._facts: dict[str, SpecFacts] = {}
+        self._instances: OrderedDict[tuple[str, str], tuple[NodeDefinition, Any]] = OrderedDict()
+        self._instances_lock = threading.Lock()
+        self._threads = Threads(self.max_threads, "executor")
+
+    async def run(
+        self,
+        prompt: Prompt,
+        outputs: Sequence[NodeId],
+        *,
+        sink: Sink | None = None,
+        cancel: CancelToken | None = None,
+        prompt_json: Mapping[str, Any] | None = None,
+        workflow: Mapping[str, Any] | None = None,
+        values: Sequence[NodeId] = (),
+    ) -> RunResult:
+        """Compute the nodes `outputs` of `prompt`, and what they need that is not there yet.
+
+        Nodes that fail do not raise: see `RunResult.failures`. `values` are ids of nodes whose output values the caller
+        wants in the result. Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
+        keeps what is finished, and raises CancelledError.
+        """
+        token = cancel or CancelToken()
+        run = Run(self, prompt, asyncio.get_running_loop(), sink, token, prompt_json, workflow)
+        token.on_cancel(run.cancel_coroutines)
+        run.workers = 1
+        self._threads.submit(_begin, run, list(outputs), list(values))
+        run.loop.call_soon(watch, run)
+        try:
+            await _until_finished(run)
+        finally:
+            token.forget(run.cancel_coroutines)
+        if run.crash is not None:
+            raise run.crash
+        return run.result
+
+    def run_sync(self, prompt: Prompt, outputs: Sequence[NodeId], **options: Any) -> RunResult:
+        """The same for callers without an event loop; takes the same options.
+
+        On Ctrl-C the running node is cancelled, what is finished is kept, and KeyboardInterrupt is raised.
+        """
+        return asyncio.run(self.run(prompt, outputs, **options))
+
+    def close(self) -> None:
+        """Let the threads end; the cache is the caller's to close."""
+        self._threads.close()
+
+    def facts(self, class_type: str) -> SpecFacts | None:
+        """What is known of a node type (or an alias of one), or None."""
+        spec = self._catalogue.spec(class_type)
+        if spec is None:
+            return None
+        found = self._facts.get(class_type)
+        if found is None or found.spec is not spec:
+            found = self._facts[class_type] = SpecFacts(spec)
+        return found
+
+    def instance(self, state: NodeState, definition: NodeDefinition) -> list[Any]:
+        """The instance of a class node that stays with its node id between runs, as leading arguments of the call."""
+        if definition.make is None:
+            return []
+        key = (state.id, definition.spec.name)
+        with self._instances_lock:
+            known = self._instances.get(key)
+            if known is None or known[0] is not definition:
+                known = self._instances[key] = (definition, definition.make())
+            self._instances.move_to_end(key)
+            if len(self._instances) > INSTANCES_KEPT:
+                self._instances.popitem(last=False)
+        return [known[1]]
+
+    def submit(self, run: Run) -> None:
+        """Have a thread work on `run`, which has counted it already."""
+        self._threads.submit(work, run)
+
+    def idle(self, run: Run) -> None:
+        """The last thread of `run` has left: is it over?"""
+        try:
+            done = conclude(run)
+        except BaseException as error:
+            run.crash, done = run.crash or error, True
+        with run.pool_lock:
+            if run.over or run.workers or run.ready:
+                if run.ready and not run.workers and not run.over:
+                    run.workers += 1
+                    self.submit(run)
+                return
+            if not done:
+                return
+            run.over = True
+        _end(run)
+
+
+def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
+    """Plan on a thread, then work there."""
+    try:
+        with run.cache.actions.reading(), run.lock:
+            for node_id in reversed(outputs):
+                need(run, node_id)
+            for node_id in values:
+                need(run, node_id).uses += 1
+            run.wanted = values
+            settle(run)
+            shown = {state.id: state.ui for state in run.cached_at_start if state.ui is not None}
+            cached = NodesCached(nodes=[state.id for state in run.cached_at_start], ui=shown)
+            run.announce(RunStarted(nodes_total=len(run.states)), cached)
+    except BaseException as error:
+        run.crashed(error)
+        return
+    work(run)
+
+
+def _end(run: Run) -> None:
+    """On the last thread: report, write, and wake whoever awaits the run."""
+    try:
+        run.cache.flush()
+        for warning in run.cache.take_warnings():
+            run.emit(Warned(message=warning))
+        run.result = _result(run)
+        run.emit(RunFinished(status=run.result.status, counts=run.result.counts, seconds=run.result.seconds))
+    except BaseException as error:
+        run.crash = run.crash or error
+    for state in run.states.values():
+        state.consumers = None
+        state.leader = state.upstream = state.held = state.expansion = state.borrowed = None
+    run.call_loop(_set_finished, run)
+
+
+def _set_finished(run: Run) -> None:
+    if not run.finished.done():
+        run.finished.set_result(None)
+
+
+async def _until_finished(run: Run) -> None:
+    """Wait for the end of the run; when the waiting task is cancelled, cancel the run and wait on."""
+    try:
+        await asyncio.shield(run.finished)
+    except asyncio.CancelledError:
+        run.cancel.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(run.finished)
+        raise
+
+
+def _result(run: Run) -> RunResult:
+    nodes = {
+        state.id: NodeOutcome(_status_of(run, state), state.seconds, state.display) for state in run.states.values()
+    }
+    counts: dict[str, int] = {}
+    for outcome in nodes.values():
+        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    counts["reused"] = counts.get("reused", 0) + counts.get("remade", 0)
+    return RunResult(
+        status=_run_status(run),
+        nodes=nodes,
+        ui={state.id: state.ui for state in run.states.values() if state.ui is not None and state.outputs is not None},
+        failures=run.failures,
+        counts=Counts(**counts),
+        seconds=time.perf_counter() - run.started,
+        values=wanted_values(run),
+    )
+
+
+def _run_status(run: Run) -> Status:
+    if run.cancel.cancelled:
+        return "cancelled"
+    return "failed" if run.failures else "done"
+
+
+def _status_of(run: Run, state: NodeState) -> Any:
+    if state.phase in (RAN, REUSED):
+        if state.id in run.remade:
+            return "remade"
+        return "ran" if state.phase == RAN else "reused"
+    return {FAILED: "failed", SKIPPED: "skipped"}.get(state.phase, "not_run")

@@ -1,0 +1,168 @@
+"""Expansion: a node gave a subgraph in place of values.
+
+Its nodes join the run under ids `parent.child` (`parent[i].child` where the node was called for several list items), so
+that equal expansions have equal ids, and each of them is planned and cached like any other node. Inputs there that are no
+JSON (tensors, handles) go into the cache and are named by digest, so that the expansion itself can be recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xxhash import xxh3_128_digest
+
+from engine.authoring.definition import NodeResult
+from engine.cache.actions import ExpandedNode, Expansion, Reference, SlotDigests
+from engine.cache.digests import Digest
+from engine.cache.memory import Stored
+from engine.execute.events import NodeExpanded
+from engine.execute.keys import BadLinkError
+from engine.execute.links import need, node_event, release_inputs, wait_for
+from engine.execute.state import EXPANDED, ExpansionState, Held, NodeState, Run, StoredInput
+from engine.execute.values import store
+from engine.graph.prompt import Link, Node
+
+_JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: dict[Digest, Stored]) -> Expansion:
+    """What call `index` of `state` gave, in recordable form; values that are no JSON go into `stash`."""
+    nodes = {}
+    for child_id, node in (result.expand or {}).items():
+        constants, references = {}, {}
+        for name, value in node.inputs.items():
+            if type(value) is Link:
+                references[name] = Reference(value.node, value.slot)
+            elif _is_json(value):
+                constants[name] = value
+            else:
+                references[name] = _stashed(run, state, [value], f"{index}.{child_id}.{name}", stash)
+        nodes[child_id] = ExpandedNode(node.class_type, constants, references)
+    values = []
+    for slot, is_list in enumerate(state.facts.lists):
+        value = result.values[slot] if slot < len(result.values) else None
+        if type(value) is Link:
+            values.append(Reference(value.node, value.slot))
+        else:
+            items = list(value) if is_list and isinstance(value, list | tuple) else [value]
+            values.append(_stashed(run, state, items, f"{index}:{slot}", stash))
+    return Expansion(nodes, tuple(values))
+
+
+def instantiate(run: Run, state: NodeState, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
+    """Let the nodes of `calls` join the run; `state` waits for those that its outputs link to and for output nodes."""
+    names: list[str] = []
+    own: list[Expansion] = []
+    for index, call in enumerate(calls):
+        head = f"{state.id}." if len(calls) == 1 else f"{state.id}[{index}]."
+        for child_id, child in call.nodes.items():
+            inputs: dict[str, Any] = dict(child.constants)
+            for name, reference in child.references.items():
+                inputs[name] = _input(state, call, head, reference)
+            run.expanded[head + child_id] = (Node(child.class_type, inputs), state.display, state.id)
+            names.append(head + child_id)
+        own.append(Expansion({}, tuple([_own(call, head, value) for value in call.values])))
+    state.expansion = ExpansionState(tuple(own), stash)
+    state.phase = EXPANDED
+    run.emit(NodeExpanded(**node_event(state), nodes=names))
+    _wait_for_children(run, state, names)
+    release_inputs(run, state)
+
+
+def finish_expansion(run: Run, state: NodeState) -> tuple[SlotDigests, ...]:
+    """The outputs of an expanded node once those that they link to are known. Raises BadLinkError."""
+    assert state.expansion is not None
+    outputs: list[SlotDigests] = []
+    for slot in range(state.facts.outputs):
+        items: list[Digest] = []
+        for call in state.expansion.calls:
+            items += _digests(run, call.values[slot])
+        outputs.append(items[0] if len(items) == 1 else tuple(items))
+    if state.uses:
+        state.held = _held(run, state)
+    return tuple(outputs)
+
+
+def _wait_for_children(run: Run, state: NodeState, names: list[str]) -> None:
+    assert state.expansion is not None
+    wanted = {value.node for call in state.expansion.calls for value in call.values if value.digests is None}
+    wanted |= {name for name in names if _shows(run, name)}
+    state.borrowed = []
+    for name in [*(name for name in names if name in wanted), *sorted(wanted.difference(names))]:
+        child = need(run, name)
+        wait_for(state, child)
+        state.borrowed.append(child)
+    if not state.waiting:
+        run.queue.append(state)
+
+
+def _shows(run: Run, name: str) -> bool:
+    facts = run.executor.facts(run.expanded[name][0].class_type)
+    return facts is not None and facts.spec.output_node
+
+
+def _input(state: NodeState, call: Expansion, head: str, reference: Reference) -> Link | StoredInput:
+    if reference.digests is not None:
+        return StoredInput(state.id, reference.digests)
+    own = _own(call, head, reference)
+    return Link(own.node, own.slot)
+
+
+def _own(call: Expansion, head: str, reference: Reference) -> Reference:
+    """A reference by the ids of the run: nodes of the expansion get its head, all others are nodes around it."""
+    if reference.digests is None and reference.node in call.nodes:
+        return Reference(head + reference.node, reference.slot)
+    return reference
+
+
+def _digests(run: Run, reference: Reference) -> tuple[Digest, ...]:
+    if reference.digests is not None:
+        return reference.digests
+    outputs = run.states[reference.node].outputs
+    assert outputs is not None
+    if not 0 <= reference.slot < len(outputs):
+        raise BadLinkError("(result)", Link(reference.node, reference.slot), len(outputs))
+    found = outputs[reference.slot]
+    return (found,) if isinstance(found, bytes) else found
+
+
+def _held(run: Run, state: NodeState) -> list[Held] | None:
+    """The values of an expanded node, if all that they come from are still held."""
+    assert state.expansion is not None
+    slots: list[Held] = []
+    for slot in range(state.facts.outputs):
+        items: list[Stored] = []
+        for call in state.expansion.calls:
+            reference = call.values[slot]
+            if reference.digests is not None:
+                entries: list[Stored | None] = [state.expansion.stash.get(name) for name in reference.digests]
+            else:
+                held = run.states[reference.node].held
+                found = held[reference.slot] if held is not None else None
+                entries = [*found] if isinstance(found, list) else [found]
+            if None in entries:
+                return None
+            items += [entry for entry in entries if entry is not None]
+        slots.append(items[0] if len(items) == 1 else items)
+    return slots
+
+
+def _stashed(run: Run, state: NodeState, items: list[Any], place: str, stash: dict[Digest, Stored]) -> Reference:
+    names = []
+    for index, item in enumerate(items):
+        fallback = xxh3_128_digest(state.key + f"{place}:{index}".encode())
+        name, entry = store(run, item, fallback, state.seconds)
+        stash[name] = entry
+        names.append(name)
+    return Reference(digests=tuple(names))
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind in _JSON_SCALARS:
+        return True
+    if kind is list:
+        return all(_is_json(item) for item in value)
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return False

@@ -1,0 +1,47 @@
+"""SpecFacts: what the executor asks of a NodeSpec again and again, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xxhash import xxh3_128_digest
+
+from engine.graph.schema import Files, NodeSpec
+
+
+class SpecFacts:
+    """Facts of one node type. `plain` types need nothing but constants and links in their keys: the quick way."""
+
+    __slots__ = (
+        "files",
+        "inputs",
+        "lazy",
+        "lists",
+        "name_bytes",
+        "open_inputs",
+        "outputs",
+        "plain",
+        "prefix",
+        "raw",
+        "spec",
+    )
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self.spec = spec
+        self.inputs = frozenset(item.name for item in spec.inputs)
+        self.lazy = frozenset(item.name for item in spec.inputs if item.lazy)
+        self.raw = frozenset(item.name for item in spec.inputs if item.raw_link)
+        self.files: Mapping[str, str] = {i.name: i.choices.folder for i in spec.inputs if isinstance(i.choices, Files)}
+        self.lists = tuple(output.is_list for output in spec.outputs)
+        self.outputs = len(spec.outputs)
+        self.open_inputs = spec.open_inputs
+        self.plain = not (self.files or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache)
+        text = "\0".join((spec.name, spec.version, repr(spec.input_is_list), repr(self.lists)))
+        self.prefix = xxh3_128_digest(text.encode())
+        self.name_bytes = {item.name: name_bytes(item.name) for item in spec.inputs}
+
+
+def name_bytes(name: str) -> bytes:
+    """Self-delimiting bytes of an input name."""
+    data = name.encode()
+    return b"%d=" % len(data) + data

@@ -1,0 +1,30 @@
+"""What a node costs in memory."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform == "win32":
+
+    def peak_memory() -> int:
+        """Peak resident memory of this process so far, in bytes; 0 on Windows, where asking costs more than a cheap node."""
+        return 0
+
+else:
+    import resource
+
+    _UNIT = 1 if sys.platform == "darwin" else 1024
+
+    def peak_memory() -> int:
+        """Peak resident memory of this process so far, in bytes."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+
+
+def device_peak() -> int:
+    """Peak bytes allocated on the CUDA device since the last call; 0 where torch or CUDA is not in use."""
+    torch = sys.modules.get("torch")
+    if torch is None or not getattr(torch, "cuda", None) or not torch.cuda.is_initialized():
+        return 0
+    peak = int(torch.cuda.max_memory_allocated())
+    torch.cuda.reset_peak_memory_stats()
+    return peak

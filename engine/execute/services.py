@@ -1,0 +1,34 @@
+"""Services: what the program lends to nodes and to the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def _no_file(folder: str, name: str) -> Path | None:
+    return None
+
+
+def _no_ui_file(entry: Mapping[str, Any]) -> Path | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Built once by the composition root; the defaults are a program without models and files."""
+
+    models: Any = None
+    """The model manager that nodes see as `ctx.models`; its `free()` is called when a node runs out of memory."""
+    paths: Any = None
+    """What nodes see as `ctx.paths`."""
+    find_file: Callable[[str, str], Path | None] = _no_file
+    """(folder, name) of an input that chooses a file → where that file is; its content is part of the action key."""
+    ui_file: Callable[[Mapping[str, Any]], Path | None] = _no_ui_file
+    """A `{filename, subfolder, type}` that a node reported → where that file is; None when that cannot be said."""
+    save_images: (
+        Callable[[Any, str, str, Mapping[str, Any], Mapping[str, Any] | None], Sequence[Mapping[str, Any]]] | None
+    ) = None
+    """(images, prefix, folder, prompt JSON, workflow JSON) → one `{filename, subfolder, type}` per image."""

@@ -1,0 +1,120 @@
+"""Values that nodes write into though they must not.
+
+After each run of a node the stamps of its inputs are compared. One that changed is dropped from the cache and the node is
+named. While several nodes have a value at the same time, nobody can say which of them wrote, nor whether the others read it
+before or after: all of them run again, each with copies of its own, and the writer gives itself away.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from engine.cache.digests import Digest, is_array, is_tensor
+from engine.cache.memory import Stored
+from engine.execute.events import Warned
+from engine.execute.plan import queue_to_run, settle
+from engine.execute.state import NodeState, Run, StoredInput
+from engine.execute.summaries import describe
+from engine.execute.supply import Inputs
+
+
+class Sharing:
+    """Knows which values that can be written into are with several running nodes at a time."""
+
+    def __init__(self) -> None:
+        self._users: dict[int, int] = {}
+        self._shared: set[int] = set()
+        self._lock = threading.Lock()
+
+    def begin(self, inputs: Inputs) -> bool:
+        """A node starts on `inputs`; False (and nothing has begun) when one of them was written into meanwhile."""
+        if not inputs.writable:
+            return True
+        inputs.begun = True
+        with self._lock:
+            for entry in inputs.writable:
+                users = self._users[id(entry)] = self._users.get(id(entry), 0) + 1
+                if users > 1:
+                    self._shared.add(id(entry))
+        if all(entry.intact for entry in inputs.writable):
+            return True
+        self.end(inputs)
+        return False
+
+    def end(self, inputs: Inputs) -> bool:
+        """A node is done with `inputs`; True when one of them was written into and others had it at the same time."""
+        if not inputs.begun:
+            return False
+        inputs.begun = spoilt = False
+        with self._lock:
+            for entry in inputs.writable:
+                spoilt |= id(entry) in self._shared and not entry.intact
+                users = self._users.pop(id(entry)) - 1
+                if users:
+                    self._users[id(entry)] = users
+                else:
+                    self._shared.discard(id(entry))
+        return spoilt
+
+
+def spoilt(run: Run, state: NodeState, inputs: Inputs) -> bool:
+    """Check the inputs of `state` after it ran; True when its result counts for nothing and it is queued again."""
+    if not inputs.writable:
+        return False
+    shared = run.executor.sharing.end(inputs)
+    for name, held in inputs.linked.items():
+        for entry in (held,) if isinstance(held, Stored) else held:
+            if not entry.intact:
+                _drop(run, state, name, entry)
+                if not shared:
+                    _blame(run, state, name, entry)
+    if shared:
+        state.private = True
+        with run.lock:
+            queue_to_run(run, state)
+            settle(run)
+    return shared
+
+
+def private_copies(inputs: Inputs) -> None:
+    """Replace every value in `inputs` that can be written into by a copy."""
+    for name, held in inputs.linked.items():
+        inputs.linked[name] = _copy(held) if isinstance(held, Stored) else [_copy(entry) for entry in held]
+
+
+def _copy(entry: Stored) -> Stored:
+    return Stored(_copied(entry.value), entry.cost)
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return kind([_copied(item) for item in value])
+    if kind is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if is_tensor(value):
+        return value.clone()
+    return value.copy() if is_array(value) else value
+
+
+def _drop(run: Run, state: NodeState, name: str, entry: Stored) -> None:
+    for digest in _digests(run, state.node.inputs[name]):
+        run.cache.drop(digest, entry)
+
+
+def _blame(run: Run, state: NodeState, name: str, entry: Stored) -> None:
+    message = (
+        f"Node {state.id} ({state.node.class_type}) wrote into the value of its input {name!r} "
+        f"({describe(entry.value)}). That value is dropped and made again where it is needed. "
+        f"Nodes must not change their inputs; copy them first."
+    )
+    run.emit(Warned(message=message, node=state.id))
+
+
+def _digests(run: Run, value: Any) -> tuple[Digest, ...]:
+    if type(value) is StoredInput:
+        return value.digests
+    outputs = run.states[value.node].outputs or ()
+    found = outputs[value.slot] if value.slot < len(outputs) else ()
+    return (found,) if isinstance(found, bytes) else found
