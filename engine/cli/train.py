@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from engine.cli.app import App
     from engine.training.progress import TrainingProgress
-    from engine.training.run import TrainingResult
+    from engine.training.result import TrainingResult
 
 SAY_EVERY_SECONDS = 30.0
 

@@ -1,0 +1,79 @@
+"""Control pictures as data on conditionings, and what they do to a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nodes.conditioning import conditioning_combine
+from nodes.controlnet import control_net_apply, control_net_apply_advanced
+from nodes.loaders import checkpoint_loader, control_net_loader
+from nodes.sampling import ksampler
+
+
+def entry(value: float = 0.0) -> list[list[Any]]:
+    return [[torch.full((1, 77, 32), value), {}]]
+
+
+@pytest.fixture
+def edges(bench):
+    return control_net_loader(bench, "edges.safetensors")
+
+
+def test_the_hint_is_the_pictures_colours_channels_first(edges):
+    picture = torch.rand(2, 16, 24, 4)
+    [[_, options]] = control_net_apply(entry(), edges, picture, 0.5)
+    use = options["control"]
+    assert torch.equal(use.hint, picture[..., :3].movedim(-1, 1))
+    assert (use.strength, use.start_percent, use.end_percent) == (0.5, 0.0, 1.0)
+    assert options["control_apply_to_uncond"] is True
+
+
+def test_strength_zero_changes_nothing(edges):
+    given = entry()
+    assert control_net_apply(given, edges, torch.rand(1, 8, 8, 3), 0.0) is given
+    applied = control_net_apply_advanced(given, given, edges, torch.rand(1, 8, 8, 3), 0.0)
+    assert applied.positive is given
+
+
+def test_both_sides_of_guidance_share_one_control(edges):
+    applied = control_net_apply_advanced(entry(), entry(), edges, torch.rand(1, 8, 8, 3), 1.0, 0.25, 0.75)
+    control = applied.positive[0][1]["control"]
+    assert applied.negative[0][1]["control"] is control
+    assert (control.start_percent, control.end_percent) == (0.25, 0.75)
+    assert applied.positive[0][1]["control_apply_to_uncond"] is False
+
+
+def test_applications_chain_and_entries_with_different_pasts_stay_apart(edges):
+    plain, once = entry(), control_net_apply(entry(), edges, torch.rand(1, 8, 8, 3), 1.0)
+    both = control_net_apply(conditioning_combine(plain, once), edges, torch.rand(1, 8, 8, 3), 0.3)
+    first, second = (options["control"] for _, options in both)
+    assert first.previous is None
+    assert second.previous is once[0][1]["control"]
+    assert [use.strength for use in second.chain()] == [1.0, 0.3]
+    assert once[0][1]["control"].previous is None
+
+
+def run(bench, model, positive, negative) -> torch.Tensor:
+    empty = {"samples": torch.zeros(1, 4, 8, 8)}
+    return ksampler(bench, model, positive, negative, empty, seed=3, steps=3, cfg=2.0)["samples"]
+
+
+def test_a_control_changes_the_picture_and_outside_its_window_does_not(bench, edges):
+    model, _, _ = checkpoint_loader(bench, "tiny.safetensors")
+    picture = torch.rand(1, 64, 64, 3)
+    bare = run(bench, model, entry(0.1), entry(0.2))
+    always = control_net_apply_advanced(entry(0.1), entry(0.2), edges, picture, 1.0)
+    never = control_net_apply_advanced(entry(0.1), entry(0.2), edges, picture, 1.0, 1.0, 1.0)
+    assert not torch.allclose(run(bench, model, *always), bare, atol=1e-3)
+    assert torch.allclose(run(bench, model, *never), bare, atol=1e-6)
+
+
+def test_a_simple_control_on_the_positive_side_steers_the_negative_too(bench, edges):
+    model, _, _ = checkpoint_loader(bench, "tiny.safetensors")
+    picture = torch.rand(1, 64, 64, 3)
+    simple = run(bench, model, control_net_apply(entry(0.1), edges, picture, 1.0), entry(0.2))
+    advanced = run(bench, model, *control_net_apply_advanced(entry(0.1), entry(0.2), edges, picture, 1.0))
+    assert torch.allclose(simple, advanced, atol=1e-5)

@@ -1,0 +1,107 @@
+"""Encoding and decoding, and the masks of inpainting."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nodes import vae as v
+from nodes.loaders import vae_loader
+
+
+@pytest.fixture
+def tiny_vae(bench):
+    return vae_loader(bench, "tiny_vae.safetensors")
+
+
+def test_a_picture_becomes_a_latent_an_eighth_its_size_and_back(bench, tiny_vae):
+    picture = torch.rand(2, 32, 48, 3)
+    latent = v.vae_encode(bench, picture, tiny_vae)
+    assert latent["samples"].shape == (2, 4, 4, 6)
+    decoded = v.vae_decode(bench, latent, tiny_vae)
+    assert decoded.shape == (2, 32, 48, 3)
+    assert 0.0 <= float(decoded.min()) <= float(decoded.max()) <= 1.0
+
+
+def test_encoding_is_deterministic_and_leaves_alpha_out(bench, tiny_vae):
+    picture = torch.rand(1, 32, 32, 4)
+    first = v.vae_encode(bench, picture, tiny_vae)["samples"]
+    assert torch.equal(first, v.vae_encode(bench, picture[..., :3], tiny_vae)["samples"])
+
+
+def test_the_encoder_and_decoder_are_those_of_the_module_in_the_file(bench, tiny_vae, tiny_sd):
+    module, picture = tiny_sd.modules["vae"], torch.rand(1, 32, 32, 3)
+    latent = module.encode(picture.movedim(-1, 1) * 2 - 1).latent_dist.mode()
+    ours = v.vae_encode(bench, picture, tiny_vae)
+    assert torch.allclose(ours["samples"], latent, atol=1e-5)
+    decoded = (module.decode(latent).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    assert torch.allclose(v.vae_decode(bench, ours, tiny_vae), decoded, atol=1e-5)
+
+
+def test_a_latent_of_another_model_is_refused_with_both_channel_counts(bench, tiny_vae):
+    with pytest.raises(ValueError, match=r"4 channels.*\(1, 16, 4, 4\)"):
+        v.vae_decode(bench, {"samples": torch.zeros(1, 16, 4, 4)}, tiny_vae)
+
+
+def test_tiles_larger_than_the_picture_change_nothing(bench, tiny_vae):
+    picture = torch.rand(1, 32, 32, 3)
+    latent = v.vae_encode(bench, picture, tiny_vae)
+    tiled = v.vae_encode_tiled(bench, picture, tiny_vae, tile_size=64, overlap=16)
+    assert torch.allclose(tiled["samples"], latent["samples"], atol=1e-5)
+    whole = v.vae_decode(bench, latent, tiny_vae)
+    assert torch.allclose(v.vae_decode_tiled(bench, latent, tiny_vae, 64, 16), whole, atol=1e-5)
+
+
+def test_small_tiles_give_a_picture_of_the_same_size(bench, tiny_vae):
+    latent = {"samples": torch.randn(1, 4, 20, 13)}
+    tiled = v.vae_decode_tiled(bench, latent, tiny_vae, tile_size=64, overlap=4096)
+    assert tiled.shape == (1, 160, 104, 3)
+
+
+def test_inpainting_greys_out_the_mask_and_grows_the_noise_mask(bench, tiny_vae):
+    picture, mask = torch.rand(1, 32, 32, 3), torch.zeros(1, 32, 32)
+    mask[:, 8:16, 8:16] = 1.0
+    latent = v.vae_encode_for_inpaint(bench, picture, tiny_vae, mask, grow_mask_by=5)
+    grey = picture.clone()
+    grey[:, 8:16, 8:16] = 0.5
+    assert torch.allclose(latent["samples"], v.vae_encode(bench, grey, tiny_vae)["samples"], atol=1e-6)
+    expected = torch.zeros(1, 1, 32, 32)
+    expected[..., 6:18, 6:18] = 1.0
+    assert torch.equal(latent["noise_mask"], expected)
+
+
+@pytest.mark.parametrize("grow", [0, 1, 6, 64])
+def test_the_noise_mask_has_the_pictures_size_however_far_it_grows(bench, tiny_vae, grow):
+    mask = torch.zeros(1, 16, 16)
+    mask[:, 4:6, 4:6] = 1.0
+    latent = v.vae_encode_for_inpaint(bench, torch.rand(1, 32, 40, 3), tiny_vae, mask, grow)
+    assert latent["noise_mask"].shape == (1, 1, 32, 40)
+    assert float(latent["noise_mask"].sum()) >= 4 * 5
+
+
+def test_sizes_off_the_grid_are_cropped_about_the_centre_with_the_mask(bench, tiny_vae):
+    latent = v.vae_encode_for_inpaint(bench, torch.rand(1, 35, 44, 3), tiny_vae, torch.ones(1, 35, 44), 0)
+    assert latent["samples"].shape == (1, 4, 4, 5)
+    assert latent["noise_mask"].shape == (1, 1, 32, 40)
+
+
+def test_an_inpainting_model_is_told_the_mask_and_the_masked_picture(bench, tiny_vae):
+    picture, mask, given = torch.rand(1, 32, 32, 3), torch.ones(1, 32, 32), [[torch.zeros(1, 77, 32), {}]]
+    positive, negative, latent = v.inpaint_model_conditioning(bench, given, given, tiny_vae, picture, mask)
+    grey = v.vae_encode(bench, torch.full_like(picture, 0.5), tiny_vae)["samples"]
+    for conditioning in (positive, negative):
+        assert torch.allclose(conditioning[0][1]["concat_latent_image"], grey, atol=1e-6)
+        assert torch.equal(conditioning[0][1]["concat_mask"], mask[:, None])
+    assert torch.allclose(latent["samples"], v.vae_encode(bench, picture, tiny_vae)["samples"], atol=1e-6)
+    assert torch.equal(latent["noise_mask"], mask[:, None])
+    assert "noise_mask" not in v.inpaint_model_conditioning(bench, given, given, tiny_vae, picture, mask, False).latent
+    assert given[0][1] == {}
+
+
+def test_no_node_writes_into_picture_or_mask(bench, tiny_vae):
+    picture, mask = torch.rand(1, 32, 32, 3), torch.rand(1, 32, 32)
+    kept, kept_mask = picture.clone(), mask.clone()
+    v.vae_encode_for_inpaint(bench, picture, tiny_vae, mask)
+    v.inpaint_model_conditioning(bench, [], [], tiny_vae, picture, mask)
+    assert torch.equal(picture, kept)
+    assert torch.equal(mask, kept_mask)
