@@ -101,7 +101,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
     services = Services(
         models=Deferred(lambda: _model_manager(cache, paths, settings)),
         paths=paths,
-        find_file=paths.named_by,
+        find_file=paths.locate,
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
     )

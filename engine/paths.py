@@ -111,11 +111,6 @@ class Paths:
         except (PathError, OSError):
             return None
 
-    def named_by(self, folder: str, name: str) -> Path | None:
-        """The file whose content stands for `name` in the key of a result: the file itself, or a model folder's index."""
-        path = self.locate(folder, name)
-        return path / INDEX if path is not None and folder == FOLDER_MODELS else path
-
     def find(self, folder: str, name: str) -> Path:
         """The file that `name` stands for in `folder`; in `input` it may end in ` [output]` or ` [temp]`.
 

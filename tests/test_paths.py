@@ -54,8 +54,8 @@ def test_a_model_folder_is_listed_by_its_index(paths):
     touch(paths.base / "models" / "diffusers" / "other" / "readme.txt")
     assert paths.folder_files("diffusers") == ["tiny"]
     assert paths.find("diffusers", "tiny") == index.parent.resolve()
-    assert paths.named_by("diffusers", "tiny") == index.resolve()
-    assert paths.named_by("diffusers", "other") is None
+    assert paths.locate("diffusers", "tiny") == index.parent.resolve()
+    assert paths.locate("diffusers", "other") is None
 
 
 def test_an_annotation_names_a_file_of_another_folder(paths):

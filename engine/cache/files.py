@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -26,9 +27,11 @@ class FileDigests:
         self._lock = threading.Lock()
 
     def digest(self, path: str | os.PathLike[str]) -> Digest:
-        """Digest of the bytes of the file at `path`. Raises OSError when it cannot be read."""
+        """Digest of the bytes of the file at `path`, or of all files below the folder. Raises OSError for unreadable ones."""
         name = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links and stat every parent
         facts = os.stat(name)  # noqa: PTH116
+        if stat.S_ISDIR(facts.st_mode):
+            return self._of_folder(Path(name))
         known = self._known.get(name) or self._stored(name)
         if known is not None and known[:2] == (facts.st_size, facts.st_mtime_ns):
             return known[2]
@@ -45,6 +48,13 @@ class FileDigests:
         """Forget everything that is remembered in memory."""
         with self._lock:
             self._known.clear()
+
+    def _of_folder(self, folder: Path) -> Digest:
+        """Names and contents of the files below `folder`, such as a model kept as a diffusers folder."""
+        state = xxh3_128()
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            state.update(path.relative_to(folder).as_posix().encode() + b"\0" + self.digest(path))
+        return state.digest()
 
     def _stored(self, name: str) -> tuple[int, int, Digest] | None:
         row = (

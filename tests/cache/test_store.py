@@ -419,3 +419,19 @@ def test_what_another_process_wrote_is_seen_without_reopening(tmp_path):
     assert reader.get(name) is not None
     reader.close()
     author.close()
+
+
+def test_a_folder_is_known_by_the_names_and_contents_of_all_its_files(tmp_path):
+    model = tmp_path / "model"
+    (model / "unet").mkdir(parents=True)
+    (model / "model_index.json").write_text("{}")
+    weights = model / "unet" / "weights.safetensors"
+    weights.write_bytes(b"one")
+    digests = FileDigests()
+    first = digests.digest(model)
+    assert digests.digest(model) == first
+    weights.write_bytes(b"two")
+    second = digests.digest(model)
+    assert second != first
+    weights.rename(weights.with_name("other.safetensors"))
+    assert digests.digest(model) not in (first, second)

@@ -22,6 +22,7 @@ EXPECTED = {
     "image_to_image",
     "inpainting",
     "sampler_grid",
+    "settings_grid",
     "text_to_image",
 }
 
@@ -102,7 +103,7 @@ def test_named_parameters_stand_for_widgets_of_its_nodes(path, builtin_catalogue
     workflow = read(path)
     declared = workflow["extra"]["safelight"]["parameters"]
     names = {one.name: one for one in parameters(load(workflow, builtin_catalogue).prompt, builtin_catalogue, workflow)}
-    assert {"prompt", "seed", "steps"} <= names.keys() or path.stem == "area_prompts"
+    assert {"prompt", "seed", "steps"} <= names.keys() or path.stem in ("area_prompts", "settings_grid")
     for one in declared:
         assert names[one["name"]].node == one["node"]
         assert names[one["name"]].spec is not None

@@ -171,6 +171,14 @@ def test_the_sampler_grid_runs_the_sampler_once_for_each_name(run):
     assert np.abs(euler - lcm)[:74].mean() > 0.01
 
 
+def test_the_settings_grid_runs_the_sampler_once_for_each_pair_of_guidance_and_steps(run):
+    sheet = run("settings_grid", guidances="1\n4\n4\n4", step_counts="4\n4\n2\n4", columns=4).picture("settings_grid")
+    weak, strong, hasty, again = cells(sheet, 4, spacing=10)
+    assert np.array_equal(strong[:74], again[:74])
+    assert np.abs(weak - strong)[:74].mean() > 0.01
+    assert np.abs(hasty - strong)[:74].mean() > 0.01
+
+
 def test_the_forward_process_goes_from_the_picture_to_noise(run):
     sheet = run("forward_process", count=3, **FEW).picture("forward_process")
     for row in (np.s_[8:72], np.s_[88:152]):
