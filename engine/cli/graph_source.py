@@ -14,7 +14,7 @@ from engine.cli.exits import CliError
 from engine.cli.terminal import columns
 from engine.graph.formats import loads
 from engine.graph.parameters import Parameter, parameters, set_value
-from engine.graph.problems import GraphError, Problem
+from engine.graph.problems import GraphError, Problem, told
 from engine.graph.schema import Catalogue, Files
 from engine.graph.validate import Checked, check
 from engine.media.embedded import is_picture, read_embedded
@@ -76,7 +76,8 @@ def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence
 
 def invalid(name: str, problems: Sequence[Problem]) -> CliError:
     """The refusal of a graph, which lists everything that is wrong with it."""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    number = len(told(problems))
+    count = "1 problem" if number == 1 else f"{number} problems"
     text = GraphError(problems)
     return CliError(exits.INVALID, f"{name} cannot run: {count}.\n{text}", status="invalid", problems=list(problems))
 

@@ -249,17 +249,22 @@ def as_json(value: Any, depth: int = 3) -> Any:
 # ---- for people
 
 
+def told(problems: Sequence[Problem]) -> list[Problem]:
+    """The problems to tell a person: a cycle is reported on each of its nodes, and told once."""
+    cycles: set[str] = set()
+    result: list[Problem] = []
+    for one in problems:
+        if one.type != "dependency_cycle":
+            result.append(one)
+        elif one.details not in cycles:
+            cycles.add(one.details)
+            result.append(one)
+    return result
+
+
 def render(problems: Sequence[Problem]) -> str:
     """All problems as text for a terminal, one paragraph each; a cycle is told once for all of its nodes."""
-    told: set[str] = set()
-    paragraphs: list[str] = []
-    for one in problems:
-        if one.type == "dependency_cycle":
-            if one.details in told:
-                continue
-            told.add(one.details)
-        paragraphs.append("\n".join(lines(one)))
-    return "\n".join(paragraphs)
+    return "\n".join("\n".join(lines(one)) for one in told(problems))
 
 
 def lines(one: Problem) -> list[str]:

@@ -68,6 +68,19 @@ def test_validate_lists_all_problems_and_ends_with_3(base):
     assert len(kinds) > 1
 
 
+def test_a_cycle_of_two_nodes_is_counted_and_told_as_one_problem(base):
+    graph = {
+        "1": {"class_type": "TestAdd", "inputs": {"a": ["2", 0], "b": 1}},
+        "2": {"class_type": "TestAdd", "inputs": {"a": ["1", 0], "b": 1}},
+        "3": {"class_type": "TestShow", "inputs": {"value": ["2", 0]}},
+    }
+    file = base.write("g.json", graph)
+    said = base.run("validate", file, code=3).said
+    assert "cannot run: 1 problem." in said
+    assert said.count("in a circle") == 1
+    assert len(base.json("validate", file, code=3)["problems"]) == 2
+
+
 def test_validate_takes_values_too(base, sum_file):
     base.run("validate", sum_file, "--set", "1.value=200", code=3)
 
