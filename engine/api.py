@@ -24,7 +24,7 @@ from engine.datatypes.sockets import (
     Socket,
     Vae,
 )
-from engine.graph.schema import Files
+from engine.graph.schema import Files, Mentions
 
 __all__ = [
     "AnyValue",
@@ -44,6 +44,7 @@ __all__ = [
     "Latent",
     "Lazy",
     "Mask",
+    "Mentions",
     "Model",
     "Noise",
     "Out",

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import torch
 
-from engine.api import Clip, Conditioning, Context, In, Mask, node
+from engine.api import Clip, Conditioning, Context, In, Mask, Mentions, node
+from engine.models.checkpoints import CHECKPOINT_SUFFIXES
 
 PIXELS_PER_LATENT = 8
 """Areas are given in pixels and kept in latent pixels; the field fixes the ratio at 8."""
@@ -26,7 +27,14 @@ Moment = Annotated[float, In(ge=0, le=1, step=0.001, tip="Share of the sampling 
 @node("TextEncode", category="conditioning", display_name="Encode Text (Prompt)")
 def text_encode(
     ctx: Context,
-    text: Annotated[str, In(multiline=True, tip="The prompt. (word:1.2) weights a word, embedding:name inserts one.")],
+    text: Annotated[
+        str,
+        In(
+            multiline=True,
+            mentions=Mentions("embedding:", "embeddings", CHECKPOINT_SUFFIXES),
+            tip="The prompt. (word:1.2) weights a word, embedding:name inserts one.",
+        ),
+    ],
     clip: Clip,
 ) -> Conditioning:
     """Encode a prompt to a conditioning (1, T, D); prompts past the encoder's length become several chunks."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from engine.graph.schema import Files
+from engine.graph.schema import Files, Mentions
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
 
     `ge` and `le` bound numbers (inclusive); `step` is the editor's increment; `choices` are values, or `Files(folder)` for
     the file names of a folder; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the
-    editor's control after generate; `options` go to editors unchanged.
+    editor's control after generate; `mentions` says which files a text names; `options` go to editors unchanged.
     """
 
     ge: float | None = None
@@ -29,6 +29,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     link_only: bool = False
     raw_link: bool = False
     seed: bool = False
+    mentions: Mentions | None = None
     options: dict[str, Any] = {}
 
 

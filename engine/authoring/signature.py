@@ -84,6 +84,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         link_only=extra.link_only,
         raw_link=extra.raw_link,
         seed=extra.seed,
+        mentions=extra.mentions,
         options=extra.options,
     )
 

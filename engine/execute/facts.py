@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from xxhash import xxh3_128_digest
 
-from engine.graph.schema import Files, NodeSpec
+from engine.graph.schema import Files, Mentions, NodeSpec
 
 
 class SpecFacts:
@@ -17,6 +17,7 @@ class SpecFacts:
         "inputs",
         "lazy",
         "lists",
+        "mentions",
         "name_bytes",
         "open_inputs",
         "outputs",
@@ -32,10 +33,13 @@ class SpecFacts:
         self.lazy = frozenset(item.name for item in spec.inputs if item.lazy)
         self.raw = frozenset(item.name for item in spec.inputs if item.raw_link)
         self.files: Mapping[str, str] = {i.name: i.choices.folder for i in spec.inputs if isinstance(i.choices, Files)}
+        self.mentions: Mapping[str, Mentions] = {i.name: i.mentions for i in spec.inputs if i.mentions is not None}
         self.lists = tuple(output.is_list for output in spec.outputs)
         self.outputs = len(spec.outputs)
         self.open_inputs = spec.open_inputs
-        self.plain = not (self.files or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache)
+        self.plain = not (
+            self.files or self.mentions or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache
+        )
         text = "\0".join((spec.name, spec.version, repr(spec.input_is_list), repr(self.lists)))
         self.prefix = xxh3_128_digest(text.encode())
         self.name_bytes = {item.name: name_bytes(item.name) for item in spec.inputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from typing import Any
 
 from xxhash import xxh3_128_digest
@@ -13,6 +14,9 @@ from engine.cache.digests import constant_bytes
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.state import BLOCKED, NodeState, Run, StoredInput
 from engine.graph.prompt import Link
+from engine.graph.schema import Mentions
+
+NO_FILE = b"no file"
 
 
 class Blocked(Exception):  # noqa: N818 - a signal, not an error
@@ -126,11 +130,11 @@ def _extras(run: Run, state: NodeState) -> bytes:
     facts = state.facts
     parts = []
     for name, folder in facts.files.items():
-        chosen = state.node.inputs.get(name)
-        if type(chosen) in (Link, StoredInput):
-            parts += [_file_bytes(run, folder, item) for item in _linked_names(run, state, chosen)]
-        elif isinstance(chosen, str):
-            parts.append(_file_bytes(run, folder, chosen))
+        parts += [_file_bytes(run, folder, chosen) for chosen in _texts(run, state, name)]
+    for name, mentions in facts.mentions.items():
+        for text in _texts(run, state, name):
+            if mentions.prefix in text:
+                parts += _mentioned_files(run, mentions, text)
     if facts.spec.reads_id:
         parts.append(b"#" + state.id.encode())
     if facts.spec.has_fingerprint:
@@ -140,25 +144,40 @@ def _extras(run: Run, state: NodeState) -> bytes:
     return b"".join(parts)
 
 
-def _linked_names(run: Run, state: NodeState, value: Any) -> list[str]:
-    """File names that come through a link; where they are no longer known the node just runs."""
+def _texts(run: Run, state: NodeState, name: str) -> list[str]:
+    """The texts that the input `name` holds or that come through its link; where they are lost the node just runs."""
+    value: Any = state.node.inputs.get(name)
+    if type(value) not in (Link, StoredInput):
+        return [value] if isinstance(value, str) else []
     digests: Any = value.digests if type(value) is StoredInput else (run.states[value.node].outputs or ())[value.slot]
-    names = []
-    for name in (digests,) if isinstance(digests, bytes) else digests:
-        entry = run.cache.get(name)
+    texts = []
+    for digest in (digests,) if isinstance(digests, bytes) else digests:
+        entry = run.cache.get(digest)
         if entry is None:
             state.recorded = False
         elif isinstance(entry.value, str):
-            names.append(entry.value)
-    return names
+            texts.append(entry.value)
+    return texts
+
+
+def _mentioned_files(run: Run, mentions: Mentions, text: str) -> list[bytes]:
+    """Digests of the files that `text` names, in the order it names them."""
+    digests = []
+    for name in re.findall(rf"{re.escape(mentions.prefix)}([^\s,;:()\[\]]+)", text):
+        for suffix in ("", *mentions.suffixes):
+            found = _file_bytes(run, mentions.folder, name.rstrip(".") + suffix)
+            if found != NO_FILE:
+                digests.append(found)
+                break
+    return digests
 
 
 def _file_bytes(run: Run, folder: str, name: str) -> bytes:
     try:
         path = run.services.find_file(folder, name)
-        return b"no file" if path is None else run.cache.files.digest(path)
+        return NO_FILE if path is None else run.cache.files.digest(path)
     except Exception:  # no such name, or unreadable: the node itself will say what is wrong with it
-        return b"no file"
+        return NO_FILE
 
 
 def _fingerprint(run: Run, state: NodeState) -> bytes:

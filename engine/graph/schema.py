@@ -22,6 +22,17 @@ class Files(msgspec.Struct, frozen=True, tag="files"):
     extra: tuple[str, ...] = ()
 
 
+class Mentions(msgspec.Struct, frozen=True):
+    """Files that a text input names after `prefix` (`embedding:NAME`): what is in them belongs to the node's key.
+
+    `NAME` is a file of `folder`, with or without one of `suffixes`.
+    """
+
+    prefix: str
+    folder: str
+    suffixes: tuple[str, ...] = ()
+
+
 Choices = tuple[str | int | float | bool, ...] | Files
 
 
@@ -46,6 +57,7 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The node receives the link `[id, slot]` itself (and still waits for it)."""
     seed: bool = False
     """A seed, with the editor's control after generate."""
+    mentions: Mentions | None = None
     options: dict[str, Any] = {}
     """Further options that `object_info` passes on to editors unchanged."""
 

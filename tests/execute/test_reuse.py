@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import pytest
 
-from engine.api import Files, In, WithUi
+from engine.api import Files, In, Mentions, WithUi
 from engine.execute.services import Services
 
 
@@ -205,6 +205,31 @@ def test_a_file_chosen_through_a_link_counts_by_its_content_too(make_lab, graph,
         lab.run(prompt, "r")
         assert lab.value("r") == content
         assert lab.run(prompt, "r") == "reused n, r"
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["typed", "linked"])
+def test_a_file_that_a_text_mentions_counts_by_its_content(make_lab, graph, tmp_path, linked):
+    def find(folder: str, name: str) -> Path | None:
+        path = tmp_path / name
+        return path if path.exists() else None
+
+    lab = make_lab(services=Services(find_file=find))
+
+    @lab.node("Name")
+    def name(text: str) -> str:
+        return text
+
+    @lab.node("Encode")
+    def encode(text: Annotated[str, In(mentions=Mentions("embedding:", "embeddings", (".pt",)))]) -> str:
+        return text + (tmp_path / "style.pt").read_text()
+
+    text = "a cat, (embedding:style:1.2)"
+    prompt = graph(n=("Name", {"text": text}), r=("Encode", {"text": "@n" if linked else text}))
+    for content in ("one", "two"):
+        (tmp_path / "style.pt").write_text(content)
+        assert "ran r" in lab.run(prompt, "r") or "ran n, r" in lab.run(prompt, "r")
+        assert lab.value("r") == text + content
+        assert lab.run(prompt, "r") == ("reused n, r" if linked else "reused r")
 
 
 def test_a_file_that_cannot_be_found_is_the_nodes_to_report(make_lab, graph):

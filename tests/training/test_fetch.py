@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 
 import pytest
@@ -20,7 +21,7 @@ def test_a_changed_archive_is_refused_with_both_digests(recipe_path, data_dir, t
     package = load_recipe(recipe_path).data.pictures
     with (data_dir / package.file_name).open("ab") as file:
         file.write(b"x")
-    with pytest.raises(FetchError, match=f"expected {package.integrity[:20]}.*got sha512-"):
+    with pytest.raises(FetchError, match=re.escape(f"expected {package.integrity}, got sha512-")):
         fetch(package, tmp_path / "work", data_dir)
 
 
