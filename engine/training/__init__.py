@@ -1,0 +1,1 @@
+"""Training loops: a small latent diffusion model from scratch, by recipe."""
