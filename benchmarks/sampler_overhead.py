@@ -70,7 +70,7 @@ def checkpoint_network(path: Path, run: Callable[[Callable[..., Tensor], int, in
     manager = ModelManager()
     handle = manager.checkpoint(path)[0]
     with manager.use(handle) as used:
-        run(used, handle.latent_format.channels, side, handle.context_dim)
+        run(used, handle.latent.channels, side, handle.context_dim)
 
 
 def measure(
