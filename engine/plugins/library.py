@@ -113,20 +113,35 @@ def load_library(
     A module that fails to import is a problem in the library's report and stops no other. `on_change` is called before
     modules are imported, which may take seconds.
     """
-    files = [file for package in packages for file in package_modules(package)]
-    files += custom_modules(custom) if custom is not None else []
-    own = dict(source_files(Path(engine.__file__).parent, "engine"))
-    paths = [*own.values(), *(path for file in dict.fromkeys(file.files for file in files) for _, path in file)]
-    print_ = fingerprint(paths, sys.version, str(_site_packages().stat().st_mtime_ns))
+    scan = _Scan(packages, custom)
     stored = store.read(stored_at) if stored_at is not None else Stored()
-    if stored.fingerprint == print_:
-        return Library(files, stored.records, adapters)
+    if stored.fingerprint == scan.fingerprint:
+        return Library(scan.files, stored.records, adapters)
     if on_change is not None:
         on_change()
-    records, sources = _read_all(files, own, stored, adapters)
+    records, sources = _read_all(scan.files, scan.own, stored, adapters)
     if stored_at is not None:
-        store.write(stored_at, Stored(fingerprint=print_, records=tuple(records), sources=sources.read))
-    return Library(files, records, adapters)
+        store.write(stored_at, Stored(fingerprint=scan.fingerprint, records=tuple(records), sources=sources.read))
+    return Library(scan.files, records, adapters)
+
+
+def stored_library(packages: Sequence[str], custom: Path | None, stored_at: Path) -> Library | None:
+    """The library as it was stored, or None when there is none or a source file has changed since. Imports no node."""
+    stored = store.read(stored_at)
+    scan = _Scan(packages, custom)
+    return Library(scan.files, stored.records, ()) if stored.fingerprint == scan.fingerprint else None
+
+
+class _Scan:
+    """Which modules there are, and what tells whether one of their sources changed."""
+
+    def __init__(self, packages: Sequence[str], custom: Path | None) -> None:
+        self.files = [file for package in packages for file in package_modules(package)]
+        self.files += custom_modules(custom) if custom is not None else []
+        self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
+        of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
+        installed = str(_site_packages().stat().st_mtime_ns)
+        self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, installed)
 
 
 def _site_packages() -> Path:

@@ -1,0 +1,153 @@
+"""What server and worker say to each other: msgspec Structs in msgpack frames, each an u32 (big-endian) length and a body.
+
+A worker connects, says `Hello`, then `CatalogueReady` once every node pack has been read, and `Ready` once torch is loaded.
+It takes `RunJob` from `Hello` on, one at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from engine.execute.events import AnyEvent, Counts
+
+# -- server to worker
+
+
+class RunJob(msgspec.Struct, tag=True, gc=False):
+    """Run a job. JSON is passed on as bytes (`Job.checked`, `Job.prompt`; `workflow` is embedded in saved pictures)."""
+
+    job: str
+    checked: bytes
+    outputs: tuple[str, ...]
+    prompt: bytes
+    workflow: bytes | None = None
+    extra_data: bytes = b"{}"
+    client_id: str | None = None
+    preview_method: Literal["auto", "none", "latent2rgb", "taesd"] = "auto"
+
+
+class CancelJob(msgspec.Struct, tag=True, gc=False):
+    """Stop a job as soon as possible; it ends as `cancelled`. Ignored when the job has ended."""
+
+    job: str
+
+
+class FreeMemory(msgspec.Struct, tag=True, gc=False):
+    """Drop loaded models from memory, and (`free_memory`) cached values from RAM. Done between jobs."""
+
+    unload_models: bool = False
+    free_memory: bool = False
+
+
+class CheckPrompt(msgspec.Struct, tag=True, gc=False):
+    """Check a prompt where the packs' own checks can run. Answered by `CheckedPrompt` with the same `request`."""
+
+    request: int
+    prompt: bytes
+    targets: list[str] | None = None
+
+
+class Shutdown(msgspec.Struct, tag=True, gc=False):
+    """Cancel what runs, write everything, and end the process."""
+
+
+ToWorker: TypeAlias = RunJob | CancelJob | FreeMemory | CheckPrompt | Shutdown
+
+# -- worker to server
+
+
+class Device(msgspec.Struct, gc=False):
+    """One device, as `GET /system_stats` lists it. Memory in bytes."""
+
+    name: str
+    type: str
+    index: int | None = None
+    vram_total: int = 0
+    vram_free: int = 0
+    torch_vram_total: int = 0
+    torch_vram_free: int = 0
+
+
+class Hello(msgspec.Struct, tag=True, gc=False):
+    """The first message of a worker: which one it is, and the secret that it was started with."""
+
+    worker: int
+    secret: str
+    pid: int
+
+
+class CatalogueReady(msgspec.Struct, tag=True, gc=False):
+    """Every node pack has been read, and the stored catalogue (see `engine.plugins.library`) is true."""
+
+
+class Ready(msgspec.Struct, tag=True, gc=False):
+    """Torch is loaded. `devices` are all that it sees, this worker's first."""
+
+    torch_version: str
+    devices: list[Device]
+
+
+class JobStarted(msgspec.Struct, tag=True, gc=False):
+    """A job begins to run."""
+
+    job: str
+
+
+class JobEvents(msgspec.Struct, tag=True, gc=False):
+    """Events of a job in their order (never a `NodePreview`): gathered for some milliseconds, so that frames stay few."""
+
+    job: str
+    events: list[AnyEvent]
+
+
+class JobPreview(msgspec.Struct, tag=True, gc=False):
+    """An intermediate picture, as a file."""
+
+    job: str
+    node: str
+    display_node: str
+    parent: str | None
+    format: Literal["jpeg", "png"]
+    data: bytes
+
+
+class JobFinished(msgspec.Struct, tag=True, gc=False):
+    """A job has ended, after its last `JobEvents`.
+
+    `outputs` is JSON: node id → what it showed. `nodes` is JSON: node id → `{status, seconds, display_node}`. `crash` tells an
+    error of the executor itself. `models` are `folder/name` of the model files now held in memory.
+    """
+
+    job: str
+    status: Literal["done", "failed", "cancelled"]
+    outputs: bytes
+    nodes: bytes
+    counts: Counts
+    seconds: float
+    models: list[str] = []
+    device: Device | None = None
+    crash: str = ""
+
+
+class CheckedPrompt(msgspec.Struct, tag=True, gc=False):
+    """Answers `CheckPrompt` with JSON: the checked prompt, `engine.graph.problems.Problem`s, node → outputs that it spoils."""
+
+    request: int
+    checked: bytes
+    outputs: tuple[str, ...]
+    problems: bytes
+    dependents: bytes
+
+
+class DeviceState(msgspec.Struct, tag=True, gc=False):
+    """Memory of this worker's device and the models it holds, told after `FreeMemory` and now and then while idle."""
+
+    device: Device
+    models: list[str] = []
+
+
+FromWorker: TypeAlias = (
+    Hello | CatalogueReady | Ready | JobStarted | JobEvents | JobPreview | JobFinished | CheckedPrompt | DeviceState
+)

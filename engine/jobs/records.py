@@ -1,0 +1,72 @@
+"""What is known of a job, from acceptance to history."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Status: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+
+UNFINISHED = ("queued", "running")
+MAX_ATTEMPTS = 2
+"""A job whose worker died this often fails with the reason."""
+
+
+class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
+    """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent."""
+
+    id: str
+    number: float
+    """Its place in the queue: lower ones first, equal ones by `sequence`. Negative: put in front."""
+    sequence: int
+    """Order of acceptance; unique and growing over restarts."""
+    prompt: bytes
+    """JSON of the prompt form, as the client sent it or as its workflow was converted."""
+    checked: bytes = b""
+    """JSON of the prompt form with converted constants and defaults, which is what runs; empty once the job has ended."""
+    outputs: tuple[str, ...]
+    """Ids of the nodes to compute."""
+    extra_data: bytes = b"{}"
+    """JSON object: what the client sent along (`extra_pnginfo`, …), with `client_id` and `create_time` added."""
+    client_id: str | None = None
+    workflow_id: str | None = None
+    models: tuple[str, ...] = ()
+    """`folder/name` of each model file that its inputs name: for choosing a worker."""
+    status: Status = "queued"
+    attempts: int = 0
+    created: float = 0.0
+    """Unix time in seconds, as `started` and `ended`."""
+    started: float | None = None
+    ended: float | None = None
+
+
+class Outcome(msgspec.Struct, kw_only=True, gc=False, eq=False):
+    """How a job ended; becomes its entry of the history."""
+
+    status: Literal["done", "failed", "cancelled"]
+    ended: float
+    outputs: bytes = b"{}"
+    """JSON object: node id → what the node showed (`images`, `text`, …)."""
+    meta: bytes = b"{}"
+    """JSON object: node id → `{node_id, display_node, parent_node, real_node_id}`, for the nodes in `outputs`."""
+    messages: bytes = b"[]"
+    """JSON list of `[websocket message type, data]`, from `execution_start` to the last."""
+    nodes: bytes = b"{}"
+    """JSON object: node id → `{status, seconds}`: what ran, what was reused, and how long it took."""
+    error: bytes | None = None
+    """JSON object: data of the `execution_error` message of the first failure."""
+    preview: bytes | None = None
+    """JSON object `{filename, subfolder, type, nodeId, mediaType}`: the file that stands for the job in lists."""
+    outputs_count: int = 0
+
+
+class HistoryEntry(msgspec.Struct, kw_only=True, gc=False, eq=False):
+    """A job that has ended, with its outcome."""
+
+    job: Job
+    outcome: Outcome
+
+
+Settings: TypeAlias = dict[str, Any]
+"""What an editor keeps for one user: id → JSON value."""

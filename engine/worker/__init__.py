@@ -1,0 +1,1 @@
+"""The worker process: it alone imports torch and the node packs."""
