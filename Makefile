@@ -1,30 +1,52 @@
-# make run    set up and make a picture          make test   set up and run every test
-# make check  format, lint, types, import rules   make format rewrite the sources in the house format
+# make run    set up, start the server and open the browser      make test   set up and run every test
+# make picture PROMPT="blue heart"   one picture, no server      make check  format, lint, types, import rules
+# make doctor look at what is installed, devices and folders     make format rewrite the sources in the house format
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROMPT ?= red apple
 STAMP := $(VENV)/.safelight-set-up
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check format setup clean help
+# Front ends of others that the tests drive in a browser, unmodified. Only the tests use them; they have their own licence (GPL).
+FRONT_ENDS := 1.27.10 1.58.1
+FRONT_END_PAGES := $(FRONT_ENDS:%=$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html)
+
+.PHONY: run picture doctor test front-ends browser check format setup clean help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,/^PYTHON/s/^# //p' Makefile
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Safelight needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,check]'
+	$(PIP) --constraint constraints.txt torch
+	$(PIP) --constraint constraints.txt --editable '.[test,check]'
 	@touch $@
 
 run: $(STAMP)
+	$(BIN)/safelight serve --open
+
+picture: $(STAMP)
 	$(BIN)/safelight run workflows/text_to_image.json --set prompt="$(PROMPT)"
 
-test: $(STAMP)
+doctor: $(STAMP)
+	$(BIN)/safelight doctor
+
+test: $(STAMP) front-ends browser
 	$(BIN)/python -m pytest
+
+front-ends: $(FRONT_END_PAGES)
+
+$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html: | $(STAMP)
+	$(PIP) --no-deps --target $(VENV)/front_ends/$* comfyui-frontend-package==$*
+
+# A Chromium that is installed already is used; else playwright fetches its own.
+browser: $(STAMP)
+	@for name in chromium chromium-browser google-chrome; do command -v $$name > /dev/null && exit 0; done; \
+	$(BIN)/python -m playwright install chromium || echo "No browser could be fetched: the tests that drive one will be skipped."
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from engine.cache.codecs import Codec
     from engine.cache.facade import Cache
     from engine.cli.app import App
-    from engine.config import Settings
+    from engine.config import Folders, Settings
     from engine.execute.executor import Executor
-    from engine.paths import Paths
+    from engine.paths import ExtraFolder, Paths
     from engine.plugins.library import Library
 
 NODE_PACKAGES = ("nodes",)
@@ -53,14 +53,16 @@ def _ended_by_terminate() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def make_app(base: Path) -> App:
-    """The engine around the directory `base`. Raises SettingsError for settings that are not sound."""
+def make_app(base: Path, folders: Folders | None = None) -> App:
+    """The engine around the directory `base`. Raises SettingsError and ModelPathsError for settings that are not sound."""
     from engine.cli.app import App
-    from engine.config import load_settings
-    from engine.paths import Paths
+    from engine.config import Folders, load_settings
 
+    folders = folders or Folders()
     settings = load_settings(base)
-    paths = Paths(base, models=[base / folder for folder in settings.models])
+    paths = _paths(base, folders, settings)
+    packs = (*paths.custom_node_folders, *folders.custom_nodes)
+    stored_at = paths.cache / "catalogue.msgpack"
 
     def load_library() -> Library:
         import gc
@@ -68,10 +70,14 @@ def make_app(base: Path) -> App:
         from engine.cli.terminal import say
         from engine.plugins.library import load_library
 
-        stored_at = paths.cache / "catalogue.msgpack"
-        library = load_library(NODE_PACKAGES, paths.custom_nodes, stored_at, on_change=lambda: say(READING))
+        library = load_library(NODE_PACKAGES, packs, stored_at, on_change=lambda: say(READING))
         gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
         return library
+
+    def stored_library() -> Library | None:
+        from engine.plugins.library import stored_library
+
+        return stored_library(NODE_PACKAGES, packs, stored_at)
 
     def open_cache(persistent: bool) -> Cache:
         return _cache(paths.cache if persistent else None, settings)
@@ -79,7 +85,27 @@ def make_app(base: Path) -> App:
     def open_executor(library: Library, cache: Cache) -> Executor:
         return _executor(library, cache, paths, settings)
 
-    return App(paths, settings, load_library, open_cache, open_executor)
+    return App(paths, settings, folders, load_library, stored_library, open_cache, open_executor)
+
+
+def _paths(base: Path, folders: Folders, settings: Settings) -> Paths:
+    from engine.paths import Paths
+
+    extra: list[ExtraFolder] = []
+    if folders.extra_model_paths:
+        from engine.model_paths import read_model_paths
+
+        extra = [found for file in folders.extra_model_paths for found in read_model_paths(file)]
+    return Paths(
+        base,
+        models=[base / folder for folder in settings.models],
+        models_directory=folders.models,
+        output=folders.output,
+        input=folders.input,
+        temp=folders.temp,
+        user=folders.user,
+        extra=extra,
+    )
 
 
 def _cache(folder: Path | None, settings: Settings) -> Cache:
@@ -110,22 +136,14 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
 
 def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:
     from engine.models.manager import ModelManager
+    from engine.worker.devices import own_device
 
     return ModelManager(
-        _device() if settings.device == "auto" else settings.device,
+        own_device(settings.device),
         files=cache.files.hex,
         tokenizer_dirs=paths.folders("text_encoders"),
         embedding_dirs=paths.folders("embeddings"),
     )
-
-
-def _device() -> str:
-    """The fastest device there is."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def handle_codecs() -> list[Codec]:

@@ -32,6 +32,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache: CacheSettings = CacheSettings()
 
 
+class Folders(msgspec.Struct, frozen=True, kw_only=True):
+    """Folders that are elsewhere than in the base directory; None: where they are by default."""
+
+    output: Path | None = None
+    input: Path | None = None
+    temp: Path | None = None
+    user: Path | None = None
+    models: Path | None = None
+    extra_model_paths: tuple[Path, ...] = ()
+    """YAML files that name further model folders and folders of node packs."""
+    custom_nodes: tuple[Path, ...] = ()
+    """Further folders of node packs."""
+
+
 def load_settings(base: Path) -> Settings:
     """The settings in `base/safelight.toml`, or the defaults. Raises SettingsError for a file that is not sound."""
     path = base / FILE_NAME

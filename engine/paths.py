@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from engine.listings import Listings
 
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})
@@ -56,24 +57,70 @@ class PathError(ValueError):
     """A name that stands for no file we may open; the message says where it was looked for and which names are near."""
 
 
+class ExtraFolder(NamedTuple):
+    """A further place for the files of `folder` (one of MODEL_FOLDERS, `custom_nodes`, or a name of its own)."""
+
+    folder: str
+    path: Path
+    first: bool = False
+    """Whether it is searched before the folders of the base directory."""
+
+
 class Paths:
-    """The folders of one base directory, plus further model folders that are only read.
+    """The folders of one base directory, plus further model folders that are only read. Safe among threads.
 
     Raises PathError from every method that is given a name which is absolute, has `..`, or is not there.
     """
 
-    def __init__(self, base: Path | str, *, models: Sequence[Path] = ()) -> None:
-        """Use `base`; `models` are searched after `base/models`, before the ones that come with the package."""
+    def __init__(
+        self,
+        base: Path | str,
+        *,
+        models: Sequence[Path] = (),
+        models_directory: Path | str | None = None,
+        output: Path | str | None = None,
+        input: Path | str | None = None,
+        temp: Path | str | None = None,
+        user: Path | str | None = None,
+        custom_nodes: Path | str | None = None,
+        extra: Iterable[ExtraFolder] = (),
+    ) -> None:
+        """Use `base`, with single folders elsewhere where they are given.
+
+        `models` are searched after `base/models` (or `models_directory`), then `extra`, then what comes with the package.
+        """
         self.base = Path(base).expanduser().absolute()
-        self.input = self.base / "input"
-        self.output = self.base / "output"
-        self.temp = self.base / "temp"
-        self.user = self.base / "user"
-        self.custom_nodes = self.base / "custom_nodes"
+        self.input = self._elsewhere(input, "input")
+        self.output = self._elsewhere(output, "output")
+        self.temp = self._elsewhere(temp, "temp")
+        self.user = self._elsewhere(user, "user")
+        self.custom_nodes = self._elsewhere(custom_nodes, "custom_nodes")
         self.cache = self.base / ".safelight" / "cache"
-        own = Path(__file__).resolve().parent.parent / "models"
-        roots = (self.base / "models", *(Path(root).expanduser().absolute() for root in models), own)
+        self._own = Path(__file__).resolve().parent.parent / "models"
+        main = self._elsewhere(models_directory, "models")
+        roots = (main, *(Path(root).expanduser().absolute() for root in models), self._own)
         self.model_roots: tuple[Path, ...] = tuple(dict.fromkeys(roots))
+        extra = [one._replace(folder=LEGACY.get(one.folder, one.folder)) for one in extra]
+        self._extra = tuple(one for one in extra if one.folder != "custom_nodes")
+        more = (one.path for one in extra if one.folder == "custom_nodes")
+        self.custom_node_folders: tuple[Path, ...] = tuple(dict.fromkeys((self.custom_nodes, *more)))
+        self._suffixes: dict[str, frozenset[str] | None] = {**dict.fromkeys(one.folder for one in self._extra)}
+        self._suffixes |= MODEL_FOLDERS
+        self._listings = Listings()
+        self._folders = {name: self._search(name) for name in self._suffixes}
+
+    def _elsewhere(self, folder: Path | str | None, name: str) -> Path:
+        return self.base / name if folder is None else Path(folder).expanduser().absolute()
+
+    def _search(self, name: str) -> tuple[Path, ...]:
+        """Where the files of the model folder `name` are looked for, in order."""
+        spellings = SPELLINGS.get(name, (name,))
+        mine = [one for one in self._extra if one.folder == name]
+        found = [one.path for one in mine if one.first]
+        found += [root / spelling for root in self.model_roots if root != self._own for spelling in spellings]
+        found += [one.path for one in mine if not one.first]
+        found += [self._own / spelling for spelling in spellings]
+        return tuple(dict.fromkeys(found))
 
     def directory(self, kind: str) -> Path:
         """The folder `input`, `output`, `temp`, `user` or `custom_nodes`, made when it is missing."""
@@ -85,20 +132,34 @@ class Paths:
         """Where the files of `folder` ("checkpoints", "loras", …, or "input") are looked for, in order."""
         if folder in ("input", "output", "temp"):
             return (self._working_folder(folder),)
-        name = LEGACY.get(folder, folder)
-        if name not in MODEL_FOLDERS:
-            known = ", ".join([*MODEL_FOLDERS, "input", "output", "temp"])
+        found = self._folders.get(LEGACY.get(folder, folder))
+        if found is None:
+            known = ", ".join([*self._suffixes, "input", "output", "temp"])
             raise PathError(f"There is no folder {folder!r}; expected one of: {known}.")
-        return tuple(root / spelling for root in self.model_roots for spelling in SPELLINGS.get(name, (name,)))
+        return found
+
+    def model_folders(self) -> list[str]:
+        """The names of all model folders."""
+        return list(dict.fromkeys((*MODEL_FOLDERS, *self._suffixes)))
+
+    def listing(self, folder: str) -> tuple[str, ...]:
+        """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links that lead out are left out.
+
+        Cheap to ask for: folders are read again only when they have changed, and until then the same tuple is returned.
+        """
+        roots = self.folders(folder)
+        suffixes = self._suffixes.get(LEGACY.get(folder, folder), PICTURES)
+        return self._listings.names(roots, suffixes, INDEX if folder == FOLDER_MODELS else "")
+
+    def listings(self, folder: str) -> list[tuple[Path, tuple[str, ...]]]:
+        """As `listing`, but for each of the `folders` by itself."""
+        suffixes = self._suffixes.get(LEGACY.get(folder, folder), PICTURES)
+        index = INDEX if folder == FOLDER_MODELS else ""
+        return [(root, self._listings.names((root,), suffixes, index)) for root in self.folders(folder)]
 
     def folder_files(self, folder: str) -> list[str]:
-        """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links that lead out are left out."""
-        roots = self.folders(folder)
-        if folder == FOLDER_MODELS:
-            return sorted({path.parent.name for root in roots for path in root.glob(f"*/{INDEX}")})
-        suffixes = MODEL_FOLDERS.get(LEGACY.get(folder, folder), PICTURES)
-        names = {name for root in roots for name in _names_below(root, suffixes)}
-        return sorted(names, key=lambda name: (name.casefold(), name))
+        """`listing` as a list of the caller's own."""
+        return list(self.listing(folder))
 
     def locate(self, folder: str, name: str) -> Path | None:
         """The file that `name` stands for in `folder`, or None; never raises for an unknown or malicious name."""
@@ -106,9 +167,9 @@ class Paths:
             folder, name = match["kind"], match["name"]
         needed = INDEX if folder == FOLDER_MODELS else ""
         try:
-            paths = (_contained(root, name) for root in self.folders(folder))
+            paths = (contained(root, name) for root in self.folders(folder))
             return next((path for path in paths if (path / needed).is_file()), None)
-        except (PathError, OSError):
+        except (ValueError, OSError):
             return None
 
     def find(self, folder: str, name: str) -> Path:
@@ -126,8 +187,10 @@ class Paths:
         """The file that an output node's `{filename, subfolder, type}` means, there or not; None when it means none of ours."""
         try:
             folder = self._working_folder(str(entry.get("type") or "output"))
-            return _contained(folder, f"{entry.get('subfolder') or '.'}/{entry['filename']}")
-        except (PathError, KeyError, OSError):
+            name, subfolder = str(entry["filename"]), str(entry.get("subfolder") or ".")
+            _check_name(name)
+            return contained(folder, f"{subfolder}/{name}")
+        except (ValueError, KeyError, OSError):
             return None
 
     def _working_folder(self, kind: str) -> Path:
@@ -137,7 +200,7 @@ class Paths:
         return folder
 
     def _missing(self, folder: str, name: str) -> str:
-        names = self.folder_files(folder)
+        names = self.listing(folder)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
         looked = ", ".join(str(root) for root in self.folders(folder) if root.is_dir()) or str(self.folders(folder)[0])
         if near:
@@ -157,45 +220,30 @@ def bare_name(name: str) -> str:
 
 def _check_name(name: str) -> None:
     parts = re.split(r"[/\\]", name)
-    if not name or "\0" in name or ".." in parts or name[0] in "/\\~" or re.match(r"^[A-Za-z]:", name):
+    if (
+        not name
+        or "\0" in name
+        or not _encodable(name)
+        or ".." in parts
+        or name[0] in "/\\~"
+        or re.match(r"^[A-Za-z]:", name)
+    ):
         raise PathError(f"The name {name!r} leads out of its folder. Give a name relative to it, without '..'.")
 
 
-def _contained(root: Path, name: str) -> Path:
+def _encodable(name: str) -> bool:
+    """Whether it can be a file name at all: half of a surrogate pair cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def contained(root: Path, name: str) -> Path:
     """`root/name`, resolved, which lies inside the resolved `root`. Raises PathError otherwise."""
     _check_name(name)
     path = (root / name).resolve()
     if not path.is_relative_to(root.resolve()):
         raise PathError(f"The name {name!r} leads out of {root} through a link. Copy the file into the folder.")
     return path
-
-
-def _names_below(root: Path, suffixes: frozenset[str]) -> Iterator[str]:
-    """Names relative to `root`; folders are entered once each, also through links that stay inside."""
-    home = os.path.realpath(root)
-    pending, seen = [""], {home}
-    while pending:
-        below = pending.pop()
-        for entry in _entries(Path(home) / below):
-            name = f"{below}{entry.name}"
-            if entry.is_symlink() and not _inside(os.path.realpath(entry.path), home):
-                continue
-            if entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real not in seen and not entry.name.startswith("."):
-                    seen.add(real)
-                    pending.append(f"{name}/")
-            elif Path(entry.name).suffix.lower() in suffixes and entry.is_file():
-                yield name
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return list(found)
-    except OSError:
-        return []
-
-
-def _inside(path: str, home: str) -> bool:
-    return path == home or path.startswith(home.rstrip(os.sep) + os.sep)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.cache.facade import Cache
-    from engine.config import Settings
+    from engine.config import Folders, Settings
     from engine.execute.executor import Executor
     from engine.paths import Paths
     from engine.plugins.library import Library
@@ -21,7 +21,10 @@ class App:
 
     paths: Paths
     settings: Settings
+    folders: Folders
     load_library: Callable[[], Library]
+    stored_library: Callable[[], Library | None]
+    """The library as it was stored, or None when node packs are new or have changed; imports no node."""
     open_cache: Callable[[bool], Cache]
     """True: kept in the cache folder; False: in memory only."""
     open_executor: Callable[[Library, Cache], Executor]
@@ -34,6 +37,10 @@ class Deferred:
         self._make = make
         self._lock = threading.Lock()
         self._made: Any = None
+
+    def peek(self) -> Any:
+        """The object if it has been made, else None."""
+        return self._made
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -12,15 +12,17 @@ from pathlib import Path
 from engine.cli import exits
 from engine.cli.app import App
 from engine.cli.exits import CliError
+from engine.cli.folders import folders_of
 from engine.cli.parser import make_parser
 from engine.cli.terminal import put, put_json, say
+from engine.config import Folders
 
 
-def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path], App]) -> int:
+def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path, Folders], App]) -> int:
     """Parse `arguments` (None: those of the process), run the command, and return its exit code.
 
-    `make_app` builds the engine around a base directory. Every failure is told on stderr, with a traceback only under
-    `--debug`; with `--json` it is also told on stdout, as JSON.
+    `make_app` builds the engine around a base directory, of which some folders may be elsewhere. Every failure is told on
+    stderr, with a traceback only under `--debug`; with `--json` it is also told on stdout, as JSON.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a terminal of few letters is no reason to fail
@@ -35,7 +37,7 @@ def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path], App]
         parser.print_help(sys.stderr)
         return exits.USAGE
     try:
-        code = _command(options.command)(make_app(base_directory(options.base_directory)), options)
+        code = _command(options.command)(make_app(base_directory(options.base_directory), folders_of(options)), options)
         sys.stdout.flush()
         return code
     except CliError as error:
@@ -68,6 +70,18 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.listing import nodes, workflows
 
         return nodes if name == "nodes" else workflows
+    if name == "serve":
+        from engine.cli.serve import serve
+
+        return serve
+    if name == "worker":
+        from engine.cli.worker import worker
+
+        return worker
+    if name == "doctor":
+        from engine.cli.doctor import doctor
+
+        return doctor
     if name == "train":
         from engine.cli.train import train
 

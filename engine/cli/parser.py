@@ -22,7 +22,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="safelight", description=DESCRIPTION, epilog=exits.SUMMARY)
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for add in (_add_run, _add_validate, _add_nodes, _add_workflows, _add_train, _add_cache):
+    for add in (
+        _add_run,
+        _add_serve,
+        _add_validate,
+        _add_nodes,
+        _add_workflows,
+        _add_train,
+        _add_cache,
+        _add_doctor,
+        _add_worker,
+    ):
         add(commands, shared)
     return parser
 
@@ -67,6 +77,89 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "serve", "Serve the engine over HTTP and websockets; jobs wait in a queue on disk.")
+    _add_network(parser.add_argument_group("network"))
+    _add_folders(parser.add_argument_group("folders"))
+    jobs = parser.add_argument_group("jobs")
+    jobs.add_argument("--cpu", action="store_true", help="use no GPU")
+    jobs.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per device)")
+    jobs.add_argument(
+        "--preview-method",
+        choices=("none", "auto", "latent2rgb", "taesd"),
+        default="auto",
+        help="how intermediate pictures are made (default: auto: a tiny decoder if one is installed, else latent2rgb)",
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--open", action="store_true", dest="open_browser", help="open the browser when ready")
+    other.add_argument("--log-format", choices=("text", "json"), default="text", help="logs on stderr (default: text)")
+    other.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info"
+    )
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--listen",
+        action="append",
+        nargs="?",
+        const="0.0.0.0",
+        metavar="ADDRESS",
+        help="address to listen on; several with commas or repeated (default: 127.0.0.1; without ADDRESS: 0.0.0.0, all)",
+    )
+    group.add_argument("--port", type=int, default=8188, help="default: 8188; 0: any free one")
+    group.add_argument(
+        "--token",
+        help="what clients must present; better given as $SAFELIGHT_TOKEN, as other users see a command line "
+        "(default: none on loopback; elsewhere one is made and shown)",
+    )
+    group.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which clients may call this server"
+    )
+    group.add_argument(
+        "--enable-cors-header",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        dest="cors_origins",
+        help="let pages of another origin (https://example.org) use this server; may be repeated",
+    )
+    group.add_argument(
+        "--max-upload-size", type=float, default=100, metavar="MB", help="largest file to take (default: 100)"
+    )
+    group.add_argument(
+        "--front-end-root", metavar="DIR", help="serve the front end in DIR at / (default: our own page)"
+    )
+
+
+def _add_folders(group: argparse._ArgumentGroup) -> None:
+    for name, text in (
+        ("output", "finished pictures"),
+        ("input", "pictures to start from"),
+        ("temp", "previews; those unused for a week are deleted"),
+        ("user", "settings, saved workflows, queue and history"),
+        ("models", "models"),
+    ):
+        group.add_argument(
+            f"--{name}-directory", metavar="DIR", help=f"{text} (default: {name}/ in the base directory)"
+        )
+    group.add_argument(
+        "--extra-model-paths-config",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="YAML file that names further model folders; may be repeated",
+    )
+    group.add_argument(
+        "--custom-nodes",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="further folder with node packs; may be repeated",
+    )
+
+
 def _add_validate(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     parser = _add(commands, shared, "validate", "Check a workflow and list all of its problems; nothing runs.")
     _add_graph(parser)
@@ -99,3 +192,18 @@ def _add_cache(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     parser = _add(commands, shared, "cache", "Show how much the cache holds, or clear it.")
     parser.add_argument("action", nargs="?", choices=("info", "clear"), default="info")
     parser.add_argument("--json", action="store_true", help="print the facts as JSON")
+
+
+def _add_doctor(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(
+        commands, shared, "doctor", "Check versions, devices, folders, node packs and the port of the server."
+    )
+    parser.add_argument("--port", type=int, default=8188, help="the port to look at (default: 8188)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _add_worker(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "worker", parents=[shared]
+    )  # without help: it is not listed, as only `serve` starts it
+    _add_folders(parser.add_argument_group("folders"))

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.authoring.definition import NodeDefinition
@@ -22,7 +22,7 @@ from engine.execute.result import NodeOutcome, RunResult
 from engine.execute.runner import conclude, watch, work
 from engine.execute.services import Services
 from engine.execute.sharing import Sharing
-from engine.execute.state import FAILED, RAN, REUSED, SKIPPED, NodeState, Run
+from engine.execute.state import FAILED, RAN, REUSED, SKIPPED, JsonSource, NodeState, Run
 from engine.execute.threads import Threads
 from engine.execute.wanted import wanted_values
 from engine.graph.prompt import NodeId, Prompt
@@ -66,14 +66,15 @@ class Executor:
         *,
         sink: Sink | None = None,
         cancel: CancelToken | None = None,
-        prompt_json: Mapping[str, Any] | None = None,
-        workflow: Mapping[str, Any] | None = None,
+        prompt_json: JsonSource | None = None,
+        workflow: JsonSource | None = None,
         values: Sequence[NodeId] = (),
     ) -> RunResult:
         """Compute the nodes `outputs` of `prompt`, and what they need that is not there yet.
 
         Nodes that fail do not raise: see `RunResult.failures`. `values` are ids of nodes whose output values the caller
-        wants in the result. Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
+        wants in the result. `prompt_json` and `workflow` may be functions, called when a node first asks for them.
+        Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
         keeps what is finished, and raises CancelledError.
         """
         token = cancel or CancelToken()

@@ -38,6 +38,9 @@ RAN, REUSED, SKIPPED, FAILED, NOT_RUN = range(6, 11)
 Held: TypeAlias = Stored | list[Stored]
 """The value of one output: a list where the output is a list (of any length but one)."""
 
+JsonSource: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""A JSON object, or what reads it when a node first asks for it."""
+
 BLOCKED = b"\0blocked"
 """First half of the digest of every ExecutionBlocker; no content hash will ever begin like this."""
 SILENT = BLOCKED + bytes(8)
@@ -172,8 +175,8 @@ class Run:
         loop: asyncio.AbstractEventLoop,
         sink: Sink | None,
         cancel: CancelToken,
-        prompt_json: Mapping[str, Any] | None,
-        workflow: Mapping[str, Any] | None,
+        prompt_json: JsonSource | None,
+        workflow: JsonSource | None,
     ) -> None:
         self.executor = executor
         self.cache: Cache = executor.cache
@@ -181,7 +184,7 @@ class Run:
         self.prompt = prompt
         self.loop = loop
         self.cancel = cancel
-        self.workflow = workflow
+        self._workflow = workflow
         self._prompt_json = prompt_json
         self._sink = sink
         self._sink_lock = threading.Lock()
@@ -229,7 +232,16 @@ class Run:
             from engine.graph.prompt import prompt_to_json
 
             self._prompt_json = prompt_to_json(self.prompt)
+        elif callable(self._prompt_json):
+            self._prompt_json = self._prompt_json()
         return self._prompt_json
+
+    @property
+    def workflow(self) -> Mapping[str, Any] | None:
+        """The saved workflow that the graph came from, if there is one."""
+        if callable(self._workflow):
+            self._workflow = self._workflow()
+        return self._workflow
 
     def emit(self, event: Event) -> None:
         """Send one event to the sink; what happens while planning is held back until the run is announced."""

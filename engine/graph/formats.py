@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from engine.graph.jsontext import parse_json
 from engine.graph.problems import GraphError, Problem, problem
 from engine.graph.schema import Catalogue
 from engine.graph.workflow import workflow_to_prompt
@@ -54,19 +54,7 @@ def detect_format(data: Any) -> Format:
 
 def loads(text: str | bytes, catalogue: Catalogue) -> Loaded:
     """`load` from JSON text (bytes: UTF-8). Raises GraphError: `invalid_json` with line and column, or as `load`."""
-    try:
-        return load(json.loads(text if isinstance(text, str) else text.decode("utf-8-sig")), catalogue)
-    except json.JSONDecodeError as error:
-        details = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    except UnicodeDecodeError as error:
-        details = f"byte {error.start} is not UTF-8 text"
-    except RecursionError:
-        details = "nested too deeply"
-    except ValueError as error:
-        if isinstance(error, GraphError):
-            raise
-        details = str(error)
-    raise GraphError([problem("invalid_json", details=details)])
+    return load(parse_json(text), catalogue)
 
 
 def load(data: Any, catalogue: Catalogue) -> Loaded:

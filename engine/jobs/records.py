@@ -35,6 +35,8 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """`folder/name` of each model file that its inputs name: for choosing a worker."""
     status: Status = "queued"
     attempts: int = 0
+    overtaken: int = 0
+    """How many jobs behind it went first, to a worker that held their model. Not stored."""
     created: float = 0.0
     """Unix time in seconds, as `started` and `ended`."""
     started: float | None = None

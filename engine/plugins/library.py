@@ -102,12 +102,12 @@ class Library:
 
 def load_library(
     packages: Sequence[str],
-    custom: Path | None = None,
+    custom: Sequence[Path] = (),
     stored_at: Path | None = None,
     adapters: Sequence[Adapter] = (),
     on_change: Callable[[], None] | None = None,
 ) -> Library:
-    """The library of the nodes in installed `packages` and in the folder `custom`, with its catalogue kept at `stored_at`.
+    """The library of the nodes in installed `packages` and in the folders `custom`, with its catalogue kept at `stored_at`.
 
     When no source file changed since it was stored, nothing is imported; else only modules whose sources changed are.
     A module that fails to import is a problem in the library's report and stops no other. `on_change` is called before
@@ -125,7 +125,7 @@ def load_library(
     return Library(scan.files, records, adapters)
 
 
-def stored_library(packages: Sequence[str], custom: Path | None, stored_at: Path) -> Library | None:
+def stored_library(packages: Sequence[str], custom: Sequence[Path], stored_at: Path) -> Library | None:
     """The library as it was stored, or None when there is none or a source file has changed since. Imports no node."""
     stored = store.read(stored_at)
     scan = _Scan(packages, custom)
@@ -135,9 +135,9 @@ def stored_library(packages: Sequence[str], custom: Path | None, stored_at: Path
 class _Scan:
     """Which modules there are, and what tells whether one of their sources changed."""
 
-    def __init__(self, packages: Sequence[str], custom: Path | None) -> None:
+    def __init__(self, packages: Sequence[str], custom: Sequence[Path]) -> None:
         self.files = [file for package in packages for file in package_modules(package)]
-        self.files += custom_modules(custom) if custom is not None else []
+        self.files += custom_modules(custom)
         self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
         of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
         installed = str(_site_packages().stat().st_mtime_ns)

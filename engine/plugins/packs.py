@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,18 +35,27 @@ def package_modules(package: str) -> list[ModuleFile]:
     return [ModuleFile(name, path, package, files) for name, path in files if path.parent == root and name != package]
 
 
-def custom_modules(folder: Path) -> list[ModuleFile]:
-    """The packs in `custom_nodes/`: each `.py` file and each folder with an `__init__.py`; hidden and disabled ones not."""
-    found = []
+def custom_modules(folders: Iterable[Path]) -> list[ModuleFile]:
+    """The packs in folders such as `custom_nodes/`: each `.py` file and each folder with an `__init__.py`.
+
+    Hidden and disabled ones are left out, and those of a name that an earlier folder has.
+    """
+    found: dict[str, ModuleFile] = {}
+    for folder in folders:
+        for file in _modules_in(folder):
+            found.setdefault(file.module, file)
+    return list(found.values())
+
+
+def _modules_in(folder: Path) -> Iterator[ModuleFile]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         name = f"{NAMESPACE}.{path.stem if path.suffix == '.py' else path.name}"
         if path.name.startswith((".", "_")) or path.name.endswith(".disabled"):
             continue
         if path.suffix == ".py" and path.is_file():
-            found.append(ModuleFile(name, path, path.stem, ((name, path),)))
+            yield ModuleFile(name, path, path.stem, ((name, path),))
         elif (path / "__init__.py").is_file():
-            found.append(ModuleFile(name, path / "__init__.py", path.name, tuple(source_files(path, name))))
-    return found
+            yield ModuleFile(name, path / "__init__.py", path.name, tuple(source_files(path, name)))
 
 
 def source_files(root: Path, module: str) -> Iterator[tuple[str, Path]]:

@@ -45,7 +45,7 @@ class Shelf:
         script = (
             "import sys, pathlib\n"
             "from engine.plugins.library import load_library\n"
-            f"library = load_library((), pathlib.Path({str(self.custom)!r}), pathlib.Path({str(self.store)!r}))\n"
+            f"library = load_library((), [pathlib.Path({str(self.custom)!r})], pathlib.Path({str(self.store)!r}))\n"
             f"print(({expression}))"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -194,7 +194,7 @@ def test_a_node_that_left_its_module_is_an_error_that_says_so(tmp_path):
     shelf = Shelf(tmp_path)
     shelf.write("leaving.py", tagged("Leaving"))
     shelf.tell("1")
-    library = load_library((), shelf.custom, shelf.store)
+    library = load_library((), [shelf.custom], shelf.store)
     shelf.write("leaving.py", "")
     with pytest.raises(NodeLoadError, match=r"leaving\.py no longer has the node DoubleLeaving"):
         library.definition("DoubleLeaving")
@@ -206,7 +206,7 @@ def test_threads_that_ask_at_once_get_one_import(tmp_path):
     shelf.write("slow.py", f"import time\nopen({str(count)!r}, 'a').write('x')\ntime.sleep(0.05)\n" + tagged("Slow"))
     shelf.tell("1")
     count.write_text("")
-    library = load_library((), shelf.custom, shelf.store)
+    library = load_library((), [shelf.custom], shelf.store)
     gate = threading.Barrier(4)
 
     def ask(_: int) -> NodeDefinition:
@@ -230,6 +230,6 @@ def test_an_adapter_finds_nodes_of_another_style(tmp_path):
     def adapter(module):
         return [adapted.__safelight_node__] if getattr(module, "STYLE", "") == "other" else []
 
-    library = load_library((), shelf.custom, None, [adapter])
+    library = load_library((), [shelf.custom], None, [adapter])
     assert library.definition("Adapted").run() == 1
     assert library.catalogue.spec("Adapted").pack == "foreign"

@@ -1,0 +1,80 @@
+"""`safelight serve`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli import exits
+from engine.cli.exits import CliError
+from engine.cli.folders import folder_arguments
+from engine.server.options import LOOPBACK, MEGABYTE, TOKEN_VARIABLE, OptionsError, ServeOptions
+
+if TYPE_CHECKING:
+    from engine.cli.app import App
+
+
+def serve(app: App, options: argparse.Namespace) -> int:
+    """Serve until told to end. Raises CliError USAGE for options that cannot be used, also a port that is taken."""
+    try:
+        told = serve_options(options, os.environ)
+        from engine.server.run import serve as run_server
+
+        return run_server(app, told, worker_command(app))
+    except OptionsError as error:
+        raise CliError(exits.USAGE, str(error)) from error
+
+
+def worker_command(app: App) -> list[str]:
+    """The command that starts a worker with the same folders."""
+    base = ["--base-directory", str(app.paths.base)]
+    return [sys.executable, "-m", "engine", "worker", *base, *folder_arguments(app.folders)]
+
+
+def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -> ServeOptions:
+    """What was written on the command line, checked. Raises OptionsError."""
+    return ServeOptions(
+        listen=_split(options.listen or [LOOPBACK]),
+        port=options.port,
+        output_directory=_folder(options.output_directory),
+        input_directory=_folder(options.input_directory),
+        temp_directory=_folder(options.temp_directory),
+        user_directory=_folder(options.user_directory),
+        models_directory=_folder(options.models_directory),
+        extra_model_paths=_paths(name for names in options.extra_model_paths_config for name in names),
+        custom_nodes=_paths(options.custom_nodes),
+        cpu=options.cpu,
+        workers=options.workers,
+        front_end_root=_folder(options.front_end_root),
+        token=options.token or environment.get(TOKEN_VARIABLE) or None,
+        allowed_hosts=_split(options.allow_host),
+        cors_origins=_split(options.cors_origins),
+        max_upload_size=_bytes(options.max_upload_size),
+        preview_method=options.preview_method,
+        open_browser=options.open_browser,
+        log_format=options.log_format,
+        log_level=options.log_level,
+    )
+
+
+def _split(entries: Iterable[str]) -> tuple[str, ...]:
+    """Entries that may themselves be lists with commas."""
+    return tuple(dict.fromkeys(part.strip() for entry in entries for part in entry.split(",") if part.strip()))
+
+
+def _folder(name: str | None) -> Path | None:
+    return None if name is None else Path(name).expanduser().absolute()
+
+
+def _paths(names: Iterable[str]) -> tuple[Path, ...]:
+    return tuple(Path(name).expanduser().absolute() for name in names)
+
+
+def _bytes(megabytes: float) -> int:
+    if not 0 < megabytes < 1e9:  # also not a number
+        raise OptionsError(f"--max-upload-size: expected a number of MB above 0, got {megabytes:g}.")
+    return max(1, int(megabytes * MEGABYTE))

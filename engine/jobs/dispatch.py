@@ -1,0 +1,362 @@
+"""The dispatcher: takes jobs in, gives them to workers, and sees each one to its end in the store.
+
+All of it happens on the server's event loop. What a client hears of a job is made by the `Follower` that the server gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from engine.execute.events import AnyEvent
+from engine.jobs.affinity import choose
+from engine.jobs.messages import (
+    CancelJob,
+    DeviceState,
+    FreeMemory,
+    FromWorker,
+    JobEvents,
+    JobFinished,
+    JobPreview,
+    JobStarted,
+    RunJob,
+)
+from engine.jobs.queue import JobQueue
+from engine.jobs.records import MAX_ATTEMPTS, Job, Outcome
+from engine.jobs.store import JobStore
+from engine.jobs.workers import Worker, WorkerPool
+
+log = logging.getLogger("safelight.jobs")
+
+CANCEL_GRACE = 30.0
+"""Seconds that a cancelled job may go on before its worker is restarted."""
+
+
+class Follower(Protocol):
+    """Hears all that happens to one job."""
+
+    def started(self) -> None:
+        """An attempt begins."""
+
+    def events(self, events: Sequence[AnyEvent]) -> None:
+        """What happened in the run, in order."""
+
+    def preview(self, preview: JobPreview) -> None:
+        """A node has an intermediate picture."""
+
+    def retried(self, reason: str) -> None:
+        """The worker was lost; the job waits for another attempt."""
+
+    def ended(
+        self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
+    ) -> Outcome:
+        """The job has ended; `finished` is None when it had no worker then. The answer is what the history keeps."""
+
+    def recorded(self) -> None:
+        """The outcome is on disk: clients may be told."""
+
+
+class Running:
+    """A job in the hands of a worker."""
+
+    __slots__ = ("cancelled", "follower", "job", "killer", "started", "worker")
+
+    def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
+        self.job = job
+        self.worker = worker
+        self.follower = follower
+        self.started = False
+        self.cancelled = False
+        self.killer: asyncio.TimerHandle | None = None
+
+
+class Totals:
+    """Counts since the start of the server, for metrics."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.ended = {"done": 0, "failed": 0, "cancelled": 0}
+        self.retried = 0
+        self.seconds = 0.0
+        self.nodes = {"ran": 0, "reused": 0, "remade": 0, "failed": 0, "skipped": 0}
+
+
+class Dispatcher:
+    """Holds the jobs that wait and that run. `follow` makes the follower of a job; `on_change` hears that the queue changed."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        follow: Callable[[Job], Follower],
+        on_change: Callable[[], None],
+        *,
+        preview_method: Literal["auto", "none", "latent2rgb", "taesd"] = "auto",
+        workflow_of: Callable[[Job], bytes | None] = lambda job: None,
+    ) -> None:
+        self.store = store
+        self.queue = JobQueue()
+        self.running: dict[str, Running] = {}
+        self.ending: dict[str, Job] = {}
+        """Jobs that have ended but are not on disk as such yet."""
+        self.paused = False
+        self.draining = False
+        self.totals = Totals()
+        self.pool: WorkerPool | None = None
+        self._follow = follow
+        self._on_change = on_change
+        self._preview_method = preview_method
+        self._workflow_of = workflow_of
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- from the start
+
+    async def load(self, unfinished: Sequence[Job]) -> None:
+        """Take the jobs that the store still has to do. One that was running when the server ended has lost no attempt."""
+        self.paused = bool(await self.store.get_state("paused"))
+        for job in unfinished:
+            if job.status == "running":
+                job.status, job.attempts, job.started = "queued", max(0, job.attempts - 1), None
+                self.store.requeued(job)
+            self.queue.add(job)
+
+    # -- from routes
+
+    @property
+    def remaining(self) -> int:
+        """How many jobs have not ended."""
+        return len(self.queue) + len(self.running) + len(self.ending)
+
+    def active(self) -> list[Job]:
+        """The jobs that run, and those that are just being recorded."""
+        return [*(one.job for one in self.running.values()), *self.ending.values()]
+
+    def knows(self, job_id: str) -> bool:
+        """Whether a job that has not ended has this id."""
+        return job_id in self.queue or job_id in self.running or job_id in self.ending
+
+    async def accept(self, job: Job) -> None:
+        """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
+        await self.store.accept([job])
+        self.totals.accepted += 1
+        self.queue.add(job)
+        self._on_change()
+        self.dispatch()
+
+    async def remove(self, ids: Sequence[str]) -> list[str]:
+        """Take jobs that wait out of the queue for good, as if they had never been; returns those that were there."""
+        taken = [job for job in (self.queue.take(one) for one in ids) if job is not None]
+        if taken:
+            await self.store.remove([job.id for job in taken])
+            self._on_change()
+        return [job.id for job in taken]
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job that runs, or record one that waits as cancelled; False when there is no such job."""
+        running = self.running.get(job_id)
+        if running is not None:
+            self._cancel_running(running)
+            return True
+        job = self.queue.take(job_id)
+        if job is None:
+            return False
+        self._end(job, self._follow(job), "cancelled", None, "It was cancelled before it began.")
+        return True
+
+    def interrupt(self) -> list[str]:
+        """Cancel every job that runs; returns their ids."""
+        for running in self.running.values():
+            self._cancel_running(running)
+        return list(self.running)
+
+    def move(self, ids: Sequence[str], before: str | None = None, *, front: bool = False) -> None:
+        """Reorder jobs that wait; see `JobQueue.move`."""
+        changed = self.queue.move(ids, before, front=front)
+        if changed:
+            self.store.moved(changed)
+            self._on_change()
+
+    async def pause(self, paused: bool) -> None:
+        """Stop giving jobs to workers, or go on; kept over restarts."""
+        self.paused = paused
+        await self.store.set_state("paused", paused)
+        self._on_change()
+        self.dispatch()
+
+    def free(self, unload_models: bool, free_memory: bool) -> None:
+        """Have every worker free memory, between its jobs."""
+        for worker in self._workers():
+            if worker.usable:
+                worker.send(FreeMemory(unload_models, free_memory))
+
+    # -- from workers
+
+    def on_message(self, worker: Worker, message: FromWorker) -> None:
+        """A worker said something."""
+        if isinstance(message, JobEvents | JobPreview | JobStarted | JobFinished):
+            running = self.running.get(message.job)
+            if running is not None and running.worker is worker:
+                self._on_job(running, message)
+        elif isinstance(message, DeviceState):
+            worker.device, worker.models = message.device, set(message.models)
+
+    def on_worker(self, worker: Worker) -> None:
+        """A worker has come or was lost."""
+        if worker.state in ("lost", "stopped"):
+            running: Running | None = worker.job
+            worker.job, worker.models = None, set()
+            if running is not None:
+                self._on_lost(running, worker.lost_reason)
+        self.dispatch()
+
+    def _on_job(self, running: Running, message: JobEvents | JobPreview | JobStarted | JobFinished) -> None:
+        if type(message) is JobEvents:
+            running.follower.events(message.events)
+        elif type(message) is JobPreview:
+            running.follower.preview(message)
+        elif type(message) is JobStarted:
+            self._on_started(running)
+        elif type(message) is JobFinished:
+            self._on_finished(running, message)
+
+    def _on_started(self, running: Running) -> None:
+        job = running.job
+        running.started = True
+        job.attempts += 1
+        job.started = time.time()
+        self.store.began(job)
+        running.follower.started()
+
+    def _on_finished(self, running: Running, message: JobFinished) -> None:
+        worker = running.worker
+        self._let_go(running)
+        worker.models = set(message.models)
+        worker.device = message.device or worker.device
+        self.totals.seconds += message.seconds
+        for name in self.totals.nodes:
+            self.totals.nodes[name] += getattr(message.counts, name)
+        if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
+            self._again(running.job)
+        else:
+            status = "cancelled" if running.cancelled and message.status == "failed" else message.status
+            self._end(running.job, running.follower, status, message, message.crash)
+        self.dispatch()
+
+    def _on_lost(self, running: Running, reason: str) -> None:
+        self._let_go(running)
+        job = running.job
+        if running.cancelled:
+            self._end(job, running.follower, "cancelled", None, "It was cancelled.")
+        elif running.started and job.attempts >= MAX_ATTEMPTS and not self.draining:
+            text = f"{reason} That was attempt {job.attempts} of {MAX_ATTEMPTS}."
+            log.error("job failed", extra={"job": job.id, "reason": text})
+            self._end(job, running.follower, "failed", None, text)
+        else:
+            if running.started and not self.draining:
+                self.totals.retried += 1
+                log.warning("job goes back to the queue", extra={"job": job.id, "reason": reason})
+            elif running.started:
+                job.attempts -= 1
+            running.follower.retried(reason)
+            self._again(job)
+
+    def _let_go(self, running: Running) -> None:
+        self.running.pop(running.job.id, None)
+        if running.worker.job is running:
+            running.worker.job = None
+        if running.killer is not None:
+            running.killer.cancel()
+
+    def _again(self, job: Job) -> None:
+        job.status, job.started = "queued", None
+        self.store.requeued(job)
+        self.queue.add(job)
+        self._on_change()
+
+    # -- to workers
+
+    def dispatch(self) -> None:
+        """Give jobs that wait to workers that are idle."""
+        if self.paused or self.draining:
+            return
+        while len(self.queue):
+            idle = [one for one in self._workers() if one.job is None and one.usable]
+            found = choose(self.queue, idle, self._workers())
+            if found is None:
+                return
+            self._give(*found)
+
+    def _give(self, job: Job, worker: Worker) -> None:
+        self.queue.take(job.id)
+        job.status = "running"
+        running = Running(job, worker, self._follow(job))
+        self.running[job.id] = running
+        worker.job = running
+        worker.send(
+            RunJob(
+                job=job.id,
+                checked=job.checked,
+                outputs=job.outputs,
+                prompt=job.prompt,
+                workflow=self._workflow_of(job),
+                extra_data=job.extra_data,
+                client_id=job.client_id,
+                preview_method=self._preview_method,
+            )
+        )
+
+    def _cancel_running(self, running: Running) -> None:
+        if running.cancelled:
+            return
+        running.cancelled = True
+        running.worker.send(CancelJob(running.job.id))
+        loop = asyncio.get_running_loop()
+        running.killer = loop.call_later(CANCEL_GRACE, running.worker.kill)
+
+    def _workers(self) -> Sequence[Worker]:
+        return self.pool.workers if self.pool is not None else ()
+
+    # -- to the end
+
+    def _end(
+        self,
+        job: Job,
+        follower: Follower,
+        status: Literal["done", "failed", "cancelled"],
+        finished: JobFinished | None,
+        reason: str,
+    ) -> None:
+        outcome = follower.ended(status, finished, reason)
+        job.status, job.ended = status, outcome.ended
+        self.totals.ended[status] += 1
+        self.ending[job.id] = job
+        self._spawn(self._record(job, follower, outcome))
+
+    async def _record(self, job: Job, follower: Follower, outcome: Outcome) -> None:
+        try:
+            await self.store.finish(job, outcome)
+        finally:
+            self.ending.pop(job.id, None)
+        follower.recorded()
+        self._on_change()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- to the server's end
+
+    async def drain(self, seconds: float) -> None:
+        """Start no further job; give those that run `seconds` to end. What does not end waits on disk for the next start."""
+        self.draining = True
+        end = time.monotonic() + seconds
+        while self.running and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+
+    async def settled(self) -> None:
+        """Wait until everything that has ended is on disk."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,122 @@
+"""Migrations: how a database of any older version becomes one of the newest.
+
+A new database starts at version 0 and goes the same way, so every migration runs in every test. Each runs in one
+transaction with the new version number, and the file is copied before the first. A migration never changes once it is
+released; its statements are spelled out here, because `engine.jobs.schema` shows only the newest tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+from engine.jobs.store_errors import StoreVersionError
+
+_log = logging.getLogger(__name__)
+
+_FIRST_TABLES = (
+    """CREATE TABLE jobs (
+        sequence INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, number FLOAT NOT NULL,
+        status TEXT NOT NULL, attempts INTEGER NOT NULL, created FLOAT NOT NULL, started FLOAT, ended FLOAT,
+        client_id TEXT, outputs_count INTEGER NOT NULL DEFAULT 0, targets BLOB NOT NULL, models BLOB NOT NULL,
+        preview BLOB, error BLOB, extra_data BLOB NOT NULL, prompt BLOB NOT NULL, checked BLOB NOT NULL,
+        outputs BLOB, meta BLOB, nodes BLOB, messages BLOB)""",
+    "CREATE INDEX jobs_status ON jobs (status)",
+    "CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL",
+    "CREATE TABLE settings (owner TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (owner, id))",
+    "CREATE TABLE state (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)",
+)
+
+_JOBS_WITH_WORKFLOW_ID = """CREATE TABLE jobs_2 (
+    sequence INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, number FLOAT NOT NULL,
+    status TEXT NOT NULL, attempts INTEGER NOT NULL, created FLOAT NOT NULL, started FLOAT, ended FLOAT,
+    client_id TEXT, workflow_id TEXT, outputs_count INTEGER NOT NULL DEFAULT 0, targets BLOB NOT NULL,
+    models BLOB NOT NULL, preview BLOB, error BLOB, extra_data BLOB NOT NULL, prompt BLOB NOT NULL,
+    checked BLOB NOT NULL, outputs BLOB, meta BLOB, nodes BLOB, messages BLOB)"""
+
+_COLUMNS_OF_1 = (
+    "sequence, id, number, status, attempts, created, started, ended, client_id, outputs_count, targets, models, "
+    "preview, error, extra_data, prompt, checked, outputs, meta, nodes, messages"
+)
+
+
+def create_first(connection: Connection) -> None:
+    """Version 1: jobs, settings, and the server's own state."""
+    for statement in _FIRST_TABLES:
+        connection.exec_driver_sql(statement)
+
+
+def add_workflow_id(connection: Connection) -> None:
+    """Version 2: which saved workflow a job came from, so that an editor can list its jobs.
+
+    The table is written anew: an added column would come last, behind the long ones, and be slow to read.
+    """
+    given = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").scalar()
+    connection.exec_driver_sql(_JOBS_WITH_WORKFLOW_ID)
+    connection.exec_driver_sql(
+        f"INSERT INTO jobs_2 ({_COLUMNS_OF_1}, workflow_id) SELECT {_COLUMNS_OF_1}, "
+        "CASE WHEN json_valid(CAST(extra_data AS TEXT)) "
+        "THEN json_extract(CAST(extra_data AS TEXT), '$.extra_pnginfo.workflow.id') END FROM jobs"
+    )
+    connection.exec_driver_sql("DROP TABLE jobs")
+    connection.exec_driver_sql("ALTER TABLE jobs_2 RENAME TO jobs")
+    connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('jobs', 'jobs_2')")
+    connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (given or 0,))
+    connection.exec_driver_sql("CREATE INDEX jobs_status ON jobs (status)")
+    connection.exec_driver_sql("CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL")
+    connection.exec_driver_sql("CREATE INDEX jobs_workflow_id ON jobs (workflow_id)")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id)
+"""The one at index n leads from version n to n + 1."""
+
+
+def version_of(connection: Connection) -> int:
+    """The schema version of a database; 0 for an empty one."""
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.exec_driver_sql("SELECT version FROM schema_version").scalar() or 0)
+
+
+def migrate(connection: Connection, path: Path, *, to: int = len(MIGRATIONS)) -> None:
+    """Bring the database at `path` to version `to`. The connection is in autocommit mode."""
+    version = version_of(connection)
+    if version > to:
+        raise StoreVersionError(path, version, to)
+    if 0 < version < to:
+        copy = path.with_name(f"{path.name}.version-{version}")
+        back_up(connection, copy)
+        _log.info("%s goes from schema version %d to %d; a copy is kept as %s", path, version, to, copy.name)
+    while version < to:
+        _step(connection, version)
+        version += 1
+
+
+def back_up(connection: Connection, copy: Path) -> None:
+    """Write the whole database, what its log holds included, to the file `copy`."""
+    source = connection.connection.driver_connection
+    assert isinstance(source, sqlite3.Connection)
+    copy.unlink(missing_ok=True)
+    target = sqlite3.connect(copy)
+    try:
+        source.backup(target)
+    finally:
+        target.close()
+
+
+def _step(connection: Connection, version: int) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        MIGRATIONS[version](connection)
+        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+        connection.exec_driver_sql("DELETE FROM schema_version")
+        connection.exec_driver_sql("INSERT INTO schema_version VALUES (?)", (version + 1,))
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("ROLLBACK")
+        raise

@@ -1,0 +1,61 @@
+"""The tables of the store, as the newest migration leaves them (a test compares the two).
+
+A job is one row for life. Small columns stand first: SQLite keeps a long row in a chain of pages, and what lists show is
+read from its first one. Columns are named as the fields of `Job` and `Outcome`, but for `targets`, which is `Job.outputs`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("number", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("client_id", Text),
+    Column("workflow_id", Text),
+    Column("outputs_count", Integer, nullable=False, server_default="0"),
+    Column("targets", LargeBinary, nullable=False),
+    Column("models", LargeBinary, nullable=False),
+    Column("preview", LargeBinary),
+    Column("error", LargeBinary),
+    Column("extra_data", LargeBinary, nullable=False),
+    Column("prompt", LargeBinary, nullable=False),
+    Column("checked", LargeBinary, nullable=False),
+    Column("outputs", LargeBinary),
+    Column("meta", LargeBinary),
+    Column("nodes", LargeBinary),
+    Column("messages", LargeBinary),
+    sqlite_autoincrement=True,  # a sequence is never given twice, whatever was deleted
+)
+Index("jobs_status", JOBS.c.status)
+Index("jobs_ended", JOBS.c.ended, sqlite_where=JOBS.c.ended.is_not(None), postgresql_where=JOBS.c.ended.is_not(None))
+Index("jobs_workflow_id", JOBS.c.workflow_id)
+
+SETTINGS = Table(
+    "settings",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""What editors keep for a user, each value as JSON."""
+
+STATE = Table(
+    "state",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""What the server itself keeps over a restart, as JSON: whether the queue is paused."""
+
+SCHEMA_VERSION = Table("schema_version", METADATA, Column("version", Integer, nullable=False))

@@ -1,0 +1,111 @@
+"""The queries of the store. Each runs on the reading thread, with its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from engine.jobs.records import UNFINISHED, HistoryEntry, Job
+from engine.jobs.schema import JOBS, SETTINGS, STATE
+from engine.jobs.store_rows import SHORT_COLUMNS, entry_of, job_of
+
+_ENDED = JOBS.c.ended.is_not(None)
+_SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
+_SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
+
+SORTS = frozenset(_SORTS)
+"""What `ended_jobs` can sort by."""
+
+
+def unfinished(connection: Connection) -> list[Job]:
+    """Jobs that are queued or were running, in the order of the queue."""
+    query = select(JOBS).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
+    return [job_of(dict(row._mapping)) for row in connection.execute(query)]
+
+
+def last_sequence(connection: Connection) -> int:
+    """The greatest sequence that was ever given, deleted jobs included."""
+    found = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").scalar()
+    return int(found or 0)
+
+
+def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
+    """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
+    query = select(JOBS).where(_ENDED)
+    if max_items is not None and max_items < 0:
+        max_items = None
+    if max_items is not None and (offset is None or offset < 0):
+        newest = query.order_by(JOBS.c.ended.desc(), JOBS.c.sequence.desc()).limit(max_items)
+        return _entries(connection, newest)[::-1]
+    oldest = query.order_by(JOBS.c.ended, JOBS.c.sequence)
+    if max_items is not None:
+        oldest = oldest.limit(max_items)
+    return _entries(connection, oldest.offset(max(0, offset)) if offset else oldest)
+
+
+def history_entry(connection: Connection, job_id: str) -> HistoryEntry | None:
+    """The entry of one job."""
+    found = _entries(connection, select(JOBS).where(_ENDED, JOBS.c.id == job_id))
+    return found[0] if found else None
+
+
+def ended_jobs(
+    connection: Connection,
+    statuses: Collection[str],
+    *,
+    limit: int,
+    offset: int,
+    sort: str,
+    descending: bool,
+    workflow_id: str | None,
+) -> tuple[list[HistoryEntry], int]:
+    """A page of short entries, and how many there are in all."""
+    which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
+    if workflow_id is not None:
+        which.append(JOBS.c.workflow_id == workflow_id)
+    keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))
+    order = [key.desc() if descending else key for key in keys]
+    page = select(*_SHORT).where(*which).order_by(*order).limit(limit).offset(offset)
+    connection.exec_driver_sql("BEGIN")  # both queries see one moment
+    try:
+        total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
+        return _entries(connection, page), total
+    finally:
+        connection.exec_driver_sql("COMMIT")
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many jobs there are of each status."""
+    found = connection.execute(select(JOBS.c.status, func.count()).group_by(JOBS.c.status))
+    by_status = {"queued": 0, "running": 0, "done": 0, "failed": 0, "cancelled": 0}
+    by_status.update((status, number) for status, number in found)
+    return by_status
+
+
+def settings(connection: Connection, user: str) -> dict[str, Any]:
+    """All settings of a user."""
+    found = connection.execute(select(SETTINGS.c.id, SETTINGS.c.value).where(SETTINGS.c.owner == user))
+    return {id: msgspec.json.decode(value) for id, value in found}
+
+
+def setting(connection: Connection, user: str, key: str) -> Any | None:
+    """One setting of a user; None when it was never set."""
+    return _json(connection, select(SETTINGS.c.value).where(SETTINGS.c.owner == user, SETTINGS.c.id == key))
+
+
+def state(connection: Connection, key: str) -> Any | None:
+    """What the server kept under `key`; None when nothing."""
+    return _json(connection, select(STATE.c.value).where(STATE.c.key == key))
+
+
+def _entries(connection: Connection, query: Select[Any]) -> list[HistoryEntry]:
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return [entry_of(dict(row._mapping)) for row in rows]
+
+
+def _json(connection: Connection, query: Select[Any]) -> Any | None:
+    found: bytes | None = connection.execute(query).scalar()
+    return None if found is None else msgspec.json.decode(found)

@@ -1,0 +1,322 @@
+"""The writing thread: takes all writes that wait, commits them in one transaction, and wakes those who asked.
+
+Writes of one transaction were asked for at the same time, so they are put into an order that makes few statements: new
+jobs, changes, ends, everything else. When a transaction fails it is undone whole and tried again in halves, until only the
+write at fault is left alone. Changes and ends of jobs that fail for want of room (or of a lock) are kept and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from engine.jobs import store_statements as statements
+from engine.jobs.store_database import close, error_code, room
+from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
+from engine.jobs.store_rows import Row
+from engine.jobs.store_tidy import Tidier
+
+_log = logging.getLogger(__name__)
+
+LARGEST_BATCH = 1024
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries to write what did not fit."""
+
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Errors that go away when somebody makes room or lets go of the file."""
+
+Waiter: TypeAlias = "asyncio.Future[None]"
+
+
+class Accept(msgspec.Struct, eq=False):
+    """Insert jobs: all or none."""
+
+    rows: list[Row]
+    waiter: Waiter
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the jobs."""
+        return [row[1] for row in self.rows]
+
+
+class Change(msgspec.Struct, eq=False):
+    """Update unfinished jobs: id → row. Nobody waits for it."""
+
+    rows: dict[str, Row]
+
+
+class End(msgspec.Struct, eq=False):
+    """End a job."""
+
+    row: Row
+    waiter: Waiter
+
+
+class Call(msgspec.Struct, eq=False):
+    """Any other write."""
+
+    run: Callable[[Connection], object]
+    waiter: Waiter
+    deletes: bool = False
+
+
+class _Stop(msgspec.Struct, eq=False):
+    """Write what waits, then close."""
+
+
+Write: TypeAlias = Accept | Change | End | Call
+
+
+class Writer:
+    """Owns the writing connection. `submit` may be called from the thread of the event loop only."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        folder: Path,
+        reserve: int,
+        max_bytes: int | None,
+        history_limit: int | None,
+    ) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._folder = folder
+        self._reserve = reserve if max_bytes is None else min(reserve, max_bytes // 8)
+        self._max_bytes = max_bytes
+        self._tidier = Tidier(history_limit)
+        self._asked: SimpleQueue[Write | _Stop] = SimpleQueue()
+        self._changes: dict[str, Row] = {}
+        self._kept: list[End] = []
+        self._woken: list[tuple[Waiter, Exception | None]] = []
+        self._pause = FIRST_PAUSE
+        self.refusing = False
+        """New jobs were refused for want of room, and none has been accepted since."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="job-store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many ends of jobs wait for room."""
+        return len(self._kept)
+
+    def submit(self, write: Write) -> None:
+        """Queue a write; its waiter is woken when it is on the disk or has failed."""
+        self._asked.put(write)
+
+    def stop(self) -> None:
+        """Write everything that was submitted, close the connection and end the thread. Blocks."""
+        self._asked.put(_Stop())
+        self._thread.join()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._commit(self._with_room(self._next_batch()))
+            self._wake()
+            self._tidy()
+        self._give_up()
+        try:
+            close(self._connection)
+        except DBAPIError as error:
+            _log.warning("The job store was not closed cleanly: %s", error.orig)
+
+    def _next_batch(self) -> list[Write]:
+        accepts: list[Write] = []
+        ends: list[Write] = list(self._kept)
+        calls: list[Write] = []
+        for write in self._take():
+            match write:
+                case Accept():
+                    accepts.append(write)
+                case Change():
+                    self._changes.update(write.rows)
+                case End():
+                    ends.append(write)
+                case Call():
+                    calls.append(write)
+                case _:
+                    self._stopping = True
+        self._kept = []
+        changes: list[Write] = [Change(self._changes)] if self._changes else []
+        self._changes = {}
+        return [*accepts, *changes, *ends, *calls]
+
+    def _take(self) -> list[Write | _Stop]:
+        """Everything that was submitted; waits for the first."""
+        taken: list[Write | _Stop] = []
+        try:
+            taken.append(self._asked.get(timeout=self._patience()))
+            while len(taken) < LARGEST_BATCH:
+                taken.append(self._asked.get_nowait())
+        except Empty:
+            pass
+        return taken
+
+    def _patience(self) -> float | None:
+        if self._kept or self._changes:
+            return self._pause
+        return 0.01 if self._tidier.busy else None
+
+    def _commit(self, writes: Sequence[Write]) -> None:
+        """Write all of `writes`; settle each."""
+        if not writes:
+            return
+        try:
+            self._transaction(writes)
+        except Exception as error:  # SQLite's own, or a value that it cannot take
+            if len(writes) == 1:
+                self._fail(writes[0], error)
+                return
+            middle = len(writes) // 2
+            self._commit(writes[:middle])
+            self._commit(writes[middle:])
+
+    def _transaction(self, writes: Sequence[Write]) -> None:
+        ends: dict[str, Row] = {}
+        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            accepted, doubled = self._new_ones([write for write in writes if isinstance(write, Accept)])
+            statements.write(
+                self._connection, statements.insert_jobs, [row for write in accepted for row in write.rows]
+            )
+            for write in writes:
+                if isinstance(write, Change):
+                    statements.write(self._connection, statements.change_jobs, list(write.rows.values()))
+                elif isinstance(write, End):
+                    ends.setdefault(write.row[0], write.row)
+            ended = statements.write(self._connection, statements.end_jobs, list(ends.values()))
+            for write in writes:
+                if isinstance(write, Call):
+                    write.run(self._connection)
+            self._connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+        self._tidier.ended += ended
+        if any(isinstance(write, Call) and write.deletes for write in writes):
+            self._tidier.deleted()
+        self._pause = FIRST_PAUSE
+        self._woken.extend((write.waiter, DuplicateJobError(ids)) for write, ids in doubled)
+        self._woken.extend((write.waiter, None) for write in accepted)
+        self._woken.extend((write.waiter, None) for write in writes if isinstance(write, End | Call))
+
+    def _with_room(self, writes: list[Write]) -> list[Write]:
+        """Refuse new jobs while little room is left: what is left is for the ends of those accepted before."""
+        accepts = [write for write in writes if isinstance(write, Accept)]
+        if not accepts:
+            return writes
+        free = room(self._folder, self._connection, self._max_bytes)
+        self.refusing = free < self._reserve
+        if not self.refusing:
+            return writes
+        self._woken.extend((write.waiter, StoreFullError(self._folder, free)) for write in accepts)
+        return [write for write in writes if not isinstance(write, Accept)]
+
+    def _new_ones(self, accepts: list[Accept]) -> tuple[list[Accept], list[tuple[Accept, list[str]]]]:
+        """Those with new ids, and the others with the ids that are known."""
+        known = statements.known_ids(self._connection, [id for write in accepts for id in write.ids])
+        new: list[Accept] = []
+        doubled: list[tuple[Accept, list[str]]] = []
+        for write in accepts:
+            ids = set(write.ids)
+            again = known & ids
+            if again or len(ids) < len(write.rows):
+                doubled.append((write, sorted(again or ids)))
+            else:
+                new.append(write)
+                known |= ids
+        return new, doubled
+
+    def _undo(self) -> None:
+        """Roll back, unless SQLite has done so by itself."""
+        if self._connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            self._connection.exec_driver_sql("ROLLBACK")
+
+    def _fail(self, write: Write, error: Exception) -> None:
+        passing = isinstance(error, OperationalError) and error_code(error) in _PASSING
+        if passing and isinstance(write, End | Change):
+            self._keep(write, error)
+        elif isinstance(write, Change):
+            _log.error("The state of job %s could not be stored: %s", ", ".join(write.rows), error)
+        else:
+            self._woken.append((write.waiter, self._told(error)))
+
+    def _keep(self, write: End | Change, error: Exception) -> None:
+        if isinstance(write, End):
+            if not self._kept:
+                _log.error(
+                    "The end of job %s cannot be stored yet, and is tried again: %s", write.row[0], self._told(error)
+                )
+            self._kept.append(write)
+        else:
+            self._changes = {**write.rows, **self._changes}
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _told(self, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, DBAPIError) and error_code(error) == sqlite3.SQLITE_FULL:
+            return StoreFullError(self._folder, max(0, room(self._folder, self._connection, self._max_bytes)))
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return StoreError(f"The job store in {self._folder} could not be written: {type(cause).__name__}: {cause}")
+
+    def _wake(self) -> None:
+        woken, self._woken = self._woken, []
+        if woken:
+            self._on_loop(woken)
+
+    def _on_loop(self, woken: list[tuple[Waiter, Exception | None]]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, woken)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            _log.debug("%d writes were done after the event loop had ended", len(woken))
+
+    def _tidy(self) -> None:
+        if self._stopping or not (self._asked.empty() or self._tidier.overdue):
+            return
+        try:
+            self._tidier.step(self._connection)
+        except DBAPIError as error:
+            self._undo()
+            self._tidier.rest()
+            _log.warning("Old history could not be deleted: %s", error.orig)
+
+    def _give_up(self) -> None:
+        for end in self._kept:
+            _log.error(
+                "The end of job %s was not stored: the disk is full. It runs again after the next start.", end.row[0]
+            )
+        self._on_loop([(end.waiter, StoreFullError(self._folder, 0)) for end in self._kept])
+
+
+def _settle(woken: list[tuple[Waiter, Exception | None]]) -> None:
+    for waiter, error in woken:
+        if waiter.done():  # cancelled
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)

@@ -1,0 +1,75 @@
+"""What workers print: read line by line from pipes, within bounds, so that megabytes of it hurt nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+MAX_LINE: Final = 4096
+"""Characters of a line that are kept."""
+
+LINES_A_SECOND: Final = 200
+"""Lines handed on for each worker; more are counted and left out."""
+
+LAST_LINES: Final = 20
+"""Lines of stderr that are kept to tell why a worker died."""
+
+_CHUNK: Final = 65536
+_PAUSE: Final = 0.002
+"""Seconds between reads of an output that is too much anyway: the process waits rather than the server."""
+
+_ENDS: Final = re.compile(rb"[\r\n]+")  # progress bars end their lines with \r
+
+
+class Output:
+    """The lines of one process: `last` are the latest of those that count as its last words."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        self._on_line = on_line
+        self._loop = asyncio.get_running_loop()
+        self._second = -1.0
+        self._told = 0
+        self._left_out = 0
+
+    async def read(self, stream: asyncio.StreamReader, *, keep: bool) -> None:
+        """Hand on the lines of `stream` until it ends; `keep`: they count as last words."""
+        rest = b""
+        while chunk := await stream.read(_CHUNK):
+            *lines, rest = _ENDS.split(rest + chunk)
+            self._take(lines, keep)
+            rest = rest[:MAX_LINE]
+            if self._left_out:
+                await asyncio.sleep(_PAUSE)
+        self._take([rest], keep)
+        self._tell_left_out()
+
+    def _take(self, lines: list[bytes], keep: bool) -> None:
+        room = self._room()
+        for line in lines[:room]:
+            if line:
+                self._told += 1
+                self._on_line(_text(line))
+        self._left_out += len(lines[room:])
+        if keep:
+            self.last.extend(_text(line) for line in lines[-LAST_LINES:] if line)
+
+    def _room(self) -> int:
+        """How many more lines may be handed on in this second."""
+        now = self._loop.time()
+        if now - self._second >= 1.0:
+            self._tell_left_out()
+            self._second, self._told = now, 0
+        return max(0, LINES_A_SECOND - self._told)
+
+    def _tell_left_out(self) -> None:
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            self._on_line(f"({count} further lines are left out)")
+
+
+def _text(line: bytes) -> str:
+    return line[:MAX_LINE].decode("utf-8", "replace").rstrip()

@@ -1,0 +1,130 @@
+"""The form of every answer: problems as JSON, headers that keep browsers from guessing, one line in the access log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from engine.server.refusals import Refusal
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+access = logging.getLogger("safelight.access")
+log = logging.getLogger("safelight.server")
+
+_MESSAGES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    416: "range_not_satisfiable",
+}
+_FIRST_PROBLEM = 400
+
+
+def secure_headers(*, shared: bool = False) -> tuple[tuple[str, str], ...]:
+    """Headers of every answer that does not set its own. `shared`: pages of other origins are allowed to embed answers."""
+    return (
+        ("X-Content-Type-Options", "nosniff"),
+        # `no-referrer` would make browsers send `Origin: null` with the forms of our own pages.
+        ("Referrer-Policy", "same-origin"),
+        ("X-Frame-Options", "SAMEORIGIN"),
+        ("Content-Security-Policy", "frame-ancestors 'self'"),
+        ("Cross-Origin-Resource-Policy", "cross-origin" if shared else "same-origin"),
+    )
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer whatever is raised with a JSON problem, and log the request."""
+    began = time.perf_counter()
+    try:
+        answer = await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < _FIRST_PROBLEM:  # a redirect
+            _log(request, error.status, began)
+            raise
+        if isinstance(error, ConnectionError) and _has_gone(request):
+            raise  # nobody is left to answer, and aiohttp passes over it
+        if request.writer.output_size > 0:
+            log.warning("The answer to %s %s broke off", request.method, _path(request), exc_info=error)
+            raise ConnectionResetError("an answer that has begun cannot become a problem") from error
+        answer = _problem(request, error)
+    _log(request, answer.status, began)
+    return answer
+
+
+def _has_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _problem(request: web.Request, error: Exception) -> web.Response:
+    """The answer that tells of `error`."""
+    if isinstance(error, Refusal):
+        return _refused(error)
+    if isinstance(error, web.HTTPException):
+        return _http_problem(request, error)
+    if isinstance(error, (web.RequestPayloadError, HttpProcessingError)):
+        return _refused(Refusal(400, "broken_body", f"The body broke off or was not sent as announced: {error}."))
+    if isinstance(error, TimeoutError):
+        log.warning("%s %s took too long", request.method, _path(request), exc_info=error)
+        return _refused(Refusal(503, "timeout", "The server was too busy to answer in time. Try again."))
+    number = secrets.token_hex(4)
+    log.error("%s %s failed (error %s)", request.method, _path(request), number, exc_info=error)
+    message = f"The server failed here; its log tells more under the number {number}. It goes on, and so may you."
+    return _refused(Refusal(500, "server_error", message, error_id=number))
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    try:
+        answer = refusal.response()
+    except UnicodeEncodeError:  # the message quotes bytes of a request that are no UTF-8
+        message = refusal.message.encode(errors="backslashreplace").decode()
+        answer = Refusal(refusal.status, refusal.type, message).response()
+    if refusal.status == 401:
+        answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    return answer
+
+
+def _http_problem(request: web.Request, error: web.HTTPException) -> web.Response:
+    """aiohttp's own exceptions in the form of ours."""
+    type_ = _MESSAGES.get(error.status, "bad_request" if error.status < 500 else "server_error")
+    refusal = Refusal(error.status, type_, _http_message(request, error))
+    answer = _refused(refusal)
+    for name in (hdrs.ALLOW, hdrs.CONTENT_RANGE, hdrs.RETRY_AFTER):
+        if name in error.headers:
+            answer.headers[name] = error.headers[name]
+    return answer
+
+
+def _http_message(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPNotFound):
+        return f"There is nothing at {_path(request)}."
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return f"{_path(request)} does not take {error.method}: use {allowed}."
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return "The body is larger than what is taken here."
+    return error.text if error.text and error.text != f"{error.status}: {error.reason}" else f"{error.reason}."
+
+
+def _path(request: web.Request) -> str:
+    """The path as it was sent (percent-encoded, so that it stays one line), without the query, which may hold secrets."""
+    return request.rel_url.raw_path
+
+
+def _log(request: web.Request, status: int, began: float) -> None:
+    """Reading is logged for those who ask for it, as editors poll; changing and refusing always."""
+    quiet = status < _FIRST_PROBLEM and request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+    level = logging.DEBUG if quiet else logging.INFO
+    if access.isEnabledFor(level):
+        path, ms = _path(request), round((time.perf_counter() - began) * 1000, 2)
+        fields = {"method": request.method, "path": path, "status": status, "ms": ms}
+        access.log(level, "%s %s → %s", request.method, path, status, extra=fields)

@@ -1,0 +1,126 @@
+"""The application: every route and guard around the parts of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from engine.jobs.dispatch import Dispatcher
+from engine.jobs.store import JobStore
+from engine.paths import Paths
+from engine.server.catalogues import Catalogues
+from engine.server.guards import Policy, install_guards
+from engine.server.hub import Hub
+from engine.server.limits import Limits
+from engine.server.log_ring import LogRing
+from engine.server.openapi import openapi_routes
+from engine.server.options import ServeOptions
+from engine.server.routes.convert import convert_routes
+from engine.server.routes.extensions import extension_routes
+from engine.server.routes.frontend import frontend_routes
+from engine.server.routes.health import HealthRoutes
+from engine.server.routes.history import HistoryRoutes
+from engine.server.routes.jobs import JobRoutes
+from engine.server.routes.logs import log_routes
+from engine.server.routes.models import model_routes
+from engine.server.routes.object_info import object_info_routes
+from engine.server.routes.prompts import prompt_routes
+from engine.server.routes.queue import QueueRoutes
+from engine.server.routes.settings import settings_routes
+from engine.server.routes.system import SystemInfo, system_routes
+from engine.server.routes.templates import template_routes
+from engine.server.routes.uploads import upload_routes
+from engine.server.routes.userdata import userdata_routes
+from engine.server.routes.users import user_routes
+from engine.server.routes.view import view_routes
+from engine.server.routing import Route, register
+
+BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
+"""Answered while the store is still being opened; everything else waits for it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the routes stand on."""
+
+    paths: Paths
+    store: JobStore
+    dispatcher: Dispatcher
+    hub: Hub
+    catalogues: Catalogues
+    system: SystemInfo
+    ring: LogRing
+    version: str
+    opened: asyncio.Event
+    """Set once the store is open and its jobs are in the queue."""
+
+
+def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
+    """The aiohttp application. Its start and end are `engine.server.run`'s."""
+    app = web.Application()
+    install_guards(app, policy, limits)
+    app.middlewares.append(_wait_for_store(parts.opened))
+    routes = all_routes(parts, limits)
+    register(app, [*routes, *openapi_routes(routes), *frontend_routes(options.front_end_root)])
+    return app
+
+
+def all_routes(parts: Parts, limits: Limits) -> list[Route]:
+    """Every route but those of the front end's files."""
+    paths, store, dispatcher, hub = parts.paths, parts.store, parts.dispatcher, parts.hub
+    catalogue = parts.catalogues.get
+    return [
+        *prompt_routes(dispatcher, store, catalogue, paths.listing),
+        *QueueRoutes(dispatcher).routes(),
+        *HistoryRoutes(store).routes(),
+        *JobRoutes(dispatcher, store).routes(),
+        *convert_routes(catalogue),
+        _websocket(hub),
+        *object_info_routes(catalogue, paths),
+        *system_routes(parts.system),
+        *HealthRoutes(dispatcher, store, lambda: len(hub), parts.version).routes(),
+        *view_routes(paths, max_pixels=limits.max_pixels),
+        *upload_routes(paths, max_bytes=limits.max_upload_size, max_pixels=limits.max_pixels),
+        *userdata_routes(paths, max_bytes=limits.max_upload_size),
+        *settings_routes(store),
+        *user_routes(),
+        *model_routes(paths),
+        *template_routes(_own_workflows()),
+        *extension_routes(),
+        *log_routes(parts.ring, hub.subscribe_logs, paths),
+    ]
+
+
+def _websocket(hub: Hub) -> Route:
+    return Route(
+        method="GET",
+        path="/ws",
+        handler=hub.serve,
+        summary="The websocket: status of the queue for all, messages of a job for the client that posted it.",
+        tag="websocket",
+        status=101,
+    )
+
+
+def _wait_for_store(opened: asyncio.Event) -> Any:
+    @web.middleware
+    async def wait(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if not opened.is_set() and not request.path.removeprefix("/api").startswith(BEFORE_STORE):
+            await opened.wait()
+        return await handler(request)
+
+    return wait
+
+
+def _own_workflows() -> Any:
+    from pathlib import Path
+
+    import engine
+
+    return Path(engine.__file__).resolve().parent.parent / "workflows"

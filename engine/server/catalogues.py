@@ -1,0 +1,48 @@
+"""The catalogue of nodes as the server has it: read from the disk, where a worker keeps it true."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from engine.graph.schema import Catalogue
+from engine.plugins.library import Library, LoadProblem
+
+log = logging.getLogger("safelight.catalogue")
+
+
+class Catalogues:
+    """`read` gives the stored library, or None when it is not true of the node packs any more."""
+
+    def __init__(self, read: Callable[[], Library | None]) -> None:
+        self._read = read
+        self._library: Library | None = None
+        self._there = asyncio.Event()
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a catalogue."""
+        return self._library is not None
+
+    @property
+    def problems(self) -> list[LoadProblem]:
+        """What is wrong with packs."""
+        return self._library.problems if self._library is not None else []
+
+    async def get(self) -> Catalogue:
+        """The catalogue; waits until a worker has read the packs if they are new or have changed."""
+        await self._there.wait()
+        assert self._library is not None
+        return self._library.catalogue
+
+    async def read(self) -> bool:
+        """Read it from the disk; False when a worker has to make it anew first."""
+        library = await asyncio.to_thread(self._read)
+        if library is None:
+            return False
+        self._library = library
+        self._there.set()
+        for found in library.problems:
+            log.warning("node pack is not whole", extra={"pack": found.pack, "problem": found.message})
+        return True

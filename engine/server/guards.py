@@ -1,0 +1,246 @@
+"""What stands before every route: who may ask (Host, Origin, token), how much may be sent, and the form of every answer.
+
+All of it runs in two middlewares, as each costs time in every request. `answered` is outermost: it turns whatever is raised into
+a JSON problem and writes the access log. `guarded` refuses before a route, and before the body, is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import msgspec
+from aiohttp import hdrs, web
+
+from engine.server.answers import answered, secure_headers
+from engine.server.bodies import LIMITS, encoding_of, too_large
+from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
+from engine.server.limits import Limits
+from engine.server.refusals import Refusal
+from engine.server.tokens import COOKIE, TokenRule
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware: TypeAlias = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+OPEN_PATHS = ("/health", "/api/health")
+"""Answered without a token, for whatever watches over the process."""
+
+RUNNER: dict[str, Any] = {
+    "auto_decompress": False,  # `engine.server.bodies` inflates, in bounded steps and only what a route reads
+    "access_log": None,  # `answered` writes it, without the query
+    "lingering_time": 2.0,  # a refused body is read on this long, so that its sender gets to read the answer
+    "keepalive_timeout": 75.0,
+}
+"""Arguments of `web.AppRunner` that the guards count on."""
+
+_FROM_ELSEWHERE = ("cross-site", "same-site")
+_ANY = "*"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may use the server."""
+
+    listen: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 8188
+    token: str | None = None
+    """See `engine.server.tokens.ensure_token`."""
+    allow_hosts: tuple[str, ...] = ()
+    """More names that clients may call the server by, such as that of a proxy; `*` for any."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of other origins that may use the server; `*` for any but `null`."""
+
+
+def install_guards(app: web.Application, policy: Policy, limits: Limits | None = None) -> None:
+    """Put the guards before all routes of `app`. The runner of the app takes the arguments `RUNNER`."""
+    limits = limits or Limits()
+    app[LIMITS] = limits
+    app.middlewares.extend(make_guards(policy, limits))  # type: ignore[arg-type]
+    headers = secure_headers(shared=bool(policy.cors_origins))
+    origins = _Origins(policy.cors_origins)
+
+    async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in headers:
+            response.headers.setdefault(name, value)
+        if origins:
+            origins.add_headers(request, response)
+
+    app.on_response_prepare.append(finish_headers)
+
+
+def make_guards(policy: Policy, limits: Limits) -> list[Middleware]:
+    """The middlewares, outermost first. Raises ValueError for a policy that would leave the server open."""
+    hosts = HostRule(policy.listen, policy.allow_hosts)
+    if hosts.beyond_loopback and not policy.token:
+        raise ValueError(f"Listening on {', '.join(policy.listen)} needs a token, as other machines can reach it.")
+    origins = _Origins(policy.cors_origins)
+    token = TokenRule(policy.token) if policy.token else None
+    known = lru_cache(256)(lambda host: _is_known(hosts, host))
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = _host_of(request)
+        if not known(host):
+            raise _unknown_host(host)
+        if _is_preflight(request):
+            return origins.preflight(request)
+        origins.check(request, host)
+        if token is not None and request.path not in OPEN_PATHS:
+            answer = _admit(token, request)
+            if answer is not None:
+                return answer
+        _check_body(request, limits)
+        return await handler(request)
+
+    return [answered, guarded]
+
+
+# -- Host
+
+
+def _host_of(request: web.Request) -> str:
+    hosts = request.headers.getall(hdrs.HOST, [])
+    if len(hosts) != 1:
+        message = f"A request needs one Host header; this one has {len(hosts)}."
+        raise Refusal(400, "bad_host", message)
+    return hosts[0]
+
+
+def _is_known(hosts: HostRule, host: str) -> bool:
+    parts = split_host(host)
+    if parts is None:
+        raise Refusal(400, "bad_host", f"The Host header {host[:100]!r} is not NAME or NAME:PORT.")
+    return hosts.allows(parts[0])
+
+
+def _unknown_host(host: str) -> Refusal:
+    message = (
+        f"This server is not called {host!r}. Open it by its address (such as http://127.0.0.1:8188), or start it with "
+        "--allow-host NAME if that name is right. (Pages that rebind a name to reach local servers are stopped here.)"
+    )
+    return Refusal(403, "unknown_host", message)
+
+
+# -- Origin
+
+
+class _Origins:
+    """The pages that may use the server: its own, and those of the given origins."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        self._any = _ANY in allowed
+        self._allowed = {normal_origin(origin) for origin in allowed if origin != _ANY}
+
+    def __bool__(self) -> bool:
+        return self._any or bool(self._allowed)
+
+    def check(self, request: web.Request, host: str) -> None:
+        """Raises Refusal 403 for what a page of another origin sends, or embeds."""
+        headers = request.headers
+        origin = headers.get(hdrs.ORIGIN)
+        if origin is not None:
+            if not (same_origin(origin, host) or self.allows(origin)):
+                raise _foreign(f"the page {origin[:200]!r}")
+        elif headers.get("Sec-Fetch-Site") in _FROM_ELSEWHERE and not (
+            # Browsers leave Origin out where a page embeds a picture or a script, and in a few old kinds of POST.
+            _opens_page(request) or self._is_embedded_by_allowed(headers.get(hdrs.REFERER, ""))
+        ):
+            raise _foreign("a page of another origin")
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of another origin, as an Origin header tells it, were allowed when the server was started."""
+        return origin.lower() in self._allowed or (self._any and origin != "null")
+
+    def _is_embedded_by_allowed(self, referer: str) -> bool:
+        return bool(self) and self.allows("/".join(referer.split("/", 3)[:3]))
+
+    def preflight(self, request: web.Request) -> web.Response:
+        """Answer a browser that asks whether a page may send what it wants to."""
+        origin = request.headers[hdrs.ORIGIN]
+        if not self.allows(origin):
+            raise _foreign(f"the page {origin[:200]!r}")
+        headers = {
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, PATCH, DELETE",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Comfy-User, Content-Type, Content-Encoding, Range",
+            hdrs.ACCESS_CONTROL_MAX_AGE: "600",
+        }
+        return web.Response(status=204, headers=headers)
+
+    def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let an allowed page read the answer."""
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and self.allows(origin):
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            if not self._any:
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+
+
+def _is_preflight(request: web.Request) -> bool:
+    headers = request.headers
+    return (
+        request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in headers and hdrs.ORIGIN in headers
+    )
+
+
+def _opens_page(request: web.Request) -> bool:
+    """Whether a person follows a link to here, which shows the page its own answer and gives nothing to the other one."""
+    headers = request.headers
+    is_top = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+    return is_top and request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+
+
+def _foreign(who: str) -> Refusal:
+    message = (
+        f"This comes from {who}, and only pages of this server may use it. If that page is yours, start the server with "
+        "--enable-cors-header and its origin."
+    )
+    return Refusal(403, "foreign_origin", message)
+
+
+# -- token
+
+
+def _admit(token: TokenRule, request: web.Request) -> web.Response | None:
+    """None for a request that shows the token; the redirect for a page opened with it. Raises Refusal 401."""
+    if token.in_header_or_cookie(request):
+        return None
+    shown = request.query.get("token", "")
+    if shown and token.is_token(shown):
+        if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+            return None
+        if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
+            return _with_cookie(token, request)
+    message = (
+        "This server asks for its token, which it printed when it started: open its page once with ?token=TOKEN, "
+        "or send the header 'Authorization: Bearer TOKEN'."
+    )
+    raise Refusal(401, "token_wrong" if shown or hdrs.AUTHORIZATION in request.headers else "token_needed", message)
+
+
+def _with_cookie(token: TokenRule, request: web.Request) -> web.Response:
+    """Send a browser on to the same address without the token, which thus stays out of its history."""
+    query = request.rel_url.query.copy()
+    query.popall("token")
+    url = request.rel_url.with_query(query)
+    target = "/" + str(url).lstrip("/\\")  # two slashes would be another host
+    answer = web.Response(status=303, headers={hdrs.LOCATION: target, hdrs.CACHE_CONTROL: "no-store"})
+    answer.set_cookie(COOKIE, token.cookie, httponly=True, samesite="Strict", secure=request.secure, path="/")
+    return answer
+
+
+# -- bodies
+
+
+def _check_body(request: web.Request, limits: Limits) -> None:
+    """Raises Refusal 413 and 415 for what no route takes, before any of it is read."""
+    if not request.body_exists:
+        return
+    if (request.content_length or 0) > limits.largest_request:
+        raise too_large(limits.largest_request)
+    if (
+        hdrs.CONTENT_ENCODING in request.headers
+        and encoding_of(request)
+        and request.content_type.startswith("multipart/")
+    ):
+        raise Refusal(415, "unknown_encoding", "A multipart body is taken only as it is, without Content-Encoding.")

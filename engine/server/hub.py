@@ -1,0 +1,247 @@
+"""The websocket clients: who is there, what each understands, and what waits to be sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from engine.jobs.messages import JobPreview
+from engine.server.limits import Limits
+from engine.server.log_ring import LogRing
+from engine.server.refusals import Refusal
+
+log = logging.getLogger("safelight.websocket")
+
+PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
+"""Kinds of binary messages."""
+
+FORMATS: Final = {"jpeg": 1, "png": 2}
+
+PREVIEWS_WHILE_WAITING: Final = 8
+"""A preview is left out when so many messages wait: the next one shows more anyway."""
+
+HEARTBEAT: Final = 30.0
+"""Seconds between pings, so that a connection whose peer has vanished is noticed."""
+
+encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Client:
+    """One websocket. Messages are queued and sent in their order by a task of the client's own."""
+
+    def __init__(self, id: str, socket: web.WebSocketResponse, most_waiting: int) -> None:
+        self.id = id
+        self.flags: dict[str, Any] = {}
+        self._socket = socket
+        self._most_waiting = most_waiting
+        self._waiting: deque[tuple[bytes, WSMsgType]] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self.closed = False
+
+    def send(self, type: str, data: Mapping[str, Any] | list[Any]) -> None:
+        """Queue a text message."""
+        self._queue(encode({"type": type, "data": data}), WSMsgType.TEXT)
+
+    def send_encoded(self, message: bytes) -> None:
+        """Queue a text message that is JSON already."""
+        self._queue(message, WSMsgType.TEXT)
+
+    def send_preview(self, preview: JobPreview, place: Mapping[str, Any]) -> None:
+        """Queue an intermediate picture, with its metadata if the client understands that."""
+        if len(self._waiting) >= PREVIEWS_WHILE_WAITING:
+            return
+        if self.flags.get("supports_preview_metadata"):
+            head = encode({**place, "image_type": f"image/{preview.format}"})
+            body = struct.pack(">II", PREVIEW_WITH_METADATA, len(head)) + head + preview.data
+        else:
+            body = struct.pack(">II", PREVIEW, FORMATS[preview.format]) + preview.data
+        self._queue(body, WSMsgType.BINARY)
+
+    def send_text(self, node: str, text: str, job: str) -> None:
+        """Queue a text to show on a node."""
+        ids = [job, node] if self.flags.get("supports_progress_text_metadata") else [node]
+        parts = [struct.pack(">I", len(raw)) + raw for raw in (one.encode() for one in ids)]
+        self._queue(struct.pack(">I", TEXT) + b"".join(parts) + text.encode(), WSMsgType.BINARY)
+
+    def _queue(self, message: bytes, kind: WSMsgType) -> None:
+        if self.closed:
+            return
+        self._waiting.append((message, kind))
+        self._bytes += len(message)
+        if self._bytes > self._most_waiting:
+            log.warning("client reads too slowly and is disconnected", extra={"client": self.id})
+            self.close()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Send nothing more, and end the connection."""
+        self.closed = True
+        self._waiting.clear()
+        self._bytes = 0
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Send what is queued, until the connection ends."""
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            while not self.closed:
+                if not self._waiting:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                message, kind = self._waiting.popleft()
+                self._bytes -= len(message)
+                await self._socket.send_frame(message, kind)
+        await self._socket.close()
+
+
+class Hub:
+    """All clients by id. `features` answers a client's feature flags; `status` is the JSON of a status message's data."""
+
+    def __init__(
+        self,
+        features: Callable[[], Mapping[str, Any]],
+        status: Callable[[], Mapping[str, Any]],
+        ring: LogRing,
+        limits: Limits,
+    ) -> None:
+        self._features = features
+        self._status = status
+        self._limits = limits
+        self._log_readers: set[str] = set()
+        self._ring = ring
+        self._forget_ring: Callable[[], None] | None = None
+        self._clients: dict[str, Client] = {}
+        self._sockets: set[Client] = set()
+        self._status_due: asyncio.TimerHandle | None = None
+        self._status_last = 0.0
+        self.on_connect: Callable[[str], None] = lambda client_id: None
+        """Called with the id of a client that has connected, or come back."""
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def client(self, client_id: str | None) -> Client | None:
+        """The client with this id, if it is connected."""
+        return self._clients.get(client_id) if client_id is not None else None
+
+    def broadcast(self, type: str, data: Mapping[str, Any] | list[Any]) -> None:
+        """Send a message to every client."""
+        message = encode({"type": type, "data": data})
+        for client in list(self._sockets):
+            client.send_encoded(message)
+
+    def tell_status(self) -> None:
+        """Tell all clients the queue's length: at once, and again soon after when it changes quickly."""
+        if self._status_due is not None or not self._sockets:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._status_last + STATUS_EVERY - loop.time()
+        if wait <= 0:
+            self._send_status()
+        else:
+            self._status_due = loop.call_later(wait, self._send_status)
+
+    def _send_status(self) -> None:
+        self._status_due = None
+        self._status_last = asyncio.get_running_loop().time()
+        self.broadcast("status", {"status": self._status()})
+
+    def subscribe_logs(self, client_id: str, enabled: bool) -> None:
+        """Send a client what is logged from now on, or no more."""
+        if enabled:
+            self._log_readers.add(client_id)
+        else:
+            self._log_readers.discard(client_id)
+        if self._log_readers and self._forget_ring is None:
+            loop = asyncio.get_running_loop()
+            self._forget_ring = self._ring.listen(lambda entries: _call(loop, self._send_logs, entries))
+        elif not self._log_readers and self._forget_ring is not None:
+            self._forget_ring()
+            self._forget_ring = None
+
+    def _send_logs(self, entries: Sequence[Mapping[str, str]]) -> None:
+        for client_id in self._log_readers:
+            client = self._clients.get(client_id)
+            if client is not None:
+                client.send("logs", {"entries": entries})
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Handle a websocket from its handshake to its end. Raises Refusal 503 when there are too many."""
+        if len(self._sockets) >= self._limits.max_ws_clients:
+            raise Refusal(503, "too_many_clients", f"{len(self._sockets)} websockets are open, the most that are kept.")
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=self._limits.max_ws_message, compress=False)
+        await socket.prepare(request)
+        client = Client(_client_id(request.query.get("clientId")), socket, self._limits.max_ws_pending)
+        previous = self._clients.get(client.id)
+        self._clients[client.id] = client
+        self._sockets.add(client)
+        if previous is not None:  # a page that was reloaded: its old connection has not noticed yet
+            client.flags = dict(previous.flags)
+            previous.close()
+        writer = asyncio.create_task(client.write())
+        try:
+            client.send("status", {"status": self._status(), "sid": client.id})
+            self.on_connect(client.id)
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    self._hear(client, message.data)
+        finally:
+            self._sockets.discard(client)
+            if self._clients.get(client.id) is client:
+                del self._clients[client.id]
+                self._log_readers.discard(client.id)
+            client.close()
+            await _ended(writer)
+        return socket
+
+    def _hear(self, client: Client, text: str) -> None:
+        """Take a client's message; what is none of ours is passed over, as other servers do."""
+        try:
+            message = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return
+        if (
+            isinstance(message, dict)
+            and message.get("type") == "feature_flags"
+            and isinstance(message.get("data"), dict)
+        ):
+            client.flags = {key: value for key, value in message["data"].items() if isinstance(value, bool | int | str)}
+            client.send("feature_flags", dict(self._features()))
+
+    async def close(self) -> None:
+        """End every connection."""
+        for client in list(self._sockets):
+            client.close()
+
+
+STATUS_EVERY: Final = 0.1
+"""Seconds between two `status` messages, at least: each one makes an editor fetch queue and history anew."""
+
+
+def _call(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: Any) -> None:
+    """From any thread; nothing when the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *arguments)
+
+
+def _client_id(given: str | None) -> str:
+    """The client's own id when it is a usable one, else a new one."""
+    if given and len(given) <= 200 and given.isprintable():
+        return given
+    return uuid.uuid4().hex
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    done, _ = await asyncio.wait({task}, timeout=5)
+    if not done:
+        task.cancel()

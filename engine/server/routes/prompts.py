@@ -1,0 +1,157 @@
+"""Posting graphs, and the queue in one number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from engine.graph.problems import GraphError
+from engine.graph.schema import Catalogue
+from engine.graph.validate import Checked
+from engine.jobs.dispatch import Dispatcher
+from engine.jobs.records import Job
+from engine.jobs.store import JobStore
+from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
+from engine.media.errors import MediaError
+from engine.server.bodies import read_body
+from engine.server.graph_source import read_graph
+from engine.server.refusals import Refusal, json_response
+from engine.server.routing import Route
+from engine.server.submission import GraphRefused, Wish, answer, checked_graph, make_job, place, read_wish
+
+LARGE: Final = 256 * 1024
+"""Bytes of a body from which on it is read on a thread, so that other clients are not kept waiting."""
+
+
+def prompt_routes(
+    dispatcher: Dispatcher,
+    store: JobStore,
+    catalogue: Callable[[], Awaitable[Catalogue]],
+    listing: Callable[[str], Sequence[str]],
+) -> list[Route]:
+    """POST /prompt and GET /prompt. `listing` gives the file names in a models folder, or in `input`."""
+    submit = _Submit(dispatcher, store, catalogue, listing)
+
+    async def remaining(request: web.Request) -> web.Response:
+        return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
+
+    return [
+        Route(
+            method="POST",
+            path="/prompt",
+            handler=submit.post,
+            summary="Queue a graph: a prompt, a saved workflow, or a picture, video or audio file that carries one.",
+            tag="queue",
+            body=BODY,
+            answer=ANSWER,
+            refusals={
+                400: "The graph or a field is not sound; `node_errors` lists every problem.",
+                409: "A job with this prompt_id is known already.",
+                413: "The body is too large.",
+                503: "The server is ending and takes no further jobs.",
+                507: "The disk is full.",
+            },
+        ),
+        Route(
+            method="GET",
+            path="/prompt",
+            handler=remaining,
+            summary="How many jobs have not ended.",
+            tag="queue",
+            answer=REMAINING,
+        ),
+    ]
+
+
+class _Submit:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        store: JobStore,
+        catalogue: Callable[[], Awaitable[Catalogue]],
+        listing: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._store = store
+        self._catalogue = catalogue
+        self._listing = listing
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Accepted means on disk: the answer comes after the store has it."""
+        body = await read_body(request)
+        if self._dispatcher.draining:
+            raise Refusal(
+                503, "server_ends", "The server is ending and takes no further jobs. Post again once it is back."
+            )
+        catalogue = await self._catalogue()
+        if len(body) > LARGE:
+            job, wish, checked = await asyncio.to_thread(self._read, body, catalogue)
+        else:
+            job, wish, checked = self._read(body, catalogue)
+        place(job, wish, self._store.next_sequence)
+        await asyncio.shield(self._accept(job))
+        return json_response(answer(job, checked))
+
+    def _read(self, body: bytes, catalogue: Catalogue) -> tuple[Job, Wish, Checked]:
+        try:
+            posted = read_graph(body, catalogue)
+        except GraphError as error:
+            raise GraphRefused(error.response()) from None
+        except MediaError as error:
+            raise Refusal(400, "no_graph", str(error)) from None
+        wish = read_wish(posted)
+        checked = checked_graph(posted, catalogue, self._listing, wish.targets)
+        return make_job(wish, posted, checked, catalogue), wish, checked
+
+    async def _accept(self, job: Job) -> None:
+        try:
+            await self._dispatcher.accept(job)
+        except DuplicateJobError:
+            raise Refusal(
+                409, "duplicate_prompt_id", f"A job with the prompt_id {job.id!r} is known already. Use a new one."
+            ) from None
+        except StoreFullError as error:
+            raise Refusal(507, "disk_full", str(error)) from None
+        except StoreError as error:
+            raise Refusal(503, "store_failed", str(error)) from None
+
+
+_OBJECT: Final = {"type": "object"}
+
+PROMPT: Final = {
+    "type": "object",
+    "description": "The prompt form of a graph: node id → node.",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["class_type"],
+        "properties": {"class_type": {"type": "string"}, "inputs": _OBJECT, "_meta": _OBJECT},
+    },
+}
+
+BODY: Final = {
+    "type": "object",
+    "required": ["prompt"],
+    "properties": {
+        "prompt": PROMPT,
+        "client_id": {"type": "string", "description": "The websocket client that hears of the job."},
+        "prompt_id": {"type": "string", "description": "The job's id; one is made when it is left out."},
+        "number": {"type": "number", "description": "Place in the queue: lower ones first."},
+        "front": {"type": "boolean", "description": "Go before all jobs that wait."},
+        "extra_data": {"type": "object", "properties": {"extra_pnginfo": _OBJECT}},
+        "partial_execution_targets": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+ANSWER: Final = {
+    "type": "object",
+    "required": ["prompt_id", "number", "node_errors"],
+    "properties": {"prompt_id": {"type": "string"}, "number": {"type": "number"}, "node_errors": _OBJECT},
+}
+
+REMAINING: Final = {
+    "type": "object",
+    "properties": {"exec_info": {"type": "object", "properties": {"queue_remaining": {"type": "integer"}}}},
+}

@@ -1,0 +1,191 @@
+"""The queue: what runs, what waits, and what a person does about it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from engine.jobs.dispatch import Dispatcher
+from engine.jobs.records import Job
+from engine.server.bodies import decode_json, read_body, read_json
+from engine.server.refusals import json_response
+from engine.server.routing import Route
+
+
+class QueueChange(msgspec.Struct, kw_only=True):
+    """Body of POST /queue and POST /history."""
+
+    clear: bool = False
+    delete: list[str] = []
+
+
+class Interrupt(msgspec.Struct, kw_only=True):
+    """Body of POST /interrupt: the running job with this id, or every one that runs."""
+
+    prompt_id: str | None = None
+
+
+class Free(msgspec.Struct, kw_only=True):
+    """Body of POST /free."""
+
+    unload_models: bool = False
+    free_memory: bool = False
+
+
+class Move(msgspec.Struct, kw_only=True):
+    """Body of POST /api/v1/queue/move: put the jobs, in this order, before another, at the front, or else at the end."""
+
+    ids: list[str]
+    before: str | None = None
+    front: bool = False
+
+
+class QueueRoutes:
+    """Handlers around the dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    def routes(self) -> list[Route]:
+        """Their declarations."""
+        return [
+            Route(
+                method="GET",
+                path="/queue",
+                handler=self.show,
+                summary="Jobs that run and jobs that wait, the next one first.",
+                tag="queue",
+                answer=_QUEUE,
+            ),
+            Route(
+                method="POST",
+                path="/queue",
+                handler=self.change,
+                summary="Take jobs that wait out of the queue: all (`clear`), or those in `delete`.",
+                tag="queue",
+                body=QueueChange,
+            ),
+            Route(
+                method="POST",
+                path="/interrupt",
+                handler=self.interrupt,
+                summary="Stop the job that runs; with `prompt_id`, only if it is that one.",
+                tag="queue",
+                body=Interrupt,
+            ),
+            Route(
+                method="POST",
+                path="/free",
+                handler=self.free,
+                summary="Have the workers drop loaded models, and values kept in memory.",
+                tag="queue",
+                body=Free,
+            ),
+            *self._own(),
+        ]
+
+    def _own(self) -> list[Route]:
+        return [
+            Route(
+                method="GET",
+                path="/api/v1/queue",
+                handler=self.state,
+                summary="Whether the queue is paused, and how many jobs wait and run.",
+                tag="queue",
+                answer=_STATE,
+                api_only=True,
+            ),
+            Route(
+                method="POST",
+                path="/api/v1/queue/pause",
+                handler=self.pause,
+                summary="Start no further job until the queue is resumed; kept over restarts.",
+                tag="queue",
+                answer=_STATE,
+                api_only=True,
+            ),
+            Route(
+                method="POST",
+                path="/api/v1/queue/resume",
+                handler=self.resume,
+                summary="Go on after a pause.",
+                tag="queue",
+                answer=_STATE,
+                api_only=True,
+            ),
+            Route(
+                method="POST",
+                path="/api/v1/queue/move",
+                handler=self.move,
+                summary="Reorder jobs that wait.",
+                tag="queue",
+                body=Move,
+                answer=_STATE,
+                api_only=True,
+            ),
+        ]
+
+    async def show(self, request: web.Request) -> web.Response:
+        running = [queue_item(job) for job in self._dispatcher.active()]
+        waiting = [queue_item(job) for job in self._dispatcher.queue]
+        return json_response({"queue_running": running, "queue_pending": waiting})
+
+    async def change(self, request: web.Request) -> web.Response:
+        wish = await read_json(request, QueueChange)
+        ids = [job.id for job in self._dispatcher.queue] if wish.clear else wish.delete
+        await self._dispatcher.remove(ids)
+        return web.Response()
+
+    async def interrupt(self, request: web.Request) -> web.Response:
+        wish = await _read_optional(request, Interrupt)
+        if wish.prompt_id is None:
+            self._dispatcher.interrupt()
+        elif wish.prompt_id in self._dispatcher.running:
+            self._dispatcher.cancel(wish.prompt_id)
+        return web.Response()
+
+    async def free(self, request: web.Request) -> web.Response:
+        wish = await _read_optional(request, Free)
+        self._dispatcher.free(wish.unload_models, wish.free_memory)
+        return web.Response()
+
+    async def state(self, request: web.Request) -> web.Response:
+        return json_response(self._state())
+
+    async def pause(self, request: web.Request) -> web.Response:
+        await self._dispatcher.pause(True)
+        return json_response(self._state())
+
+    async def resume(self, request: web.Request) -> web.Response:
+        await self._dispatcher.pause(False)
+        return json_response(self._state())
+
+    async def move(self, request: web.Request) -> web.Response:
+        wish = await read_json(request, Move)
+        self._dispatcher.move(wish.ids, wish.before, front=wish.front)
+        return json_response(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        dispatcher = self._dispatcher
+        return {"paused": dispatcher.paused, "pending": len(dispatcher.queue), "running": len(dispatcher.running)}
+
+
+def queue_item(job: Job) -> list[Any]:
+    """A job as queue and history list it: `[number, id, prompt, extra_data, outputs]`."""
+    return [job.number, job.id, msgspec.Raw(job.prompt), msgspec.Raw(job.extra_data), job.outputs]
+
+
+async def _read_optional(request: web.Request, type_: type[Any]) -> Any:
+    """The body, or its defaults when there is none: scripts post these routes empty."""
+    body = await read_body(request)
+    return decode_json(body, type_) if body.strip() not in (b"", b"null") else type_()
+
+
+_ITEMS: Final = {"type": "array", "items": {"type": "array"}}
+_QUEUE: Final = {"type": "object", "properties": {"queue_running": _ITEMS, "queue_pending": _ITEMS}}
+_STATE: Final = {
+    "type": "object",
+    "properties": {"paused": {"type": "boolean"}, "pending": {"type": "integer"}, "running": {"type": "integer"}},
+}

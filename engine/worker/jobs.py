@@ -1,0 +1,71 @@
+"""Running one job: from the message that asks for it to the one that tells how it ended."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import msgspec
+
+from engine.execute.cancel import CancelToken
+from engine.execute.events import Counts
+from engine.execute.result import RunResult
+from engine.graph.prompt import prompt_from_json
+from engine.jobs.frames import Frames
+from engine.jobs.messages import Device, JobFinished, JobStarted, RunJob
+from engine.worker.events import JobSink
+from engine.worker.parts import Engine
+from engine.worker.pictures import Previews
+from engine.worker.plain import encoded_json
+
+
+async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: Frames, previews: Previews) -> RunResult:
+    """Run a job and tell its events. Raises what the executor raises, which is no node's failure."""
+    frames.send(JobStarted(message.job))
+    sink = JobSink(message.job, frames, previews)
+    sink.start()
+    try:
+        prompt = prompt_from_json(msgspec.json.decode(message.checked))
+        return await engine.executor.run(
+            prompt,
+            message.outputs,
+            sink=sink,
+            cancel=token,
+            prompt_json=lambda: _decoded(message.prompt),
+            workflow=(lambda: _decoded(message.workflow)) if message.workflow is not None else None,
+        )
+    finally:
+        sink.end()
+
+
+def finished(job: str, result: RunResult, models: list[str], device: Device | None) -> JobFinished:
+    """How a job ended."""
+    nodes = {
+        node: {"status": outcome.status, "seconds": round(outcome.seconds, 6), "display_node": outcome.display_node}
+        for node, outcome in result.nodes.items()
+    }
+    return JobFinished(
+        job,
+        result.status,
+        outputs=encoded_json(result.ui),
+        nodes=encoded_json(nodes),
+        counts=result.counts,
+        seconds=result.seconds,
+        models=models,
+        device=device,
+    )
+
+
+def crashed(job: str, error: BaseException) -> JobFinished:
+    """A job that ended because of an error of the executor itself."""
+    text = "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()
+    return JobFinished(job, "failed", outputs=b"{}", nodes=b"{}", counts=Counts(), seconds=0.0, crash=text)
+
+
+def never_ran(job: str) -> JobFinished:
+    """A job that was cancelled before its turn came."""
+    return JobFinished(job, "cancelled", outputs=b"{}", nodes=b"{}", counts=Counts(), seconds=0.0)
+
+
+def _decoded(data: bytes) -> Any:
+    return msgspec.json.decode(data)

@@ -1,0 +1,217 @@
+"""The worker's side of the connection: says who it is, runs jobs one after the other, and ends when the server does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from typing import Any, Final, NoReturn
+
+from engine.execute.cancel import CancelToken
+from engine.jobs.frames import Frames
+from engine.jobs.messages import (
+    CancelJob,
+    CatalogueReady,
+    CheckPrompt,
+    DeviceState,
+    FreeMemory,
+    Hello,
+    JobPreview,
+    Ready,
+    RunJob,
+    Shutdown,
+    ToWorker,
+)
+from engine.jobs.workers_socket import connect
+from engine.worker.checks import checked_prompt
+from engine.worker.jobs import crashed, finished, never_ran, run_job
+from engine.worker.memory import Holdings
+from engine.worker.parts import Engine, Parts, open_engine
+from engine.worker.pictures import Previews
+from engine.worker.warmup import warm_up
+
+END_SECONDS: Final = 8.0
+"""How long ending may take: then the process ends whatever hangs."""
+
+JOB_SECONDS: Final = 3.0
+"""How long a cancelled job is waited for when the worker ends."""
+
+BUSY_SECONDS: Final = 2.0
+"""How long torch is not loaded ahead of time while there is always a job."""
+
+IDLE_SECONDS: Final = 15.0
+"""How often an idle worker tells of its device."""
+
+_log = logging.getLogger("safelight.worker")
+
+
+class Session:
+    """One worker from its connection to its end. Everything but what says so belongs to the event loop."""
+
+    def __init__(self, parts: Parts, index: int, secret: str) -> None:
+        self._parts = parts
+        self._hello = Hello(index, secret, os.getpid())
+        self._loop = asyncio.get_running_loop()
+        self._work: deque[RunJob | FreeMemory] = deque()
+        self._has_work = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._current: str | None = None
+        self._token = CancelToken()
+        self._warming = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._previews = Previews(self._preview_made)
+        self._frames: Frames
+        self._engine: Engine
+        self._holdings: Holdings
+
+    async def run(self, address: str) -> NoReturn:
+        """Serve until the server asks to end or is gone; then end the process. Raises OSError when it cannot be reached."""
+        self._frames = await connect(address, lambda: Frames(ToWorker, self._take, self._closed))
+        self._frames.send(self._hello)
+        self._engine = await asyncio.to_thread(open_engine, self._parts)
+        self._holdings = Holdings(self._engine)
+        self._frames.send(CatalogueReady())
+        self._loop.call_later(BUSY_SECONDS, self._warm_up)
+        jobs = asyncio.create_task(self._run_jobs())
+        idle = asyncio.create_task(self._tell_while_idle())
+        await asyncio.wait([jobs, asyncio.create_task(self._ending.wait())], return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await self._end(jobs)
+
+    def end(self) -> None:
+        """Begin to end: cancel what runs."""
+        if not self._ending.is_set():
+            self._ending.set()
+            self._has_work.set()
+            self._token.cancel()
+            timer = threading.Timer(END_SECONDS, os._exit, (1,))  # whatever hangs, the event loop included
+            timer.daemon = True
+            timer.start()
+
+    async def _end(self, jobs: asyncio.Task[None]) -> NoReturn:
+        """Let the job stop, write the cache, and leave without waiting for threads that nodes may have started."""
+        code = 0
+        if jobs.done() and not jobs.cancelled() and (error := jobs.exception()) is not None:
+            _log.error("The worker failed.", exc_info=error)
+            code = 1
+        self.end()
+        await asyncio.wait([jobs], timeout=JOB_SECONDS)
+        await asyncio.to_thread(self._engine.cache.flush)
+        self._frames.close()
+        await asyncio.sleep(0)  # the last frames go out
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    # -- messages
+
+    def _take(self, message: ToWorker) -> None:
+        if isinstance(message, RunJob | FreeMemory):
+            self._work.append(message)
+            self._has_work.set()
+        elif isinstance(message, CancelJob):
+            self._cancel(message.job)
+        elif isinstance(message, CheckPrompt):
+            self._spawn(self._check(message))
+        elif isinstance(message, Shutdown):
+            self.end()
+
+    def _closed(self, error: Exception | None) -> None:
+        if error is not None:
+            _log.error("The connection to the server broke: %s", error)
+        self.end()
+
+    def _cancel(self, job: str) -> None:
+        if job == self._current:
+            self._token.cancel()
+            return
+        for message in self._work:
+            if isinstance(message, RunJob) and message.job == job:
+                self._work.remove(message)
+                self._frames.send(never_ran(job))
+                return
+
+    async def _check(self, message: CheckPrompt) -> None:
+        while not hasattr(self, "_engine"):
+            await asyncio.sleep(0.01)
+        self._frames.send(await asyncio.to_thread(checked_prompt, self._engine, message))
+
+    # -- jobs
+
+    async def _run_jobs(self) -> None:
+        while not self._ending.is_set():
+            if not self._work:
+                self._warm_up()
+                self._has_work.clear()
+                await self._has_work.wait()
+                continue
+            message = self._work.popleft()
+            if isinstance(message, RunJob):
+                await self._run(message)
+            else:
+                await self._free(message)
+
+    async def _run(self, message: RunJob) -> None:
+        self._current, self._token = message.job, CancelToken()
+        try:
+            result = await run_job(self._engine, message, self._token, self._frames, self._previews)
+            end = finished(message.job, result, self._holdings.models(), self._holdings.device())
+        except Exception as error:
+            _log.exception("Job %s ended by an error of the executor.", message.job)
+            end = crashed(message.job, error)
+        self._current = None
+        self._frames.send(end)
+
+    async def _free(self, message: FreeMemory) -> None:
+        try:
+            await asyncio.to_thread(
+                self._holdings.free, unload_models=message.unload_models, free_memory=message.free_memory
+            )
+        except Exception:
+            _log.exception("Memory could not be freed.")
+        self._tell_device()
+
+    def _warm_up(self) -> None:
+        """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first."""
+        if not self._warming:
+            self._warming = True
+            threading.Thread(target=warm_up, args=(self._engine, self._warmed), name="warm-up", daemon=True).start()
+
+    # -- told from other threads
+
+    def _preview_made(self, preview: JobPreview) -> None:
+        """On the thread that encodes."""
+        self._loop.call_soon_threadsafe(self._send_preview, preview)
+
+    def _send_preview(self, preview: JobPreview) -> None:
+        if preview.job == self._current and not self._frames.congested:
+            self._frames.send(preview)
+
+    def _warmed(self, ready: Ready) -> None:
+        """On the thread that loaded torch."""
+        self._loop.call_soon_threadsafe(self._ready, ready)
+
+    def _ready(self, ready: Ready) -> None:
+        self._holdings.torch_loaded()
+        self._frames.send(ready)
+
+    # -- the device
+
+    async def _tell_while_idle(self) -> None:
+        while True:
+            await asyncio.sleep(IDLE_SECONDS)
+            if self._current is None:
+                self._tell_device()
+
+    def _tell_device(self) -> None:
+        device = self._holdings.device(now=True)
+        if device is not None:
+            self._frames.send(DeviceState(device, self._holdings.models()))
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

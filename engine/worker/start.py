@@ -1,0 +1,71 @@
+"""The worker process: what is set up before it connects."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn
+
+from engine.jobs.workers import ADDRESS, INDEX, SECRET
+from engine.worker.parts import Parts
+from engine.worker.session import END_SECONDS, Session
+
+WATCH_SECONDS: Final = 1.0
+"""How often the worker looks whether its server still lives; its connection mostly tells sooner."""
+
+
+def run_worker(parts: Parts) -> NoReturn:
+    """Be a worker: connect to the server that started this process, and serve it until it ends.
+
+    Ends the process, with SystemExit(2) when the environment does not say where the server is.
+    """
+    address, secret = os.environ.get(ADDRESS), os.environ.pop(SECRET, None)
+    if address is None or secret is None:
+        sys.stderr.write("A worker is started by the server; there is no use in starting one by hand.\n")
+        raise SystemExit(2)
+    _prepare()
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+    _run(_serve(parts, address, int(os.environ.get(INDEX, "0")), secret))
+    raise AssertionError("A session ends its process.")
+
+
+async def _serve(parts: Parts, address: str, index: int, secret: str) -> NoReturn:
+    session = Session(parts, index, secret)
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, session.end)
+    await session.run(address)
+
+
+def _prepare() -> None:
+    """Ctrl-C is the server's; output goes out line by line; a crash in native code leaves a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def _run(main: Coroutine[Any, Any, NoReturn]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _watch_parent(parent: int) -> None:
+    """End when the server is gone, even if a node holds the event loop and nobody sees the connection close."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    time.sleep(END_SECONDS)
+    os._exit(1)

@@ -1,0 +1,292 @@
+"""What a client hears of a job, and what the history keeps of it."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from engine.execute.events import (
+    Counts,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeReused,
+    NodesCached,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+)
+from engine.jobs.messages import JobFinished
+from engine.jobs.records import Job
+from engine.server import follow
+from engine.server.follow import JobFollower
+
+PICTURE = {"filename": "a_00001_.png", "subfolder": "", "type": "output"}
+TEMPORARY = {"filename": "b_00001_.png", "subfolder": "", "type": "temp"}
+
+
+class Desk:
+    """A hub with one client that writes down what it is sent."""
+
+    def __init__(self, there: bool = True) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self.there = there
+
+    def client(self, client_id: str | None) -> Any:
+        if not self.there or client_id != "me":
+            return None
+        copy = msgspec.json.encode
+        return SimpleNamespace(send=lambda type, data: self.sent.append((type, msgspec.json.decode(copy(data)))))
+
+    def types(self) -> list[str]:
+        return [type for type, _ in self.sent]
+
+    def of(self, type: str) -> list[Any]:
+        return [data for one, data in self.sent if one == type]
+
+
+def follower(desk: Desk, client: str | None = "me") -> JobFollower:
+    prompt = msgspec.json.encode({"1": {"class_type": "One"}, "2": {"class_type": "Two"}})
+    return JobFollower(Job(id="job", number=1, sequence=1, prompt=prompt, outputs=("2",), client_id=client), desk)
+
+
+def finished(outputs: dict[str, Any] | None = None, status: Any = "done") -> JobFinished:
+    return JobFinished(
+        job="job", status=status, outputs=msgspec.json.encode(outputs or {}), nodes=b"{}", counts=Counts(), seconds=1.0
+    )
+
+
+def started(node: str) -> NodeStarted:
+    return NodeStarted(node=node, display_node=node, class_type="One")
+
+
+def done(node: str, ui: dict[str, Any] | None = None) -> NodeFinished:
+    return NodeFinished(node=node, display_node=node, class_type="One", seconds=0.1, ui=ui)
+
+
+def live(story: Any) -> Any:
+    async def run() -> Any:
+        return await story()
+
+    return asyncio.run(run())
+
+
+def test_a_run_is_told_in_the_order_that_editors_expect() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([RunStarted(nodes_total=2), NodesCached(nodes=["0"]), started("1")])
+        one.events([NodeProgress(node="1", display_node="1", value=1, total=4), done("1")])
+        one.events([started("2"), done("2", {"images": [PICTURE]})])
+        one.events([RunFinished(status="done", counts=Counts(ran=2), seconds=1.0)])
+        one.ended("done", finished({"2": {"images": [PICTURE]}}), "")
+        assert "execution_success" not in desk.types(), "the history is not written yet"
+        one.recorded()
+
+    live(story)
+    told = [type for type in desk.types() if type != "progress_state"]
+    assert told == [
+        "execution_start",
+        "execution_cached",
+        "executing",
+        "progress",
+        "executing",
+        "executed",
+        "execution_success",
+        "executing",
+    ]
+    assert desk.sent[-1] == ("executing", {"node": None, "display_node": None, "prompt_id": "job"})
+    assert desk.of("executed") == [
+        {"node": "2", "display_node": "2", "output": {"images": [PICTURE]}, "prompt_id": "job"}
+    ]
+
+
+def test_progress_state_names_only_nodes_that_changed_and_ends_with_all_finished() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("0")])
+        for index in range(500):
+            one.events([done(str(index)), started(str(index + 1))])
+        one.ended("done", finished(), "")
+
+    live(story)
+    states = desk.of("progress_state")
+    named = [node for state in states for node in state["nodes"]]
+    assert len(states) < 50, "twenty a second at most"
+    assert len(named) <= 501 + len(states)
+    last: dict[str, Any] = {}
+    for state in states:
+        last |= state["nodes"]
+    assert {last[str(index)]["state"] for index in range(500)} == {"finished"}
+    assert set(last["3"]) == {
+        "value",
+        "max",
+        "state",
+        "node_id",
+        "prompt_id",
+        "display_node_id",
+        "parent_node_id",
+        "real_node_id",
+    }
+
+
+def test_reused_nodes_are_named_once_and_what_they_showed_is_shown_again() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([NodesCached(nodes=["1", "2"], ui={"2": {"images": [PICTURE]}})])
+        one.events([NodeReused(node="3", display_node="3", ui={"text": ["x"]})])
+
+    live(story)
+    assert desk.of("execution_cached")[0]["nodes"] == ["1", "2"]
+    assert desk.of("executing") == []
+    assert [data["node"] for data in desk.of("executed")] == ["2", "3"]
+
+
+def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> None:
+    desk = Desk()
+    failure = NodeFailed(
+        node="2.0",
+        display_node="2",
+        parent="2",
+        class_type="Two",
+        message="No room.",
+        exception_type="ValueError",
+        expected="a number",
+        got="a text",
+        hint="Write a number.",
+        traceback="Traceback\n  line\n",
+        current_inputs={"x": "'text'"},
+    )
+
+    async def story() -> Any:
+        one = follower(desk)
+        one.started()
+        one.events([NodesCached(nodes=["1"]), started("2.0"), failure, started("5"), done("5")])
+        outcome = one.ended("failed", finished(status="failed"), "")
+        one.recorded()
+        return outcome
+
+    outcome = live(story)
+    error = desk.of("execution_error")[0]
+    assert desk.types()[-2:] == ["execution_error", "executing"]
+    assert error["node_id"] == "2"
+    assert error["node_type"] == "Two"
+    assert error["executed"] == ["1"]
+    assert error["exception_message"] == "No room.\nExpected: a number\nGot: a text\nWrite a number."
+    assert error["traceback"] == ["Traceback\n", "  line\n"]
+    assert error["current_inputs"] == {"x": ["'text'"]}
+    assert msgspec.json.decode(outcome.error)["node_id"] == "2"
+    assert [type for type, _ in msgspec.json.decode(outcome.messages)] == [
+        "execution_start",
+        "execution_cached",
+        "execution_error",
+    ]
+
+
+def test_a_lost_worker_fails_the_job_at_the_node_that_ran() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("1")])
+        one.ended("failed", None, "Worker 0 was killed.")
+        one.recorded()
+
+    live(story)
+    error = desk.of("execution_error")[0]
+    assert (error["node_id"], error["node_type"]) == ("1", "One")
+    assert error["exception_message"] == "Worker 0 was killed."
+
+
+def test_a_second_attempt_forgets_the_first() -> None:
+    desk = Desk()
+
+    async def story() -> Any:
+        one = follower(desk)
+        one.started()
+        one.events([started("1"), done("1")])
+        one.retried("Worker 0 was killed.")
+        one.started()
+        one.events([NodesCached(nodes=["1"]), started("2"), done("2")])
+        return one.ended("done", finished(), "")
+
+    outcome = live(story)
+    messages = msgspec.json.decode(outcome.messages)
+    assert [type for type, _ in messages] == ["execution_start", "execution_cached", "execution_success"]
+
+
+def test_the_saved_picture_stands_for_the_job_rather_than_a_temporary_one() -> None:
+    async def story() -> Any:
+        one = follower(Desk())
+        one.started()
+        return one.ended(
+            "done", finished({"2": {"images": [PICTURE]}, "3": {"images": [TEMPORARY], "text": ["t"]}}), ""
+        )
+
+    outcome = live(story)
+    assert outcome.outputs_count == 2
+    preview = msgspec.json.decode(outcome.preview)
+    assert preview == PICTURE | {"nodeId": "2", "mediaType": "images"}
+    assert set(msgspec.json.decode(outcome.meta)) == {"2", "3"}
+
+
+def test_nobody_hears_of_a_job_without_a_client_but_the_history_does() -> None:
+    desk = Desk()
+
+    async def story() -> Any:
+        one = follower(desk, client=None)
+        one.started()
+        one.events([NodesCached(nodes=[]), started("1"), done("1")])
+        outcome = one.ended("done", finished(), "")
+        one.recorded()
+        return outcome
+
+    outcome = live(story)
+    assert desk.sent == []
+    assert [type for type, _ in msgspec.json.decode(outcome.messages)][-1] == "execution_success"
+
+
+def test_a_client_that_comes_back_is_told_where_the_job_stands() -> None:
+    desk = Desk(there=False)
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("1"), done("1"), started("2")])
+        desk.there = True
+        one.resume()
+
+    live(story)
+    assert desk.types() == ["execution_start", "progress_state", "executing"]
+    assert {node: state["state"] for node, state in desk.sent[1][1]["nodes"].items()} == {
+        "1": "finished",
+        "2": "running",
+    }
+    assert desk.sent[2][1]["node"] == "2"
+
+
+def test_states_are_sent_soon_even_when_nothing_else_happens(monkeypatch: Any) -> None:
+    monkeypatch.setattr(follow, "STATES_EVERY", 0.01)
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("1")])
+        one.events([NodeProgress(node="1", display_node="1", value=2, total=4)])
+        await asyncio.sleep(0.05)
+
+    live(story)
+    assert desk.of("progress_state")[-1]["nodes"]["1"]["value"] == 2
