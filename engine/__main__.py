@@ -74,10 +74,10 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
         return library
 
-    def stored_library() -> Library | None:
+    def stored_library(as_it_is: bool) -> Library | None:
         from engine.plugins.library import stored_library
 
-        return stored_library(NODE_PACKAGES, packs, stored_at)
+        return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is)
 
     def open_cache(persistent: bool) -> Cache:
         return _cache(paths.cache if persistent else None, settings)

@@ -10,8 +10,8 @@ import torch
 
 from engine.api import Context, Latent
 from engine.models.handles import ControlUse, ModelHandle
-from engine.sampling.previews import preview
 from engine.sampling.samplers.steps import Callback, StepInfo
+from nodes.previews import preview_of
 
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
@@ -34,13 +34,11 @@ def network_of(ctx: Context, model: ModelHandle) -> Iterator[dict[str, Any]]:
 
 
 def report_to(ctx: Context, model: ModelHandle) -> Callback:
-    """Tell the context of every step: progress (which also cancels), and a preview where the latent's colours are known."""
-    shows = bool(model.latent.rgb_factors)
+    """Tell the context of every step: progress (which also cancels), and a preview, which it has made now and then."""
 
     def report(step: StepInfo) -> None:
         ctx.progress(step.step + 1, step.total)
-        if shows:
-            ctx.preview(preview(step, model.latent))
+        ctx.preview(lambda: preview_of(ctx, model, step))
 
     return report
 

@@ -37,6 +37,7 @@ class Bench:
     models: Any
     paths: Any
     node_id: str = "1"
+    preview_method: str = "latent2rgb"
     prompt: dict[str, Any] = field(default_factory=dict)
     workflow: dict[str, Any] | None = None
     told: list[tuple[float, float]] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Bench:
         self.told.append((value, total))
 
     def preview(self, image: Any) -> None:
-        self.previews.append(image)
+        self.previews.append(image() if callable(image) else image)
 
     def check_cancelled(self) -> None:
         return None

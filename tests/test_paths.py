@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Settings, SettingsError, load_settings
-from engine.paths import PathError, Paths
+from engine.paths import ExtraFolder, PathError, Paths
 
 
 @pytest.fixture
@@ -154,3 +155,93 @@ def test_whatever_the_name_what_is_found_is_inside(name):
         assert found is None or found.is_relative_to(paths.input.resolve())
         made = paths.produced({"filename": name, "type": "output"})
         assert made is None or made.is_relative_to(paths.output.resolve())
+
+
+def test_single_folders_can_be_elsewhere(tmp_path):
+    paths = Paths(
+        tmp_path / "base",
+        models_directory=tmp_path / "m",
+        output=tmp_path / "o",
+        input=tmp_path / "i",
+        temp=tmp_path / "t",
+        user=tmp_path / "u",
+        custom_nodes=tmp_path / "c",
+    )
+    touch(tmp_path / "m" / "loras" / "a.safetensors")
+    touch(paths.base / "models" / "loras" / "not_seen.safetensors")
+    assert paths.folder_files("loras") == ["a.safetensors"]
+    assert [paths.directory(kind).name for kind in ("output", "input", "temp", "user", "custom_nodes")] == list("oituc")
+    assert not paths.base.joinpath("output").exists()
+
+
+def test_extra_folders_are_searched_before_or_after_the_own_ones(tmp_path):
+    extra = [ExtraFolder("clip", tmp_path / "after"), ExtraFolder("text_encoders", tmp_path / "first", first=True)]
+    paths = Paths(tmp_path / "base", extra=extra)
+    own = touch(paths.base / "models" / "text_encoders" / "a.safetensors")
+    after = touch(tmp_path / "after" / "a.safetensors")
+    assert paths.find("text_encoders", "a.safetensors") == own.resolve()
+    first = touch(tmp_path / "first" / "a.safetensors")
+    assert paths.find("text_encoders", "a.safetensors") == first.resolve()
+    listed = {root: names for root, names in paths.listings("text_encoders") if names}
+    assert listed == dict.fromkeys((first.parent, own.parent, after.parent), ("a.safetensors",))
+
+
+def test_an_extra_folder_of_an_unknown_kind_takes_files_of_any_suffix(tmp_path):
+    paths = Paths(
+        tmp_path / "base", extra=[ExtraFolder("own", tmp_path / "own"), ExtraFolder("custom_nodes", tmp_path / "n")]
+    )
+    touch(tmp_path / "own" / "a.xyz")
+    touch(tmp_path / "own" / ".hidden")
+    assert paths.folder_files("own") == ["a.xyz"]
+    assert "own" in paths.model_folders()
+    assert paths.custom_node_folders == (paths.custom_nodes, tmp_path / "n")
+
+
+def settle(*folders: Path) -> None:
+    for folder in folders:
+        os.utime(folder, (1_000_000, 1_000_000))
+
+
+def test_a_folder_that_has_not_changed_is_not_read_again(paths, monkeypatch):
+    loras = paths.base / "models" / "loras"
+    touch(loras / "a.safetensors")
+    touch(loras / "sub" / "b.safetensors")
+    settle(loras, loras / "sub")
+    first = paths.listing("loras")
+    monkeypatch.setattr(os, "scandir", lambda folder: pytest.fail(f"{folder} was read"))
+    assert paths.listing("loras") is first
+
+
+def test_a_listing_shows_every_change_at_once(paths):
+    loras = paths.base / "models" / "loras"
+    assert paths.listing("loras") == ()
+    touch(loras / "sub" / "a.safetensors")
+    assert paths.listing("loras") == ("sub/a.safetensors",)
+    touch(loras / "sub" / "b.safetensors")
+    assert paths.listing("loras") == ("sub/a.safetensors", "sub/b.safetensors")
+    settle(loras, loras / "sub")
+    assert paths.listing("loras") == ("sub/a.safetensors", "sub/b.safetensors")
+    (loras / "sub" / "a.safetensors").unlink()
+    assert paths.listing("loras") == ("sub/b.safetensors",)
+    (loras / "sub").rename(loras / "other")
+    assert paths.listing("loras") == ("other/b.safetensors",)
+
+
+def test_a_model_folder_whose_index_comes_later_is_listed(paths):
+    folder = paths.base / "models" / "diffusers" / "tiny"
+    touch(folder / "readme.txt")
+    settle(folder, folder.parent)
+    assert paths.listing("diffusers") == ()
+    touch(folder / "model_index.json")
+    assert paths.listing("diffusers") == ("tiny",)
+
+
+@pytest.mark.parametrize("name", ["\ud800.png", "x" * 300 + ".png", "a/" * 3000 + "b"])
+def test_a_name_that_no_file_can_have_is_not_found(paths, name):
+    paths.directory("input")
+    assert paths.locate("input", name) is None
+
+
+def test_a_name_that_cannot_be_written_means_no_file_of_ours(paths):
+    assert paths.produced({"filename": "\ud800.png"}) is None
+    assert paths.produced({"filename": "/a.png", "subfolder": "sub"}) is None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from engine.authoring.subgraph import Subgraph
+
+
+PreviewMethod: TypeAlias = Literal["auto", "none", "latent2rgb", "taesd"]
+"""`latent2rgb` maps latent pixels to colours; `taesd` decodes with a tiny decoder if one is there; `auto` takes the best."""
 
 
 class Cancelled(BaseException):
@@ -27,13 +31,19 @@ class Context(Protocol):
     """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
     paths: Any
     """Where files are: `input`, `output`, `temp`, `find(folder, name)`."""
+    preview_method: PreviewMethod
+    """How whoever watches wants intermediate pictures to be made."""
 
     def progress(self, value: float, total: float) -> None:
         """Report `value` of `total` done. Raises Cancelled when the job was cancelled."""
         ...
 
     def preview(self, image: Any) -> None:
-        """Show an intermediate picture: uint8 RGB array (H, W, 3), or a PIL image."""
+        """Show an intermediate picture: uint8 RGB array (H, W, 3), or a PIL image.
+
+        Give a function of no arguments that returns one, and it is called only when somebody watches, and seldom enough to
+        take little of the time. Should it fail, the node goes on without.
+        """
         ...
 
     def check_cancelled(self) -> None:

@@ -24,6 +24,9 @@ GIB = 1 << 30
 GATHER_SECONDS = 0.5
 """How long results are gathered before they go to disk in one transaction: what a kill -9 can cost at most."""
 
+DEAR_SECONDS = 0.05
+"""A result that took longer goes to disk at once, with all that was gathered: it costs less to write than to make again."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -90,10 +93,12 @@ class Cache:
         """Let go of every value in RAM."""
         self._memory.clear()
 
-    def recorded(self) -> None:
-        """Tell the background writer that there are new records."""
+    def recorded(self, seconds: float = 0.0) -> None:
+        """Tell the background writer that there is a new record, of an action that took `seconds`."""
         if self._writer is not None:
             self._writer.wake()
+            if seconds > DEAR_SECONDS:
+                self._writer.hurry()
 
     def take_warnings(self) -> list[str]:
         """Warnings since the last call (unreadable entries, a full disk), for people to see."""
@@ -151,6 +156,7 @@ class _Writer:
         self._lock = threading.Lock()
         self._draining = threading.Lock()
         self._work = threading.Event()
+        self._hurried = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pruned = False
@@ -170,9 +176,13 @@ class _Writer:
                 self._thread = threading.Thread(target=self._loop, name="cache-writer", daemon=True)
                 self._thread.start()
 
+    def hurry(self) -> None:
+        self._hurried.set()
+
     def stop(self) -> None:
         self._stopped.set()
         self._work.set()
+        self._hurried.set()
         if self._thread is not None:
             self._thread.join()
         self.drain()
@@ -220,5 +230,6 @@ class _Writer:
     def _loop(self) -> None:
         while not self._stopped.is_set():
             self._work.wait()
-            self._stopped.wait(GATHER_SECONDS)
+            self._hurried.wait(GATHER_SECONDS)
+            self._hurried.clear()
             self.drain()

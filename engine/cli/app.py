@@ -23,8 +23,11 @@ class App:
     settings: Settings
     folders: Folders
     load_library: Callable[[], Library]
-    stored_library: Callable[[], Library | None]
-    """The library as it was stored, or None when node packs are new or have changed; imports no node."""
+    stored_library: Callable[[bool], Library | None]
+    """The library as it was stored; None when node packs are new or have changed, unless True says to take it as it is.
+
+    Imports no node.
+    """
     open_cache: Callable[[bool], Cache]
     """True: kept in the cache folder; False: in memory only."""
     open_executor: Callable[[Library, Cache], Executor]

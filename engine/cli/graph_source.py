@@ -17,7 +17,7 @@ from engine.graph.parameters import Parameter, parameters, set_value
 from engine.graph.problems import GraphError, Problem, told
 from engine.graph.schema import Catalogue, Files
 from engine.graph.validate import Checked, check
-from engine.media.embedded import is_picture, read_embedded
+from engine.media.embedded import is_media, read_embedded
 from engine.media.errors import MediaError
 from engine.paths import Paths
 
@@ -49,7 +49,7 @@ def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
     """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
     name, data = _read(source, paths)
     try:
-        if is_picture(data):
+        if is_media(data):
             found = read_embedded(data, name)
             if found.prompt is not None:
                 return Graph(name, found.prompt, found.workflow, [])

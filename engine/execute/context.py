@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
-from engine.execute.events import NodePreview, NodeProgress
+from engine.execute.events import NodePreview, NodeProgress, Warned
 from engine.execute.state import NodeState, Run
 from engine.graph.prompt import Link
 
 PROGRESS_SECONDS = 0.05
 """Progress is reported at most this often, but for the last step."""
 
+PREVIEW_SECONDS = 0.12
+"""Previews of a node are made at most this often."""
+
+PREVIEW_SHARE = 0.2
+"""Previews are made so seldom that they take at most this part of the node's time."""
+
 
 class NodeContext:
     """Context of one node in one run."""
 
-    __slots__ = ("_reported", "_run", "_state", "node_id")
+    __slots__ = ("_next_preview", "_reported", "_run", "_state", "node_id")
 
     def __init__(self, run: Run, state: NodeState) -> None:
         self._run = run
         self._state = state
         self._reported = 0.0
+        self._next_preview = 0.0
         self.node_id = state.id
 
     @property
@@ -57,11 +66,38 @@ class NodeContext:
         event = NodeProgress(node=state.id, display_node=state.display, parent=state.parent, value=value, total=total)
         self._run.emit(event)
 
+    @property
+    def preview_method(self) -> PreviewMethod:
+        """How intermediate pictures are wanted."""
+        return self._run.preview_method
+
     def preview(self, image: Any) -> None:
-        """Show an intermediate picture: uint8 RGB array (H, W, 3), or a PIL image."""
+        """Show an intermediate picture: uint8 RGB array (H, W, 3), a PIL image, or a function that makes one.
+
+        The function is called only when previews are wanted, and takes at most PREVIEW_SHARE of the time.
+        """
         self._run.cancel.check()
-        state = self._state
-        self._run.emit(NodePreview(node=state.id, display_node=state.display, parent=state.parent, image=image))
+        if callable(image):
+            image = self._made(image)
+        if image is not None:
+            state = self._state
+            self._run.emit(NodePreview(node=state.id, display_node=state.display, parent=state.parent, image=image))
+
+    def _made(self, make: Callable[[], Any]) -> Any:
+        """What `make` returns, or None when it is not the time."""
+        started = time.perf_counter()
+        if started < self._next_preview or self._run.preview_method == "none" or not self._run.watched:
+            return None
+        try:
+            image = make()
+        except Exception as error:  # a picture to look at is not worth the node's work
+            self._next_preview = math.inf
+            message = f"No previews: {type(error).__name__}: {error}"
+            self._run.emit(Warned(message=message, node=self._state.id))
+            return None
+        seconds = time.perf_counter() - started
+        self._next_preview = started + max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
+        return image
 
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job was cancelled."""

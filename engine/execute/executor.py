@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.authoring.context import PreviewMethod
 from engine.authoring.definition import NodeDefinition
 from engine.cache.facade import Cache
 from engine.execute.cancel import CancelToken
@@ -69,16 +70,19 @@ class Executor:
         prompt_json: JsonSource | None = None,
         workflow: JsonSource | None = None,
         values: Sequence[NodeId] = (),
+        preview_method: PreviewMethod = "none",
     ) -> RunResult:
         """Compute the nodes `outputs` of `prompt`, and what they need that is not there yet.
 
         Nodes that fail do not raise: see `RunResult.failures`. `values` are ids of nodes whose output values the caller
         wants in the result. `prompt_json` and `workflow` may be functions, called when a node first asks for them.
+        `preview_method` says whether samplers show how far they are, and how.
         Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
         keeps what is finished, and raises CancelledError.
         """
         token = cancel or CancelToken()
         run = Run(self, prompt, asyncio.get_running_loop(), sink, token, prompt_json, workflow)
+        run.preview_method = preview_method
         token.on_cancel(run.cancel_coroutines)
         run.workers = 1
         self._threads.submit(_begin, run, list(outputs), list(values))

@@ -186,7 +186,7 @@ def _record(run: Run, state: NodeState, record: Record) -> None:
             key = extended_key(run, state, key, name)
         state.key = key
     run.cache.actions.put(state.key, record)
-    run.cache.recorded()
+    run.cache.recorded(record.seconds)
 
 
 def _report(run: Run, state: NodeState, held: list[Held]) -> None:

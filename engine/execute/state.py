@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from engine.authoring.context import PreviewMethod
 from engine.cache.actions import Expansion, SlotDigests
 from engine.cache.digests import Digest
 from engine.cache.facade import Cache
@@ -184,6 +185,7 @@ class Run:
         self.prompt = prompt
         self.loop = loop
         self.cancel = cancel
+        self.preview_method: PreviewMethod = "none"
         self._workflow = workflow
         self._prompt_json = prompt_json
         self._sink = sink
@@ -224,6 +226,11 @@ class Run:
         self.finished: asyncio.Future[None] = loop.create_future()
         self.crash: BaseException | None = None
         self.result: RunResult
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody is told of events."""
+        return self._sink is not None
 
     @property
     def prompt_json(self) -> Mapping[str, Any]:

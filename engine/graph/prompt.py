@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from types import NoneType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 NodeId: TypeAlias = str
 
@@ -55,9 +56,16 @@ def is_link(value: Any) -> bool:
 
 def node_from_json(entry: Mapping[str, Any]) -> Node:
     """Read one entry of the prompt form; links become `Link`. Assumes the right shape."""
-    inputs = {name: _input_from_json(value) for name, value in entry.get("inputs", {}).items()}
+    inputs = {
+        name: value if type(value) in _SCALARS else _input_from_json(value)
+        for name, value in entry.get("inputs", _NO_INPUTS).items()
+    }
     meta = entry.get("_meta")
-    return Node(entry["class_type"], inputs, meta if isinstance(meta, Mapping) else None)
+    return Node(entry["class_type"], inputs, meta if meta is not None and isinstance(meta, Mapping) else None)
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, NoneType})
+_NO_INPUTS: Final[Mapping[str, Any]] = {}
 
 
 def _input_from_json(value: Any) -> Any:
@@ -75,13 +83,17 @@ def unwrap(value: Any) -> Any:
 
 def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
     """Read the prompt form. Entries that are no nodes are left out: `validate.check` is what reports them."""
-    return {
-        node_id: node_from_json(entry)
-        for node_id, entry in data.items()
-        if isinstance(entry, Mapping)
+    return {node_id: node_from_json(entry) for node_id, entry in data.items() if _is_node(entry)}
+
+
+def _is_node(entry: Any) -> bool:
+    if type(entry) is dict and type(entry.get("class_type")) is str and type(entry.get("inputs")) is dict:
+        return True
+    return (
+        isinstance(entry, Mapping)
         and isinstance(entry.get("class_type"), str)
-        and isinstance(entry.get("inputs", {}), Mapping)
-    }
+        and isinstance(entry.get("inputs", _NO_INPUTS), Mapping)
+    )
 
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from engine.jobs.messages import (
 from engine.jobs.queue import JobQueue
 from engine.jobs.records import MAX_ATTEMPTS, Job, Outcome
 from engine.jobs.store import JobStore
+from engine.jobs.store_errors import StoreError
 from engine.jobs.workers import Worker, WorkerPool
 
 log = logging.getLogger("safelight.jobs")
@@ -337,8 +338,10 @@ class Dispatcher:
     async def _record(self, job: Job, follower: Follower, outcome: Outcome) -> None:
         try:
             await self.store.finish(job, outcome)
-        finally:
-            self.ending.pop(job.id, None)
+        except StoreError as error:  # the server ends on a full disk: the job runs again at the next start
+            log.error("the end of a job could not be written", extra={"job": job.id, "problem": str(error)})
+            return
+        self.ending.pop(job.id, None)
         follower.recorded()
         self._on_change()
 
@@ -356,7 +359,7 @@ class Dispatcher:
         while self.running and time.monotonic() < end:
             await asyncio.sleep(0.05)
 
-    async def settled(self) -> None:
-        """Wait until everything that has ended is on disk."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def settled(self, seconds: float | None = None) -> None:
+        """Wait until everything that has ended is on disk, but no longer than `seconds`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)

@@ -108,13 +108,13 @@ class Frames(asyncio.Protocol):
         if not self.open:
             return
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._unsent.append(data)
 
     def close(self) -> None:
         """Send what is unsent, and close."""
         if self._transport is not None:
-            self._flush()
+            self.flush()
             self._transport.close()
 
     def abort(self, error: Exception | None = None) -> None:
@@ -123,7 +123,8 @@ class Frames(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand what is unsent to the system; with some event loops that happens at the end of this turn."""
         unsent, self._unsent = self._unsent, []
         if unsent and self.open:
             assert self._transport is not None

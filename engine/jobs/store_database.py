@@ -132,7 +132,8 @@ def _open_sound(path: Path, max_bytes: int | None) -> Connection:
 
 
 def _set_up(connection: Connection, max_bytes: int | None) -> None:
-    connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")  # counts only before the first table
+    if connection.exec_driver_sql("PRAGMA page_count").scalar() == 0:
+        connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")  # counts only before the first table
     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     connection.exec_driver_sql("PRAGMA synchronous = FULL")  # a commit is on the disk, power cut or not
     connection.exec_driver_sql("PRAGMA journal_size_limit = 67108864")

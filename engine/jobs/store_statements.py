@@ -58,12 +58,10 @@ def delete_waiting(rows: int) -> str:
     return f"DELETE FROM jobs WHERE ended IS NULL AND id IN ({', '.join('?' * rows)})"
 
 
-def write(connection: Connection, statement: Statement, rows: Sequence[Row]) -> int:
-    """Run a statement for all rows; how many rows of the table it met."""
-    met = 0
+def write(connection: Connection, statement: Statement, rows: Sequence[Row]) -> None:
+    """Run a statement for all rows."""
     for portion in portions(rows):
-        met += connection.exec_driver_sql(statement(len(portion)), tuple(chain.from_iterable(portion))).rowcount
-    return met
+        connection.exec_driver_sql(statement(len(portion)), tuple(chain.from_iterable(portion)))
 
 
 def known_ids(connection: Connection, ids: Iterable[str]) -> set[str]:

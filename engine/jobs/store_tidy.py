@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlalchemy import Connection
 
 STEP = 200
@@ -79,6 +81,10 @@ def _give_back_pages(connection: Connection) -> bool:
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     if unused < PAGES or unused < pages // 4:
         return False
-    connection.exec_driver_sql(f"PRAGMA incremental_vacuum({PAGES})").all()
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.executescript(
+        f"PRAGMA incremental_vacuum({PAGES})"
+    )  # gives back a page a step; execute() takes one step only
     connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
     return True

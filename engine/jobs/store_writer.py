@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -134,7 +135,14 @@ class Writer:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._commit(self._with_room(self._next_batch()))
+            batch = self._next_batch()
+            try:
+                self._commit(self._with_room(batch))
+            except Exception as error:  # this thread must live: all writes go through it
+                _log.exception("The job store failed to write")
+                self._woken.extend(
+                    (write.waiter, self._told(error)) for write in batch if not isinstance(write, Change)
+                )
             self._wake()
             self._tidy()
         self._give_up()
@@ -207,7 +215,7 @@ class Writer:
                     statements.write(self._connection, statements.change_jobs, list(write.rows.values()))
                 elif isinstance(write, End):
                     ends.setdefault(write.row[0], write.row)
-            ended = statements.write(self._connection, statements.end_jobs, list(ends.values()))
+            statements.write(self._connection, statements.end_jobs, list(ends.values()))
             for write in writes:
                 if isinstance(write, Call):
                     write.run(self._connection)
@@ -215,7 +223,7 @@ class Writer:
         except BaseException:
             self._undo()
             raise
-        self._tidier.ended += ended
+        self._tidier.ended += len(ends)
         if any(isinstance(write, Call) and write.deletes for write in writes):
             self._tidier.deleted()
         self._pause = FIRST_PAUSE
@@ -266,9 +274,11 @@ class Writer:
 
     def _keep(self, write: End | Change, error: Exception) -> None:
         if isinstance(write, End):
-            if not self._kept:
+            if self._pause == FIRST_PAUSE:  # else: told already
                 _log.error(
-                    "The end of job %s cannot be stored yet, and is tried again: %s", write.row[0], self._told(error)
+                    "The end of job %s cannot be stored yet, and is tried again: %s",
+                    write.row[0],
+                    getattr(error, "orig", error),
                 )
             self._kept.append(write)
         else:
@@ -279,7 +289,7 @@ class Writer:
         if isinstance(error, StoreError):
             return error
         if isinstance(error, DBAPIError) and error_code(error) == sqlite3.SQLITE_FULL:
-            return StoreFullError(self._folder, max(0, room(self._folder, self._connection, self._max_bytes)))
+            return StoreFullError(self._folder, shutil.disk_usage(self._folder).free)
         cause = error.orig if isinstance(error, DBAPIError) else error
         return StoreError(f"The job store in {self._folder} could not be written: {type(cause).__name__}: {cause}")
 
@@ -299,10 +309,10 @@ class Writer:
             return
         try:
             self._tidier.step(self._connection)
-        except DBAPIError as error:
+        except Exception as error:  # it is only tidying
             self._undo()
             self._tidier.rest()
-            _log.warning("Old history could not be deleted: %s", error.orig)
+            _log.warning("Old history could not be deleted: %s", self._told(error))
 
     def _give_up(self) -> None:
         for end in self._kept:

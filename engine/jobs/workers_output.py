@@ -17,10 +17,6 @@ LINES_A_SECOND: Final = 200
 LAST_LINES: Final = 20
 """Lines of stderr that are kept to tell why a worker died."""
 
-_CHUNK: Final = 65536
-_PAUSE: Final = 0.002
-"""Seconds between reads of an output that is too much anyway: the process waits rather than the server."""
-
 _ENDS: Final = re.compile(rb"[\r\n]+")  # progress bars end their lines with \r
 
 
@@ -31,20 +27,25 @@ class Output:
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self._on_line = on_line
         self._loop = asyncio.get_running_loop()
+        self._rest: dict[int, bytes] = {}
         self._second = -1.0
         self._told = 0
         self._left_out = 0
 
-    async def read(self, stream: asyncio.StreamReader, *, keep: bool) -> None:
-        """Hand on the lines of `stream` until it ends; `keep`: they count as last words."""
-        rest = b""
-        while chunk := await stream.read(_CHUNK):
-            *lines, rest = _ENDS.split(rest + chunk)
-            self._take(lines, keep)
-            rest = rest[:MAX_LINE]
-            if self._left_out:
-                await asyncio.sleep(_PAUSE)
-        self._take([rest], keep)
+    @property
+    def too_much(self) -> bool:
+        """Whether lines are being left out, so that reading on can wait a moment."""
+        return self._left_out > 0
+
+    def feed(self, stream: int, data: bytes, *, keep: bool) -> None:
+        """Take what came from `stream`; `keep`: its lines count as last words."""
+        *lines, rest = _ENDS.split(self._rest.get(stream, b"") + data)
+        self._rest[stream] = rest[:MAX_LINE]
+        self._take(lines, keep)
+
+    def end(self, stream: int, *, keep: bool) -> None:
+        """`stream` has ended."""
+        self._take([self._rest.pop(stream, b"")], keep)
         self._tell_left_out()
 
     def _take(self, lines: list[bytes], keep: bool) -> None:

@@ -7,10 +7,11 @@ import contextlib
 import os
 import secrets
 import signal
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
-from engine.jobs.frames import Frames
+from engine.jobs.frames import FrameError, Frames
 from engine.jobs.workers_output import Output
 
 CONNECT_SECONDS: Final = 60.0
@@ -25,6 +26,9 @@ SHORT_LIFE: Final = 10.0
 MAX_DELAY: Final = 30.0
 """The longest wait before a restart, in seconds."""
 
+_PAUSE: Final = 0.002
+"""Seconds between reads of an output that is too much anyway: the process waits rather than the server."""
+
 _REST_SECONDS: Final = 1.0
 """How long what a dead process sent and printed is waited for; a child of it may hold the pipes open for ever."""
 
@@ -36,42 +40,39 @@ def restart_delay(short_lives: int, lived: float) -> tuple[int, float]:
     return short_lives + 1, 0.0 if not short_lives else min(MAX_DELAY, 0.5 * 2.0 ** min(short_lives - 1, 10))
 
 
-class WorkerProcess:
+class WorkerProcess(asyncio.SubprocessProtocol):
     """Starts once. `secret` is what its Hello must say; `output.last` its last lines on stderr."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self.secret = secrets.token_hex(16)
         self.output = Output(on_line)
         self._loop = asyncio.get_running_loop()
-        self._process: asyncio.subprocess.Process | None = None
-        self._readers: list[asyncio.Task[None]] = []
+        self._process: asyncio.SubprocessTransport | None = None
         self._frames: Frames | None = None
+        self._exited = asyncio.Event()
         self._disconnected = asyncio.Event()
+        self._silent = asyncio.Event()
+        self._streams = {1, 2}
         self._timer: asyncio.TimerHandle | None = None
-        self._ended = False
         self._killed_because = ""
 
     @property
     def pid(self) -> int | None:
         """Its process id, once started."""
-        return self._process.pid if self._process is not None else None
+        return self._process.get_pid() if self._process is not None else None
 
     async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start `command` with `env` on top of this process's environment. Raises OSError and ValueError."""
-        process = self._process = await asyncio.create_subprocess_exec(
+        transport, _ = await self._loop.subprocess_exec(
+            lambda: self,
             *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=os.environ | env,
             start_new_session=True,  # Ctrl-C in the terminal is the server's to act upon
         )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._readers = [
-            asyncio.create_task(self.output.read(process.stdout, keep=False)),
-            asyncio.create_task(self.output.read(process.stderr, keep=True)),
-        ]
+        self._process = transport
         self._timer = self._loop.call_later(
             CONNECT_SECONDS, self.kill, f"did not connect within {CONNECT_SECONDS:.0f} seconds"
         )
@@ -79,26 +80,25 @@ class WorkerProcess:
     def connected(self, frames: Frames) -> None:
         """Its Hello was accepted."""
         self._frames = frames
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
 
     def disconnected(self, error: Exception | None) -> None:
         """Its connection has ended; the process must end too."""
         self._disconnected.set()
-        if error is not None and not isinstance(error, OSError):
+        if isinstance(error, FrameError):
             self.kill(f"sent what is no message and was killed ({error})")
-        elif not self._ended:
+        elif not self._exited.is_set():
             self._timer = self._loop.call_later(LEAVE_SECONDS, self.kill, "closed its connection but did not end")
 
     def terminate(self) -> None:
         """Ask it to end, by signal."""
-        if self._process is not None and not self._ended:
+        if self._process is not None and not self._exited.is_set():
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
     def kill(self, because: str) -> None:
         """End it at once."""
-        if self._process is not None and not self._ended:
+        if self._process is not None and not self._exited.is_set():
             self._killed_because = self._killed_because or because
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -106,28 +106,57 @@ class WorkerProcess:
     async def ended(self) -> None:
         """Return once the process has ended and what it sent and printed has been taken."""
         assert self._process is not None
-        await self._process.wait()
-        self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
-        rest = list(self._readers)
-        if self._frames is not None:
-            rest.append(asyncio.create_task(_set(self._disconnected)))
-        _, late = await asyncio.wait(rest, timeout=_REST_SECONDS)
+        await self._exited.wait()
+        self._stop_timer()
+        rest = [self._silent, *([self._disconnected] if self._frames is not None else [])]
+        waiting = [asyncio.create_task(_set(event)) for event in rest]
+        _, late = await asyncio.wait(waiting, timeout=_REST_SECONDS)
         for task in late:
             task.cancel()
         if self._frames is not None:
             self._frames.abort()
+        self._process.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- asyncio.SubprocessProtocol
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """The process printed."""
+        self.output.feed(fd, data, keep=fd == 2)
+        if self.output.too_much and self._process is not None:
+            pipe = cast("asyncio.ReadTransport | None", self._process.get_pipe_transport(fd))
+            if pipe is not None:
+                pipe.pause_reading()
+                self._loop.call_later(_PAUSE, _resume, pipe)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """One of its outputs was closed."""
+        self._streams.discard(fd)
+        self.output.end(fd, keep=fd == 2)
+        if not self._streams:
+            self._silent.set()
+
+    def process_exited(self) -> None:
+        """The process has ended; a child of it may still hold its outputs."""
+        self._exited.set()
 
     def reason(self) -> str:
         """Why it ended, to follow "Worker 0"."""
         assert self._process is not None
-        code = self._process.returncode
+        code = self._process.get_returncode()
         if self._killed_because:
             return self._killed_because
         if code is None or code >= 0:
             return "ended without being asked to" if code == 0 else f"ended with exit code {code}"
         return f"was killed by signal {-code}{_signal_hint(-code)}"
+
+
+def _resume(pipe: asyncio.ReadTransport) -> None:
+    if not pipe.is_closing():
+        pipe.resume_reading()
 
 
 async def _set(event: asyncio.Event) -> None:

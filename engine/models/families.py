@@ -11,11 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-
-SD_RGB_FACTORS = ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
-"""Least-squares map from the network's 4 latent channels of Stable Diffusion 1 to RGB in -1..1 (Turner 2022,
-"Decoding latents to RGB without upscaling", discuss.huggingface.co)."""
 
 
 class TextFamily(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,14 +56,6 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SD_UNET = ("input_blocks.0.0.weight", "time_embed.0.weight", "middle_block.1.norm.weight", "out.2.weight")
-_SD_LATENT = LatentFormat(
-    channels=4,
-    downscale=8,
-    scale=0.18215,
-    rgb_factors=tuple((r * 0.18215 / 2, g * 0.18215 / 2, b * 0.18215 / 2) for r, g, b in SD_RGB_FACTORS),
-    rgb_bias=(0.5, 0.5, 0.5),
-)
-
 SD2 = Family(
     name="sd2",
     title="Stable Diffusion 2.x",
@@ -75,7 +64,7 @@ SD2 = Family(
     context_dim=1024,
     head_dim=64,
     parameterization=Parameterization(prediction="v"),
-    latent=_SD_LATENT,
+    latent=latent_formats.SD,
     text=TextFamily(layout="open_clip", act="gelu", pad="zero", stop_at=-2, full_layers=24),
 )
 SD1 = Family(
@@ -84,7 +73,7 @@ SD1 = Family(
     required=_SD_UNET,
     forbidden=("label_emb.0.0.weight",),
     heads=8,
-    latent=_SD_LATENT,
+    latent=latent_formats.SD,
     text=TextFamily(layout="clip", act="quick_gelu"),
 )
 

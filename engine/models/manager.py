@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engine.models.autoencoder import Autoencoder
     from engine.models.network import ControlNetwork, Network
     from engine.models.text import TextEncoder
+    from engine.models.tiny_decoder import TinyDecoder
 
 T = TypeVar("T")
 
@@ -94,6 +95,7 @@ class ModelManager:
         self._lock = threading.RLock()
         self._entries: dict[str, _Entry] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
+        self._tiny_decoders: dict[str, TinyDecoder] = {}
 
     # --- opening: headers only ---
 
@@ -203,6 +205,19 @@ class ModelManager:
         assert tokenizer is not None
         return TextEncoder(instance.module, handle, tokenizer, *place, self._embedding_dirs)
 
+    def tiny_decoder(self, path: Path) -> TinyDecoder:
+        """Return the tiny decoder in a file, on this device. It is so small that it is kept until `free`.
+
+        Raises CheckpointError when there is none in it.
+        """
+        from engine.models.tiny_decoder import load_tiny_decoder
+
+        with self._lock:
+            digest = self._files(path)
+            if digest not in self._tiny_decoders:
+                self._tiny_decoders[digest] = load_tiny_decoder(path, self.device)
+            return self._tiny_decoders[digest]
+
     def attempt(self, make: Callable[[], T]) -> T:
         """Return `make()`; when memory runs out, free every model that is not in use and try once more."""
         from engine.models.memory import is_out_of_memory, release
@@ -219,6 +234,7 @@ class ModelManager:
     def free(self) -> int:
         """Drop every model that is not in use, and return the bytes that frees."""
         with self._lock:
+            self._tiny_decoders.clear()
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
             return sum(self._entries.pop(key).bytes for key in idle)
 

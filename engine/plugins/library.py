@@ -125,11 +125,17 @@ def load_library(
     return Library(scan.files, records, adapters)
 
 
-def stored_library(packages: Sequence[str], custom: Sequence[Path], stored_at: Path) -> Library | None:
-    """The library as it was stored, or None when there is none or a source file has changed since. Imports no node."""
+def stored_library(
+    packages: Sequence[str], custom: Sequence[Path], stored_at: Path, *, as_it_is: bool = False
+) -> Library | None:
+    """The library as it was stored, or None when there is none. Imports no node.
+
+    None too when a source file has changed since, unless it is wanted `as_it_is`.
+    """
     stored = store.read(stored_at)
     scan = _Scan(packages, custom)
-    return Library(scan.files, stored.records, ()) if stored.fingerprint == scan.fingerprint else None
+    true = stored.fingerprint == scan.fingerprint or (as_it_is and bool(stored.fingerprint))
+    return Library(scan.files, stored.records, ()) if true else None
 
 
 class _Scan:

@@ -1,4 +1,4 @@
-"""Rough pictures of a latent: cheap enough to make at each step."""
+"""Rough pictures of a latent: cheap enough to make while sampling goes on."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from engine.datatypes.latent_formats import with_colours
 from engine.datatypes.parameterization import LatentFormat
 from engine.sampling.noise_schedule import from_network_space
 from engine.sampling.samplers.steps import StepInfo
+
+MIN_SIDE, MAX_SIDE = 256, 512
+"""The longer side of a preview in pixels: that of the picture itself, within these bounds."""
 
 
 def latent_to_rgb(
@@ -18,30 +22,57 @@ def latent_to_rgb(
 ) -> NDArray[np.uint8]:
     """Return a picture (h, w, 3) of a latent (C, h, w), or of the first of (B, C, …, h, w), one pixel each.
 
-    With the format's `rgb_factors` it is their linear map; without, the first three channels, each stretched over its
-    range. `scaled` says that the latent is in the network's space (as a callback sees it) rather than the VAE's.
-    `max_side` bounds the size in pixels.
+    With the format's `rgb_factors`, or those of the known space that it is, it is their linear map; without, the first
+    three channels, each stretched over its range. `scaled` says that the latent is in the network's space (as a callback
+    sees it) rather than the VAE's. `max_side` bounds the size in pixels.
     """
+    picture = first_picture(latent)
+    if max_side is not None and max(picture.shape[-2:]) > max_side:
+        picture = resized(picture, max_side)
+    return to_pixels(_colours(picture, with_colours(latent_format), scaled))
+
+
+def preview(step: StepInfo, latent_format: LatentFormat) -> NDArray[np.uint8]:
+    """Return what the picture looks like so far, (H, W, 3): the prediction of x_0 at this step, enlarged to be looked at."""
+    latent = first_picture(step.denoised)
+    side = preview_side(latent, latent_format)
+    latent = resized(latent, side) if max(latent.shape[-2:]) > side else latent
+    return to_pixels(resized(_colours(latent, with_colours(latent_format), True), side))
+
+
+def preview_side(latent: Tensor, latent_format: LatentFormat) -> int:
+    """Return how long the longer side of a preview of this latent (C, h, w) is."""
+    return min(max(MIN_SIDE, max(latent.shape[-2:]) * latent_format.downscale), MAX_SIDE)
+
+
+def first_picture(latent: Tensor) -> Tensor:
+    """Return the first picture (C, h, w) of a latent (C, h, w) or (B, C, h, w), the first frame of (B, C, T, h, w), float32."""
     picture = latent.detach()
     picture = picture if picture.dim() == 3 else picture[0]
-    picture = picture if picture.dim() == 3 else picture[:, 0]  # the first frame of (C, T, h, w)
-    picture = picture.to(torch.float32)
-    if max_side is not None and max(picture.shape[-2:]) > max_side:
-        factor = max_side / max(picture.shape[-2:])
-        size = [max(1, round(side * factor)) for side in picture.shape[-2:]]
-        picture = functional.interpolate(picture[None], size=size, mode="area")[0]
-    rgb = _mapped(picture, latent_format, scaled) if latent_format.rgb_factors else _stretched(picture)
+    picture = picture if picture.dim() == 3 else picture[:, 0]
+    return picture.to(torch.float32)
+
+
+def resized(picture: Tensor, side: int) -> Tensor:
+    """Return a picture (C, h, w) with a longer side of `side`: means of areas when it shrinks, linear between pixels else."""
+    longer = max(picture.shape[-2:])
+    if longer == side:
+        return picture
+    size = [max(1, round(length * side / longer)) for length in picture.shape[-2:]]
+    mode = "area" if longer > side else "bilinear"
+    return functional.interpolate(picture[None], size=size, mode=mode)[0]
+
+
+def to_pixels(rgb: Tensor) -> NDArray[np.uint8]:
+    """Return colours (3, h, w) in 0..1 as bytes (h, w, 3); what is no number is black."""
     pixels = rgb.nan_to_num(0.0).clamp(0.0, 1.0).mul(255.0).round().to(torch.uint8)
     array: NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
     return array
 
 
-def preview(step: StepInfo, latent_format: LatentFormat, max_side: int | None = None) -> NDArray[np.uint8]:
-    """Return what the picture looks like so far, (h, w, 3): the prediction of x_0 at this step."""
-    return latent_to_rgb(step.denoised, latent_format, scaled=True, max_side=max_side)
-
-
-def _mapped(picture: Tensor, latent_format: LatentFormat, scaled: bool) -> Tensor:
+def _colours(picture: Tensor, latent_format: LatentFormat, scaled: bool) -> Tensor:
+    if not latent_format.rgb_factors:
+        return _stretched(picture)
     raw = from_network_space(picture, latent_format) if scaled else picture
     factors = torch.tensor(latent_format.rgb_factors, device=raw.device)
     bias = torch.tensor(latent_format.rgb_bias, device=raw.device)

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -63,6 +63,20 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _has_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
+
+
+class HttpLog(logging.LoggerAdapter[logging.Logger]):
+    """The log of aiohttp itself. What is not HTTP is told in one line without its text, which may hold a token."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger("safelight.http"), {})
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **kwargs: Any) -> None:
+        """Log a request that cannot be read as such, and anything else with its traceback."""
+        if isinstance(exc_info, HttpProcessingError):
+            self.info("A request cannot be read: %s", type(exc_info).__name__)
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **kwargs)
 
 
 def _problem(request: web.Request, error: Exception) -> web.Response:

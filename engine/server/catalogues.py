@@ -13,9 +13,9 @@ log = logging.getLogger("safelight.catalogue")
 
 
 class Catalogues:
-    """`read` gives the stored library, or None when it is not true of the node packs any more."""
+    """`read` gives the stored library; None when it is not true of the node packs, unless it is wanted as it is."""
 
-    def __init__(self, read: Callable[[], Library | None]) -> None:
+    def __init__(self, read: Callable[[bool], Library | None]) -> None:
         self._read = read
         self._library: Library | None = None
         self._there = asyncio.Event()
@@ -36,9 +36,12 @@ class Catalogues:
         assert self._library is not None
         return self._library.catalogue
 
-    async def read(self) -> bool:
-        """Read it from the disk; False when a worker has to make it anew first."""
-        library = await asyncio.to_thread(self._read)
+    async def read(self, *, as_it_is: bool = False) -> bool:
+        """Read it from the disk; False when a worker has to make it anew first.
+
+        `as_it_is`: a worker just did, and sources that changed since then do not matter.
+        """
+        library = await asyncio.to_thread(self._read, as_it_is)
         if library is None:
             return False
         self._library = library

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 from aiohttp import hdrs, web
 
-from engine.server.answers import answered, secure_headers
+from engine.server.answers import HttpLog, answered, secure_headers
 from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
@@ -31,6 +31,7 @@ RUNNER: dict[str, Any] = {
     "access_log": None,  # `answered` writes it, without the query
     "lingering_time": 2.0,  # a refused body is read on this long, so that its sender gets to read the answer
     "keepalive_timeout": 75.0,
+    "logger": HttpLog(),
 }
 """Arguments of `web.AppRunner` that the guards count on."""
 

@@ -9,7 +9,7 @@ import struct
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -47,6 +47,7 @@ class Client:
         self._bytes = 0
         self._wake = asyncio.Event()
         self.closed = False
+        self.transport: asyncio.WriteTransport | None = None
 
     def send(self, type: str, data: Mapping[str, Any] | list[Any]) -> None:
         """Queue a text message."""
@@ -81,6 +82,8 @@ class Client:
         if self._bytes > self._most_waiting:
             log.warning("client reads too slowly and is disconnected", extra={"client": self.id})
             self.close()
+            if self.transport is not None:
+                self.transport.abort()  # the writer waits for it to be read, and would not get to closing it
         self._wake.set()
 
     def close(self) -> None:
@@ -182,6 +185,7 @@ class Hub:
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=self._limits.max_ws_message, compress=False)
         await socket.prepare(request)
         client = Client(_client_id(request.query.get("clientId")), socket, self._limits.max_ws_pending)
+        client.transport = cast(asyncio.WriteTransport, request.transport)  # uvloop's are of no common class
         previous = self._clients.get(client.id)
         self._clients[client.id] = client
         self._sockets.add(client)

@@ -44,6 +44,8 @@ DRAIN_SECONDS: Final = 30.0
 """How long jobs that run have to end after SIGTERM; what does not end waits on disk for the next start."""
 
 WORKER_GRACE: Final = 5.0
+WRITE_GRACE: Final = 5.0
+"""How long ended jobs are waited for whose end does not fit on a full disk."""
 
 
 def serve(app: App, options: ServeOptions, worker_command: list[str]) -> int:
@@ -136,7 +138,7 @@ class Server:
             await self.dispatcher.drain(DRAIN_SECONDS)
         self.dispatcher.draining = True
         await self.pool.stop(WORKER_GRACE)
-        await self.dispatcher.settled()
+        await self.dispatcher.settled(WRITE_GRACE)
         await self.hub.close()
         await runner.cleanup()
         await self.store.close()
@@ -197,7 +199,7 @@ class Server:
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
         if type(message) is CatalogueReady:
             if not self.catalogues.known:
-                self._spawn(self.catalogues.read())
+                self._spawn(self.catalogues.read(as_it_is=True))
         else:
             self.dispatcher.on_message(worker, message)
 

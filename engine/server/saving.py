@@ -40,9 +40,15 @@ class Incoming:
             await asyncio.to_thread(self._file.write, chunk)
 
     async def close(self) -> None:
-        """Write everything down."""
+        """Have everything on the disk, so that not even a power cut leaves the name without the content."""
         with explained():
-            await asyncio.to_thread(self._file.close)
+            await asyncio.to_thread(self._sync)
+
+    def _sync(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
 
 
 @asynccontextmanager
@@ -151,7 +157,7 @@ def safe_name(name: str) -> str:
     Raises Refusal 400 when nothing is left.
     """
     name = re.split(r"[/\\]", name)[-1]
-    name = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode()).strip(" .")
+    name = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode()).lstrip(" .~").rstrip(" .")
     name = _ANNOTATION.sub(r"(\1)", name)
     if _RESERVED.match(name):
         name = f"_{name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from typing import Any
 
@@ -22,6 +23,8 @@ from engine.worker.plain import encoded_json
 async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: Frames, previews: Previews) -> RunResult:
     """Run a job and tell its events. Raises what the executor raises, which is no node's failure."""
     frames.send(JobStarted(message.job))
+    frames.flush()
+    await asyncio.sleep(0)  # it is sent before a node can end the process: the server counts attempts by it
     sink = JobSink(message.job, frames, previews)
     sink.start()
     try:
@@ -33,6 +36,7 @@ async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: F
             cancel=token,
             prompt_json=lambda: _decoded(message.prompt),
             workflow=(lambda: _decoded(message.workflow)) if message.workflow is not None else None,
+            preview_method=message.preview_method,
         )
     finally:
         sink.end()

@@ -33,7 +33,7 @@ from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
 from engine.worker.warmup import warm_up
 
-END_SECONDS: Final = 8.0
+END_SECONDS: Final = 6.0
 """How long ending may take: then the process ends whatever hangs."""
 
 JOB_SECONDS: Final = 3.0

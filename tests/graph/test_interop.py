@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.graph.layout import prompt_to_workflow
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.workflow import workflow_to_prompt
 
@@ -80,3 +81,60 @@ def bare(prompt):
 def test_a_workflow_of_the_field_becomes_its_prompt(path, field_catalogue):
     workflow, prompt = pair(path)
     assert bare(workflow_to_prompt(workflow, field_catalogue).prompt) == bare(prompt)
+
+
+@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
+@pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_a_prompt_of_the_field_comes_back_whole_from_being_laid_out(path, known, field_catalogue):
+    _, prompt = pair(path)
+    catalogue = field_catalogue if known else Catalogue([])
+    back = workflow_to_prompt(prompt_to_workflow(prompt, catalogue), catalogue)
+    assert back.problems == []
+    assert unnamed(back.prompt) == unnamed(with_defaults(prompt, back.prompt))
+
+
+def with_defaults(prompt, back):
+    """`prompt` with the values of widgets that it left out: a laid out node has them all."""
+    full = {}
+    for node_id, node in prompt.items():
+        drawn = back.get(node_id, node)["inputs"]
+        added = {name: value for name, value in drawn.items() if not isinstance(value, list)}
+        full[node_id] = {**node, "inputs": {**added, **node["inputs"]}}
+    return full
+
+
+def unnamed(prompt):
+    """The graph without its ids, which change where they are no whole numbers: a node is what it is and what it reads."""
+    found: dict[str, str] = {}
+
+    def named(node_id):
+        if node_id not in found:
+            found[node_id] = ""  # a circle, if it is asked for again
+            node = prompt[node_id]
+            inputs = {name: read(value) for name, value in sorted(node["inputs"].items()) if name not in CANVAS_ONLY}
+            found[node_id] = json.dumps([node["class_type"], inputs], sort_keys=True)
+        return found[node_id]
+
+    def read(value):
+        linked = isinstance(value, list) and len(value) == 2 and value[0] in prompt
+        return [named(value[0]), value[1]] if linked else value
+
+    return sorted(named(node_id) for node_id in prompt)
+
+
+@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
+@pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
+def test_of_a_workflow_of_unknown_nodes_every_node_and_link_is_kept(path):
+    workflow, prompt = pair(path)
+    converted = workflow_to_prompt(workflow, Catalogue([])).prompt
+    assert links_of(converted) == links_of(prompt)
+
+
+def links_of(prompt):
+    return {
+        (node_id, node["class_type"], name, tuple(value))
+        for node_id, node in prompt.items()
+        for name, value in node["inputs"].items()
+        if isinstance(value, list)
+    }

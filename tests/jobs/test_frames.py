@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ def test_messages_arrive_whole_and_in_order_however_their_bytes_are_cut(cuts: li
     got: list[Any] = []
     unframer = Unframer(ToWorker)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, end in zip(edges, edges[1:]):
+    for start, end in itertools.pairwise(edges):
         unframer.feed(data[start:end], got.append)
     assert got == MESSAGES
 
@@ -88,9 +89,7 @@ def test_what_is_sent_in_one_turn_arrives_in_order_and_closing_loses_none_of_it(
         loop = asyncio.get_running_loop()
         got: list[Any] = []
         closed = loop.create_future()
-        server = await loop.create_server(
-            lambda: Frames(ToWorker, got.append, closed.set_result), "127.0.0.1", 0
-        )
+        server = await loop.create_server(lambda: Frames(ToWorker, got.append, closed.set_result), "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         _, client = await loop.create_connection(lambda: Frames(FromWorker, got.append, lambda _: None), host, port)
         for message in MESSAGES:

@@ -61,9 +61,9 @@ def test_unfinished_jobs_come_back_in_the_order_of_the_queue(tmp_path, new_job):
         store.requeued(found[2])
         store, again = await reopened(store)
         await store.close()
-        return jobs, found, again
+        return found, again
 
-    jobs, found, again = asyncio.run(scenario())
+    found, again = asyncio.run(scenario())
     assert [job.sequence for job in found] == [2, 4, 3, 1]
     assert found[2].attempts == again[2].attempts == 1
     assert [job.status for job in again] == ["queued"] * 4

@@ -121,7 +121,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["jobs.db"]
 
 
-@pytest.mark.parametrize("damage", ["no database", "torn pages", "empty folder"])
+@pytest.mark.parametrize("damage", ["no database", "torn pages", "empty file"])
 def test_a_damaged_file_is_moved_aside_and_a_new_one_started(tmp_path, new_job, caplog, damage):
     path = tmp_path / "jobs.db"
 
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_moved_aside_and_a_new_one_started(tmp_path, new_job, 
     ]
     assert jobs == []
     assert counts["queued"] == 1
-    if damage == "empty folder":  # an empty file is a new database, not a damaged one
+    if damage == "empty file":  # an empty file is a new database, not a damaged one
         assert aside == []
     else:
         assert [file.read_bytes() for file in aside] == [content]

@@ -50,7 +50,7 @@ def test_a_latent_of_another_model_is_refused_with_both_shapes(bench, model, pro
 def test_every_step_is_told_and_shown(bench, model, prompts):
     ksampler(bench, model, latent_image=empty(), steps=4, **prompts)
     assert bench.told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert [picture.shape for picture in bench.previews] == [(8, 8, 3)] * 4
+    assert [picture.shape for picture in bench.previews] == [(256, 256, 3)] * 4
 
 
 def test_a_cancelled_job_stops_at_the_next_step(bench, model, prompts):

@@ -203,7 +203,7 @@ def test_a_preview_is_the_formats_linear_map_of_the_prediction():
         scheduler="karras",
         callback=lambda step: steps.append(preview(step, latent_format)),
     )
-    assert [step.shape for step in steps] == [(8, 8, 3)] * 3
+    assert [step.shape for step in steps] == [(256, 256, 3)] * 3
 
 
 def test_a_preview_without_factors_stretches_three_channels_and_fits_a_size():

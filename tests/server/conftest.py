@@ -97,6 +97,7 @@ def whole_servers(
 ) -> Callable[..., AbstractContextManager[Whole]]:
     """`with whole_servers(policy, limits) as server`: a server in a thread of its own."""
     from engine.plugins.library import load_library
+    from engine.server.run import _loop_factory
 
     library = load_library(("nodes",))
 
@@ -109,7 +110,8 @@ def whole_servers(
 
         def run() -> None:
             try:
-                asyncio.run(_serve(base, library, policy or Policy(), limits or Limits(), started, ready, end))
+                with asyncio.Runner(loop_factory=_loop_factory()) as runner:  # the loop that servers run on
+                    runner.run(_serve(base, library, policy or Policy(), limits or Limits(), started, ready, end))
             finally:
                 ready.set()
 
@@ -160,7 +162,7 @@ async def _serve(
     store = JobStore(base / "jobs.db")
     hub = Hub(dict, lambda: {"exec_info": {"queue_remaining": dispatcher.remaining}}, ring, limits)
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
-    catalogues = Catalogues(lambda: library)
+    catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
     parts = Parts(paths, store, dispatcher, hub, catalogues, SystemInfo(), ring, "0", opened)
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)

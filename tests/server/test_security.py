@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import socket
 import struct
 import zlib
 from urllib.parse import quote
@@ -119,6 +120,15 @@ def test_no_name_leads_out_of_the_folders_that_are_served(whole, planted, templa
             assert CANARY.encode() not in answer.body, target[:120]
             assert answer.status < 500, target[:120]
     assert whole.is_well()
+
+
+def test_a_name_within_the_folders_is_served(whole, planted):
+    """Without this, the tests above could pass on a server that serves nothing."""
+    (whole.base / "output" / "sub").mkdir(exist_ok=True)
+    (whole.base / "output" / "sub" / "open.txt").write_text("open")
+    (whole.base / "user" / "default" / "open.txt").write_text("open")
+    assert whole.ask("GET", "/view?filename=open.txt&subfolder=sub").body == b"open"
+    assert whole.ask("GET", "/api/userdata/open.txt").body == b"open"
 
 
 def _outside(whole):
@@ -298,6 +308,10 @@ def test_the_token_is_in_no_log_and_in_no_answer(whole_servers, caplog):
         server.ask("GET", f"/?token={SECRET}")
         server.ask("POST", f"/prompt?token={SECRET}", b"nonsense")
         server.ask("GET", f"/view?filename=x&token={SECRET}", headers=bearer)
+        for line in (f"GET /?token={SECRET} HTTP/9.9", f"GET /?token={SECRET} x HTTP/1.1"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+                client.sendall(f"{line}\r\nHost: localhost\r\nAuthorization: Bearer {SECRET}\r\n\r\n".encode())
+                assert b" 400 " in client.recv(4096)
         answers = [
             server.ask("GET", path, headers=bearer)
             for path in (
@@ -312,7 +326,9 @@ def test_the_token_is_in_no_log_and_in_no_answer(whole_servers, caplog):
     assert [answer.status for answer in answers] == [200] * 6
     assert not [answer for answer in answers if SECRET.encode() in answer.body]
     assert b"/prompt" in answers[1].body, "the log must have something to hide"
-    assert SECRET not in "".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    assert SECRET not in "".join(
+        f"{record.getMessage()} {record.__dict__} {record.exc_text}" for record in caplog.records
+    )
 
 
 def test_credentials_that_an_editor_sends_along_are_not_kept(whole):

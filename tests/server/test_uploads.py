@@ -180,6 +180,7 @@ def test_a_subfolder_that_is_a_link_leading_out_is_refused(guarded, paths, tmp_p
         ("C:\\Users\\me\\a b.png", "a b.png"),
         ("../../etc/passwd", "passwd"),
         ("..hidden.png", "hidden.png"),
+        ("~home.png", "home.png"),
         ("nul.png", "_nul.png"),
         ("a\r\nb\0.png", "a__b_.png"),
         ("Bäume 🌲.png", "Bäume 🌲.png"),

@@ -14,8 +14,8 @@ from engine.server.refusals import Refusal, json_response
 from engine.server.routes.queue import QueueChange, queue_item
 from engine.server.routing import Query, Route
 
-MOST: Final = 10_000
-"""Entries in one answer."""
+MOST: Final = 1_000
+"""Entries in one answer, the newest ones, when the client names no number."""
 
 
 class HistoryRoutes:

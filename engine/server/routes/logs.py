@@ -53,7 +53,7 @@ class Internals:
             ("/internal/logs", self._text, "The log as one text.", str, ()),
             ("/internal/logs/raw", self._raw, "The entries of the log.", Log, ()),
             ("/internal/folder_paths", self._folders, "Where files are looked for, by kind.", dict[str, list[str]], ()),
-            ("/internal/files/{kind}", self._files, "The names of files, newest first.", list[str], (kind,)),
+            ("/internal/files/{kind:[^/]+}", self._files, "The names of files, newest first.", list[str], (kind,)),
         )
         return [
             *(

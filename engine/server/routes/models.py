@@ -58,10 +58,16 @@ class Models:
         file = Query(name="file", required=True, doc="The model's name as one segment.")
         rows: tuple[tuple[str, Any, str, tuple[Query, ...], Any], ...] = (
             ("/models", self._folders, "The kinds of models.", (), list[str]),
-            ("/models/{folder}", self._names, "The model files of a kind.", (folder,), list[str]),
+            ("/models/{folder:[^/]+}", self._names, "The model files of a kind.", (folder,), list[str]),
             ("/embeddings", self._embeddings, "The embeddings that a prompt can name.", (), list[str]),
             ("/experiment/models", self._places, "The kinds of models, with their folders.", (), list[ModelFolder]),
-            ("/experiment/models/{folder}", self._files, "The model files of a kind.", (folder,), list[ModelFile]),
+            (
+                "/experiment/models/{folder:[^/]+}",
+                self._files,
+                "The model files of a kind.",
+                (folder,),
+                list[ModelFile],
+            ),
         )
         return [
             *(
@@ -79,7 +85,7 @@ class Models:
             ),
             Route(
                 method="GET",
-                path="/experiment/models/preview/{folder}/{index}/{file}",
+                path="/experiment/models/preview/{folder:[^/]+}/{index:[^/]+}/{file:[^/]+}",
                 handler=self._preview,
                 summary="The picture beside or inside a model file.",
                 tag="models",

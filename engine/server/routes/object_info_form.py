@@ -49,8 +49,14 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
 
 def _input_form(spec: InputSpec, file_names: FileNames) -> list[Any]:
     options: dict[str, Any] = dict(spec.options)
-    facts = (("default", spec.default), ("min", spec.ge), ("max", spec.le), ("step", spec.step), ("tooltip", spec.tip))
-    options.update({key: value for key, value in facts if value is not None and value != ""})
+    facts = (
+        ("default", spec.default),
+        ("min", spec.ge),
+        ("max", spec.le),
+        ("step", spec.step),
+        ("tooltip", spec.tip or None),
+    )
+    options.update({key: value for key, value in facts if value is not None})
     flags = (
         ("multiline", spec.multiline),
         ("forceInput", spec.link_only),

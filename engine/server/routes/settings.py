@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from engine.jobs.records import Settings
+from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.server.bodies import LIMITS, read_json
 from engine.server.limits import Limits
 from engine.server.refusals import Refusal, json_response
@@ -42,8 +43,8 @@ class UserSettings:
         rows: tuple[tuple[Any, str, Any, str, tuple[Query, ...], Any, Any], ...] = (
             ("GET", "/settings", self._all, "All settings.", (), None, Settings),
             ("POST", "/settings", self._set_all, "Set these settings and keep the others.", (), Settings, None),
-            ("GET", "/settings/{id}", self._one, "One setting; null when it is not set.", (name,), None, some),
-            ("POST", "/settings/{id}", self._set_one, "Set one setting to a JSON value.", (name,), some, None),
+            ("GET", "/settings/{id:[^/]+}", self._one, "One setting; null when it is not set.", (name,), None, some),
+            ("POST", "/settings/{id:[^/]+}", self._set_one, "Set one setting to a JSON value.", (name,), some, None),
         )
         return [
             Route(
@@ -70,14 +71,22 @@ class UserSettings:
         values: Settings = await read_json(request, dict[str, Any], limit=_limit(request))
         if any(len(name) > _LONGEST_NAME for name in values):
             raise _too_long()
-        await self._store.update_settings(USER, values)
+        await self._keep(values)
         return web.Response()
 
     async def _set_one(self, request: web.Request) -> web.StreamResponse:
         name = _name(request)
         value = await read_json(request, limit=_limit(request))
-        await self._store.update_settings(USER, {name: value})
+        await self._keep({name: value})
         return web.Response()
+
+    async def _keep(self, values: Settings) -> None:
+        try:
+            await self._store.update_settings(USER, values)
+        except StoreFullError as error:
+            raise Refusal(507, "disk_full", str(error)) from None
+        except StoreError as error:
+            raise Refusal(503, "store_failed", str(error)) from None
 
 
 def settings_routes(store: SettingsStore) -> list[Route]:

@@ -37,7 +37,7 @@ class Templates:
             ),
             Route(
                 method="GET",
-                path="/templates/{name}",
+                path="/templates/{name:[^/]+}",
                 handler=self._file,
                 summary="A template (NAME.json) or its picture (NAME-1.png).",
                 tag="templates",

@@ -20,6 +20,9 @@ from engine.server.saving import incoming
 USER: Final = "default"
 """The one user there is; what clients say of others is not heard."""
 
+_PATH: Final = "/userdata/{file:[^/]+}"
+"""The pattern is said because aiohttp's own for a part leaves out names with braces."""
+
 _STYLE: Final = "user.css"
 _FLAG: Final = {"type": "string", "enum": ["true", "false"]}
 _FILE: Final = Query(name="file", required=True, doc="A relative path as one segment: `workflows%2Fa.json`.")
@@ -75,11 +78,10 @@ class UserData:
         ]
 
     def _single(self) -> list[Route]:
-        path = "/userdata/{file}"
         return [
             Route(
                 method="GET",
-                path=path,
+                path=_PATH,
                 handler=self._get,
                 summary="A file of the user's.",
                 tag="userdata",
@@ -90,7 +92,7 @@ class UserData:
             ),
             Route(
                 method="POST",
-                path=path,
+                path=_PATH,
                 handler=self._put,
                 summary="Write a file of the user's, whole or not at all.",
                 tag="userdata",
@@ -102,7 +104,7 @@ class UserData:
             ),
             Route(
                 method="DELETE",
-                path=path,
+                path=_PATH,
                 handler=self._delete,
                 summary="Delete a file of the user's.",
                 tag="userdata",
@@ -115,7 +117,7 @@ class UserData:
     def _moving(self) -> Route:
         return Route(
             method="POST",
-            path="/userdata/{file}/move/{dest}",
+            path=_PATH + "/move/{dest:[^/]+}",
             handler=self._move,
             summary="Rename a file of the user's.",
             tag="userdata",

@@ -64,7 +64,7 @@ class View:
             ),
             Route(
                 method="GET",
-                path="/view_metadata/{folder}",
+                path="/view_metadata/{folder:[^/]+}",
                 handler=self._metadata,
                 summary="The metadata in the header of a safetensors file.",
                 tag="models",

@@ -1,0 +1,114 @@
+"""Latent spaces that many models share, with linear maps from their pixels to colours.
+
+The maps are least-squares fits that others published for the network's latents and colours in -1..1; a file may bring its
+own (the bundled model does). Each space is known by its channels, scale and shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.datatypes.parameterization import LatentFormat
+
+Colours = Sequence[tuple[float, float, float]]
+
+_NEAR: Final = 1e-3
+"""Scales and shifts that differ by less are the same."""
+
+
+def fitted(factors: Colours, *, scale: float, shift: float = 0.0) -> LatentFormat:
+    """Return the format whose network latents map to RGB in -1..1 by `factors`: rewritten for the VAE's latents and 0..1."""
+    bias = [0.5 - sum(row[colour] for row in factors) * shift * scale / 2 for colour in range(3)]
+    return LatentFormat(
+        channels=len(factors),
+        scale=scale,
+        shift=shift,
+        rgb_factors=tuple((red * scale / 2, green * scale / 2, blue * scale / 2) for red, green, blue in factors),
+        rgb_bias=(bias[0], bias[1], bias[2]),
+    )
+
+
+SD: Final = fitted(
+    ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473)),
+    scale=0.18215,
+)
+"""Stable Diffusion 1 and 2 (Turner 2022, "Decoding latents to RGB without upscaling", discuss.huggingface.co)."""
+
+SDXL: Final = fitted(
+    ((0.3816, 0.4930, 0.5320), (-0.3753, 0.1631, 0.1739), (0.1770, 0.3588, -0.2048), (-0.4350, -0.2644, -0.4289)),
+    scale=0.13025,
+)
+"""Stable Diffusion XL (StAlKeR7779, in InvokeAI's `step_callback.py`)."""
+
+SD3: Final = fitted(
+    (
+        (-0.0645, 0.0177, 0.1052),
+        (0.0028, 0.0312, 0.0650),
+        (0.1848, 0.0762, 0.0360),
+        (0.0944, 0.0360, 0.0889),
+        (0.0897, 0.0506, -0.0364),
+        (-0.0020, 0.1203, 0.0284),
+        (0.0855, 0.0118, 0.0283),
+        (-0.0539, 0.0658, 0.1047),
+        (-0.0057, 0.0116, 0.0700),
+        (-0.0412, 0.0281, -0.0039),
+        (0.1106, 0.1171, 0.1220),
+        (-0.0248, 0.0682, -0.0481),
+        (0.0815, 0.0846, 0.1207),
+        (-0.0120, -0.0055, -0.0867),
+        (-0.0749, -0.0634, -0.0456),
+        (-0.1418, -0.1457, -0.1259),
+    ),
+    scale=1.5305,
+    shift=0.0609,
+)
+"""Stable Diffusion 3 and 3.5 (Stability AI, `sd3_impls.py` of the reference implementation)."""
+
+FLUX: Final = fitted(
+    (
+        (-0.0412, 0.0149, 0.0521),
+        (0.0056, 0.0291, 0.0768),
+        (0.0342, -0.0681, -0.0427),
+        (-0.0258, 0.0092, 0.0463),
+        (0.0863, 0.0784, 0.0547),
+        (-0.0017, 0.0402, 0.0158),
+        (0.0501, 0.1058, 0.1152),
+        (-0.0209, -0.0218, -0.0329),
+        (-0.0314, 0.0083, 0.0896),
+        (0.0851, 0.0665, -0.0472),
+        (-0.0534, 0.0238, -0.0024),
+        (0.0452, -0.0026, 0.0048),
+        (0.0892, 0.0831, 0.0881),
+        (-0.1117, -0.0304, -0.0789),
+        (0.0027, -0.0479, -0.0043),
+        (-0.1146, -0.0827, -0.0598),
+    ),
+    scale=0.3611,
+    shift=0.1159,
+)
+"""Flux (InvokeAI's `step_callback.py`)."""
+
+TINY_DECODERS: Final[Mapping[str, LatentFormat]] = {"taesd": SD, "taesdxl": SDXL, "taesd3": SD3, "taef1": FLUX}
+"""Names of published tiny decoders (Bohan 2023, github.com/madebyollin/taesd) and the space that each decodes."""
+
+
+def same_space(one: LatentFormat, other: LatentFormat) -> bool:
+    """Say whether two formats mean the same latents, whatever colours are known of them."""
+    return (
+        (one.channels, one.downscale) == (other.channels, other.downscale)
+        and abs(one.scale - other.scale) < _NEAR
+        and abs(one.shift - other.shift) < _NEAR
+    )
+
+
+def tiny_decoder_name(latent_format: LatentFormat) -> str | None:
+    """Return the name of the tiny decoder for this space, or None when none is known."""
+    return next((name for name, known in TINY_DECODERS.items() if same_space(known, latent_format)), None)
+
+
+def with_colours(latent_format: LatentFormat) -> LatentFormat:
+    """Return the format with its own map to colours, else the known space that it is, else itself without a map."""
+    if latent_format.rgb_factors:
+        return latent_format
+    return next((known for known in TINY_DECODERS.values() if same_space(known, latent_format)), latent_format)

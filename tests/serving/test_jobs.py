@@ -1,0 +1,192 @@
+"""Jobs through a real server and its workers, over HTTP."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def chain(*steps: dict[str, Any]) -> dict[str, Any]:
+    """Nodes one after the other, and one that shows the last."""
+    prompt: dict[str, Any] = {}
+    for index, step in enumerate(steps):
+        inputs = {"value": [str(index - 1), 0] if index else 0, **step}
+        prompt[str(index)] = {"class_type": inputs.pop("type", "TestStep"), "inputs": inputs}
+    prompt["show"] = {"class_type": "TestShow", "inputs": {"value": [str(len(steps) - 1), 0]}}
+    return prompt
+
+
+def test_a_job_runs_and_an_equal_one_after_a_restart_reuses_everything(serve: Callable[..., Any]) -> None:
+    server = serve()
+    entry = server.run(chain({"name": "a"}, {"name": "b"}))
+    assert entry["outputs"]["show"]["text"] == ["2"]
+    assert entry["status"]["status_str"] == "success"
+    assert {one["status"] for one in entry["nodes"].values()} == {"ran"}
+    assert server.end() == 0
+    again = serve()
+    entry = again.run(chain({"name": "a"}, {"name": "b"}))
+    assert {one["status"] for one in entry["nodes"].values()} == {"reused"}
+    assert entry["outputs"]["show"]["text"] == ["2"]
+    assert again.noted() == ["a", "b"]
+    assert len(again.get("/history")) == 2
+
+
+def test_a_failing_node_is_named_and_the_next_job_runs(serve: Callable[..., Any]) -> None:
+    server = serve()
+    entry = server.run(chain({"name": "a"}, {"type": "TestFail"}))
+    kind, data = entry["status"]["messages"][-1]
+    assert (kind, data["node_id"], data["node_type"]) == ("execution_error", "1", "TestFail")
+    assert "It went wrong." in data["exception_message"]
+    assert data["exception_type"] == "ValueError"
+    assert entry["status"]["status_str"] == "error"
+    assert server.run(chain({}))["status"]["completed"]
+
+
+def test_a_node_that_kills_its_worker_costs_two_attempts_of_its_job_and_nothing_else(serve: Callable[..., Any]) -> None:
+    server = serve()
+    for how, words in (("kill", "signal 9"), ("exit", "7")):
+        deadly = server.post(chain({"name": f"before-{how}", "seconds": 0.3}, {"type": "TestDie", "how": how}))
+        sound = server.post(chain({"name": f"sound-{how}"}))
+        entry = server.entry(deadly)
+        message = entry["status"]["messages"][-1][1]
+        assert words in message["exception_message"]
+        assert message["node_id"] == "1"
+        assert server.noted().count(f"before-{how}") == 1, "its finished node came from the cache at the second attempt"
+        assert server.entry(sound)["status"]["completed"]
+    assert server.get("/health")["workers"][0]["restarts"] == 4
+
+
+def test_a_node_that_kills_its_worker_once_succeeds_at_the_second_attempt(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    server = serve()
+    entry = server.run(
+        chain({"name": "a", "seconds": 0.3}, {"type": "TestDie", "once": str(tmp_path / "died")}, {"name": "b"})
+    )
+    assert entry["status"]["completed"]
+    assert entry["outputs"]["show"]["text"] == ["2"]
+    assert server.noted() == ["a", "b"]
+
+
+def test_a_node_that_calls_sys_exit_fails_only_its_job(serve: Callable[..., Any]) -> None:
+    server = serve()
+    entry = server.run(chain({"type": "TestDie", "how": "sys.exit"}))
+    assert entry["status"]["status_str"] == "error"
+    assert server.run(chain({}))["status"]["completed"]
+
+
+def test_a_node_that_prints_megabytes_does_no_harm(serve: Callable[..., Any]) -> None:
+    server = serve()
+    started = time.monotonic()
+    identifier = server.post(chain({"type": "TestLoud"}))
+    while not server.get(f"/history/{identifier}"):
+        before = time.monotonic()
+        server.get("/system_stats")
+        assert time.monotonic() - before < 5
+        assert time.monotonic() - started < 60
+        time.sleep(0.05)
+    assert server.entry(identifier)["status"]["completed"]
+
+
+def test_an_interrupt_ends_the_running_job_and_the_next_one_begins(serve: Callable[..., Any], wait: Any) -> None:
+    server = serve()
+    server.wait_for_worker()
+    long = server.post(chain({"seconds": 60.0}))
+    next_one = server.post(chain({"name": "next"}))
+    wait(lambda: server.get("/queue")["queue_running"], "the job to begin")
+    assert server.ask("POST", "/interrupt", {"prompt_id": "another"})[0] == 200
+    assert server.get("/queue")["queue_running"], "another job was meant"
+    server.ask("POST", "/interrupt")
+    assert server.entry(long)["status"]["messages"][-1][0] == "execution_interrupted"
+    assert server.entry(next_one)["status"]["completed"]
+
+
+def test_the_queue_can_be_paused_reordered_and_emptied(serve: Callable[..., Any]) -> None:
+    server = serve()
+    server.ask("POST", "/api/v1/queue/pause")
+    ids = [server.post(chain({"name": name})) for name in "abcd"]
+    front = server.post(chain({"name": "front"}), front=True)
+    server.ask("POST", "/api/v1/queue/move", {"ids": [ids[3]], "before": ids[0]})
+    server.ask("POST", "/queue", {"delete": [ids[1]]})
+    waiting = [item[1] for item in server.get("/queue")["queue_pending"]]
+    assert waiting == [front, ids[3], ids[0], ids[2]]
+    server.ask("POST", "/api/jobs/cancel", {"job_ids": [ids[2]]})
+    server.ask("POST", "/api/v1/queue/resume")
+    for identifier in (front, ids[0], ids[3]):
+        assert server.entry(identifier)["status"]["completed"]
+    assert server.noted() == ["front", "d", "a"]
+    assert server.get(f"/history/{ids[1]}") == {}
+    assert server.get(f"/api/jobs/{ids[2]}")["status"] == "cancelled"
+
+
+def test_two_workers_run_two_jobs_at_once(serve: Callable[..., Any], wait: Any) -> None:
+    server = serve("--workers", "2")
+    wait(lambda: len(server.workers()) == 2, "two workers")
+    first, second = server.post(chain({"seconds": 60.0})), server.post(chain({"seconds": 60.5}))
+    wait(lambda: len(server.get("/queue")["queue_running"]) == 2, "both to run")
+    server.ask("POST", "/interrupt", {"prompt_id": second})
+    assert server.entry(second)["status"]["messages"][-1][0] == "execution_interrupted"
+    assert [item[1] for item in server.get("/queue")["queue_running"]] == [first]
+    server.ask("POST", f"/api/jobs/{first}/cancel")
+    assert server.entry(first)["status"]["messages"][-1][0] == "execution_interrupted"
+
+
+def test_sigterm_lets_the_running_job_end_and_keeps_the_others(serve: Callable[..., Any], wait: Any) -> None:
+    server = serve()
+    server.wait_for_worker()
+    running = server.post(chain({"seconds": 1.0, "name": "ran"}))
+    waiting = server.post(chain({"seconds": 0.01, "name": "waited"}))
+    wait(lambda: server.get("/queue")["queue_running"], "the job to begin")
+    assert server.end(signal.SIGTERM) == 0
+    assert server.noted() == ["ran"]
+    again = serve()
+    assert again.get(f"/history/{running}")[running]["status"]["completed"]
+    assert again.entry(waiting)["status"]["completed"]
+
+
+def test_ctrl_c_ends_soon_and_the_running_job_runs_again_at_the_next_start(
+    serve: Callable[..., Any], wait: Any
+) -> None:
+    server = serve()
+    server.wait_for_worker()
+    running = server.post(chain({"name": "before"}, {"seconds": 3.0, "name": "long"}))
+    wait(lambda: "before" in server.noted(), "the first node")
+    assert server.end(signal.SIGINT) == 0
+    again = serve()
+    assert again.entry(running)["status"]["completed"]
+    assert again.noted() == ["before", "long"]
+
+
+def test_a_second_server_on_the_folder_is_refused_and_names_the_first(serve: Callable[..., Any]) -> None:
+    first = serve()
+    second = serve(wait=False)
+    assert second.process.wait(60) == 2
+    told = "".join(second.log)
+    assert first.url in told
+    assert str(first.process.pid) in told
+    assert first.get("/health")["status"] == "ok"
+
+
+def test_a_worker_ends_with_its_server(serve: Callable[..., Any], wait: Any) -> None:
+    import psutil
+
+    server = serve()
+    pid = server.wait_for_worker()
+    server.post(chain({"type": "TestDeaf"}))
+    wait(lambda: "deaf" in server.noted(), "the node to run")
+    server.kill()
+    wait(lambda: not psutil.pid_exists(pid), "the worker to end")
+
+
+def test_metrics_count_what_happened(serve: Callable[..., Any]) -> None:
+    server = serve()
+    server.run(chain({}))
+    server.run(chain({}))
+    text = server.ask("GET", "/metrics")[1].decode()
+    assert 'safelight_jobs_ended_total{status="done"} 2.0' in text
+    assert 'safelight_nodes_total{outcome="ran"} 2.0' in text
+    assert 'safelight_nodes_total{outcome="reused"} 2.0' in text
+    assert 'safelight_worker_up{worker="0"} 1.0' in text
