@@ -27,6 +27,7 @@ from server_process import (
     chains,
     connected,
     idle_clients,
+    in_time,
     request,
     running,
     verdict,
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=50)
     parser.add_argument("--json", type=Path, help="write the numbers to this file too")
     options = parser.parse_args()
-    found = asyncio.run(measure(options.repeats, options.idle))
+    found = asyncio.run(in_time(measure(options.repeats, options.idle)))
     report(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))

@@ -14,16 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import psutil
 
+T = TypeVar("T")
+
 ROOT: Final = Path(__file__).resolve().parent.parent
-PATIENCE: Final = 120.0
+PATIENCE: Final = 60.0
 """Seconds after which something that should have happened is called an error."""
 
 PACK: Final = '''
@@ -229,6 +231,12 @@ async def idle_clients(server: Server, count: int) -> AsyncIterator[None]:
 async def _discard(websocket: aiohttp.ClientWebSocketResponse) -> None:
     async for _ in websocket:
         pass
+
+
+async def in_time(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, or an error when it takes far longer than it may: a benchmark must not hang."""
+    async with asyncio.timeout(5 * PATIENCE):
+        return await work
 
 
 def chains(count: int, length: int, salt: int, changed: int = 0) -> dict[str, Any]:

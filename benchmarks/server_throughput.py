@@ -28,6 +28,7 @@ from server_process import (
     chains,
     connected,
     idle_clients,
+    in_time,
     request,
     running,
     verdict,
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=50)
     parser.add_argument("--json", type=Path, help="write the numbers to this file too")
     options = parser.parse_args()
-    found = asyncio.run(measure(options.jobs, options.connections, options.idle))
+    found = asyncio.run(in_time(measure(options.jobs, options.connections, options.idle)))
     report(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))

@@ -11,7 +11,7 @@ import torch
 from engine.api import Context, Latent
 from engine.models.handles import ControlUse, ModelHandle
 from engine.sampling.samplers.steps import Callback, StepInfo
-from nodes.previews import preview_of
+from nodes.previews import PreviewMaker
 
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
@@ -36,9 +36,11 @@ def network_of(ctx: Context, model: ModelHandle) -> Iterator[dict[str, Any]]:
 def report_to(ctx: Context, model: ModelHandle) -> Callback:
     """Tell the context of every step: progress (which also cancels), and a preview, which it has made now and then."""
 
+    make = PreviewMaker(ctx, model)
+
     def report(step: StepInfo) -> None:
         ctx.progress(step.step + 1, step.total)
-        ctx.preview(lambda: preview_of(ctx, model, step))
+        ctx.preview(lambda: make(step))
 
     return report
 

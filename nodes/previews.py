@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.api import Context
 from engine.datatypes.latent_formats import tiny_decoder_name
-from engine.datatypes.parameterization import LatentFormat
 from engine.models.errors import ModelError
 from engine.models.handles import ModelHandle
-from engine.models.tiny_decoder import find_tiny_decoder
-from engine.sampling.previews import first_picture, preview, preview_side, resized, to_pixels
+from engine.models.tiny_decoder import TinyDecoder, find_tiny_decoder
+from engine.sampling.previews import MAX_SIDE, MIN_SIDE, preview
 from engine.sampling.samplers.steps import StepInfo
 
 log = logging.getLogger("safelight.previews")
 
 
-def preview_of(ctx: Context, model: ModelHandle, step: StepInfo) -> Any:
-    """Return a uint8 picture (H, W, 3) of the prediction of x_0 at this step, made as `ctx.preview_method` says."""
-    file = _decoder_file(ctx, model.latent)
-    if file is not None:
+class PreviewMaker:
+    """Makes the previews of one sampling run, as `ctx.preview_method` says. Looks for nothing before it is called."""
+
+    def __init__(self, ctx: Context, model: ModelHandle) -> None:
+        self._ctx = ctx
+        self._format = model.latent
+        self._decode: Callable[[Tensor], Tensor] | None = None
+        self._looked = False
+
+    def __call__(self, step: StepInfo) -> NDArray[np.uint8]:
+        """Return a picture (H, W, 3) of the prediction of x_0 at this step."""
+        if not self._looked:
+            self._looked = True
+            self._decode = self._tiny_decoder()
+        on_cpu = self._decode is not None and self._ctx.models.device == "cpu"
+        return preview(step, self._format, self._decode, MIN_SIDE if on_cpu else MAX_SIDE)
+
+    def _tiny_decoder(self) -> Callable[[Tensor], Tensor] | None:
+        name = tiny_decoder_name(self._format) if self._ctx.preview_method in ("auto", "taesd") else None
+        file = find_tiny_decoder(self._ctx.paths, name) if name is not None else None
         try:
-            return _decoded(ctx, file, step, model.latent)
+            decoder: TinyDecoder | None = self._ctx.models.tiny_decoder(file) if file is not None else None
         except ModelError as error:
             log.warning("%s Previews are made of the latent's colours instead.", error)
-    return preview(step, model.latent)
-
-
-def _decoder_file(ctx: Context, latent_format: LatentFormat) -> Path | None:
-    name = tiny_decoder_name(latent_format) if ctx.preview_method in ("auto", "taesd") else None
-    return find_tiny_decoder(ctx.paths, name) if name is not None else None
-
-
-@torch.no_grad()
-def _decoded(ctx: Context, file: Path, step: StepInfo, latent_format: LatentFormat) -> Any:
-    decoder = ctx.models.tiny_decoder(file)
-    latent = first_picture(step.denoised)
-    side = preview_side(latent, latent_format)
-    most = (
-        side // latent_format.downscale
-    )  # of a large latent the decoder sees means: detail beyond the preview is lost
-    latent = resized(latent, most) if max(latent.shape[-2:]) > most else latent
-    weights = next(decoder.parameters())
-    picture = decoder(latent[None].to(weights.device, weights.dtype))[0].float()
-    return to_pixels(resized(picture, side))
+            return None
+        return decoder.decode if decoder is not None else None

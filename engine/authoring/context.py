@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from engine.authoring.subgraph import Subgraph
 
-
 PreviewMethod: TypeAlias = Literal["auto", "none", "latent2rgb", "taesd"]
 """`latent2rgb` maps latent pixels to colours; `taesd` decodes with a tiny decoder if one is there; `auto` takes the best."""
 

@@ -18,16 +18,16 @@ _USUAL_DEPTH: Final = 10
 def parse_json(text: str | bytes) -> Any:
     """Return the value of JSON text (bytes: UTF-8, a byte order mark may stand before it).
 
-    `NaN` and infinities, which Python programs write though JSON has none, become null. Raises GraphError `invalid_json`,
-    with line and column, for everything else that is not JSON, is nested deeper than MAX_DEPTH, or has text that is no
-    Unicode.
+    `NaN` and infinities, which Python programs write though JSON has none, are read as they are meant. Raises GraphError
+    `invalid_json`, with line and column, for everything else that is not JSON, is nested deeper than MAX_DEPTH, or has
+    text that is no Unicode.
     """
     try:
         return _shallow().decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):  # seldom: deep, or not JSON at all
         value = _explained(text)
     if _deeper(value, MAX_DEPTH):
-        raise _invalid(f"nested deeper than {MAX_DEPTH} levels")
+        raise _invalid(f"nested too deeply: more than {MAX_DEPTH} levels")
     return value
 
 
@@ -53,7 +53,8 @@ def _explained(text: str | bytes) -> Any:
         pass
     try:
         value = json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
-        return msgspec.json.decode(msgspec.json.encode(value))
+        msgspec.json.encode(value)  # what cannot be written again is refused now, not when it is stored
+        return value
     except json.JSONDecodeError as error:
         details = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except UnicodeDecodeError as error:
@@ -61,7 +62,7 @@ def _explained(text: str | bytes) -> Any:
     except UnicodeEncodeError:
         details = "an escape like \\ud800 stands for half a letter"
     except RecursionError:
-        details = f"nested deeper than {MAX_DEPTH} levels"
+        details = f"nested too deeply: more than {MAX_DEPTH} levels"
     except (ValueError, OverflowError) as error:
         details = str(error)
     raise _invalid(details)

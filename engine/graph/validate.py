@@ -8,7 +8,7 @@ How a constant is read: `engine.graph.values`.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -120,14 +120,14 @@ class _Check:
             if wrong is not None:
                 self.problems.append(wrong)
                 return
-            inputs = {
-                name: Link(str(value[0]), value[1]) if type(value) is list and is_link(value) else value
-                for name, value in entry.get("inputs", {}).items()
-            }
+            inputs = dict(entry.get("inputs", ()))
+            for name, value in inputs.items():
+                if type(value) is list and is_link(value):
+                    inputs[name] = Link(str(value[0]), value[1])
             meta = entry.get("_meta")
             node = Node(entry["class_type"], inputs, meta if isinstance(meta, Mapping) else None)
         self.prompt[node_id] = node
-        if self._plan(node.class_type) is None:
+        if (self.plans.get(node.class_type) or self._plan(node.class_type)) is None:
             self.unknown.append(node_id)
             self._report_unknown(node_id, node)
 
@@ -148,7 +148,8 @@ class _Check:
         self._report(node_id, node, "missing_node_type", received=node.class_type, hint=hint)
 
     def _outputs(self, targets: Sequence[str] | None) -> list[NodeId]:
-        outputs = [id for id, node in self.prompt.items() if (plan := self._plan(node.class_type)) and plan.is_output]
+        ends = {class_type for class_type, plan in self.plans.items() if plan is not None and plan.is_output}
+        outputs = [id for id, node in self.prompt.items() if node.class_type in ends]
         if targets is None:
             if not outputs and not self.unknown:
                 self.problems.append(problem("prompt_no_outputs"))
@@ -177,11 +178,12 @@ class _Check:
     # -- inputs
 
     def _check_node(self, node_id: NodeId, node: Node, wanted: bool) -> None:
-        plan = self._plan(node.class_type)
+        plan = self.plans[node.class_type]
         received: dict[str, str] = {}
         inputs = node.inputs
-        for name, value in list(inputs.items()):
-            spec = plan.inputs.get(name) if plan is not None else None
+        declared = plan.inputs if plan is not None else _NOTHING
+        for name, value in [*inputs.items()]:
+            spec = declared.get(name)
             if type(value) is Link:
                 kind = self._linked_type(node_id, node, name, spec, value)
                 if kind is not None and plan is not None and wanted:
@@ -210,7 +212,7 @@ class _Check:
                 facts = {"input_name": name, "spec": spec, "linked_node": list(link)}
                 self._report(node_id, node, "missing_link_target", received=link, **facts)
             return None
-        plan = self._plan(source.class_type)
+        plan = self.plans[source.class_type]
         if plan is None:
             return None
         if not 0 <= link.slot < len(plan.outputs):
@@ -265,7 +267,7 @@ class _Check:
             if len(group) > 1 or node in reads[node]:
                 inside = set(group)
                 in_circles.update({one: [read for read in reads[one] if read in inside] for one in group})
-            elif node not in self.broken and all(source in sound for source in reads[node]):
+            elif node not in self.broken and sound.issuperset(reads[node]):
                 sound.add(node)
         if in_circles:
             listed = {node: in_circles[node] for node in reads if node in in_circles}
@@ -275,6 +277,7 @@ class _Check:
         return sound
 
 
+_NOTHING: Final[Mapping[str, InputSpec]] = {}
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_SUGGESTIONS = 50
 """Similar names are looked up for this many unknown nodes; it is slow, and nobody reads more."""
@@ -282,6 +285,10 @@ _MOST_SUGGESTIONS = 50
 
 def _wrong_shape(node_id: Any, entry: Any) -> Problem | None:
     """The problem with an entry of the prompt that is no node, if any."""
+    if type(node_id) is str and type(entry) is dict:
+        class_type, inputs = entry.get("class_type"), entry.get("inputs")
+        if type(class_type) is str and class_type and type(inputs) is dict and _only_text(inputs):
+            return None
     if type(node_id) is not str:
         return problem("invalid_prompt", message="A node id is not text", expected="text", received=node_id)
     if not isinstance(entry, Mapping):
@@ -292,7 +299,7 @@ def _wrong_shape(node_id: Any, entry: Any) -> Problem | None:
         message = "Node has no class_type"
         return problem("invalid_prompt", message=message, node_id=node_id, expected="text", received=received)
     inputs = entry.get("inputs", {})
-    if not isinstance(inputs, Mapping) or not all(type(name) is str for name in inputs):
+    if not isinstance(inputs, Mapping) or not _only_text(inputs):
         return problem(
             "invalid_prompt",
             message="Inputs of the node are not an object",
@@ -302,6 +309,13 @@ def _wrong_shape(node_id: Any, entry: Any) -> Problem | None:
             received=inputs,
         )
     return None
+
+
+def _only_text(names: Iterable[Any]) -> bool:
+    for name in names:  # noqa: SIM110 - a generator costs thrice as much, for every node
+        if type(name) is not str:
+            return False
+    return True
 
 
 def _dependents(

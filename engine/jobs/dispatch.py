@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from engine.execute.events import AnyEvent
 from engine.jobs.affinity import choose
 from engine.jobs.messages import (
@@ -60,6 +62,27 @@ class Follower(Protocol):
         """The outcome is on disk: clients may be told."""
 
 
+class _Embedded(msgspec.Struct):
+    workflow: msgspec.Raw = msgspec.Raw()
+
+
+class _Extra(msgspec.Struct):
+    extra_pnginfo: _Embedded | None = None
+
+
+_EXTRA = msgspec.json.Decoder(_Extra)
+
+
+def workflow_of(extra_data: bytes) -> bytes | None:
+    """JSON of the workflow in `extra_data`, which is embedded in the pictures that the job saves."""
+    try:
+        embedded = _EXTRA.decode(extra_data).extra_pnginfo
+    except msgspec.DecodeError:  # of another shape: then nothing is embedded
+        return None
+    workflow = bytes(embedded.workflow) if embedded is not None else b""
+    return None if workflow in (b"", b"null") else workflow
+
+
 class Running:
     """A job in the hands of a worker."""
 
@@ -95,7 +118,6 @@ class Dispatcher:
         on_change: Callable[[], None],
         *,
         preview_method: Literal["auto", "none", "latent2rgb", "taesd"] = "auto",
-        workflow_of: Callable[[Job], bytes | None] = lambda job: None,
     ) -> None:
         self.store = store
         self.queue = JobQueue()
@@ -109,7 +131,6 @@ class Dispatcher:
         self._follow = follow
         self._on_change = on_change
         self._preview_method = preview_method
-        self._workflow_of = workflow_of
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- from the start
@@ -301,7 +322,7 @@ class Dispatcher:
                 checked=job.checked,
                 outputs=job.outputs,
                 prompt=job.prompt,
-                workflow=self._workflow_of(job),
+                workflow=workflow_of(job.extra_data),
                 extra_data=job.extra_data,
                 client_id=job.client_id,
                 preview_method=self._preview_method,

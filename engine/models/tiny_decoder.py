@@ -48,6 +48,12 @@ class TinyDecoder(nn.Module):
         decoded: Tensor = self.layers(latents)
         return decoded
 
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """The same on the decoder's own device and in its precision, returned as float32."""
+        weights = next(self.parameters())
+        return self(latents.to(weights.device, weights.dtype)).float()  # type: ignore[no-any-return]
+
 
 class _Squash(nn.Module):
     """Keeps latents within -3..3 smoothly."""

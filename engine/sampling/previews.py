@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,17 +34,24 @@ def latent_to_rgb(
     return to_pixels(_colours(picture, with_colours(latent_format), scaled))
 
 
-def preview(step: StepInfo, latent_format: LatentFormat) -> NDArray[np.uint8]:
-    """Return what the picture looks like so far, (H, W, 3): the prediction of x_0 at this step, enlarged to be looked at."""
+def preview(
+    step: StepInfo,
+    latent_format: LatentFormat,
+    decode: Callable[[Tensor], Tensor] | None = None,
+    decoded_side: int = MAX_SIDE,
+) -> NDArray[np.uint8]:
+    """Return what the picture looks like so far, (H, W, 3): the prediction of x_0 at this step, enlarged to be looked at.
+
+    `decode` maps latents (1, C, h, w) of the network to pictures (1, 3, H, W) in 0..1; without it colours are the format's
+    own. A large latent is shrunk first, for `decode` to a picture of `decoded_side`: it is not worth computing more.
+    """
     latent = first_picture(step.denoised)
-    side = preview_side(latent, latent_format)
-    latent = resized(latent, side) if max(latent.shape[-2:]) > side else latent
-    return to_pixels(resized(_colours(latent, with_colours(latent_format), True), side))
-
-
-def preview_side(latent: Tensor, latent_format: LatentFormat) -> int:
-    """Return how long the longer side of a preview of this latent (C, h, w) is."""
-    return min(max(MIN_SIDE, max(latent.shape[-2:]) * latent_format.downscale), MAX_SIDE)
+    longer = max(latent.shape[-2:])
+    side = min(max(MIN_SIDE, longer * latent_format.downscale), MAX_SIDE)
+    most = min(side, decoded_side) // latent_format.downscale if decode is not None else side
+    latent = resized(latent, most) if longer > most else latent
+    rgb = _colours(latent, with_colours(latent_format), True) if decode is None else decode(latent[None])[0]
+    return to_pixels(resized(rgb, side))
 
 
 def first_picture(latent: Tensor) -> Tensor:

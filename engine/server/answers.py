@@ -135,9 +135,8 @@ def _path(request: web.Request) -> str:
 
 
 def _log(request: web.Request, status: int, began: float) -> None:
-    """Reading is logged for those who ask for it, as editors poll; changing and refusing always."""
-    quiet = status < _FIRST_PROBLEM and request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
-    level = logging.DEBUG if quiet else logging.INFO
+    """Refusals are always logged; what went well only for those who ask for it, as editors poll and scripts post a lot."""
+    level = logging.DEBUG if status < _FIRST_PROBLEM else logging.INFO
     if access.isEnabledFor(level):
         path, ms = _path(request), round((time.perf_counter() - began) * 1000, 2)
         fields = {"method": request.method, "path": path, "status": status, "ms": ms}

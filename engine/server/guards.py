@@ -18,7 +18,7 @@ from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
 from engine.server.refusals import Refusal
-from engine.server.tokens import COOKIE, TokenRule
+from engine.server.tokens import COOKIE, PAGE, TokenRule
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Middleware: TypeAlias = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
@@ -61,6 +61,7 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     origins = _Origins(policy.cors_origins)
 
     async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[hdrs.SERVER] = "Safelight"  # versions are nobody's business before the token was shown
         for name, value in headers:
             response.headers.setdefault(name, value)
         if origins:
@@ -203,7 +204,7 @@ def _foreign(who: str) -> Refusal:
 
 
 def _admit(token: TokenRule, request: web.Request) -> web.Response | None:
-    """None for a request that shows the token; the redirect for a page opened with it. Raises Refusal 401."""
+    """None for a request that shows the token; else what a browser opens instead. Raises Refusal 401 for programs."""
     if token.in_header_or_cookie(request):
         return None
     shown = request.query.get("token", "")
@@ -212,6 +213,8 @@ def _admit(token: TokenRule, request: web.Request) -> web.Response | None:
             return None
         if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
             return _with_cookie(token, request)
+    if request.headers.get("Sec-Fetch-Mode") == "navigate":
+        return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
         "This server asks for its token, which it printed when it started: open its page once with ?token=TOKEN, "
         "or send the header 'Authorization: Bearer TOKEN'."

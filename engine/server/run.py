@@ -9,8 +9,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
@@ -21,6 +21,8 @@ from engine.jobs.records import Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
 from engine.jobs.workers import Worker, WorkerPool
+from engine.paths import Paths
+from engine.plugins.library import Library
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -35,10 +37,20 @@ from engine.server.routes.system import SystemInfo
 from engine.server.temp_files import remove_old
 from engine.server.tokens import ensure_token
 
-if TYPE_CHECKING:
-    from engine.cli.app import App
-
 log = logging.getLogger("safelight.server")
+
+
+class Engine(Protocol):
+    """What of the engine a server needs, in its own process."""
+
+    @property
+    def paths(self) -> Paths:
+        """The folders."""
+
+    @property
+    def stored_library(self) -> Callable[[bool], Library | None]:
+        """See `engine.server.catalogues.Catalogues`."""
+
 
 DRAIN_SECONDS: Final = 30.0
 """How long jobs that run have to end after SIGTERM; what does not end waits on disk for the next start."""
@@ -48,7 +60,7 @@ WRITE_GRACE: Final = 5.0
 """How long ended jobs are waited for whose end does not fit on a full disk."""
 
 
-def serve(app: App, options: ServeOptions, worker_command: list[str]) -> int:
+def serve(app: Engine, options: ServeOptions, worker_command: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises OptionsError for what cannot be served, FolderInUseError for a second server."""
     ring = LogRing()
     configure_logging(options.log_format, options.log_level)
@@ -72,7 +84,7 @@ def serve(app: App, options: ServeOptions, worker_command: list[str]) -> int:
 class Server:
     """All parts of a server, put together."""
 
-    def __init__(self, app: App, options: ServeOptions, ring: LogRing, worker_command: list[str]) -> None:
+    def __init__(self, app: Engine, options: ServeOptions, ring: LogRing, worker_command: list[str]) -> None:
         self._app = app
         self._options = options
         self._limits = Limits(max_upload_size=options.max_upload_size)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from engine.graph.problems import node_errors, to_response
-from engine.graph.prompt import Prompt, prompt_to_json
-from engine.graph.schema import Catalogue, Files
-from engine.graph.validate import Checked, check
 from engine.jobs.records import Job
+from engine.server.checks import CheckedGraph, encode
 from engine.server.graph_source import Posted
 from engine.server.refusals import Refusal
 
@@ -34,18 +31,6 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     front: bool
     targets: list[str] | None
     extra_data: dict[str, Any]
-
-
-class GraphRefused(Refusal):
-    """A graph of which nothing can run; the answer lists every problem of every node."""
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        super().__init__(400, body["error"]["type"], body["error"]["message"])
-        self._body = dict(body)
-
-    def body(self) -> dict[str, Any]:
-        """All problems at once."""
-        return self._body
 
 
 def read_wish(posted: Posted) -> Wish:
@@ -77,32 +62,19 @@ def read_wish(posted: Posted) -> Wish:
     )
 
 
-def checked_graph(
-    posted: Posted, catalogue: Catalogue, listing: Callable[[str], Sequence[str]], targets: Any
-) -> Checked:
-    """Check the graph. Raises GraphRefused when no output can run."""
-    checked = check(posted.prompt, catalogue, choices=lambda files: listing(files.folder), targets=targets)
-    known = {(one.type, one.node_id, one.input_name) for one in posted.problems}
-    found = [one for one in checked.problems if (one.type, one.node_id, one.input_name) not in known]
-    problems = [*posted.problems, *found]
-    if not checked.outputs:
-        raise GraphRefused(to_response(problems, checked.dependents))
-    return Checked(checked.prompt, checked.outputs, problems, checked.dependents)
-
-
-def make_job(wish: Wish, posted: Posted, checked: Checked, catalogue: Catalogue) -> Job:
+def make_job(wish: Wish, graph: CheckedGraph) -> Job:
     """The job, which has no place in the queue yet."""
     return Job(
         id=wish.prompt_id,
         number=0.0,
         sequence=0,
-        prompt=_encode(posted.prompt),
-        checked=_encode(prompt_to_json(checked.prompt)),
-        outputs=checked.outputs,
-        extra_data=_encode(wish.extra_data),
+        prompt=graph.prompt,
+        checked=graph.checked,
+        outputs=graph.outputs,
+        extra_data=encode(wish.extra_data),
         client_id=wish.client_id,
         workflow_id=_workflow_id(wish.extra_data),
-        models=tuple(dict.fromkeys(_models(checked.prompt, catalogue))),
+        models=graph.models,
         created=time.time(),
     )
 
@@ -113,31 +85,9 @@ def place(job: Job, wish: Wish, sequence: int) -> None:
     job.sequence, job.number = sequence, -abs(number) if wish.front else number
 
 
-def answer(job: Job, checked: Checked) -> dict[str, Any]:
+def answer(job: Job, graph: CheckedGraph) -> dict[str, Any]:
     """What a client that posted a graph is told."""
-    return {
-        "prompt_id": job.id,
-        "number": job.number,
-        "node_errors": node_errors(checked.problems, checked.dependents),
-    }
-
-
-def _models(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:
-    """`folder/name` of each model file that a constant names."""
-    inputs: dict[str, list[tuple[str, str]]] = {}
-    for node in prompt.values():
-        named = inputs.get(node.class_type)
-        if named is None:
-            spec = catalogue.spec(node.class_type)
-            named = inputs[node.class_type] = [
-                (one.name, one.choices.folder)
-                for one in (spec.inputs if spec is not None else ())
-                if isinstance(one.choices, Files) and one.choices.folder not in ("input", "output", "temp")
-            ]
-        for name, folder in named:
-            value = node.inputs.get(name)
-            if type(value) is str:
-                yield f"{folder}/{value}"
+    return {"prompt_id": job.id, "number": job.number, "node_errors": graph.node_errors}
 
 
 def _workflow_id(extra: Mapping[str, Any]) -> str | None:
@@ -181,7 +131,3 @@ def _wrong(name: str, expected: str, value: Any) -> Refusal:
     return Refusal(
         400, "invalid_field", f"{name}: expected {expected}, got {type(value).__name__} {shown}.", field=name
     )
-
-
-def _encode(value: Any) -> bytes:
-    return msgspec.json.encode(value, enc_hook=str)

@@ -34,11 +34,11 @@ def _index() -> int:
 
 
 def devices(own: str) -> list[Device]:
-    """All devices of the machine, `own` first."""
-    found = [device(own)]
+    """All devices of the kind of `own`, that one first."""
     import torch
 
-    if torch.cuda.is_available():
+    found = [device(own)]
+    if found[0].type == "cuda":
         others = (f"cuda:{index}" for index in range(torch.cuda.device_count()))
         found += [_unused(name) for name in others if torch.device(name).index != found[0].index]
     return found

@@ -19,10 +19,10 @@ _UNENCODABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, OverflowErro
 
 def as_json(value: Any) -> Any:
     """What stands for a value that has no JSON: the number of a numeric scalar, else its text."""
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "ndim", None) == 0:
-        return item()
-    return str(value)
+    try:
+        return value.item() if value.ndim == 0 else str(value)
+    except Exception:  # it has no such attributes, or its own code fails
+        return _text(value)
 
 
 _json: Final = msgspec.json.Encoder(enc_hook=as_json).encode

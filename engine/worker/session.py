@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any, Final, NoReturn
 
 from engine.execute.cancel import CancelToken
-from engine.jobs.frames import Frames
+from engine.jobs.frames import Frames, frame
 from engine.jobs.messages import (
     CancelJob,
     CatalogueReady,
@@ -158,12 +158,14 @@ class Session:
         self._current, self._token = message.job, CancelToken()
         try:
             result = await run_job(self._engine, message, self._token, self._frames, self._previews)
-            end = finished(message.job, result, self._holdings.models(), self._holdings.device())
-        except Exception as error:
+            end = frame(finished(message.job, result, self._holdings.models(), self._holdings.device()))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # of the executor, or what nodes showed is too long for a message
             _log.exception("Job %s ended by an error of the executor.", message.job)
-            end = crashed(message.job, error)
+            end = frame(crashed(message.job, error))
         self._current = None
-        self._frames.send(end)
+        self._frames.send_frame(end)
 
     async def _free(self, message: FreeMemory) -> None:
         try:
@@ -178,7 +180,8 @@ class Session:
         """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first."""
         if not self._warming:
             self._warming = True
-            threading.Thread(target=warm_up, args=(self._engine, self._warmed), name="warm-up", daemon=True).start()
+            arguments = (self._engine, self._warmed, lambda: self._current is not None)
+            threading.Thread(target=warm_up, args=arguments, name="warm-up", daemon=True).start()
 
     # -- told from other threads
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import sys
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -16,31 +18,61 @@ FIRST_NODES: Final = ("CheckpointLoader", "TextEncode", "EmptyLatent", "KSampler
 """Nodes of nearly every picture; loading their modules loads torch and what samples."""
 
 FIRST_MODULES: Final = (
+    "engine.models.manager",
     "engine.models.network",
     "engine.models.text",
     "engine.models.autoencoder",
-    "engine.models.weights",
+    "tokenizers.models",
+    "diffusers.models.unets.unet_2d_condition",
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "transformers.models.clip.modeling_clip",
 )
-"""What they import when they run."""
+"""What they import when they run: seconds' worth."""
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long an importing thread keeps another one waiting: a tenth of what is usual."""
+
+PAUSE_SECONDS: Final = 0.05
 
 _log = logging.getLogger("safelight.worker")
 
 
-def warm_up(engine: Engine, on_ready: Callable[[Ready], None]) -> None:
-    """Load torch, tell of it, and go on with what a text-to-image graph imports. A module that fails stops no job."""
-    import torch
+def warm_up(engine: Engine, on_ready: Callable[[Ready], None], busy: Callable[[], bool]) -> None:
+    """Load torch, tell of it, and go on with what a text-to-image graph imports, but not while a job runs.
 
-    on_ready(Ready(str(torch.__version__), devices(own_device())))
-    for name in FIRST_NODES:
-        if engine.library.catalogue.spec(name) is not None:
-            _tried(engine.library.definition, name)
-    for module in FIRST_MODULES:
-        _tried(importlib.import_module, module)
+    What fails to load stops no job: the node that needs it will say so.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        if _tried(_load_torch, on_ready):
+            for name in FIRST_NODES:
+                if engine.library.catalogue.spec(name) is not None:
+                    _wait_while(busy)
+                    _tried(engine.library.definition, name)
+            for module in FIRST_MODULES:
+                _wait_while(busy)
+                _tried(importlib.import_module, module)
+    finally:
+        sys.setswitchinterval(usual)
     gc.freeze()  # modules live as long as the process: no need to look through them at each collection
 
 
-def _tried(load: Callable[[str], object], name: str) -> None:
+def _load_torch(on_ready: Callable[[Ready], None]) -> None:
+    import torch
+
+    on_ready(Ready(str(torch.__version__), devices(own_device())))
+
+
+def _wait_while(busy: Callable[[], bool]) -> None:
+    while busy():
+        time.sleep(PAUSE_SECONDS)
+
+
+def _tried(load: Callable[..., object], what: object) -> bool:
     try:
-        load(name)
+        load(what)
     except Exception:
-        _log.warning("%s could not be loaded ahead of time.", name, exc_info=True)
+        _log.warning("%s failed ahead of time.", getattr(load, "__name__", "Loading"), exc_info=True)
+        return False
+    return True

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.execute.events import Counts
-from engine.jobs.dispatch import Dispatcher
+from engine.jobs.dispatch import Dispatcher, workflow_of
 from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobStarted, RunJob
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
@@ -436,3 +436,25 @@ def test_memory_is_freed_on_every_worker_that_is_there(tmp_path: Path) -> None:
         assert house.workers[1].heard == []
 
     live(tmp_path, story, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("extra", "workflow"),
+    [
+        (b'{"extra_pnginfo": {"workflow": {"nodes": []}}, "client_id": "a"}', b'{"nodes": []}'),
+        (b'{"extra_pnginfo": {"workflow": null}}', None),
+        (b'{"extra_pnginfo": {}}', None),
+        (b"{}", None),
+        (b'{"extra_pnginfo": 5}', None),
+    ],
+)
+def test_the_workflow_is_taken_from_the_extra_data(extra: bytes, workflow: bytes | None) -> None:
+    assert workflow_of(extra) == workflow
+
+
+def test_a_worker_gets_the_workflow_of_the_job(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", extra_data=b'{"extra_pnginfo": {"workflow": {"nodes": [1]}}}')
+        assert house.workers[0].heard[0].workflow == b'{"nodes": [1]}'
+
+    live(tmp_path, story)

@@ -207,7 +207,7 @@ def test_a_preview_is_the_formats_linear_map_of_the_prediction():
 
 
 def test_a_preview_without_factors_stretches_three_channels_and_fits_a_size():
-    latent_format = LatentFormat(channels=4)
+    latent_format = LatentFormat(channels=4, scale=1.0)
     pixels = latent_to_rgb(torch.randn(4, 40, 20), latent_format, max_side=10)
     assert pixels.shape == (10, 5, 3)
     assert pixels.max() == 255

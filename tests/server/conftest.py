@@ -102,7 +102,9 @@ def whole_servers(
     library = load_library(("nodes",))
 
     @contextmanager
-    def start(policy: Policy | None = None, limits: Limits | None = None) -> Iterator[Whole]:
+    def start(
+        policy: Policy | None = None, limits: Limits | None = None, store: Mapping[str, Any] | None = None
+    ) -> Iterator[Whole]:
         base = tmp_path_factory.mktemp("whole") / "base"
         base.mkdir()
         started: list[Whole] = []
@@ -111,7 +113,8 @@ def whole_servers(
         def run() -> None:
             try:
                 with asyncio.Runner(loop_factory=_loop_factory()) as runner:  # the loop that servers run on
-                    runner.run(_serve(base, library, policy or Policy(), limits or Limits(), started, ready, end))
+                    told = (policy or Policy(), limits or Limits(), store or {})
+                    runner.run(_serve(base, library, *told, started, ready, end))
             finally:
                 ready.set()
 
@@ -140,6 +143,7 @@ async def _serve(
     library: Any,
     policy: Policy,
     limits: Limits,
+    store_options: Mapping[str, Any],
     started: list[Whole],
     ready: threading.Event,
     end: asyncio.Event,
@@ -159,7 +163,7 @@ async def _serve(
     ring = LogRing()
     logging.getLogger("safelight").addHandler(ring)
     paths = Paths(base)
-    store = JobStore(base / "jobs.db")
+    store = JobStore(base / "jobs.db", **store_options)
     hub = Hub(dict, lambda: {"exec_info": {"queue_remaining": dispatcher.remaining}}, ring, limits)
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)

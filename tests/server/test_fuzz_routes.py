@@ -15,7 +15,7 @@ from hypothesis import seed as seeded
 from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
-EXAMPLES = 20
+EXAMPLES = {GenerationMode.POSITIVE: 20, GenerationMode.NEGATIVE: 8}
 SECONDS = 10
 EXPECTED = {"/health": {503}, "/ws": {101, 400, 426}}
 """A server without workers says that it is not well; the websocket wants a handshake."""
@@ -37,7 +37,7 @@ def test_no_route_fails_or_hangs_whatever_it_is_asked(whole, mode):
 def _ask_often(operation, mode, whole, statuses):
     @seeded(len(operation.label))
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES[mode],
         deadline=None,
         database=None,
         phases=[Phase.generate],

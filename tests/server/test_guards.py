@@ -287,6 +287,13 @@ def test_a_refusal_says_what_to_do_and_not_what_the_token_is(guarded):
     assert SECRET not in str(value)
 
 
+def test_a_person_who_opens_a_page_without_the_token_is_asked_for_it(guarded):
+    navigates = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
+    status, headers, value = ask(guarded, "GET", "/", EXPOSED, headers=navigates)
+    assert (status, value) == (401, None)
+    assert headers["Content-Type"].startswith("text/html")
+
+
 def test_the_token_is_taken_as_a_header(guarded):
     headers = {"Authorization": f"bearer {SECRET}"}
     assert ask(guarded, "POST", "/prompt", EXPOSED, headers=headers, data=b"{}")[0] == 200
@@ -409,6 +416,7 @@ def test_every_answer_has_the_headers_that_keep_browsers_from_guessing(guarded, 
     assert headers["X-Frame-Options"] == "SAMEORIGIN"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Server"] == "Safelight"
 
 
 def test_a_route_may_set_a_stricter_header_itself(guarded):
@@ -426,12 +434,18 @@ def test_no_log_has_a_token_or_a_query_in_it(guarded, caplog):
 
 
 def test_the_access_log_has_method_path_status_and_time(guarded, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     ask(guarded, "POST", "/prompt", data=b"{}")
-    ask(guarded, "GET", "/view")
     [record] = [record for record in caplog.records if record.name == "safelight.access"]
     assert (record.method, record.path, record.status) == ("POST", "/prompt", 200)
     assert record.ms >= 0
+
+
+def test_unless_details_are_wished_only_refusals_are_logged(guarded, caplog):
+    caplog.set_level(logging.INFO)
+    ask(guarded, "GET", "/view")
+    ask(guarded, "GET", "/refuses")
+    assert [record.path for record in caplog.records if record.name == "safelight.access"] == ["/refuses"]
 
 
 def test_a_path_cannot_write_a_line_of_its_own_into_the_log(guarded, caplog):

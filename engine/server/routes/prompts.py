@@ -10,17 +10,17 @@ from aiohttp import web
 
 from engine.graph.problems import GraphError
 from engine.graph.schema import Catalogue
-from engine.graph.validate import Checked
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.records import Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
 from engine.media.errors import MediaError
 from engine.server.bodies import read_body
+from engine.server.checks import CheckedGraph, Checks, GraphRefused
 from engine.server.graph_source import read_graph
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
-from engine.server.submission import GraphRefused, Wish, answer, checked_graph, make_job, place, read_wish
+from engine.server.submission import Wish, answer, make_job, place, read_wish
 
 LARGE: Final = 256 * 1024
 """Bytes of a body from which on it is read on a thread, so that other clients are not kept waiting."""
@@ -77,7 +77,7 @@ class _Submit:
         self._dispatcher = dispatcher
         self._store = store
         self._catalogue = catalogue
-        self._listing = listing
+        self._checks = Checks(listing)
 
     async def post(self, request: web.Request) -> web.Response:
         """Accepted means on disk: the answer comes after the store has it."""
@@ -88,14 +88,13 @@ class _Submit:
             )
         catalogue = await self._catalogue()
         if len(body) > LARGE:
-            job, wish, checked = await asyncio.to_thread(self._read, body, catalogue)
+            job, wish, graph = await asyncio.to_thread(self._read, body, catalogue)
         else:
-            job, wish, checked = self._read(body, catalogue)
-        place(job, wish, self._store.next_sequence)
-        await asyncio.shield(self._accept(job))
-        return json_response(answer(job, checked))
+            job, wish, graph = self._read(body, catalogue)
+        await asyncio.shield(self._accept(job, wish))
+        return json_response(answer(job, graph))
 
-    def _read(self, body: bytes, catalogue: Catalogue) -> tuple[Job, Wish, Checked]:
+    def _read(self, body: bytes, catalogue: Catalogue) -> tuple[Job, Wish, CheckedGraph]:
         try:
             posted = read_graph(body, catalogue)
         except GraphError as error:
@@ -103,10 +102,12 @@ class _Submit:
         except MediaError as error:
             raise Refusal(400, "no_graph", str(error)) from None
         wish = read_wish(posted)
-        checked = checked_graph(posted, catalogue, self._listing, wish.targets)
-        return make_job(wish, posted, checked, catalogue), wish, checked
+        graph = self._checks.check(posted, catalogue, wish.targets)
+        return make_job(wish, graph), wish, graph
 
-    async def _accept(self, job: Job) -> None:
+    async def _accept(self, job: Job, wish: Wish) -> None:
+        """Runs to its end even when the client has gone: what is on disk must get into the queue."""
+        place(job, wish, self._store.next_sequence)  # nothing is awaited from here until the store has it
         try:
             await self._dispatcher.accept(job)
         except DuplicateJobError:

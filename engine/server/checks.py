@@ -1,0 +1,124 @@
+"""Checking posted graphs, and remembering what was found: the same graph is often posted again and again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import xxhash
+
+from engine.graph.problems import Problem, node_errors, to_response
+from engine.graph.prompt import NodeId, Prompt, prompt_to_json
+from engine.graph.schema import Catalogue, Files
+from engine.graph.validate import check
+from engine.server.graph_source import Posted
+from engine.server.refusals import Refusal
+
+REMEMBERED: Final = 64
+"""Graphs."""
+
+REMEMBERED_BYTES: Final = 512 * 1024
+"""Larger ones are not remembered."""
+
+
+class GraphRefused(Refusal):
+    """A graph of which nothing can run; the answer lists every problem of every node."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(400, body["error"]["type"], body["error"]["message"])
+        self._body = dict(body)
+
+    def body(self) -> dict[str, Any]:
+        """All problems at once."""
+        return self._body
+
+
+class CheckedGraph(NamedTuple):
+    """A graph of which at least one output can run."""
+
+    prompt: bytes
+    """JSON of the prompt form as it came."""
+    checked: bytes
+    """The same with converted constants and defaults."""
+    outputs: tuple[NodeId, ...]
+    models: tuple[str, ...]
+    """`folder/name` of each model file that a constant names."""
+    node_errors: dict[str, Any]
+
+
+class Checks:
+    """Checks graphs against a catalogue. `listing` gives the file names of a folder: the same tuple until they change."""
+
+    def __init__(self, listing: Callable[[str], Sequence[str]]) -> None:
+        self._listing = listing
+        self._known: OrderedDict[tuple[Any, ...], tuple[Catalogue, dict[str, Sequence[str]], CheckedGraph]] = (
+            OrderedDict()
+        )
+
+    def check(self, posted: Posted, catalogue: Catalogue, targets: Any) -> CheckedGraph:
+        """Check a graph. Raises GraphRefused when no output can run. Safe among threads."""
+        prompt = encode(posted.prompt)
+        key = (xxhash.xxh3_128_digest(prompt), encode(targets))
+        known = self._known.get(key)
+        if known is not None and known[0] is catalogue and self._unchanged(known[1]):
+            return known[2]
+        used: dict[str, Sequence[str]] = {}
+        found = self._check(posted, prompt, catalogue, targets, used)
+        if not posted.problems and not found.node_errors and len(prompt) <= REMEMBERED_BYTES:
+            self._known[key] = (catalogue, used, found)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    def _unchanged(self, used: Mapping[str, Sequence[str]]) -> bool:
+        return all(self._listing(folder) is names for folder, names in used.items())
+
+    def _check(
+        self, posted: Posted, prompt: bytes, catalogue: Catalogue, targets: Any, used: dict[str, Sequence[str]]
+    ) -> CheckedGraph:
+        def choices(files: Files) -> Sequence[str]:
+            names = used[files.folder] = self._listing(files.folder)
+            return names
+
+        found = check(posted.prompt, catalogue, choices=choices, targets=targets)
+        problems = [*posted.problems, *_new(found.problems, posted.problems)]
+        if not found.outputs:
+            raise GraphRefused(to_response(problems, found.dependents))
+        return CheckedGraph(
+            prompt,
+            encode(prompt_to_json(found.prompt)),
+            found.outputs,
+            tuple(dict.fromkeys(_models(found.prompt, catalogue))),
+            node_errors(problems, found.dependents),
+        )
+
+
+def encode(value: Any) -> bytes:
+    """JSON; what has no JSON form as text."""
+    return msgspec.json.encode(value, enc_hook=str)
+
+
+def _new(found: Sequence[Problem], known: Sequence[Problem]) -> Iterator[Problem]:
+    """Those that reading the graph did not find already."""
+    told = {(one.type, one.node_id, one.input_name) for one in known}
+    return (one for one in found if (one.type, one.node_id, one.input_name) not in told)
+
+
+def _models(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:
+    """`folder/name` of each model file that a constant names."""
+    inputs: dict[str, list[tuple[str, str]]] = {}
+    for node in prompt.values():
+        named = inputs.get(node.class_type)
+        if named is None:
+            spec = catalogue.spec(node.class_type)
+            named = inputs[node.class_type] = [
+                (one.name, one.choices.folder)
+                for one in (spec.inputs if spec is not None else ())
+                if isinstance(one.choices, Files) and one.choices.folder not in ("input", "output", "temp")
+            ]
+        for name, folder in named:
+            value = node.inputs.get(name)
+            if type(value) is str:
+                yield f"{folder}/{value}"
