@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -189,7 +190,7 @@ class JobFollower:
             "executed": list(self._executed),
             "exception_message": "\n".join(facts),
             "exception_type": event.exception_type or "Error",
-            "traceback": event.traceback.splitlines(keepends=True),
+            "traceback": [_without_folders(line) for line in event.traceback.splitlines(keepends=True)],
             "current_inputs": {name: [text] for name, text in event.current_inputs.items()},
             "current_outputs": [],
             "input_name": event.input,
@@ -304,6 +305,16 @@ _ENDS: Final = {"done": "success", "failed": "error", "cancelled": "interrupted"
 
 def _now() -> int:
     return int(time.time() * 1000)
+
+
+_FILE: Final = re.compile(
+    r'(File ")[^"]*[/\\](?=(?:site-packages|custom_nodes|engine|nodes|python3?\.?\d*)[/\\][^"]*")'
+)
+
+
+def _without_folders(line: str) -> str:
+    """A line of a traceback without the folders above the package: where this machine keeps things is not told."""
+    return _FILE.sub(r"\1", line)
 
 
 def _files(shown: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]], str]]:

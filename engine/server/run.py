@@ -255,12 +255,7 @@ def _loop_factory() -> Any:
 
 def _argv(options: ServeOptions) -> list[str]:
     """The command line as editors show it: without the token."""
-    shown, skip = [], False
-    for word in sys.argv:
-        if not skip and not word.startswith("--token"):
-            shown.append(word)
-        skip = word == "--token"
-    return shown
+    return [word for word in sys.argv if options.token is None or options.token not in word]
 
 
 def _open_browser(url: str, token: str | None) -> None:

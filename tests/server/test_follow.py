@@ -165,7 +165,7 @@ def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> Non
         expected="a number",
         got="a text",
         hint="Write a number.",
-        traceback="Traceback\n  line\n",
+        traceback='Traceback\n  File "/home/me/base/custom_nodes/pack/one.py", line 3, in run\n',
         current_inputs={"x": "'text'"},
     )
 
@@ -184,7 +184,7 @@ def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> Non
     assert error["node_type"] == "Two"
     assert error["executed"] == ["1"]
     assert error["exception_message"] == "No room.\nExpected: a number\nGot: a text\nWrite a number."
-    assert error["traceback"] == ["Traceback\n", "  line\n"]
+    assert error["traceback"] == ["Traceback\n", '  File "custom_nodes/pack/one.py", line 3, in run\n'], "no folders"
     assert error["current_inputs"] == {"x": ["'text'"]}
     assert msgspec.json.decode(outcome.error)["node_id"] == "2"
     assert [type for type, _ in msgspec.json.decode(outcome.messages)] == [
