@@ -22,7 +22,10 @@ def need(run: Run, node_id: NodeId) -> NodeState:
     state = run.states.get(node_id)
     if state is not None:
         return state
-    node, display, parent = _find(run, node_id)
+    display, parent = node_id, None
+    node = run.prompt.get(node_id)
+    if node is None:
+        node, display, parent = run.expanded.get(node_id, (None, node_id, None))
     facts = run.executor.facts(node.class_type) if node is not None else None
     state = NodeState(node_id, node or Node("", {}), facts or NOTHING, display, parent)
     if facts is None:
@@ -88,13 +91,6 @@ def release(producer: NodeState) -> None:
 def node_event(state: NodeState) -> dict[str, Any]:
     """The fields that say which node an event is about."""
     return {"node": state.id, "display_node": state.display, "parent": state.parent}
-
-
-def _find(run: Run, node_id: NodeId) -> tuple[Node | None, str, str | None]:
-    node = run.prompt.get(node_id)
-    if node is not None:
-        return node, node_id, None
-    return run.expanded.get(node_id, (None, node_id, None))
 
 
 def _unknown(state: NodeState, node: Node | None) -> NodeFailed:

@@ -70,7 +70,12 @@ class _Extra(msgspec.Struct):
     extra_pnginfo: _Embedded | None = None
 
 
+class _Wishes(msgspec.Struct):
+    preview_method: Literal["auto", "none", "latent2rgb", "taesd"] | None = None
+
+
 _EXTRA = msgspec.json.Decoder(_Extra)
+_WISHES = msgspec.json.Decoder(_Wishes)
 
 
 def workflow_of(extra_data: bytes) -> bytes | None:
@@ -81,6 +86,14 @@ def workflow_of(extra_data: bytes) -> bytes | None:
         return None
     workflow = bytes(embedded.workflow) if embedded is not None else b""
     return None if workflow in (b"", b"null") else workflow
+
+
+def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb", "taesd"] | None:
+    """The preview method that the client chose for this job; None (also for "default"): the server's."""
+    try:
+        return _WISHES.decode(extra_data).preview_method
+    except msgspec.DecodeError:
+        return None
 
 
 class Running:
@@ -325,7 +338,7 @@ class Dispatcher:
                 workflow=workflow_of(job.extra_data),
                 extra_data=job.extra_data,
                 client_id=job.client_id,
-                preview_method=self._preview_method,
+                preview_method=preview_method_of(job.extra_data) or self._preview_method,
             )
         )
 

@@ -21,6 +21,8 @@ HELLO_SECONDS: Final = 5.0
 MAX_STRANGERS: Final = 64
 """Connections at once that have not said Hello; further ones are closed."""
 
+_PREFIX: Final = "safelight-"
+
 _MAX_PATH: Final = 100
 """Bytes of the longest path of a Unix socket that every system takes."""
 
@@ -101,7 +103,7 @@ class Listener:
     def _path(self) -> str | None:
         if not hasattr(socket, "AF_UNIX"):
             return None
-        self._folder = tempfile.mkdtemp(prefix="safelight-")  # only this user can enter it
+        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # only this user can enter it
         path = str(Path(self._folder) / "workers")
         return path if len(os.fsencode(path)) <= _MAX_PATH else None
 
@@ -112,6 +114,13 @@ class Listener:
 def same_secret(given: str, expected: str) -> bool:
     """Whether two secrets are equal, in a time that does not tell how much of them is."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def clear(address: str) -> None:
+    """Remove what a server that was killed left behind of its socket."""
+    kind, _, path = address.partition(":")
+    if kind == "unix" and Path(path).parent.name.startswith(_PREFIX):
+        shutil.rmtree(Path(path).parent, ignore_errors=True)
 
 
 async def connect(address: str, make: Callable[[], Frames]) -> Frames:

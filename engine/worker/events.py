@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-from engine.execute.events import Event, NodePreview
+from engine.execute.events import Event, NodeFailed, NodePreview
 from engine.jobs.frames import Frames
 from engine.worker.pictures import Previews
 from engine.worker.plain import events_frame
@@ -20,10 +21,11 @@ for an event would cost more than many a node."""
 class JobSink:
     """The executor's sink for one job. `start` and `end` belong to the event loop, the call to the executor's threads."""
 
-    def __init__(self, job: str, frames: Frames, previews: Previews) -> None:
+    def __init__(self, job: str, frames: Frames, previews: Previews, shorten: Callable[[str], str]) -> None:
         self._job = job
         self._frames = frames
         self._previews = previews
+        self._shorten = shorten
         self._events: deque[Event] = deque()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -34,6 +36,8 @@ class JobSink:
             if not self._frames.congested:
                 self._previews.offer(self._job, event)
             return
+        if type(event) is NodeFailed:
+            event.traceback = self._shorten(event.traceback)
         self._events.append(event)
 
     def start(self) -> None:

@@ -17,7 +17,7 @@ from engine.jobs.messages import Device, JobFinished, JobStarted, RunJob
 from engine.worker.events import JobSink
 from engine.worker.parts import Engine
 from engine.worker.pictures import Previews
-from engine.worker.plain import encoded_json
+from engine.worker.plain import encoded_json, plain
 
 
 async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: Frames, previews: Previews) -> RunResult:
@@ -25,7 +25,7 @@ async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: F
     frames.send(JobStarted(message.job))
     frames.flush()
     await asyncio.sleep(0)  # it is sent before a node can end the process: the server counts attempts by it
-    sink = JobSink(message.job, frames, previews)
+    sink = JobSink(message.job, frames, previews, engine.shortener.shorten)
     sink.start()
     try:
         prompt = prompt_from_json(msgspec.json.decode(message.checked))
@@ -44,15 +44,11 @@ async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: F
 
 def finished(job: str, result: RunResult, models: list[str], device: Device | None) -> JobFinished:
     """How a job ended."""
-    nodes = {
-        node: {"status": outcome.status, "seconds": round(outcome.seconds, 6), "display_node": outcome.display_node}
-        for node, outcome in result.nodes.items()
-    }
     return JobFinished(
         job,
         result.status,
         outputs=encoded_json(result.ui),
-        nodes=encoded_json(nodes),
+        nodes=encoded_json(result.nodes),
         counts=result.counts,
         seconds=result.seconds,
         models=models,
@@ -60,9 +56,9 @@ def finished(job: str, result: RunResult, models: list[str], device: Device | No
     )
 
 
-def crashed(job: str, error: BaseException) -> JobFinished:
+def crashed(engine: Engine, job: str, error: BaseException) -> JobFinished:
     """A job that ended because of an error of the executor itself."""
-    text = "".join(traceback.format_exception(error)).encode("utf-8", "replace").decode()
+    text = plain(engine.shortener.shorten("".join(traceback.format_exception(error))))
     return JobFinished(job, "failed", outputs=b"{}", nodes=b"{}", counts=Counts(), seconds=0.0, crash=text)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.worker.tracebacks import Shortener
+
 if TYPE_CHECKING:
     from engine.cache.facade import Cache
     from engine.execute.executor import Executor
@@ -45,6 +47,7 @@ class Engine:
     library: Library
     cache: Cache
     executor: Executor
+    shortener: Shortener
 
     @property
     def models(self) -> Any:
@@ -58,4 +61,5 @@ def open_engine(parts: Parts) -> Engine:
     """Read the node packs, which may take seconds, and open cache and executor."""
     library = parts.load_library()
     cache = parts.open_cache(True)
-    return Engine(parts.paths, library, cache, parts.open_executor(library, cache))
+    executor = parts.open_executor(library, cache)
+    return Engine(parts.paths, library, cache, executor, Shortener([parts.paths.base]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -25,7 +26,7 @@ from engine.jobs.messages import (
     Shutdown,
     ToWorker,
 )
-from engine.jobs.workers_socket import connect
+from engine.jobs.workers_socket import clear, connect
 from engine.worker.checks import checked_prompt
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
@@ -39,6 +40,9 @@ END_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 3.0
 """How long a cancelled job is waited for when the worker ends."""
 
+COLLECT_SECONDS: Final = 1.0
+"""After this long without a job, garbage is collected."""
+
 BUSY_SECONDS: Final = 2.0
 """How long torch is not loaded ahead of time while there is always a job."""
 
@@ -51,8 +55,10 @@ _log = logging.getLogger("safelight.worker")
 class Session:
     """One worker from its connection to its end. Everything but what says so belongs to the event loop."""
 
-    def __init__(self, parts: Parts, index: int, secret: str) -> None:
+    def __init__(self, parts: Parts, address: str, index: int, secret: str) -> None:
         self._parts = parts
+        self._address = address
+        self._server = os.getppid()
         self._hello = Hello(index, secret, os.getpid())
         self._loop = asyncio.get_running_loop()
         self._work: deque[RunJob | FreeMemory] = deque()
@@ -67,9 +73,9 @@ class Session:
         self._engine: Engine
         self._holdings: Holdings
 
-    async def run(self, address: str) -> NoReturn:
+    async def run(self) -> NoReturn:
         """Serve until the server asks to end or is gone; then end the process. Raises OSError when it cannot be reached."""
-        self._frames = await connect(address, lambda: Frames(ToWorker, self._take, self._closed))
+        self._frames = await connect(self._address, lambda: Frames(ToWorker, self._take, self._closed))
         self._frames.send(self._hello)
         self._engine = await asyncio.to_thread(open_engine, self._parts)
         self._holdings = Holdings(self._engine)
@@ -102,6 +108,8 @@ class Session:
         await asyncio.to_thread(self._engine.cache.flush)
         self._frames.close()
         await asyncio.sleep(0)  # the last frames go out
+        if os.getppid() != self._server:
+            clear(self._address)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -146,13 +154,19 @@ class Session:
             if not self._work:
                 self._warm_up()
                 self._has_work.clear()
-                await self._has_work.wait()
+                await self._wait_for_work()
                 continue
             message = self._work.popleft()
             if isinstance(message, RunJob):
                 await self._run(message)
             else:
                 await self._free(message)
+
+    async def _wait_for_work(self) -> None:
+        """Until there is some; after a while of quiet, look for garbage, which is seldom done while jobs run."""
+        timer = self._loop.call_later(COLLECT_SECONDS, gc.collect)
+        await self._has_work.wait()
+        timer.cancel()
 
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
@@ -163,7 +177,7 @@ class Session:
             raise
         except BaseException as error:  # of the executor, or what nodes showed is too long for a message
             _log.exception("Job %s ended by an error of the executor.", message.job)
-            end = frame(crashed(message.job, error))
+            end = frame(crashed(self._engine, message.job, error))
         self._current = None
         self._frames.send_frame(end)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import io
 import logging
 import os
@@ -38,10 +39,10 @@ def run_worker(parts: Parts) -> NoReturn:
 
 
 async def _serve(parts: Parts, address: str, index: int, secret: str) -> NoReturn:
-    session = Session(parts, index, secret)
+    session = Session(parts, address, index, secret)
     if sys.platform != "win32":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, session.end)
-    await session.run(address)
+    await session.run()
 
 
 def _prepare() -> None:
@@ -50,6 +51,7 @@ def _prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    gc.set_threshold(20_000, 20, 20)  # a graph makes thousands of objects and hardly any cycles
     faulthandler.enable(all_threads=False)  # the thread that crashed is told in the few last lines that are kept
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 

@@ -458,3 +458,15 @@ def test_a_worker_gets_the_workflow_of_the_job(tmp_path: Path) -> None:
         assert house.workers[0].heard[0].workflow == b'{"nodes": [1]}'
 
     live(tmp_path, story)
+
+
+def test_a_client_may_choose_how_its_job_is_previewed(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", extra_data=b'{"preview_method": "none"}')
+        await house.accept("b", extra_data=b'{"preview_method": "default"}')
+        for _ in range(2):
+            house.start()
+            house.finish()
+        assert [message.preview_method for message in house.workers[0].heard] == ["none", "auto"]
+
+    live(tmp_path, story)

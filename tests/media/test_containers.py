@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.media.containers import iso, matroska, png
+from engine.media.containers import exif, iso, matroska, png
 from engine.media.embedded import is_media, is_picture, read_embedded
 from engine.media.errors import MediaError
 
@@ -160,6 +160,13 @@ def test_a_million_empty_boxes_are_not_all_walked():
     assert boxes_read(matroska.texts, b"\x1a\x45\xdf\xa3\x80" + b"\xec\x80" * 1_000_000) == []
     with pytest.raises(MediaError):
         read_embedded(b"\xff\xd8\xff" + b"\xff\xe2\0\2" * 1_000_000)
+
+
+def test_entries_that_all_mean_the_same_bytes_are_not_all_copied():
+    entries = b"".join(struct.pack("<HHII", 0x0110, 2, 8_000_000, 20_000) for _ in range(1000))
+    directory = struct.pack("<4sIH", b"II*\0", 8, 1000) + entries
+    data = directory.ljust(20_000, b"\0") + b"prompt:" + b" " * 8_000_000
+    assert sum(len(text) for _, text in exif.texts(data)) <= len(data)
 
 
 def test_compressed_texts_share_one_bound():

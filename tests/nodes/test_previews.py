@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import engine
 from engine.models.manager import ModelManager
 from engine.models.tiny_decoder import TinyDecoder
 from engine.paths import Paths
-from engine.sampling.previews import preview
+from engine.sampling.previews import latent_to_rgb, preview
 from engine.sampling.samplers.steps import StepInfo
 from nodes.loaders import checkpoint_loader
 from nodes.previews import PreviewMaker
@@ -76,3 +78,19 @@ def test_a_decoder_is_loaded_once_and_freed(with_decoder):
     assert bench.models.tiny_decoder(file) is first
     bench.models.free()
     assert bench.models.tiny_decoder(file) is not first
+
+
+def test_the_bundled_model_s_colours_are_near_those_of_its_pictures():
+    checkpoint = Path(engine.__file__).parent.parent / "models" / "checkpoints" / "emoji-64.safetensors"
+    manager = ModelManager("cpu")
+    handle = manager.checkpoint(checkpoint).vae
+    pictures = torch.ones(4, 64, 64, 3)
+    for picture, colour in zip(
+        pictures, ((1, 0.1, 0.1), (0.1, 0.6, 0.2), (0.2, 0.3, 0.9), (0.95, 0.8, 0.2)), strict=True
+    ):
+        picture[16:48, 16:48] = torch.tensor(colour)  # as the pictures it was trained on: a thing on white
+    with manager.use(handle) as vae:
+        latents = vae.encode(pictures)
+    small = torch.nn.functional.adaptive_avg_pool2d(pictures.movedim(-1, 1), (8, 8)).movedim(1, -1)
+    seen = torch.stack([torch.from_numpy(latent_to_rgb(latent, handle.latent)) for latent in latents]) / 255
+    assert (seen - small).abs().mean() < 0.1

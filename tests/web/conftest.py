@@ -102,6 +102,7 @@ def serve(tmp_path: Path, catalogue: Path) -> Iterator[Callable[..., str]]:
     stored.parent.mkdir(parents=True)
     shutil.copy(catalogue, stored)
     processes: list[subprocess.Popen[str]] = []
+    log: list[str] = []
 
     def start(*options: str) -> str:
         command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(tmp_path), "--port", "0", "--cpu"]
@@ -114,7 +115,7 @@ def serve(tmp_path: Path, catalogue: Path) -> Iterator[Callable[..., str]]:
             text=True,
         )
         processes.append(process)
-        return _url(process)
+        return _url(process, log)
 
     yield start
     for process in processes:
@@ -124,18 +125,18 @@ def serve(tmp_path: Path, catalogue: Path) -> Iterator[Callable[..., str]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    sys.stderr.write("".join(log))  # shown when a test fails
 
 
-def _url(process: subprocess.Popen[str]) -> str:
-    """Where the server says that it listens; its further log is read and dropped."""
+def _url(process: subprocess.Popen[str], log: list[str]) -> str:
+    """Where the server says that it listens; what it says afterwards goes into `log` too."""
     assert process.stderr is not None
-    said = []
     for line in process.stderr:
-        said.append(line)
+        log.append(line)
         if found := re.search(r'"url": "(http://[^"]+)"', line):
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            threading.Thread(target=log.extend, args=(process.stderr,), daemon=True).start()
             return found[1]
-    raise AssertionError(f"The server ended:\n{''.join(said)}")
+    raise AssertionError(f"The server ended:\n{''.join(log)}")
 
 
 @pytest.fixture

@@ -17,17 +17,6 @@ def seen(serve: Any, visit: Any) -> Any:
     return window
 
 
-def run(seen: Any, **fields: str) -> str:
-    """Fill in the form, press Run, and wait for the picture; its file name."""
-    for name, value in fields.items():
-        seen.page.locator(f"#field-{name}").fill(value)
-    before = seen.page.locator("#caption").text_content()
-    seen.page.get_by_role("button", name="Run").click()
-    seen.until("(before) => document.querySelector('#caption').textContent !== before", before)
-    seen.until(PICTURE)
-    return str(seen.page.locator("#caption").text_content())
-
-
 def test_a_visitor_draws_a_picture_and_finds_it_and_its_settings_again(seen, tmp_path: Path):
     page = seen.page
     page.evaluate(

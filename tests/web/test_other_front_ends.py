@@ -127,7 +127,7 @@ def panels_of_1_58(seen: Any) -> None:
     overlay.get_by_text("text_to_image_00001_.png").first.wait_for()
     seen.shot("1.58.1-queue")
     page.get_by_test_id("assets-tab-button").click()
-    page.get_by_text("PNG 64×64").first.wait_for()
+    page.get_by_text("PNG 64x64").first.wait_for()
     seen.shot("1.58.1-history")
 
 

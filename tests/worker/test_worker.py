@@ -95,13 +95,17 @@ def test_progress_comes_while_the_node_runs(workers: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ValueError", "exit", "base"])
-def test_a_node_that_fails_in_any_way_fails_its_job_and_the_worker_goes_on(workers: Any, kind: str) -> None:
+def test_a_node_that_fails_in_any_way_fails_its_job_and_the_worker_goes_on(
+    workers: Any, worker_base: Path, kind: str
+) -> None:
     async def scene() -> None:
         async with workers() as bench:
             failed = await bench.run("a", {"1": ("TestRaise", {"kind": kind})})
             assert (failed.status, failed.crash, failed.counts.failed) == ("failed", "", 1)
             [problem] = [event for event in bench.events("a") if isinstance(event, NodeFailed)]
             assert problem.node == "1"
+            assert "custom_nodes/odd_pack.py" in problem.traceback
+            assert str(worker_base) not in problem.traceback
             assert (await bench.run("b", SUM)).status == "done"
             assert bench.reasons == []
 
@@ -272,7 +276,7 @@ async def main():
         if type(message).__name__ == "CatalogueReady":
             worker.send(RunJob("a", b'{{"1": {{"class_type": "{node}", "inputs": {{}}}}}}', ("1",), b"{{}}"))
         if type(message).__name__ == "JobStarted":
-            print(worker.pid, flush=True)
+            print(worker.pid, pool._listener.address.removeprefix("unix:"), flush=True)
     pool = WorkerPool([sys.executable, "-m", "engine", "worker", "--base-directory", sys.argv[1]], count=1,
                       on_message=on_message, on_change=lambda worker: None)
     await pool.start()
@@ -281,7 +285,8 @@ asyncio.run(main())
 """
     server = subprocess.Popen([sys.executable, "-c", script, str(worker_base)], stdout=subprocess.PIPE)
     assert server.stdout is not None
-    pid = int(server.stdout.readline())
+    pid_text, socket = server.stdout.readline().decode().split()
+    pid = int(pid_text)
     time.sleep(0.2)
     server.send_signal(signal.SIGKILL)
     server.wait()
@@ -290,6 +295,7 @@ asyncio.run(main())
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not alive(pid)
+    assert node == "TestHangLoop" or not Path(socket).parent.exists()
 
 
 def test_a_worker_that_is_started_by_hand_says_so(worker_base: Path) -> None:

@@ -10,6 +10,7 @@ _EXIF_DIRECTORY: Final = 0x8769
 _TEXTUAL: Final = (1, 2, 7)
 """BYTE, ASCII and UNDEFINED, a byte each."""
 _MAX_ENTRIES: Final = 1000
+_LONGEST_KEY: Final = 20
 
 
 def texts(data: bytes) -> Iterator[tuple[str, str]]:
@@ -19,18 +20,21 @@ def texts(data: bytes) -> Iterator[tuple[str, str]]:
     if order is None or len(data) < 8:
         return
     (first,) = struct.unpack_from(f"{order}I", data, 4)
-    values = list(_strings(data, order, first))
-    for pointer in [value for value in values if isinstance(value, int)][:1]:
-        values += _strings(data, order, pointer)
-    for value in values:
-        if isinstance(value, bytes):
-            key, colon, text = value.rstrip(b"\0").decode("utf-8", "replace").partition(":")
-            if colon:
-                yield key, text
+    entries = list(_entries(data, order, first))
+    for _, _, place in [entry for entry in entries if entry[0] == _EXIF_DIRECTORY][:1]:
+        entries += _entries(data, order, place)
+    room = len(data)  # entries may all mean the same bytes
+    for tag, length, place in entries:
+        head = data[place : place + _LONGEST_KEY]
+        if tag != _EXIF_DIRECTORY and b":" in head and length <= room:
+            room -= length
+            text = data[place : place + length].rstrip(b"\0").decode("utf-8", "replace")
+            key, _, rest = text.partition(":")
+            yield key, rest
 
 
-def _strings(data: bytes, order: str, offset: int) -> Iterator[bytes | int]:
-    """The strings of a directory, and the places of the Exif directories it points to."""
+def _entries(data: bytes, order: str, offset: int) -> Iterator[tuple[int, int, int]]:
+    """Tag, length and place of each string of a directory, and of the pointer to the Exif directory."""
     if offset + 2 > len(data):
         return
     (count,) = struct.unpack_from(f"{order}H", data, offset)
@@ -39,7 +43,5 @@ def _strings(data: bytes, order: str, offset: int) -> Iterator[bytes | int]:
         if entry + 12 > len(data):
             return
         tag, kind, length, place = struct.unpack_from(f"{order}HHII", data, entry)
-        if tag == _EXIF_DIRECTORY:
-            yield place
-        elif kind in _TEXTUAL:
-            yield data[entry + 8 : entry + 8 + length] if length <= 4 else data[place : place + length]
+        if tag == _EXIF_DIRECTORY or kind in _TEXTUAL:
+            yield tag, length, place if length > 4 or tag == _EXIF_DIRECTORY else entry + 8
