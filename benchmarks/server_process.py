@@ -87,6 +87,16 @@ class Server:
         """Its worker processes."""
         return psutil.Process(self.process.pid).children()
 
+    def settle(self) -> None:
+        """Wait until the workers have nothing to do: they load torch in the background, beside their first jobs."""
+        end = time.monotonic() + PATIENCE
+        while any(one["state"] != "ready" for one in self.get("/health")["workers"]) and time.monotonic() < end:
+            time.sleep(0.1)
+        before, now = -1.0, 0.0
+        while now - before > 0.02 and time.monotonic() < end:
+            time.sleep(1.0)
+            before, now = now, sum(sum(one.cpu_times()[:2]) for one in self.workers())
+
     def resident_mib(self) -> float:
         """Memory of the server process itself."""
         return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
@@ -123,10 +133,11 @@ def base_folder() -> Iterator[Path]:
 
 @contextmanager
 def running(base: Path, *options: str) -> Iterator[Server]:
-    """A server that has answered and whose worker has run a first job."""
+    """A server whose worker has loaded everything and rests."""
     server = Server(base, *options)
     try:
         server.first_answer("/system_stats")
+        server.settle()
         yield server
     finally:
         server.stop()

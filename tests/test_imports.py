@@ -11,8 +11,14 @@ import pytest
 import engine
 import nodes
 
-TORCH_FREE = ("engine.datatypes", "engine.graph", "engine.authoring", "engine.api", "engine.cache", "engine.execute")
-TORCH_FREE_ALONE = ("engine.cli", "engine.paths", "engine.plugins", "engine.sampling.names", "engine.models.handles")
+TORCH_FREE = (
+    *("engine.datatypes", "engine.graph", "engine.authoring", "engine.api", "engine.cache", "engine.execute"),
+    *("engine.jobs", "engine.server", "engine.media.embedded", "engine.media.containers"),
+)
+TORCH_FREE_ALONE = (
+    *("engine.cli", "engine.paths", "engine.model_paths", "engine.plugins", "engine.worker"),
+    *("engine.sampling.names", "engine.models.handles"),
+)
 
 
 def modules_below(package: object) -> list[str]:

@@ -18,7 +18,9 @@ from engine.execute.cancel import CancelToken
 from engine.execute.events import Counts, NodesCached, RunFinished, RunStarted, Sink, Status, Warned
 from engine.execute.facts import SpecFacts
 from engine.execute.links import need
+from engine.execute.measures import Peak
 from engine.execute.plan import settle
+from engine.execute.recall import Recalled, outputs_of, recall
 from engine.execute.result import NodeOutcome, RunResult
 from engine.execute.runner import conclude, watch, work
 from engine.execute.services import Services
@@ -53,7 +55,10 @@ class Executor:
         self.cache = cache
         self.services = services or Services()
         self.max_threads = max_threads or max(8, (os.cpu_count() or 1) + 4)
+        self.flush_at_end = True
+        """Whether a run ends only when its results are on disk. Else they follow within a moment, as a server can afford."""
         self.sharing = Sharing()
+        self.peak = Peak()
         self._catalogue = catalogue
         self._facts: dict[str, SpecFacts] = {}
         self._instances: OrderedDict[tuple[str, str], tuple[NodeDefinition, Any]] = OrderedDict()
@@ -94,6 +99,11 @@ class Executor:
         if run.crash is not None:
             raise run.crash
         return run.result
+
+    async def recall(self, prompt: Prompt, outputs: Sequence[NodeId]) -> Recalled:
+        """What the nodes that `outputs` need gave when they last ran, as digests for the cache; nothing is run."""
+        run = Run(self, prompt, asyncio.get_running_loop(), None, CancelToken(), None, None)
+        return await asyncio.to_thread(recall, self, run, list(outputs))
 
     def run_sync(self, prompt: Prompt, outputs: Sequence[NodeId], **options: Any) -> RunResult:
         """The same for callers without an event loop; takes the same options.
@@ -174,7 +184,8 @@ def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
 def _end(run: Run) -> None:
     """On the last thread: report, write, and wake whoever awaits the run."""
     try:
-        run.cache.flush()
+        if run.executor.flush_at_end:
+            run.cache.flush()
         for warning in run.cache.take_warnings():
             run.emit(Warned(message=warning))
         run.result = _result(run)
@@ -219,6 +230,7 @@ def _result(run: Run) -> RunResult:
         counts=Counts(**counts),
         seconds=time.perf_counter() - run.started,
         values=wanted_values(run),
+        digests=outputs_of(run),
     )
 
 

@@ -20,6 +20,18 @@ else:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
 
 
+class Peak:
+    """By how much the peak grows from one look to the next. A look costs as much as a cheap node, so those have none."""
+
+    def __init__(self) -> None:
+        self._seen = peak_memory()
+
+    def growth(self) -> int:
+        """Bytes since the last call."""
+        seen, self._seen = self._seen, peak_memory()
+        return max(0, self._seen - seen)
+
+
 def device_peak() -> int:
     """Peak bytes allocated on the CUDA device since the last call; 0 where torch or CUDA is not in use."""
     torch = sys.modules.get("torch")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from engine.cache.actions import SlotDigests
 from engine.execute.events import Counts, NodeFailed, Status
 
 
@@ -32,3 +33,5 @@ class RunResult:
     seconds: float
     values: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """Output values of the nodes that the caller asked for; an output that is a list of items is a list here."""
+    digests: dict[str, tuple[SlotDigests, ...]] = field(default_factory=dict)
+    """What each node gave, as digests for `Cache.get`: one for each output, a tuple of them where it is a list."""

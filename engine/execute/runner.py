@@ -20,7 +20,7 @@ from engine.execute.events import NodeStarted
 from engine.execute.finish import finish, finish_cancelled, finish_failed
 from engine.execute.keys import action_key
 from engine.execute.lazies import ask_status, run_errand
-from engine.execute.measures import device_peak, peak_memory
+from engine.execute.measures import device_peak
 from engine.execute.plan import queue_to_run, settle
 from engine.execute.problems import is_out_of_memory
 from engine.execute.sharing import private_copies
@@ -129,12 +129,11 @@ def _take_inputs(attempt: Attempt) -> bool:
 def _run_here(attempt: Attempt) -> None:
     """Run a blocking node on this thread and go on with what follows it."""
     run, state = attempt.run, attempt.state
-    before = peak_memory()
     began = time.perf_counter()
     results = _with_retry(attempt)
     state.seconds = time.perf_counter() - began
-    state.peak_memory = peak_memory() - before
     if state.seconds > SLOW_SECONDS:
+        state.peak_memory = run.executor.peak.growth()
         state.device_memory = device_peak()
         if run.ready:
             run.wake()

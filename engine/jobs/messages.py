@@ -49,11 +49,28 @@ class CheckPrompt(msgspec.Struct, tag=True, gc=False):
     targets: list[str] | None = None
 
 
+class Inspect(msgspec.Struct, tag=True, gc=False):
+    """Describe a value that a node of a job gave; answered by `Inspected` with the same `request`, also while jobs run.
+
+    `checked` and `outputs` are those of the job: they are sent again when the worker no longer knows what it gave.
+    `item` chooses among the values of an output that is a list. `picture`: as a small picture, too.
+    """
+
+    request: int
+    job: str
+    node: str
+    slot: int
+    item: int = 0
+    picture: bool = False
+    checked: bytes | None = None
+    outputs: tuple[str, ...] = ()
+
+
 class Shutdown(msgspec.Struct, tag=True, gc=False):
     """Cancel what runs, write everything, and end the process."""
 
 
-ToWorker: TypeAlias = RunJob | CancelJob | FreeMemory | CheckPrompt | Shutdown
+ToWorker: TypeAlias = RunJob | CancelJob | FreeMemory | CheckPrompt | Inspect | Shutdown
 
 # -- worker to server
 
@@ -141,6 +158,19 @@ class CheckedPrompt(msgspec.Struct, tag=True, gc=False):
     dependents: bytes
 
 
+class Inspected(msgspec.Struct, tag=True, gc=False):
+    """Answers `Inspect`.
+
+    `unknown_job`: send the graph along. `not_run`: the node gave nothing, or nothing that can be found again. `gone`: the
+    value is no longer in the cache. `description` is JSON of a `ValueDescription`; `file` a WebP, empty if there is none.
+    """
+
+    request: int
+    result: Literal["found", "unknown_job", "not_run", "no_slot", "gone"]
+    description: bytes = b"{}"
+    file: bytes = b""
+
+
 class DeviceState(msgspec.Struct, tag=True, gc=False):
     """Memory of this worker's device and the models it holds, told after `FreeMemory` and now and then while idle."""
 
@@ -149,5 +179,14 @@ class DeviceState(msgspec.Struct, tag=True, gc=False):
 
 
 FromWorker: TypeAlias = (
-    Hello | CatalogueReady | Ready | JobStarted | JobEvents | JobPreview | JobFinished | CheckedPrompt | DeviceState
+    Hello
+    | CatalogueReady
+    | Ready
+    | JobStarted
+    | JobEvents
+    | JobPreview
+    | JobFinished
+    | CheckedPrompt
+    | Inspected
+    | DeviceState
 )

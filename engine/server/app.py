@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from engine.jobs.dispatch import Dispatcher
+from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
 from engine.paths import Paths
 from engine.server.catalogues import Catalogues
@@ -24,6 +25,7 @@ from engine.server.routes.extensions import extension_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
 from engine.server.routes.history import HistoryRoutes
+from engine.server.routes.inspect import InspectRoutes
 from engine.server.routes.jobs import JobRoutes
 from engine.server.routes.logs import log_routes
 from engine.server.routes.models import model_routes
@@ -50,6 +52,7 @@ class Parts:
     paths: Paths
     store: JobStore
     dispatcher: Dispatcher
+    inspections: Inspections
     hub: Hub
     catalogues: Catalogues
     system: SystemInfo
@@ -78,6 +81,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
+        *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue),
         _websocket(hub),
         *object_info_routes(catalogue, paths),

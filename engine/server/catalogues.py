@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from engine.graph.schema import Catalogue
 from engine.plugins.library import Library, LoadProblem
+from engine.server.refusals import Refusal
 
 log = logging.getLogger("safelight.catalogue")
 
@@ -18,7 +19,9 @@ class Catalogues:
     def __init__(self, read: Callable[[bool], Library | None]) -> None:
         self._read = read
         self._library: Library | None = None
-        self._there = asyncio.Event()
+        self._missing = ""
+        """Why nobody need wait for the catalogue; empty while it may come."""
+        self._decided = asyncio.Event()
 
     @property
     def known(self) -> bool:
@@ -31,10 +34,19 @@ class Catalogues:
         return self._library.problems if self._library is not None else []
 
     async def get(self) -> Catalogue:
-        """The catalogue; waits until a worker has read the packs if they are new or have changed."""
-        await self._there.wait()
-        assert self._library is not None
+        """The catalogue; waits until a worker has read the packs if they are new or have changed.
+
+        Raises Refusal 503 once `give_up` was called and until a worker succeeds after all.
+        """
+        await self._decided.wait()
+        if self._library is None:
+            raise Refusal(503, "no_catalogue", f"The node packs have not been read. {self._missing}")
         return self._library.catalogue
+
+    def give_up(self, reason: str) -> None:
+        """Let nobody wait any longer for a catalogue that is not there; `reason` is a sentence."""
+        self._missing = reason
+        self._decided.set()
 
     async def read(self, *, as_it_is: bool = False) -> bool:
         """Read it from the disk; False when a worker has to make it anew first.
@@ -45,7 +57,7 @@ class Catalogues:
         if library is None:
             return False
         self._library = library
-        self._there.set()
+        self._decided.set()
         for found in library.problems:
             log.warning("node pack is not whole", extra={"pack": found.pack, "problem": found.message})
         return True

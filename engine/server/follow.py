@@ -25,6 +25,7 @@ from engine.execute.events import (
 )
 from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job, Outcome
+from engine.server import wire
 from engine.server.hub import Hub
 
 STATES_EVERY: Final = 0.05
@@ -137,10 +138,9 @@ class JobFollower:
         self._state(event, "running")
 
     def _progress(self, event: NodeProgress) -> None:
-        self._say(
-            "progress", {"value": event.value, "max": event.total, "prompt_id": self.job.id, "node": event.display_node}
-        )
-        self._state(event, "running", event.value, event.total)
+        value, total = wire.number(event.value), wire.number(event.total)
+        self._say("progress", {"value": value, "max": total, "prompt_id": self.job.id, "node": event.display_node})
+        self._state(event, "running", value, total)
 
     def _reused(self, event: NodeReused) -> None:
         self._executed.append(event.node)

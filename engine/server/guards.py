@@ -31,6 +31,7 @@ RUNNER: dict[str, Any] = {
     "access_log": None,  # `answered` writes it, without the query
     "lingering_time": 2.0,  # a refused body is read on this long, so that its sender gets to read the answer
     "keepalive_timeout": 75.0,
+    "shutdown_timeout": 5.0,  # what still waits for an answer then is cut off
     "logger": HttpLog(),
 }
 """Arguments of `web.AppRunner` that the guards count on."""

@@ -16,7 +16,7 @@ _PLAIN: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime
 
 _HIDDEN: Final = "[hidden]"
 _SECRET: Final = re.compile(
-    r"(?P<key>(?:^|[^A-Za-z])(?:token|password|secret|api[_-]?key|safelight_session)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,]+"
+    r"(?P<key>(?:^|[^A-Za-z])(?:token|password|secret|api[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,]+"
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]+",
     re.IGNORECASE,
 )

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from engine.jobs.dispatch import Dispatcher
+from engine.jobs.inspections import Inspections
 from engine.jobs.lock import FolderInUseError, FolderLock
 from engine.jobs.messages import CatalogueReady, Device, FromWorker
 from engine.jobs.records import Job
@@ -102,9 +103,10 @@ class Server:
             worker_command,
             count=options.workers,
             on_message=self._on_message,
-            on_change=self.dispatcher.on_worker,
+            on_change=self._on_worker,
             device=device,
         )
+        self.inspections = Inspections(lambda: self.pool.workers)
         self._opened = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = False
@@ -146,6 +148,7 @@ class Server:
         return 0
 
     async def _stop(self, runner: web.AppRunner) -> None:
+        self.catalogues.give_up("The server is ending.")
         if not self._hurry:
             await self.dispatcher.drain(DRAIN_SECONDS)
         self.dispatcher.draining = True
@@ -158,11 +161,13 @@ class Server:
 
     # -- parts
 
-    def _application(self, port: int) -> web.Application:
-        parts = Parts(
+    def parts(self) -> Parts:
+        """What its routes stand on."""
+        return Parts(
             paths=self._app.paths,
             store=self.store,
             dispatcher=self.dispatcher,
+            inspections=self.inspections,
             hub=self.hub,
             catalogues=self.catalogues,
             system=SystemInfo(
@@ -172,6 +177,8 @@ class Server:
             version=version(),
             opened=self._opened,
         )
+
+    def _application(self, port: int) -> web.Application:
         policy = Policy(
             listen=self._options.listen,
             port=port,
@@ -179,7 +186,7 @@ class Server:
             allow_hosts=self._options.allowed_hosts,
             cors_origins=self._options.cors_origins,
         )
-        return make_application(parts, self._options, policy, self._limits)
+        return make_application(self.parts(), self._options, policy, self._limits)
 
     def _features(self) -> Mapping[str, Any]:
         return {
@@ -208,11 +215,17 @@ class Server:
     def _torch(self) -> str:
         return next((worker.torch_version for worker in self.pool.workers if worker.torch_version), "")
 
+    def _on_worker(self, worker: Worker) -> None:
+        if worker.state == "lost" and worker.restarts and not self.catalogues.known:
+            self.catalogues.give_up(f"{worker.lost_reason} It is started again; its log tells more.")
+        self.dispatcher.on_worker(worker)
+
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
         if type(message) is CatalogueReady:
             if not self.catalogues.known:
                 self._spawn(self.catalogues.read(as_it_is=True))
         else:
+            self.inspections.on_message(worker, message)
             self.dispatcher.on_message(worker, message)
 
     # -- the end

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.jobs.records import Job
+from engine.server import wire
 from engine.server.checks import CheckedGraph, encode
 from engine.server.graph_source import Posted
 from engine.server.refusals import Refusal
@@ -87,7 +88,7 @@ def place(job: Job, wish: Wish, sequence: int) -> None:
 
 def answer(job: Job, graph: CheckedGraph) -> dict[str, Any]:
     """What a client that posted a graph is told."""
-    return {"prompt_id": job.id, "number": job.number, "node_errors": graph.node_errors}
+    return {"prompt_id": job.id, "number": wire.number(job.number), "node_errors": graph.node_errors}
 
 
 def _workflow_id(extra: Mapping[str, Any]) -> str | None:

@@ -11,25 +11,37 @@ import msgspec
 from engine.execute.cancel import CancelToken
 from engine.execute.events import Counts
 from engine.execute.result import RunResult
-from engine.graph.prompt import prompt_from_json
 from engine.jobs.frames import Frames
 from engine.jobs.messages import Device, JobFinished, JobStarted, RunJob
 from engine.worker.events import JobSink
 from engine.worker.parts import Engine
 from engine.worker.pictures import Previews
 from engine.worker.plain import encoded_json, plain
+from engine.worker.prompts import Prompts
+from engine.worker.recent import Recent
 
 
-async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: Frames, previews: Previews) -> RunResult:
-    """Run a job and tell its events. Raises what the executor raises, which is no node's failure."""
+async def run_job(
+    engine: Engine,
+    message: RunJob,
+    token: CancelToken,
+    frames: Frames,
+    previews: Previews,
+    prompts: Prompts,
+    recent: Recent,
+) -> RunResult:
+    """Run a job, tell its events, and remember what it gave.
+
+    Raises what the executor raises, which is no node's failure.
+    """
     frames.send(JobStarted(message.job))
     frames.flush()
     await asyncio.sleep(0)  # it is sent before a node can end the process: the server counts attempts by it
     sink = JobSink(message.job, frames, previews, engine.shortener.shorten)
     sink.start()
     try:
-        prompt = prompt_from_json(msgspec.json.decode(message.checked))
-        return await engine.executor.run(
+        prompt = prompts.read(message.checked)
+        result = await engine.executor.run(
             prompt,
             message.outputs,
             sink=sink,
@@ -38,6 +50,8 @@ async def run_job(engine: Engine, message: RunJob, token: CancelToken, frames: F
             workflow=(lambda: _decoded(message.workflow)) if message.workflow is not None else None,
             preview_method=message.preview_method,
         )
+        recent.remember(message.job, prompt, result.digests)
+        return result
     finally:
         sink.end()
 

@@ -62,4 +62,5 @@ def open_engine(parts: Parts) -> Engine:
     library = parts.load_library()
     cache = parts.open_cache(True)
     executor = parts.open_executor(library, cache)
+    executor.flush_at_end = False
     return Engine(parts.paths, library, cache, executor, Shortener([parts.paths.base]))

@@ -20,6 +20,7 @@ from engine.jobs.messages import (
     DeviceState,
     FreeMemory,
     Hello,
+    Inspect,
     JobPreview,
     Ready,
     RunJob,
@@ -28,10 +29,13 @@ from engine.jobs.messages import (
 )
 from engine.jobs.workers_socket import clear, connect
 from engine.worker.checks import checked_prompt
+from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
 from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
+from engine.worker.prompts import Prompts
+from engine.worker.recent import Recent
 from engine.worker.warmup import warm_up
 
 END_SECONDS: Final = 6.0
@@ -69,6 +73,8 @@ class Session:
         self._warming = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._previews = Previews(self._preview_made)
+        self._prompts = Prompts()
+        self._recent = Recent()
         self._frames: Frames
         self._engine: Engine
         self._holdings: Holdings
@@ -124,6 +130,8 @@ class Session:
             self._cancel(message.job)
         elif isinstance(message, CheckPrompt):
             self._spawn(self._check(message))
+        elif isinstance(message, Inspect):
+            self._spawn(self._inspect(message))
         elif isinstance(message, Shutdown):
             self.end()
 
@@ -142,9 +150,17 @@ class Session:
                 self._frames.send(never_ran(job))
                 return
 
-    async def _check(self, message: CheckPrompt) -> None:
+    async def _inspect(self, message: Inspect) -> None:
+        await self._opened()
+        inspector = Inspector(self._engine, self._recent)
+        self._frames.send(await inspector.answer(message, running=message.job == self._current))
+
+    async def _opened(self) -> None:
         while not hasattr(self, "_engine"):
             await asyncio.sleep(0.01)
+
+    async def _check(self, message: CheckPrompt) -> None:
+        await self._opened()
         self._frames.send(await asyncio.to_thread(checked_prompt, self._engine, message))
 
     # -- jobs
@@ -171,7 +187,9 @@ class Session:
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
         try:
-            result = await run_job(self._engine, message, self._token, self._frames, self._previews)
+            result = await run_job(
+                self._engine, message, self._token, self._frames, self._previews, self._prompts, self._recent
+            )
             end = frame(finished(message.job, result, self._holdings.models(), self._holdings.device()))
         except asyncio.CancelledError:
             raise

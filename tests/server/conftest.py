@@ -149,6 +149,7 @@ async def _serve(
     end: asyncio.Event,
 ) -> None:
     from engine.jobs.dispatch import Dispatcher
+    from engine.jobs.inspections import Inspections
     from engine.jobs.store import JobStore
     from engine.paths import Paths
     from engine.server.app import Parts, all_routes, make_application
@@ -168,7 +169,7 @@ async def _serve(
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
-    parts = Parts(paths, store, dispatcher, hub, catalogues, SystemInfo(), ring, "0", opened)
+    parts = Parts(paths, store, dispatcher, Inspections(list), hub, catalogues, SystemInfo(), ring, "0", opened)
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

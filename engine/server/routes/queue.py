@@ -9,6 +9,7 @@ from aiohttp import web
 
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.records import Job
+from engine.server import wire
 from engine.server.bodies import decode_json, read_body, read_json
 from engine.server.refusals import json_response
 from engine.server.routing import Route
@@ -174,7 +175,7 @@ class QueueRoutes:
 
 def queue_item(job: Job) -> list[Any]:
     """A job as queue and history list it: `[number, id, prompt, extra_data, outputs]`."""
-    return [job.number, job.id, msgspec.Raw(job.prompt), msgspec.Raw(job.extra_data), job.outputs]
+    return [wire.number(job.number), job.id, msgspec.Raw(job.prompt), msgspec.Raw(job.extra_data), job.outputs]
 
 
 async def _read_optional(request: web.Request, type_: type[Any]) -> Any:

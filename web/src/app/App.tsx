@@ -1,0 +1,4 @@
+/** Placeholder until the shell exists. */
+export function App() {
+  return <main>Safelight</main>;
+}

@@ -1,0 +1,41 @@
+import { Dialog as Radix } from "radix-ui";
+import type { ReactNode } from "react";
+import { Icon } from "./Icon";
+import { classes } from "./classes";
+
+interface DialogProps {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+  title: string;
+  description?: ReactNode;
+  size?: "sm" | "md" | "lg" | "xl";
+  footer?: ReactNode;
+  children?: ReactNode;
+  /** Beside the title. */
+  extra?: ReactNode;
+  className?: string;
+  /** What gets the focus on opening; by default the first control. */
+  onOpenAutoFocus?: (event: Event) => void;
+}
+
+export function Dialog({ open, onOpenChange, title, description, size = "md", footer, children, extra, className, onOpenAutoFocus }: DialogProps) {
+  return (
+    <Radix.Root open={open} onOpenChange={onOpenChange}>
+      <Radix.Portal>
+        <Radix.Overlay className="sl-backdrop" />
+        <Radix.Content className={classes("sl-dialog", `sl-dialog--${size}`, className)} onOpenAutoFocus={onOpenAutoFocus} {...(description ? {} : { "aria-describedby": undefined })}>
+          <header className="sl-dialog__head">
+            <Radix.Title className="sl-dialog__title">{title}</Radix.Title>
+            {extra}
+            <Radix.Close className="sl-icon-button sl-icon-button--md sl-button--ghost" aria-label="Close">
+              <Icon name="close" />
+            </Radix.Close>
+          </header>
+          {description && <Radix.Description className="sl-dialog__description">{description}</Radix.Description>}
+          {children !== undefined && <div className="sl-dialog__body">{children}</div>}
+          {footer && <footer className="sl-dialog__foot">{footer}</footer>}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}

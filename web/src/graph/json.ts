@@ -1,0 +1,56 @@
+import type { Json, JsonObject, Point } from "./types";
+
+/** Whether a value is an object with keys: no list and not null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The items of a list that are objects; none if it is no list. */
+export function objects(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+export function isId(value: unknown): value is number | string {
+  return (typeof value === "number" && Number.isFinite(value)) || typeof value === "string";
+}
+
+/** Whether a value can be the number of an input or output. */
+export function isSlot(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0;
+}
+
+export function text(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+export function finite(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** A pair of numbers, which files hold as a list or as an object with the keys 0 and 1. */
+export function asPoint(value: unknown): Point | null {
+  if (Array.isArray(value)) return pair(value[0], value[1]);
+  return isObject(value) ? pair(value["0"], value["1"]) : null;
+}
+
+function pair(x: unknown, y: unknown): Point | null {
+  const [a, b] = [finite(x), finite(y)];
+  return a === undefined || b === undefined ? null : [a, b];
+}
+
+/** Whether two JSON values are equal. The order of keys does not count. */
+export function same(a: Json | undefined, b: Json | undefined): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((one, at) => same(one, b[at]));
+  }
+  const [left, right] = [a as JsonObject, b as JsonObject];
+  const keys = Object.keys(left);
+  return keys.length === Object.keys(right).length && keys.every((key) => key in right && same(left[key], right[key]));
+}
+
+/** Whether two lists of ids hold the same ids in the same order. */
+export function sameIds(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((one, at) => one === b[at]);
+}
