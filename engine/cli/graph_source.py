@@ -19,7 +19,7 @@ from engine.graph.schema import Catalogue, Files
 from engine.graph.validate import Checked, check
 from engine.media.embedded import is_media, read_embedded
 from engine.media.errors import MediaError
-from engine.paths import Paths
+from engine.paths import Paths, shipped
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 
@@ -97,11 +97,9 @@ def parameter_lines(known: Sequence[Parameter]) -> list[str]:
 
 
 def _workflow_folders(paths: Paths) -> Iterator[Path]:
-    import engine
-
     yield paths.base / "workflows"
     yield paths.user / "workflows"
-    yield Path(engine.__file__).resolve().parent.parent / "workflows"
+    yield shipped("workflows")
 
 
 def _read(source: str, paths: Paths) -> tuple[str, bytes]:

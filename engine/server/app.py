@@ -12,7 +12,7 @@ from aiohttp import web
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
-from engine.paths import Paths
+from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -93,7 +93,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *settings_routes(store),
         *user_routes(),
         *model_routes(paths),
-        *template_routes(_own_workflows()),
+        *template_routes(shipped("workflows")),
         *extension_routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
     ]
@@ -120,11 +120,3 @@ def _wait_for_store(opened: asyncio.Event) -> Any:
         return await handler(request)
 
     return wait
-
-
-def _own_workflows() -> Any:
-    from pathlib import Path
-
-    import engine
-
-    return Path(engine.__file__).resolve().parent.parent / "workflows"

@@ -17,7 +17,11 @@ from schemathesis.generation import GenerationMode
 
 EXAMPLES = {GenerationMode.POSITIVE: 20, GenerationMode.NEGATIVE: 8}
 SECONDS = 10
-EXPECTED = {"/health": {503}, "/ws": {101, 400, 426}}
+EXPECTED = {
+    "/health": {503},
+    "/ws": {101, 400, 426},
+    "/api/v1/jobs/{job}/nodes/{node}/outputs/{slot}": {503},
+}
 """A server without workers says that it is not well; the websocket wants a handshake."""
 
 

@@ -27,6 +27,8 @@ export interface History {
   readonly done: readonly Step[];
   readonly undone: readonly Step[];
   readonly next: number;
+  /** The number of the last step that fell out of the limit. */
+  readonly base: number;
   /** The number of the step that was the last when the document was saved; null: can no longer be reached. */
   readonly saved: number | null;
 }
@@ -39,7 +41,7 @@ export interface EditOptions {
 export const HISTORY_LIMIT = 200;
 const COALESCE_MS = 1000;
 
-export const EMPTY_HISTORY: History = { done: [], undone: [], next: 1, saved: 0 };
+export const EMPTY_HISTORY: History = { done: [], undone: [], next: 1, base: 0, saved: 0 };
 
 interface Change {
   readonly document: Document;
@@ -54,10 +56,10 @@ export interface Request extends EditOptions {
 
 /** Make an edit. The very same document and history if it changed nothing. */
 export function edit(document: Document, history: History, recipe: (draft: DocumentDraft) => void, request: Request): Change {
-  const [changed, all, inverse] = produceWithPatches(document, (draft: DocumentDraft) => {
+  const [changed, patches, inverse] = produceWithPatches(document, (draft: DocumentDraft) => {
     recipe(draft);
   });
-  const forward = all.filter(isUndoable);
+  const forward = patches.filter(isUndoable);
   const backward = inverse.filter(isUndoable);
   if (forward.length === 0) return { document: changed, history };
   const last = history.done.at(-1);
@@ -72,8 +74,9 @@ export function edit(document: Document, history: History, recipe: (draft: Docum
     number: history.next,
   };
   const kept = joins ? history.done.slice(0, -1) : history.done;
-  const done = [...kept, step].slice(-HISTORY_LIMIT);
-  return { document: changed, history: { ...history, done, undone: [], next: history.next + 1 } };
+  const all = [...kept, step];
+  const base = all.at(-1 - HISTORY_LIMIT)?.number ?? history.base;
+  return { document: changed, history: { ...history, done: all.slice(-HISTORY_LIMIT), undone: [], next: history.next + 1, base } };
 }
 
 function canJoin(last: Step, history: History, request: Request): boolean {
@@ -117,9 +120,9 @@ export function closeStep(history: History): History {
   return { ...history, done: [...history.done.slice(0, -1), closed(last)] };
 }
 
-/** The number of the last step done; 0 at the start. After the limit was reached the start cannot be told any more. */
+/** The number of the last step done; 0 at the start. */
 export function mark(history: History): number {
-  return history.done.at(-1)?.number ?? (history.undone.length > 0 || history.next === 1 ? 0 : -1);
+  return history.done.at(-1)?.number ?? history.base;
 }
 
 export function withSavedMark(history: History): History {

@@ -164,8 +164,8 @@ function combined(before: Selection, items: SelectionInput, mode: SelectMode): S
     const held = before[kind];
     if (mode === "replace") return sameSet(given, held) ? held : given;
     if (given.size === 0) return held;
-    if (mode === "add") return held.union(given);
-    return mode === "remove" ? held.difference(given) : held.symmetricDifference(given);
+    const added = mode === "remove" ? [] : [...given].filter((id) => !held.has(id));
+    return new Set([...[...held].filter((id) => mode === "add" || !given.has(id)), ...added]);
   };
   const selection = { nodes: next("nodes"), links: next("links"), groups: next("groups"), reroutes: next("reroutes") };
   return KINDS.every((kind) => selection[kind] === before[kind]) ? before : selection;

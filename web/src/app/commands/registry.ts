@@ -18,6 +18,12 @@ export interface Command {
   when?: () => boolean;
   /** Whether its keys work in a text field too. */
   inFields?: boolean;
+  /** Whether its keys work while a dialog is open. */
+  inDialogs?: boolean;
+  /** Holding the keys down repeats it. */
+  repeats?: boolean;
+  /** The browser answers the keys with an event that does the work; the command is for menus. */
+  native?: boolean;
   /** Left out of the palette. */
   hidden?: boolean;
   run: (args?: unknown) => unknown;

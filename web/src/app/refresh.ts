@@ -1,0 +1,9 @@
+import { refreshDefinitions } from "@/workflows/definitions";
+import { toast } from "./ui/toast";
+
+/** Reads node definitions (and with them the lists of models) anew. */
+export async function refreshFromServer(): Promise<void> {
+  const answered = await refreshDefinitions();
+  if (answered) toast({ id: "refresh", kind: "success", title: "Node definitions and model lists are up to date" });
+  else toast({ id: "refresh", kind: "danger", title: "The server does not answer", text: "Node definitions stay as they were." });
+}
