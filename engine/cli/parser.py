@@ -43,7 +43,9 @@ _Commands = argparse._SubParsersAction  # argparse has no public name for it
 def _add(
     commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser, name: str, text: str
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(name, parents=[shared], help=text, description=text, epilog=exits.SUMMARY)
+    return commands.add_parser(
+        name, parents=[shared], help=text, description=text, epilog=exits.SUMMARY, allow_abbrev=False
+    )
 
 
 def _add_graph(parser: argparse.ArgumentParser) -> None:

@@ -125,3 +125,7 @@ def test_the_options_of_the_record_and_of_the_parser_have_the_same_choices(tmp_p
             make_parser().parse_args(["serve", option, "other"])
     with pytest.raises(OptionsError, match="--preview-method: expected one of none, auto"):
         ServeOptions(preview_method="other")  # type: ignore[arg-type]
+
+
+def test_options_are_written_out_so_that_a_token_is_found_wherever_one_is_given(base):
+    assert "unrecognized arguments: --tok" in base.run("serve", "--tok", "S3CRET-value", code=2).said
