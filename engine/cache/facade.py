@@ -100,6 +100,11 @@ class Cache:
             if seconds > DEAR_SECONDS:
                 self._writer.hurry()
 
+    def write_soon(self) -> None:
+        """Have everything so far written now rather than after a while, without waiting for it."""
+        if self._writer is not None:
+            self._writer.hurry()
+
     def take_warnings(self) -> list[str]:
         """Warnings since the last call (unreadable entries, a full disk), for people to see."""
         found = []

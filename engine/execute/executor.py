@@ -186,6 +186,8 @@ def _end(run: Run) -> None:
     try:
         if run.executor.flush_at_end:
             run.cache.flush()
+        else:
+            run.cache.write_soon()
         for warning in run.cache.take_warnings():
             run.emit(Warned(message=warning))
         run.result = _result(run)

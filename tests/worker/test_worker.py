@@ -241,6 +241,7 @@ def test_two_workers_share_one_cache(workers: Any) -> None:
     async def scene() -> None:
         async with workers(count=2) as bench:
             await bench.run("a", graph)
+            await asyncio.sleep(0.5)  # what a job gave is written just after its end
             bench.pool.workers.reverse()
             ended = await bench.run("b", graph)
             bench.pool.workers.reverse()
