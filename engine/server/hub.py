@@ -29,6 +29,9 @@ FORMATS: Final = {"jpeg": 1, "png": 2}
 PREVIEWS_WHILE_WAITING: Final = 8
 """A preview is left out when so many messages wait: the next one shows more anyway."""
 
+SENT_TOGETHER: Final = 64 * 1024
+"""Bytes of messages that are joined into one write."""
+
 HEARTBEAT: Final = 30.0
 """Seconds between pings, so that a connection whose peer has vanished is noticed."""
 
@@ -101,10 +104,25 @@ class Client:
                     self._wake.clear()
                     await self._wake.wait()
                     continue
-                message, kind = self._waiting.popleft()
-                self._bytes -= len(message)
-                await self._socket.send_frame(message, kind)
+                await self._send_waiting()
         await self._socket.close()
+
+    async def _send_waiting(self) -> None:
+        """Send some of what waits: all but the last in one write, as each is a system call and costs more than a message.
+
+        The last goes through aiohttp, which waits while the client does not read.
+        """
+        ahead: list[bytes] = []
+        size = 0
+        message, kind = self._waiting.popleft()
+        while self._waiting and size < SENT_TOGETHER:
+            ahead += (_frame_head(len(message), kind), message)
+            size += len(message)
+            message, kind = self._waiting.popleft()
+        self._bytes -= size + len(message)
+        if ahead and self.transport is not None and not self._socket.closed:
+            self.transport.write(b"".join(ahead))
+        await self._socket.send_frame(message, kind)
 
 
 class Hub:
@@ -236,6 +254,15 @@ def _call(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments
     """From any thread; nothing when the loop has ended."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(call, *arguments)
+
+
+def _frame_head(length: int, kind: WSMsgType) -> bytes:
+    """The head of a whole, unmasked frame (RFC 6455, 5.2)."""
+    if length < 126:
+        return struct.pack(">BB", 0x80 | kind, length)
+    if length < 1 << 16:
+        return struct.pack(">BBH", 0x80 | kind, 126, length)
+    return struct.pack(">BBQ", 0x80 | kind, 127, length)
 
 
 def _client_id(given: str | None) -> str:
