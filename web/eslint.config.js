@@ -13,9 +13,9 @@ export default tseslint.config(
     rules: {
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/no-explicit-any": "error",
-      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
       "@typescript-eslint/no-dynamic-delete": "off", // records keyed by id lose entries this way, on immer drafts
-      eqeqeq: ["error", "always"],
+      eqeqeq: ["error", "always", { null: "ignore" }],
       "no-restricted-syntax": [
         "error",
         { selector: "CallExpression[callee.name='eval']", message: "The page runs under a strict content policy." },
@@ -34,7 +34,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["*.config.{js,ts}", "tests/**/*.ts", "src/**/*.test.{ts,tsx}"],
+    files: ["*.config.{js,ts}", "tests/**/*.ts", "src/**/*.test.{ts,tsx}", "src/**/testing/**/*.ts"],
     languageOptions: { globals: { ...globals.node } },
     rules: { "@typescript-eslint/no-non-null-assertion": "off" },
   },

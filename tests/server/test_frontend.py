@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.server.routes.frontend import BUILT_IN, frontend_routes
+from engine.server.routes import frontend
+from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.users import user_routes
 
 
@@ -95,7 +96,16 @@ def test_a_folder_without_a_page_is_refused_at_the_start(tmp_path):
         frontend_routes(tmp_path)
 
 
-def test_without_a_front_end_there_is_a_page_of_our_own(guarded):
-    answer, body = get(guarded, BUILT_IN, "/")
+def test_an_editor_that_is_not_built_says_how_to_build_it(guarded, tmp_path, monkeypatch):
+    monkeypatch.setattr(frontend, "EDITOR", tmp_path)
+    answer, body = get(guarded, None, "/")
+    assert answer.status == 503
+    assert b"make editor" in body
+
+
+def test_the_built_editor_is_served_when_no_other_front_end_is_named(guarded, tmp_path, monkeypatch):
+    monkeypatch.setattr(frontend, "EDITOR", tmp_path)
+    (tmp_path / "index.html").write_text("<title>the editor</title>")
+    answer, body = get(guarded, None, "/")
     assert answer.status == 200
-    assert b"Safelight" in body
+    assert b"the editor" in body

@@ -13,8 +13,8 @@ from engine.paths import contained
 from engine.server.refusals import Refusal
 from engine.server.routing import Query, Route
 
-BUILT_IN: Final = Path(__file__).resolve().parent.parent / "page"
-"""The page that is shown when no front end is named."""
+EDITOR: Final = Path(__file__).resolve().parent.parent / "editor"
+"""The editor, which the package's build puts there."""
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -86,8 +86,25 @@ class FrontEnd:
 
 
 def frontend_routes(root: Path | None = None) -> list[Route]:
-    """The route of a `FrontEnd` in `root`, or of the built-in page. Raises ValueError when that has no `index.html`."""
-    root = root or BUILT_IN
+    """The route of a `FrontEnd` in `root`, or of the editor. Raises ValueError when `root` has no `index.html`."""
+    if root is None and not (EDITOR / "index.html").is_file():
+        return [_not_built_route()]
+    root = root or EDITOR
     if not (root / "index.html").is_file():
         raise ValueError(f"{root} is no front end: it has no index.html. Name the folder that has it (`static`).")
     return FrontEnd(root).routes()
+
+
+def _not_built_route() -> Route:
+    async def tell(request: web.Request) -> web.Response:
+        return web.Response(text=_NOT_BUILT, content_type="text/html", status=503)
+
+    return Route(
+        method="GET", path="/", handler=tell, summary="Says how to build the editor.", tag="front end", api_only=True
+    )
+
+
+_NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Safelight</title>
+<p>The server runs, but the editor is not built: run <code>make editor</code> in the checkout, then reload this page.
+Programs can use the server all the same: <a href="api/v1/docs">its routes</a>.</p></html>
+"""

@@ -38,7 +38,7 @@ export const TIMEOUT = 30_000;
 /** The answer to a request. Throws ApiError for every refusal, and when nobody answers. */
 export async function request(path: string, init: RequestInit = {}, options: RequestOptions = {}): Promise<Response> {
   const timeout = options.timeout ?? TIMEOUT;
-  const signals = [options.signal, timeout ? AbortSignal.timeout(timeout) : null].filter((one) => one != null);
+  const signals = [options.signal, timeout ? AbortSignal.timeout(timeout) : null].filter((one) => one !== undefined && one !== null);
   let answer: Response;
   try {
     answer = await fetch(path, { cache: "no-cache", ...init, signal: signals.length ? AbortSignal.any(signals) : null });

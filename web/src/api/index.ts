@@ -1,4 +1,4 @@
 export * from "./calls";
 export * from "./client";
 export type { ValueDescription, Converted, LogEntry } from "./schema.gen";
-export { clientId, randomId } from "./session";
+export { clientId, jobId, randomId } from "./session";

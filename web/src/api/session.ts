@@ -27,6 +27,11 @@ function made(): string {
   return id;
 }
 
+/** An id for a job, in the form that the server itself gives. */
+export function jobId(): string {
+  return randomId().replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
+}
+
 /** Works without a secure context, where `crypto.randomUUID` is missing (a server on the local network). */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,4 +1,90 @@
-/** Placeholder until the shell exists. */
+import { lazy, Suspense, useEffect, useState } from "react";
+import "@/theme/index.css";
+import "./ui/ui.css";
+import "./shell/shell.css";
+import "./app.css";
+import { useTitleProgress } from "@/run";
+import { useActiveTab, useTabDirty, type Tab } from "@/workflows/workspace";
+import { useDialogs } from "./dialogs/dialogState";
+import { useNodeSearch } from "./search/searchState";
+import { usePalette } from "./palette/paletteState";
+import { useMissing } from "@/workflows/missing";
+import { Shell } from "./shell/Shell";
+import { start } from "./start";
+import { TooltipProvider } from "./ui";
+import { MenuHost } from "./ui/MenuAt";
+import { useQuestions } from "./ui/ask";
+import { useToasts } from "./ui/toast";
+import { loadLater, parts } from "./parts";
+
+const NodeSearch = lazy(parts.search);
+const Palette = lazy(parts.palette);
+const Dialogs = lazy(parts.dialogs);
+const RunOverlays = lazy(parts.overlays);
+const MissingReport = lazy(parts.missing);
+const Questions = lazy(parts.questions);
+const Toasts = lazy(parts.toasts);
+
 export function App() {
-  return <main>Safelight</main>;
+  useEffect(() => {
+    start();
+    loadLater();
+  }, []);
+  return (
+    <TooltipProvider>
+      <Shell />
+      <Title />
+      <Suspense fallback={null}>
+        <OnDemand />
+      </Suspense>
+      <Suspense fallback={null}>
+        <RunOverlays />
+      </Suspense>
+      <Suspense fallback={null}>
+        <Messages />
+      </Suspense>
+      <MenuHost />
+    </TooltipProvider>
+  );
+}
+
+/** Parts that are fetched when they are first needed. */
+function OnDemand() {
+  const searching = useNodeSearch((state) => state.request !== null);
+  const palette = usePalette((state) => state.open);
+  const dialog = useDialogs((state) => state.open !== null);
+  const missing = useMissing((state) => state.open);
+  return (
+    <>
+      {searching && <NodeSearch />}
+      {palette && <Palette />}
+      {dialog && <Dialogs />}
+      {missing && <MissingReport />}
+    </>
+  );
+}
+
+/** Questions and messages. Once shown, the place for messages stays, as screen readers watch it. */
+function Messages() {
+  const asking = useQuestions((state) => state.questions.length > 0);
+  const told = useToasts((state) => state.toasts.length > 0);
+  const [used, setUsed] = useState(false);
+  if (told && !used) setUsed(true);
+  return (
+    <>
+      {asking && <Questions />}
+      {(told || used) && <Toasts />}
+    </>
+  );
+}
+
+function Title() {
+  const tab = useActiveTab();
+  return tab ? <TabTitle tab={tab} /> : null;
+}
+
+function TabTitle({ tab }: { tab: Tab }) {
+  const dirty = useTabDirty(tab);
+  useTitleProgress(`${dirty ? "• " : ""}${tab.name} – Safelight`);
+  return null;
 }

@@ -1,8 +1,8 @@
 /** The Run button: how often, in which mode, and what is sent. */
 import { create } from "zustand";
-import { startRunOnChange, submit } from "@/run/actions";
+import { startRunOnChange, submit } from "@/run";
 import { activeTab, useWorkspace } from "@/workflows/workspace";
-import { getSetting } from "./settings/settings";
+import { getSetting, setSetting } from "./settings/settings";
 import { toast } from "./ui/toast";
 
 export type RunMode = "run" | "change" | "front";
@@ -53,6 +53,7 @@ export async function runActive(options: { front?: boolean; targets?: string[] }
   const tab = activeTab();
   if (!tab) return;
   const { batch, mode } = useRunControl.getState();
+  setSetting("welcomed", true);
   const front = options.front ?? mode === "front";
   const result = await submit({ store: tab.store, tab: tab.id, name: tab.name, batch, front, targets: options.targets });
   if (result.error) reportRefusal(result.error);

@@ -3,7 +3,7 @@ import { useStore } from "zustand";
 import type { DocumentState, DocumentStore } from "@/graph/store";
 import type { Scene } from "./scene";
 import type { SceneHolder } from "./sceneHolder";
-import type { CanvasCallbacks, CanvasHandle } from "./types";
+import type { CanvasCallbacks, CanvasHandle, ClientPoint } from "./types";
 import type { CanvasUi, UiStore } from "./ui";
 
 /** What everything on one canvas shares. It never changes while the canvas is mounted. */
@@ -14,7 +14,10 @@ export interface CanvasParts {
   readonly scene: SceneHolder;
   readonly handle: CanvasHandle;
   /** The newest callbacks of the owner. */
-  readonly callbacks: { current: CanvasCallbacks };
+  readonly callbacks: { readonly current: CanvasCallbacks };
+  setCallbacks(callbacks: CanvasCallbacks): void;
+  setRoot(root: HTMLElement | null): void;
+  setPointer(client: ClientPoint): void;
 }
 
 export const CanvasContext = createContext<CanvasParts | null>(null);

@@ -3,8 +3,8 @@
  * dragged, without a look at the page. Parts that did not change are taken over from the scene before.
  */
 import { type Definitions, type NodeDefinition, isMissing } from "@/graph/definitions";
-import { definitionOf } from "@/graph/definitions";
 import { linksOf, nodesOf } from "@/graph/graphs";
+import { definitionOf } from "@/graph/instances";
 import { type HandleGeometry, type NodeGeometry, nodeGeometry } from "@/graph/layout";
 import {
   type Box,
@@ -85,11 +85,10 @@ export function buildScene(input: SceneInput, before: Scene | null): Scene {
   const graph = document.graphs[graphId];
   if (graph === undefined) throw new Error(`The workflow has no graph ${graphId}.`);
   const kept = before?.graphId === graphId ? before : null;
-  const sameDefinitions = kept?.definitions === definitions && kept.document.graphs === document.graphs;
   const nodes: SceneNode[] = [];
   const byId = new Map<NodeId, SceneNode>();
   for (const record of nodesOf(graph)) {
-    const node = placeNode(input, record, kept?.byId.get(record.id), sameDefinitions);
+    const node = placeNode(input, record, kept?.byId.get(record.id));
     nodes.push(node);
     byId.set(record.id, node);
   }
@@ -114,11 +113,8 @@ function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((one, index) => one === b[index]);
 }
 
-function placeNode(input: SceneInput, record: NodeRecord, before: SceneNode | undefined, same: boolean): SceneNode {
-  const definition =
-    same && before?.record.type === record.type
-      ? before.definition
-      : definitionOf(input.document, input.definitions, record.type);
+function placeNode(input: SceneInput, record: NodeRecord, before: SceneNode | undefined): SceneNode {
+  const definition = definitionOf(input.document, input.definitions, record, input.graphId);
   const preview = input.previews[record.id];
   const geometry = nodeGeometry(record, definition, preview ? { preview } : undefined);
   const dragged = input.drag?.nodes.has(record.id) ? input.drag.delta : STILL;

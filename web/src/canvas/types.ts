@@ -45,6 +45,8 @@ export interface CanvasHandle {
   zoomIn(): void;
   zoomOut(): void;
   resetView(): void;
+  /** Moves the picture by pixels. */
+  panBy(dx: number, dy: number): void;
   zoomTo(scale: number): void;
   /** Goes to the node's graph, selects the node and brings it into view. */
   reveal(node: NodeId, path?: readonly NodeId[]): void;

@@ -59,6 +59,8 @@ export interface NodeDefinition {
   readonly experimental: boolean;
   /** Only editors have it: a note, a reroute, a primitive, an instance of a subgraph. */
   readonly virtual: boolean;
+  /** Another name for a node that is listed under its own: found in saved files, not offered for new nodes. */
+  readonly alias: boolean;
   readonly module: string;
   readonly isInputList: boolean;
   readonly raw: JsonObject;
@@ -89,9 +91,13 @@ export function parseDefinitions(objectInfo: unknown): { definitions: Definition
     problems.push({ type: "", message: "The server's list of nodes is not an object." });
     return { definitions, problems };
   }
+  const seen = new Set<string>();
   for (const [type, info] of Object.entries(objectInfo)) {
     try {
-      definitions.set(type, parseDefinition(type, info));
+      const definition = parseDefinition(type, info);
+      const facts = JSON.stringify({ ...definition.raw, name: "" });
+      definitions.set(type, seen.has(facts) ? { ...definition, alias: true } : definition);
+      seen.add(facts);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       problems.push({ type, message: `The definition of the node ${type} cannot be read: ${reason}` });
@@ -116,6 +122,7 @@ export function parseDefinition(type: string, info: Json | undefined): NodeDefin
     deprecated: info["deprecated"] === true,
     experimental: info["experimental"] === true,
     virtual: false,
+    alias: false,
     module: text(info["python_module"]) ?? "",
     isInputList: info["is_input_list"] === true,
     raw: info,
@@ -247,6 +254,7 @@ function virtual(type: string, title: string, doc: string, inputs: InputDefiniti
     deprecated: false,
     experimental: false,
     virtual: true,
+    alias: false,
     module: "",
     isInputList: false,
     raw: {},

@@ -27,6 +27,7 @@ interface Remembered {
 const made = new WeakMap<NodeRecord, Remembered>();
 
 function remember(node: NodeRecord, parts: readonly unknown[], make: () => NodeDefinition): NodeDefinition {
+  if (!Object.isFrozen(node)) return make();
   const held = made.get(node);
   if (held !== undefined && held.parts.every((part, at) => part === parts[at])) return held.definition;
   const definition = make();
@@ -77,6 +78,7 @@ function instanceDefinition(
       deprecated: false,
       experimental: false,
       virtual: true,
+      alias: false,
       module: "",
       isInputList: false,
       raw: {},

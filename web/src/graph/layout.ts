@@ -98,7 +98,9 @@ const held = new WeakMap<NodeRecord, Held>();
 
 /** Box, rows and sockets of a node. The same object for the same records. */
 export function nodeGeometry(node: NodeRecord, definition: NodeDefinition | undefined, options: GeometryOptions = {}): NodeGeometry {
-  const key = `${options.preview ?? 0}${options.hideAdvanced ? "a" : ""}`;
+  // Only what is frozen stays as it is: a draft, or a node that was just made, may still change.
+  if (!Object.isFrozen(node)) return measured(node, definition, options);
+  const key = `${options.preview ?? "-"}${options.hideAdvanced ? "a" : ""}`;
   const before = held.get(node);
   if (before !== undefined && before.definition === definition && before.key === key) return before.geometry;
   const geometry = measured(node, definition, options);

@@ -51,6 +51,12 @@ export function parseWorkflowText(source: string): unknown {
   }
 }
 
+/** Whole numbers in a JSON text that JavaScript cannot hold: they would be saved as others. */
+export function inexactNumbers(source: string): string[] {
+  const tokens = source.match(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g) ?? [];
+  return tokens.filter((one) => !one.startsWith('"') && BigInt(one) !== BigInt(Number(one)));
+}
+
 export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
   const workflow = checked(json);
   const problems: LoadProblem[] = [];
@@ -229,7 +235,7 @@ function refreshNode(node: NodeRecord, definition: NodeDefinition | undefined): 
   };
   const values = refreshValues(node, definition);
   if (slots.inputs === node.inputs && slots.outputs === node.outputs && values === null) return node;
-  return { ...node, ...slots, ...values };
+  return Object.freeze({ ...node, ...slots, ...values });
 }
 
 /** Values read again if they could not be read before; only their layout if they could. */

@@ -25,14 +25,32 @@ const BRIDGES: Readonly<Record<string, string>> = {
   "IMAGE>LATENT": "Put a VAE Encode between them.",
   "MASK>IMAGE": "Put a Convert Mask to Image between them.",
   "IMAGE>MASK": "Put a Convert Image to Mask between them.",
-  "STRING>CONDITIONING": "Put a CLIP Text Encode between them.",
-  "CLIP>CONDITIONING": "Put a CLIP Text Encode between them.",
+  "STRING>CONDITIONING": "Put a text encoder between them.",
+  "CLIP>CONDITIONING": "Put a text encoder between them.",
   "FLOAT>INT": "A FLOAT would lose its decimals: use a node that rounds.",
 };
 
 function spell(type: string): string {
   return type.split(",").join(" or ");
 }
+
+/** What most people put next to a socket of a common type, best first. */
+const USUAL: Readonly<Record<string, readonly string[]>> = {
+  "output MODEL": ["KSampler", "LoRALoader", "LoraLoader"],
+  "output CLIP": ["TextEncode", "CLIPTextEncode", "CLIPSetLastLayer", "LoRALoader", "LoraLoader"],
+  "output VAE": ["VAEDecode", "VAEEncode"],
+  "output CONDITIONING": ["KSampler", "ConditioningCombine"],
+  "output LATENT": ["VAEDecode", "KSampler", "LatentUpscale"],
+  "output IMAGE": ["SaveImage", "PreviewImage", "VAEEncode", "ImageScale"],
+  "output MASK": ["SetLatentNoiseMask", "MaskToImage"],
+  "input MODEL": ["CheckpointLoader", "CheckpointLoaderSimple", "LoRALoader", "LoraLoader"],
+  "input CLIP": ["CheckpointLoader", "CheckpointLoaderSimple", "LoRALoader", "LoraLoader"],
+  "input VAE": ["CheckpointLoader", "CheckpointLoaderSimple", "VAELoader"],
+  "input CONDITIONING": ["TextEncode", "CLIPTextEncode", "ConditioningCombine"],
+  "input LATENT": ["EmptyLatent", "EmptyLatentImage", "VAEEncode", "KSampler"],
+  "input IMAGE": ["LoadImage", "VAEDecode"],
+  "input MASK": ["LoadImage", "LoadImageMask"],
+};
 
 export interface Suggestion {
   readonly definition: NodeDefinition;
@@ -51,15 +69,20 @@ export function nodesFor(
   from: { readonly type: string; readonly side: "input" | "output" },
 ): Suggestion[] {
   const found: Suggestion[] = [];
+  const wanted = from.type.split(",");
+  const usual = USUAL[`${from.side} ${from.type}`] ?? [];
   for (const definition of definitions.values()) {
+    if (definition.alias) continue;
     const slots = from.side === "output" ? definition.inputs : definition.outputs;
     const fits = (type: string): boolean =>
       from.side === "output" ? typesMatch(from.type, type) : typesMatch(type, from.type);
-    const exact = slots.findIndex((slot) => slot.type.split(",").some((one) => from.type.split(",").includes(one)));
+    const exact = slots.findIndex((slot) => slot.type.split(",").some((one) => wanted.includes(one)));
     const slot = exact >= 0 ? exact : slots.findIndex((one) => fits(one.type));
     if (slot >= 0) found.push({ definition, slot, exact: exact >= 0 && from.type !== ANY });
   }
-  const rank = (one: Suggestion): number =>
-    (one.exact ? 0 : 4) + (one.definition.deprecated ? 2 : 0) + (one.definition.virtual ? 1 : 0);
+  const rank = (one: Suggestion): number => {
+    const at = usual.indexOf(one.definition.type);
+    return at >= 0 ? at : 10 + (one.exact ? 0 : 4) + (one.definition.deprecated ? 2 : 0) + (one.definition.virtual ? 1 : 0);
+  };
   return found.sort((a, b) => rank(a) - rank(b));
 }

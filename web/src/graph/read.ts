@@ -75,6 +75,7 @@ export class GraphReader {
     this.setStrayLinks();
     this.fillOutputs();
     const reroutes = this.readReroutes();
+    for (const node of Object.values(this.nodes)) Object.freeze(node);
     return {
       id: this.id,
       subgraph: this.id === "root" ? null : this.readInfo(),

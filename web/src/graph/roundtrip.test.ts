@@ -1,19 +1,19 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseDefinitions } from "./definitions";
 import { loadWorkflow } from "./load";
 import { saveWorkflow } from "./save";
+import { definitions } from "./testing/samples";
 
-/** Public workflows, where this machine has them, and ours. */
-const FOLDERS = [join(import.meta.dirname, "../../../workflows"), process.env["SAFELIGHT_INTEROP"] ?? ""];
+const REPOSITORY = join(import.meta.dirname, "../../..");
+/** Our workflows, and public ones where they lie beside the repository. */
+const FOLDERS = [join(REPOSITORY, "workflows"), join(REPOSITORY, "../shared/interop/examples")];
 
-const files = FOLDERS.filter((folder) => folder !== "" && existsSync(folder)).flatMap((folder) =>
+const files = FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
   readdirSync(folder).filter((name) => name.endsWith(".json") && !name.endsWith(".prompt.json")).map((name) => join(folder, name)),
 );
 
 describe("a workflow that was only looked at is saved as it was", () => {
-  const { definitions } = parseDefinitions(JSON.parse(readFileSync(join(import.meta.dirname, "testing/object_info.json"), "utf8")));
   it.each(files.map((file) => [file.split("/").at(-1), file]))("%s", (_name, file) => {
     const json: unknown = JSON.parse(readFileSync(file!, "utf8"));
     const loaded = loadWorkflow(json, definitions);

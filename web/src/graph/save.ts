@@ -152,18 +152,10 @@ function writeNumbers(graph: GraphRecord): Writable {
     link: most(Object.values(graph.links).map((one) => one.fileId)),
     reroute: most(Object.values(graph.reroutes).map((one) => one.fileId)),
   };
-  const raised = (before: Json | undefined, value: number): Json => Math.max(finite(before) ?? 0, value);
   const written: Writable = {};
-  const old = graph.raw["last_node_id"] !== undefined || (graph.id === ROOT && graph.raw["state"] === undefined);
-  if (old && (graph.raw["last_node_id"] !== undefined || highest.node > 0)) {
-    written["last_node_id"] = raised(graph.raw["last_node_id"], highest.node);
-  }
-  if (old && (graph.raw["last_link_id"] !== undefined || highest.link > 0)) {
-    written["last_link_id"] = raised(graph.raw["last_link_id"], highest.link);
-  }
-  for (const key of ["last_node_id", "last_link_id"]) {
-    const before = graph.raw[key];
-    if (before !== undefined && finite(before) === undefined) written[key] = before;
+  for (const [key, value] of [["last_node_id", highest.node], ["last_link_id", highest.link]] as const) {
+    const before = finite(graph.raw[key]);
+    if (before !== undefined) written[key] = Math.max(before, value);
   }
   const state = graph.raw["state"];
   if (isObject(state)) {
@@ -208,7 +200,7 @@ function slotMap(node: NodeRecord): number[] {
 function writeNode(graph: GraphRecord, node: NodeRecord, order: number): JsonObject {
   const raw = node.raw;
   const written: Writable = { ...raw, id: node.fileId, type: node.type };
-  if (!samePoint(asPoint(raw["pos"]) ?? [0, 0], node.pos) || raw["pos"] === undefined) written["pos"] = writePoint(raw["pos"], node.pos);
+  if (!samePoint(asPoint(raw["pos"]) ?? [0, 0], node.pos) || raw["id"] === undefined) written["pos"] = writePoint(raw["pos"], node.pos);
   if (!samePoint(asPoint(raw["size"]), node.size)) written["size"] = writePoint(raw["size"], node.size ?? [200, 100]);
   writeFlags(written, raw, node);
   if (raw["order"] === undefined && raw["id"] === undefined) written["order"] = order;

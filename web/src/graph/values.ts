@@ -45,6 +45,18 @@ export function newForm(definition: NodeDefinition): ValueForm {
   return { kind: "list", keys: layout, layout };
 }
 
+/** The layout of an instance's values: a bare list in the order of `names`, where null leaves the value inside. */
+export function instanceForm(names: readonly string[]): ValueForm {
+  const layout = names.map((name) => valueKey(name));
+  return { kind: "list", keys: layout, layout };
+}
+
+/** The names of the values that a form has a place for. */
+export function namesIn(form: ValueForm): string[] {
+  const keys = form.kind === "list" ? (form.layout ?? form.keys) : [];
+  return keys.flatMap((key) => (key.kind === "value" ? [key.name] : []));
+}
+
 function keysOf(node: JsonObject, list: readonly Json[], definition: NodeDefinition | undefined): ValueKey[] | null {
   if (node["type"] === "PrimitiveNode") return primitiveKeys(list);
   const proxies = proxyKeys(node);
@@ -53,16 +65,27 @@ function keysOf(node: JsonObject, list: readonly Json[], definition: NodeDefinit
 }
 
 /** What the definition of a node says about the layout of its values; null if there is none. */
-function layoutOf(node: JsonObject, definition: NodeDefinition | undefined): ValueKey[] | null {
+function layoutOf(node: JsonObject, definition: NodeDefinition | undefined): readonly ValueKey[] | null {
   const proxies = proxyKeys(node);
   if (proxies !== null) return proxies;
-  if (definition === undefined || node["type"] === "PrimitiveNode") return null;
-  return widgetsOf(definition).flatMap((widget) => [
+  if (node["type"] === "PrimitiveNode") return null;
+  if (definition === undefined) {
+    const names = listedWidgets(node);
+    return names.length === 0 ? null : names.map((name) => valueKey(name));
+  }
+  const held = layouts.get(definition);
+  if (held !== undefined) return held;
+  const layout = widgetsOf(definition).flatMap((widget) => [
     valueKey(widget.name, defaultValue(widget)),
     ...(widget.seed ? [{ kind: "control", name: widget.name } as const] : []),
     ...(widget.upload === undefined ? [] : [extra(widget.upload)]),
   ]);
+  layouts.set(definition, layout);
+  return layout;
 }
+
+/** A thousand samplers share one layout. */
+const layouts = new WeakMap<NodeDefinition, readonly ValueKey[]>();
 
 function primitiveKeys(list: readonly Json[]): ValueKey[] {
   return list.map((value, at) => {

@@ -5,11 +5,11 @@ import { createDocumentStore } from "@/graph/store";
 import { toast } from "@/app/ui/toast";
 import { allRecords, deleteRecords, putRecord, type TabRecord } from "./database";
 import { definitions } from "./definitions";
+import { inherit } from "./inherit";
 import { isDirty, useWorkspace, type Tab } from "./workspace";
 import { claimWindow, livingWindows } from "./windows";
 
 const DELAY_MS = 600;
-const KEPT_MS = 30 * 24 * 3600 * 1000;
 
 let windowId = "";
 let failing = false;
@@ -81,18 +81,15 @@ export async function restoreTabs(): Promise<boolean> {
   }
 }
 
-/** The records of this window, else those of the last window that was closed; old ones are cleared away. */
-async function mine(): Promise<TabRecord[]> {
+/** The records of this window, else what windows that are gone have left. */
+async function mine(): Promise<readonly TabRecord[]> {
   const all = await allRecords();
   const own = all.filter((one) => one.window === windowId);
   if (own.length > 0) return own;
   const alive = await livingWindows();
-  const left = all.filter((one) => !alive.has(one.window));
-  await deleteRecords(left.filter((one) => Date.now() - one.at > KEPT_MS && !one.unsaved));
-  const newest = left.reduce<TabRecord | null>((best, one) => (best === null || one.at > best.at ? one : best), null);
-  const taken = newest ? left.filter((one) => one.window === newest.window) : [];
+  const { taken, dropped } = inherit(all.filter((one) => !alive.has(one.window)));
   for (const one of taken) await putRecord({ ...one, window: windowId });
-  await deleteRecords(taken);
+  await deleteRecords([...taken, ...dropped]);
   return taken;
 }
 

@@ -1,7 +1,6 @@
 /** Opening workflows of every kind: files, pictures that carry their graph, pasted text, templates, the user's folder. */
 import { ApiError, getJson, request } from "@/api/client";
-import { LoadError, loadWorkflow, parseWorkflowText } from "@/graph/load";
-import { emptyDocument } from "@/graph/save";
+import { emptyDocument, LoadError, loadWorkflow, parseWorkflowText } from "@/graph/load";
 import { createDocumentStore } from "@/graph/store";
 import { getSetting, setSetting } from "@/app/settings/settings";
 import { toast } from "@/app/ui/toast";
@@ -76,8 +75,8 @@ const TEXT_FILE = /\.json$|^text\/|^application\/json/i;
 export async function openFile(file: Blob, name: string): Promise<string | null> {
   const title = name.replace(/\.[^.]+$/, "");
   try {
-    if (TEXT_FILE.test(name) || TEXT_FILE.test(file.type)) return await openText(await file.text(), title);
-    return await openWorkflow({ name: title, json: await convert(file), unsaved: true });
+    const json = TEXT_FILE.test(name) || TEXT_FILE.test(file.type) ? parseWorkflowText(await file.text()) : await convert(file);
+    return await openWorkflow({ name: title, json });
   } catch (error) {
     if (file.type.startsWith("image/") && error instanceof ApiError && error.type === "no_graph_in_file") offerAsInput(file, name);
     else reportUnreadable(name, error);
@@ -94,7 +93,7 @@ function offerAsInput(file: Blob, name: string): void {
   });
 }
 
-/** Opens the text of a workflow or prompt, from a file or the clipboard. */
+/** Opens the text of a workflow or prompt from the clipboard. */
 export async function openText(text: string, name: string): Promise<string | null> {
   try {
     return await openWorkflow({ name, json: parseWorkflowText(text), unsaved: true });

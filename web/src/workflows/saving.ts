@@ -4,6 +4,7 @@ import { saveWorkflow } from "@/graph/save";
 import { getSetting, setSetting } from "@/app/settings/settings";
 import { askText, chooseDialog, confirmDialog } from "@/app/ui/ask";
 import { toast } from "@/app/ui/toast";
+import { nameProblem } from "./names";
 import { remember } from "./opening";
 import { useUserFiles } from "./userFiles";
 import { activeTab, isDirty, removeTab, updateTab, useWorkspace, type Tab } from "./workspace";
@@ -16,14 +17,6 @@ function url(path: string): string {
 
 function text(tab: Tab): string {
   return JSON.stringify(saveWorkflow(tab.store.getState().document), null, 2);
-}
-
-/** Names that every file system takes. */
-export function nameProblem(name: string): string | null {
-  if (/[\\:*?"<>|]/.test(name) || [...name].some((character) => character < " ")) return 'Names cannot have any of \\ : * ? " < > |';
-  if (name.split("/").some((part) => part === "" || part.startsWith(".") || part.endsWith(" ") || part.endsWith("."))) return "A part of the name is empty, or begins or ends with a dot.";
-  if (name.length > 180) return "The name is too long.";
-  return null;
 }
 
 function failed(name: string, error: unknown): void {

@@ -5,7 +5,8 @@ import { paste } from "@/graph/edits";
 import type { Point } from "@/graph/types";
 import { askText } from "@/app/ui/ask";
 import { toast } from "@/app/ui/toast";
-import { nameProblem, saveUserJson, readUserJson } from "./saving";
+import { nameProblem } from "./names";
+import { readUserJson, saveUserJson } from "./saving";
 import { activeStore } from "./workspace";
 
 const FOLDER = "subgraphs";

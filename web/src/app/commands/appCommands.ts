@@ -1,4 +1,4 @@
-import { openErrorReport } from "@/panels";
+import { openErrorReport } from "@/panels/overlays";
 import { openDialog } from "../dialogs/dialogState";
 import { openPalette } from "../palette/paletteState";
 import type { Command } from "./registry";
@@ -7,7 +7,7 @@ export const appCommands: readonly Command[] = [
   { id: "app.palette", title: "Command palette", group: "Application", icon: "search", keys: ["Mod+K", "Mod+Shift+P", "F1"], inFields: true, hidden: true, run: () => openPalette() },
   { id: "app.settings", title: "Settings", group: "Application", icon: "settings", keys: ["Mod+,"], inFields: true, words: "options preferences", run: () => openDialog("settings") },
   { id: "app.keys", title: "Edit key bindings", group: "Application", icon: "keyboard", words: "shortcuts hotkeys", run: () => openDialog("settings", "keys") },
-  { id: "app.shortcuts", title: "Keyboard shortcuts", group: "Application", icon: "keyboard", keys: ["?", "Shift+?"], words: "help keys", run: () => openDialog("shortcuts") },
+  { id: "app.shortcuts", title: "Keyboard shortcuts", group: "Application", icon: "keyboard", keys: ["?"], words: "help keys", run: () => openDialog("shortcuts") },
   { id: "app.welcome", title: "Show the introduction", group: "Application", icon: "help", words: "onboarding tour help", run: () => openDialog("welcome") },
   { id: "app.about", title: "About Safelight", group: "Application", icon: "info", words: "version licences", run: () => openDialog("settings", "about") },
   { id: "app.parameters", title: "Parameters of this workflow…", group: "Workflow", icon: "sliders", words: "expose form api", run: () => openDialog("parameters") },

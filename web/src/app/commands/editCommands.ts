@@ -14,6 +14,11 @@ function noMarkedText(): boolean {
   return (window.getSelection()?.toString() ?? "") === "";
 }
 
+/** Elsewhere Tab moves the focus, as everywhere. */
+function canvasFocused(): boolean {
+  return graphInView() && (document.activeElement?.matches("[data-canvas]") ?? false);
+}
+
 async function clearWorkflow(store: DocumentStore): Promise<void> {
   const question = { title: "Clear the workflow?", text: `All nodes of “${activeTab()?.name ?? ""}” are removed. Undo brings them back.`, confirm: "Clear", danger: true };
   if (getSetting("workflow.confirmClear") && !(await confirmDialog(question))) return;
@@ -35,9 +40,10 @@ export const editCommands: readonly Command[] = [
   { id: "edit.duplicate", title: "Duplicate", group: "Edit", icon: "duplicate", keys: ["Mod+D"], when: hasSelection, run: onStore(actions.duplicateSelection) },
   { id: "edit.delete", title: "Delete", group: "Edit", icon: "trash", keys: ["Delete", "Backspace"], when: hasSelection, run: onStore((store) => actions.deleteSelection(store, { reconnect: getSetting("nodes.reconnectOnDelete") })) },
   { id: "edit.deleteUnjoined", title: "Delete without joining links", group: "Edit", keys: ["Shift+Delete"], when: hasSelection, run: onStore((store) => actions.deleteSelection(store, { reconnect: false })) },
-  { id: "edit.selectAll", title: "Select all", group: "Edit", icon: "scan", keys: ["Mod+A"], when: graphInView, run: onStore(actions.selectAll) },
+  { id: "edit.selectAll", title: "Select all", group: "Edit", icon: "scan", keys: ["Mod+A"], when: graphInView, run: onStore((store) => store.getState().selectAll()) },
   { id: "edit.clear", title: "Clear workflow", group: "Edit", when: graphInView, run: onStore(clearWorkflow) },
-  { id: "edit.addNode", title: "Add node…", group: "Edit", icon: "plus", keys: ["Mod+Shift+A", "Tab"], words: "search insert create", when: graphInView, run: () => openNodeSearch({}) },
+  { id: "edit.addNode", title: "Add node…", group: "Edit", icon: "plus", keys: ["Mod+Shift+A"], words: "search insert create", when: graphInView, run: () => openNodeSearch({}) },
+  { id: "edit.addNodeHere", title: "Add node… (with the canvas focused)", group: "Edit", keys: ["Tab"], hidden: true, when: canvasFocused, run: () => openNodeSearch({}) },
   { id: "node.mute", title: "Mute", group: "Node", icon: "mute", keys: ["Mod+M"], words: "disable off unmute", when: hasSelectedNodes, run: onStore(actions.toggleMute) },
   { id: "node.bypass", title: "Bypass", group: "Node", icon: "bypass", keys: ["Mod+B"], words: "skip", when: hasSelectedNodes, run: onStore(actions.toggleBypass) },
   { id: "node.collapse", title: "Collapse or expand", group: "Node", icon: "minus", keys: ["Alt+C"], when: hasSelectedNodes, run: onStore(actions.toggleCollapse) },

@@ -31,7 +31,7 @@ export function keysOf(event: KeyboardEvent): string | null {
   if (event.altKey) parts.push("Alt");
   const letter = letterOf(event);
   // Shift is part of how a symbol such as "?" is typed, so it only counts with named keys and letters.
-  if (event.shiftKey && (letter.length > 1 || /[a-z0-9]/i.test(letter))) parts.push("Shift");
+  if (event.shiftKey && letter !== "Plus" && (letter.length > 1 || /[a-z0-9]/i.test(letter))) parts.push("Shift");
   parts.push(letter);
   return normalizeKeys(parts.join("+").replace(/\+\+$/, "+Plus"));
 }
@@ -44,6 +44,8 @@ function letterOf(event: KeyboardEvent): string {
     if (event.altKey && event.code === "Equal") return event.shiftKey ? "Plus" : "=";
     if (event.altKey && event.code === "Minus") return "-";
   }
+  const digit = /^Digit(.)$/.exec(event.code)?.[1];
+  if (event.shiftKey && digit && event.key !== "?") return digit;
   if (event.key === " ") return "Space";
   if (event.key === "+") return "Plus";
   if (event.key === "`") return "Backquote";

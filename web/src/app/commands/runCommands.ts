@@ -1,5 +1,5 @@
 import { selectedOutputNodes } from "@/canvas/actions";
-import { clearPending, interruptActive, pause, resume } from "@/run/actions";
+import { clearPending, interruptActive, pause, resume } from "@/run";
 import { isPaused } from "../runState";
 import { runActive, setMode, useRunControl } from "../runControl";
 import { activeStore } from "@/workflows/workspace";

@@ -1,16 +1,9 @@
-import { activeCanvas, type CanvasHandle } from "@/canvas/handle";
+import { activeCanvas } from "@/canvas/handle";
 import { currentTheme } from "@/theme/theme";
 import { getSetting, setSetting } from "../settings/settings";
 import { setView, toggleBottom, toggleInspector, togglePanel, useShell, type LeftPanel } from "../shell/shellState";
 import type { Command } from "./registry";
 import type { IconName } from "../ui/Icon";
-
-function onCanvas(act: (canvas: CanvasHandle) => void): () => void {
-  return () => {
-    const canvas = activeCanvas();
-    if (canvas) act(canvas);
-  };
-}
 
 const hasCanvas = () => activeCanvas() !== null;
 
@@ -28,17 +21,17 @@ const PANELS: readonly [LeftPanel, string, string, IconName][] = [
 ];
 
 export const viewCommands: readonly Command[] = [
-  { id: "canvas.fit", title: "Fit view", group: "View", icon: "fit", keys: ["."], words: "zoom to selection centre", when: hasCanvas, run: onCanvas((canvas) => canvas.fitView(true)) },
-  { id: "canvas.fitAll", title: "Fit all nodes in view", group: "View", keys: ["Shift+1"], when: hasCanvas, run: onCanvas((canvas) => canvas.fitView(false)) },
-  { id: "canvas.zoomIn", title: "Zoom in", group: "View", icon: "zoomIn", keys: ["Alt+=", "Alt+Plus", "Alt+Shift+Plus"], repeats: true, when: hasCanvas, run: onCanvas((canvas) => canvas.zoomIn()) },
-  { id: "canvas.zoomOut", title: "Zoom out", group: "View", icon: "zoomOut", keys: ["Alt+-"], repeats: true, when: hasCanvas, run: onCanvas((canvas) => canvas.zoomOut()) },
-  { id: "canvas.resetView", title: "Zoom to 100 %", group: "View", keys: ["Shift+0"], words: "reset view actual size", when: hasCanvas, run: onCanvas((canvas) => canvas.resetView()) },
-  { id: "canvas.lock", title: "Lock canvas", group: "View", icon: "lock", keys: ["H"], when: hasCanvas, run: onCanvas((canvas) => canvas.setLocked(true)) },
-  { id: "canvas.unlock", title: "Unlock canvas", group: "View", icon: "unlock", keys: ["V"], when: hasCanvas, run: onCanvas((canvas) => canvas.setLocked(false)) },
+  { id: "canvas.fit", title: "Fit view to selection", group: "View", icon: "fit", keys: ["."], words: "zoom centre", when: hasCanvas, run: () => activeCanvas()?.fitView(true) },
+  { id: "canvas.fitAll", title: "Fit all nodes in view", group: "View", keys: ["Shift+1"], when: hasCanvas, run: () => activeCanvas()?.fitView() },
+  { id: "canvas.zoomIn", title: "Zoom in", group: "View", icon: "zoomIn", keys: ["Alt+=", "Alt+Plus"], repeats: true, when: hasCanvas, run: () => activeCanvas()?.zoomIn() },
+  { id: "canvas.zoomOut", title: "Zoom out", group: "View", icon: "zoomOut", keys: ["Alt+-"], repeats: true, when: hasCanvas, run: () => activeCanvas()?.zoomOut() },
+  { id: "canvas.resetView", title: "Zoom to 100 %", group: "View", keys: ["Shift+0"], words: "reset actual size", when: hasCanvas, run: () => activeCanvas()?.resetView() },
+  { id: "canvas.lock", title: "Lock canvas", group: "View", icon: "lock", keys: ["H"], when: hasCanvas, run: () => activeCanvas()?.setLocked(true) },
+  { id: "canvas.unlock", title: "Unlock canvas", group: "View", icon: "unlock", keys: ["V"], when: hasCanvas, run: () => activeCanvas()?.setLocked(false) },
   { id: "canvas.toggleMinimap", title: "Show or hide the minimap", group: "View", icon: "minimap", keys: ["Alt+M"], run: () => setSetting("canvas.minimap", !getSetting("canvas.minimap")) },
   { id: "canvas.toggleLinks", title: "Show or hide links", group: "View", icon: "spline", run: () => setSetting("links.visible", !getSetting("links.visible")) },
   { id: "canvas.toggleSnap", title: "Snap to grid on or off", group: "View", icon: "snap", run: () => setSetting("canvas.snap", !getSetting("canvas.snap")) },
-  { id: "canvas.focus", title: "Move keyboard focus to the canvas", group: "View", keys: ["Alt+G"], when: hasCanvas, run: onCanvas((canvas) => canvas.focus()) },
+  { id: "canvas.focus", title: "Move keyboard focus to the canvas", group: "View", keys: ["Alt+G"], when: hasCanvas, run: () => activeCanvas()?.focus() },
   { id: "view.form", title: "Switch between graph and form", group: "View", icon: "form", keys: ["Alt+F"], words: "app mode simple linear parameters", run: () => setView(useShell.getState().view === "form" ? "graph" : "form") },
   { id: "view.focusMode", title: "Focus mode", group: "View", icon: "fullscreen", keys: ["F"], words: "hide panels", run: () => useShell.setState(({ focusMode }) => ({ focusMode: !focusMode })) },
   { id: "view.theme", title: "Switch between dark and light", group: "View", icon: "sun", words: "theme colours", run: toggleTheme },

@@ -2,7 +2,7 @@ import { loadWorkflow } from "@/graph/load";
 import { saveWorkflow } from "@/graph/save";
 import { chooseFiles } from "@/workflows/chooseFiles";
 import { newWorkflow, openTemplate, openWorkflow } from "@/workflows/opening";
-import { closeTab, exportPrompt, exportWorkflow, rename, save, saveAs } from "@/workflows/saving";
+import { closeTab, exportPrompt, exportWorkflow, readUserJson, rename, save, saveAs } from "@/workflows/saving";
 import { activeTab, stepTab, useWorkspace } from "@/workflows/workspace";
 import { definitions } from "@/workflows/definitions";
 import { refreshFromServer } from "../refresh";
@@ -21,7 +21,6 @@ async function duplicateTab(): Promise<void> {
 async function revert(): Promise<void> {
   const tab = activeTab();
   if (!tab?.path) return;
-  const { readUserJson } = await import("@/workflows/saving");
   try {
     const { document } = loadWorkflow(await readUserJson<unknown>(`workflows/${tab.path}`), definitions());
     tab.store.getState().replaceDocument(document);

@@ -95,6 +95,7 @@ export function onSetting<K extends SettingKey>(key: K, callback: (value: Settin
   });
 }
 
+/** Calls back now and after each change of any setting. */
 export function onAnySetting(callback: (values: SettingValues) => void): () => void {
   callback(store.getState().values);
   return store.subscribe((state) => callback(state.values));

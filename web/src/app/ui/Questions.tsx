@@ -11,6 +11,12 @@ export function Questions() {
   return question.kind === "choose" ? <Choose question={question} /> : <AskText key={question.title} question={question} />;
 }
 
+/** The last answer, which is the usual one; not if it destroys something. */
+function firstFocus({ choices }: ChooseQuestion): number {
+  const last = choices.length - 1;
+  return choices[last]?.variant === "danger" ? 0 : last;
+}
+
 function Choose({ question }: { question: ChooseQuestion }) {
   return (
     <Dialog
@@ -20,7 +26,7 @@ function Choose({ question }: { question: ChooseQuestion }) {
       description={question.text}
       size="sm"
       footer={question.choices.map((choice, index) => (
-        <Button key={choice.value} variant={choice.variant ?? "secondary"} autoFocus={index === question.choices.length - 1} onClick={() => question.answer(choice.value)}>
+        <Button key={choice.value} variant={choice.variant ?? "secondary"} autoFocus={index === firstFocus(question)} onClick={() => question.answer(choice.value)}>
           {choice.label}
         </Button>
       ))}

@@ -61,6 +61,7 @@ export {
   Images as images,
   Info as info,
   Keyboard as keyboard,
+  Lasso as lasso,
   Layers as layers,
   LayoutGrid as grid,
   LayoutTemplate as templates,

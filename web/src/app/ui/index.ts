@@ -2,6 +2,7 @@ export { Badge } from "./Badge";
 export { Button, type ButtonProps } from "./Button";
 export { ContextMenu } from "./ContextMenu";
 export { Dialog } from "./Dialog";
+export { DocText } from "./DocText";
 export { EmptyState } from "./EmptyState";
 export { Icon, type IconName } from "./Icon";
 export { IconButton, type IconButtonProps } from "./IconButton";

@@ -1,0 +1,25 @@
+import { Dialog } from "../ui";
+import { ParametersDialog } from "./ParametersDialog";
+import { SettingsDialog } from "./SettingsDialog";
+import { ShortcutSheet } from "./ShortcutSheet";
+import { closeDialog, useDialogs } from "./dialogState";
+
+/** The editor's own dialogs, one at a time. */
+export function Dialogs() {
+  const open = useDialogs((state) => state.open);
+  const change = (next: boolean) => !next && closeDialog();
+  switch (open) {
+    case "settings":
+      return <SettingsDialog />;
+    case "parameters":
+      return <ParametersDialog />;
+    case "shortcuts":
+      return (
+        <Dialog open onOpenChange={change} title="Keyboard shortcuts" size="xl">
+          <ShortcutSheet canvas />
+        </Dialog>
+      );
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,7 @@
+import { create } from "zustand";
+
+export const usePalette = create<{ open: boolean }>(() => ({ open: false }));
+
+export function openPalette(): void {
+  usePalette.setState({ open: true });
+}

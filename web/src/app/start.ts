@@ -1,0 +1,63 @@
+/** Everything that begins once with the page. */
+import { closeTab as forgetRun, connectSocket, restoreRun, setActiveTab } from "@/run";
+import { applyTheme } from "@/theme/theme";
+import { guardUnload, restoreTabs, startAutosave } from "@/workflows/autosave";
+import { refreshDefinitions } from "@/workflows/definitions";
+import { newWorkflow, openTemplate } from "@/workflows/opening";
+import { useUserFiles } from "@/workflows/userFiles";
+import { useWorkspace } from "@/workflows/workspace";
+import { registerAllCommands } from "./commands";
+import { startKeys } from "./commands/keyListener";
+import { setBindings } from "./commands/registry";
+import { startDrops } from "./drops";
+import { startRunControl } from "./runControl";
+import { loadSettings, onSetting } from "./settings/settings";
+import { useStarted } from "./started";
+
+let begun = false;
+
+/** Starts the editor; a second call (React's strict mode) does nothing. */
+export function start(): void {
+  if (begun) return;
+  begun = true;
+  applySettings();
+  registerAllCommands();
+  startKeys();
+  startDrops();
+  startRunControl();
+  guardUnload();
+  connectSocket();
+  followTabs();
+  void open();
+}
+
+function applySettings(): void {
+  onSetting("theme", applyTheme);
+  onSetting("motion", (motion) => {
+    document.documentElement.dataset.motion = motion;
+  });
+  onSetting("keys", setBindings);
+  const systemTheme = () => onSetting("theme", applyTheme)();
+  for (const query of ["(prefers-color-scheme: light)", "(prefers-contrast: more)"]) window.matchMedia(query).addEventListener("change", systemTheme);
+}
+
+/** The run state knows which workflow is in view, and forgets closed ones. */
+function followTabs(): void {
+  useWorkspace.subscribe(({ tabs, activeId }, before) => {
+    if (activeId !== before.activeId && activeId !== "") setActiveTab(activeId);
+    for (const tab of before.tabs) if (!tabs.some((other) => other.id === tab.id)) forgetRun(tab.id);
+    for (const tab of tabs) if (!before.tabs.some((other) => other.id === tab.id)) void restoreRun(tab.id, tab.store);
+    // There is always a workflow to work on.
+    if (tabs.length === 0 && before.tabs.length > 0) newWorkflow();
+  });
+}
+
+async function open(): Promise<void> {
+  // What was open is read with the node definitions: they say what the widget values mean.
+  await Promise.all([refreshDefinitions(), loadSettings().catch(() => undefined)]);
+  const restored = await restoreTabs();
+  if (!restored && (await openTemplate("text_to_image", "Text to image")) === null) newWorkflow();
+  startAutosave();
+  useStarted.setState({ started: true });
+  void useUserFiles.getState().refresh();
+}

@@ -1,0 +1,4 @@
+import { create } from "zustand";
+
+/** Whether the first workflow is on the page. */
+export const useStarted = create<{ started: boolean }>(() => ({ started: false }));

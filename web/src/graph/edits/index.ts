@@ -1,0 +1,5 @@
+export * from "./nodes";
+export * from "./links";
+export * from "./groups";
+export * from "./arrange";
+export * from "./paste";

@@ -1,0 +1,137 @@
+import { memo, useEffect, useState } from "react";
+import { viewUrl } from "@/api/calls";
+import { useSetting } from "@/app/settings/settings";
+import { useCanvas } from "@/canvas/context";
+import type { SceneNode } from "@/canvas/scene";
+import { widgetValue } from "@/graph/widgets";
+import { openLightbox } from "@/panels/overlays";
+import { useNodeRunPart, type MediaFile, type NodeOutputs } from "@/run";
+import { usePromptId } from "./usePromptId";
+
+const NOTHING: readonly MediaFile[] = [];
+
+/** What a run gave on this node, the live picture while it works, or the file that is chosen in it. */
+export const NodePreview = memo(function NodePreview({ node }: { node: SceneNode }) {
+  const prompt = usePromptId(node.id);
+  const live = useSetting("previews.live");
+  const preview = useNodeRunPart(prompt, (run) => (live && run?.state === "running" ? run.preview : undefined));
+  const outputs = useNodeRunPart(prompt, (run) => run?.outputs);
+  const job = useNodeRunPart(prompt, (run) => run?.outputsJob);
+  const chosen = chosenFile(node);
+  const empty = preview === undefined && isEmpty(outputs) && chosen === null;
+  const [aspect, setAspect] = useState<number | null>(null);
+  const wanted = empty ? 0 : wantedHeight(node.width, outputs, aspect, preview !== undefined || chosen !== null);
+  useWantedHeight(node.id, wanted);
+  const place = node.geometry.preview;
+  if (empty || place === null) return null;
+  const files = isEmpty(outputs) ? (chosen ? [chosen] : NOTHING) : outputs.images;
+  return (
+    <div className="sl-preview nodrag" style={{ top: place.y, height: place.height }}>
+      {preview !== undefined ? (
+        <img className="sl-preview-live" src={preview} alt="Picture so far" draggable={false} onLoad={(event) => setAspect(aspectOf(event.currentTarget))} />
+      ) : (
+        <>
+          {files.length > 0 && <Pictures files={files} job={isEmpty(outputs) ? undefined : job} onAspect={setAspect} />}
+          {outputs && !isEmpty(outputs) && <Others outputs={outputs} />}
+        </>
+      )}
+    </div>
+  );
+});
+
+function isEmpty(outputs: NodeOutputs | undefined): outputs is undefined {
+  return outputs === undefined || outputs.images.length + outputs.video.length + outputs.audio.length + outputs.text.length + outputs.files.length === 0;
+}
+
+function aspectOf(image: HTMLImageElement): number {
+  return image.naturalWidth > 0 ? image.naturalHeight / image.naturalWidth : 1;
+}
+
+/** The room that the node is asked to grow by; links do not move, since sockets stand above it. */
+function wantedHeight(width: number, outputs: NodeOutputs | undefined, aspect: number | null, single: boolean): number {
+  const inner = width - 16;
+  const count = outputs ? outputs.images.length + outputs.video.length : single ? 1 : 0;
+  const pictures = count === 0 && !single ? 0 : count <= 1 ? Math.min(Math.max(inner * (aspect ?? 1), 90), 420) : Math.ceil(count / columns(count)) * (inner / columns(count));
+  const text = (outputs?.text.length ?? 0) > 0 ? 90 : 0;
+  return Math.round(Math.min(pictures, 520) + text + (outputs?.audio.length ?? 0) * 40 + (outputs?.files.length ?? 0) * 24 + 8 + (pictures > 0 ? 16 : 0));
+}
+
+function columns(count: number): number {
+  return count <= 1 ? 1 : count <= 4 ? 2 : Math.ceil(Math.sqrt(count));
+}
+
+function useWantedHeight(id: string, height: number): void {
+  const { ui } = useCanvas();
+  useEffect(() => {
+    const { previews } = ui.getState();
+    if ((previews[id] ?? 0) === height) return;
+    ui.setState({ previews: { ...previews, [id]: height } });
+  }, [ui, id, height]);
+}
+
+/** The picture that an upload widget holds: `sub/name.png [output]` is the field's way to name folders. */
+function chosenFile({ record, definition }: SceneNode): MediaFile | null {
+  const input = definition?.inputs.find((one) => one.upload === "image" || one.upload === "mask");
+  const value = input && widgetValue(record, input);
+  if (typeof value !== "string" || value === "") return null;
+  const match = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(value);
+  const path = match?.[1] ?? value;
+  const at = path.lastIndexOf("/");
+  return { filename: path.slice(at + 1), subfolder: at < 0 ? "" : path.slice(0, at), type: match?.[2] ?? "input", media: "image" };
+}
+
+interface PicturesProps {
+  readonly files: readonly MediaFile[];
+  readonly job: string | undefined;
+  readonly onAspect: (aspect: number) => void;
+}
+
+function Pictures({ files, job, onAspect }: PicturesProps) {
+  const showSize = useSetting("previews.imageSize");
+  const [size, setSize] = useState("");
+  const items = files.map((file) => ({ ...file, ...(job ? { jobId: job } : {}) }));
+  const across = columns(files.length);
+  return (
+    <div className="sl-preview-grid" style={{ gridTemplateColumns: `repeat(${across}, 1fr)` }}>
+      {files.map((file, index) => (
+        <button key={`${file.subfolder}/${file.filename}`} type="button" className="sl-preview-picture" aria-label={`Show ${file.filename} full screen`} onClick={() => openLightbox(items, index)}>
+          <img
+            src={viewUrl(file, { preview: file.animated ? false : "webp;85", ...(job ? { version: job } : {}) })}
+            alt={file.filename}
+            draggable={false}
+            loading="lazy"
+            decoding="async"
+            onLoad={(event) => {
+              onAspect(aspectOf(event.currentTarget));
+              setSize(`${event.currentTarget.naturalWidth} × ${event.currentTarget.naturalHeight}`);
+            }}
+          />
+        </button>
+      ))}
+      {showSize && size && <span className="sl-preview-size">{size}</span>}
+    </div>
+  );
+}
+
+function Others({ outputs }: { outputs: NodeOutputs }) {
+  return (
+    <>
+      {outputs.video.map((file) => (
+        <video key={file.filename} className="nodrag" src={viewUrl(file)} controls loop muted playsInline aria-label={file.filename} />
+      ))}
+      {outputs.audio.map((file) => (
+        <audio key={file.filename} className="nodrag" src={viewUrl(file)} controls aria-label={file.filename} />
+      ))}
+      {outputs.text.length > 0 && (
+        <pre className="sl-preview-text nowheel nodrag" tabIndex={0}>
+          {outputs.text.join("\n")}
+        </pre>
+      )}
+      {outputs.files.map((file) => (
+        <a key={file.filename} className="sl-preview-file" href={viewUrl(file)} download={file.filename}>
+          {file.filename}
+        </a>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,3 @@
+export { NodeContext, useNodePlace } from "./context";
+export { NodeWidget } from "./NodeWidget";
+export { Widget } from "./widgets/Widget";

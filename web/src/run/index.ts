@@ -1,0 +1,11 @@
+export { cancelJob, clearPending, interruptActive, interruptJob, moveBefore, moveToFront, pause, resume } from "./actions";
+export { connectSocket, refreshQueue, retryConnection } from "./connect";
+export * from "./hooks";
+export { linkSource, outputSource, type LinkSource } from "./inspect";
+export { onNotice } from "./notices";
+export { startRunOnChange } from "./onChange";
+export { allFiles, readOutputs } from "./outputs";
+export { closeTab, restoreRun, showJob } from "./restore";
+export { runStore, setActiveTab, useRun } from "./store";
+export { clearNodeErrors, submit, type SubmitResult } from "./submit";
+export type * from "./types";

@@ -1,0 +1,103 @@
+/** Posting a workflow to the queue. */
+import { submitPrompt } from "@/api/calls";
+import { ApiError, type NodeErrors } from "@/api/client";
+import { jobId } from "@/api/session";
+import { applyAfterRun } from "@/graph/edits";
+import { saveWorkflow } from "@/graph/save";
+import type { DocumentStore } from "@/graph/store";
+import { byNode } from "./errors";
+import { follow } from "./follow";
+import { summarise } from "./frames";
+import { rememberJob } from "./remember";
+import { bumpQueue, setTabRun, tabRun } from "./store";
+import type { NodeError, NodeRun } from "./types";
+
+export interface Submission {
+  store: DocumentStore;
+  tab: string;
+  name?: string;
+  /** Prompt ids of the only outputs to compute. */
+  targets?: readonly string[];
+  /** Before all jobs that wait. */
+  front?: boolean;
+  /** How many times; seeds change in between as their control says. */
+  batch?: number;
+  previewMethod?: "auto" | "none" | "latent2rgb" | "taesd";
+}
+
+export interface SubmitResult {
+  jobs: string[];
+  error?: ApiError;
+}
+
+/** Queue the workflow of a tab. What the server refuses is shown on the nodes, and is in the result. */
+export async function submit(wish: Submission): Promise<SubmitResult> {
+  const jobs: string[] = [];
+  for (let count = 0; count < Math.max(1, wish.batch ?? 1); count++) {
+    try {
+      jobs.push(await submitOnce(wish));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      showProblems(wish.tab, error.nodeErrors, error);
+      return { jobs, error };
+    }
+  }
+  return { jobs };
+}
+
+async function submitOnce({ store, tab, targets, front, previewMethod }: Submission): Promise<string> {
+  const { document, definitions } = store.getState();
+  const asked = targets ? new Set(targets) : null;
+  // Followed before it is posted: the first messages may be here before the answer is.
+  const job = jobId();
+  const forget = follow(job, tab, (id, type) => (asked ? asked.has(id) : (definitions.get(type)?.outputNode ?? false)));
+  const answer = await submitPrompt({
+    prompt: saveWorkflow(document),
+    prompt_id: job,
+    ...(targets ? { partial_execution_targets: [...targets] } : {}),
+    ...(front ? { front } : {}),
+    ...(previewMethod ? { extra_data: { preview_method: previewMethod } } : {}),
+  }).catch((error: unknown) => {
+    forget();
+    throw error;
+  });
+  showProblems(tab, answer.node_errors, null);
+  store.getState().edit("Seeds after the run", (draft) => applyAfterRun(draft, definitions), { coalesce: "after-run" });
+  rememberJob(tab, job);
+  bumpQueue();
+  return job;
+}
+
+/** Put problems on the nodes that have them, in place of older ones. */
+export function showProblems(tab: string, errors: NodeErrors, refused: ApiError | null): void {
+  const found = byNode(errors);
+  const nodes: Record<string, NodeRun> = {};
+  const changed = new Set(Object.keys(found));
+  for (const [id, node] of Object.entries(tabRun(tab).nodes)) {
+    nodes[id] = node.error?.validation ? withoutError(node) : node;
+    if (node.error?.validation) changed.add(id);
+  }
+  for (const [id, list] of Object.entries(found)) nodes[id] = { ...nodes[id], state: "error", ...(list[0] ? { error: list[0] } : {}), errors: list };
+  summarise(nodes, changed, false);
+  const first = Object.entries(found)[0];
+  const error: NodeError | null = refused ? { message: refused.message, type: refused.type, validation: true } : null;
+  setTabRun(tab, { nodes, ...(error ? { error: { ...error, ...(first ? { node: first[0] } : {}) } } : {}) });
+}
+
+function withoutError(node: NodeRun): NodeRun {
+  const rest = { ...node };
+  delete rest.error;
+  delete rest.errors;
+  if (rest.state === "error") delete rest.state;
+  return rest;
+}
+
+/** Take the errors off a node that was edited (all nodes when none is named). */
+export function clearNodeErrors(tab: string, id?: string): void {
+  const { nodes } = tabRun(tab);
+  const which = id === undefined ? Object.keys(nodes) : [id];
+  if (!which.some((one) => nodes[one]?.error)) return;
+  const next = { ...nodes };
+  for (const one of which) if (next[one]?.error) next[one] = withoutError(next[one]);
+  setTabRun(tab, { nodes: next });
+}
