@@ -68,16 +68,19 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         import gc
 
         from engine.cli.terminal import say
-        from engine.plugins.library import load_library
+        from engine.plugins.adapters import ADAPTERS
+        from engine.plugins.library import Loading, load_library
+        from engine.plugins.preparation import preparation
 
-        library = load_library(NODE_PACKAGES, packs, stored_at, on_change=lambda: say(READING))
+        loading = Loading(adapters=ADAPTERS, prepare=preparation(paths), disabled=settings.disabled_packs)
+        library = load_library(NODE_PACKAGES, packs, stored_at, loading, on_change=lambda: say(READING))
         gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
         return library
 
     def stored_library(as_it_is: bool) -> Library | None:
         from engine.plugins.library import stored_library
 
-        return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is)
+        return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is, disabled=settings.disabled_packs)
 
     def open_cache(persistent: bool) -> Cache:
         return _cache(paths.cache if persistent else None, settings)

@@ -25,11 +25,15 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps"."""
+    """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
+
+    `disabled_packs`: names of folders or files in `custom_nodes/` that are not loaded.
+    """
 
     models: tuple[str, ...] = ()
     device: Annotated[str, msgspec.Meta(pattern=r"^(auto|cpu|mps|xpu|cuda(:\d+)?)$")] = "auto"
     cache: CacheSettings = CacheSettings()
+    disabled_packs: tuple[str, ...] = ()
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

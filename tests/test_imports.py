@@ -21,9 +21,14 @@ TORCH_FREE_ALONE = (
 )
 
 
+IN_A_WORKER = "engine.plugins.compat."
+"""Modules that stand in for those of the field: they import torch, and only where the shim is installed."""
+
+
 def modules_below(package: object) -> list[str]:
     found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")  # type: ignore[attr-defined]
-    return sorted(module.name for module in found if not module.name.endswith("__main__"))
+    names = (module.name for module in found if not module.name.endswith("__main__"))
+    return sorted(name for name in names if not name.startswith(IN_A_WORKER))
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:

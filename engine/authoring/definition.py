@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -70,7 +70,9 @@ class NodeDefinition:
     `run(ctx, **inputs)` (or `run(instance, ctx, **inputs)` when `make` is set: one instance per node id, kept between
     runs) gives a raw result that `read` turns into a NodeResult. `lazy_status(**inputs)` names the lazy inputs still
     wanted (class protocol); nodes of our own await `Lazy` inputs instead. `validate(**constants)` returns True or a
-    message. `fingerprint(**constants)` returns any value that changes when the outside state it reads does.
+    message, and looks itself after range and choice of the `owned_inputs` (after types of links, if `input_types` is one).
+    `fingerprint(**constants)` returns any value that changes when the outside state it reads does. `respec` declares the
+    node anew, for its choices may have changed.
     """
 
     spec: NodeSpec
@@ -83,6 +85,8 @@ class NodeDefinition:
     validate: Callable[..., Any] | None = None
     fingerprint: Callable[..., Any] | None = None
     lazy_inputs: frozenset[str] = field(default_factory=frozenset)
+    owned_inputs: Container[str] = ()
+    respec: Callable[[], NodeSpec] | None = None
 
 
 def read_result(spec: NodeSpec, raw: Any) -> NodeResult:

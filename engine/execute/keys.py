@@ -11,6 +11,7 @@ from xxhash import xxh3_128_digest
 
 from engine.cache.actions import SlotDigests
 from engine.cache.digests import constant_bytes
+from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.state import BLOCKED, NodeState, Run, StoredInput
 from engine.graph.prompt import Link
@@ -186,7 +187,7 @@ def _fingerprint(run: Run, state: NodeState) -> bytes:
         definition = run.executor.definition(state.facts.spec.name)
         assert definition.fingerprint is not None
         known = {n: None if type(v) in (Link, StoredInput) else v for n, v in state.node.inputs.items()}
-        answer = definition.fingerprint(**known)
+        answer = definition.fingerprint(**known | hidden_inputs(run, state))
         if inspect.isawaitable(answer):
             answer = asyncio.run_coroutine_threadsafe(_awaited(answer), run.loop).result()
         if answer != answer:

@@ -16,6 +16,7 @@ from engine.authoring.inputs import Lazy
 from engine.cache.memory import Stored
 from engine.execute.attempt import Attempt
 from engine.execute.calls import calls_of
+from engine.execute.context import hidden_inputs
 from engine.execute.links import NOTHING, need, release_inputs, wait_for
 from engine.execute.plan import settle
 from engine.execute.state import SUPPLY, Held, NodeState, Run, StoredInput
@@ -176,7 +177,7 @@ def _wanted(attempt: Attempt) -> list[str]:
     wanted: dict[str, None] = {}
     for call in calls_of(attempt.state.facts, attempt.inputs):
         if isinstance(call, dict):
-            answer: Any = status(*attempt.instance, **call)
+            answer: Any = status(*attempt.instance, **call, **hidden_inputs(attempt.run, attempt.state))
             if inspect.isawaitable(answer):
                 answer = asyncio.run_coroutine_threadsafe(_awaited(answer), attempt.run.loop).result()
             wanted.update(dict.fromkeys(answer or ()))

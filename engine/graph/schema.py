@@ -103,6 +103,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Parameter name → one of UNIQUE_ID, PROMPT, EXTRA_PNGINFO, DYNPROMPT."""
     deprecated: bool = False
     experimental: bool = False
+    dynamic: bool = False
+    """Its choices may be others each time that its code is asked."""
 
     def input(self, name: str) -> InputSpec | None:
         """The input called `name`, or None."""
@@ -120,6 +122,8 @@ class Catalogue:
     def __init__(self, specs: Iterable[NodeSpec] = (), aliases: Mapping[str, str] | None = None) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self.aliases = dict(aliases or {})
+        self.changes = 0
+        """How often a spec was added or replaced."""
 
     def __iter__(self) -> Iterator[NodeSpec]:
         return iter(self._specs.values())
@@ -140,6 +144,12 @@ class Catalogue:
     def add(self, spec: NodeSpec) -> None:
         """Add or replace one spec."""
         self._specs[spec.name] = spec
+        self.changes += 1
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether there are nodes whose choices may change."""
+        return any(spec.dynamic for spec in self._specs.values())
 
     def nearest(self, name: str, count: int = 3) -> list[str]:
         """The known names most like `name`, best first; for messages about misspelt ones."""

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from engine.execute.events import AnyEvent, Counts
+from engine.graph.schema import NodeSpec
 
 # -- server to worker
 
@@ -42,11 +43,25 @@ class FreeMemory(msgspec.Struct, tag=True, gc=False):
 
 
 class CheckPrompt(msgspec.Struct, tag=True, gc=False):
-    """Check a prompt where the packs' own checks can run. Answered by `CheckedPrompt` with the same `request`."""
+    """Check a prompt where the packs' own checks can run. Answered by `CheckedPrompt` with the same `request`.
+
+    `posted` is JSON of all that was posted, for packs that want to see or change it before it is checked.
+    """
 
     request: int
     prompt: bytes
     targets: list[str] | None = None
+    posted: bytes | None = None
+
+
+class RefreshNodes(msgspec.Struct, tag=True, gc=False):
+    """Ask the nodes whose choices may have changed anew. Answered by `NodesRefreshed` with the same `request`.
+
+    `state` is that of the last answer: when it is still true, the nodes are not told again.
+    """
+
+    request: int
+    state: str = ""
 
 
 class Inspect(msgspec.Struct, tag=True, gc=False):
@@ -70,7 +85,7 @@ class Shutdown(msgspec.Struct, tag=True, gc=False):
     """Cancel what runs, write everything, and end the process."""
 
 
-ToWorker: TypeAlias = RunJob | CancelJob | FreeMemory | CheckPrompt | Inspect | Shutdown
+ToWorker: TypeAlias = RunJob | CancelJob | FreeMemory | CheckPrompt | RefreshNodes | Inspect | Shutdown
 
 # -- worker to server
 
@@ -149,13 +164,49 @@ class JobFinished(msgspec.Struct, tag=True, gc=False):
 
 
 class CheckedPrompt(msgspec.Struct, tag=True, gc=False):
-    """Answers `CheckPrompt` with JSON: the checked prompt, `engine.graph.problems.Problem`s, node → outputs that it spoils."""
+    """Answers `CheckPrompt` with JSON: the checked prompt, `engine.graph.problems.Problem`s, node → outputs that it spoils.
+
+    `posted` is what packs made of what was posted; None when they left it as it was.
+    """
 
     request: int
     checked: bytes
     outputs: tuple[str, ...]
     problems: bytes
     dependents: bytes
+    posted: bytes | None = None
+
+
+class NodesRefreshed(msgspec.Struct, tag=True, gc=False):
+    """Answers `RefreshNodes`: the nodes whose choices may change, as they are now; none when nothing changed."""
+
+    request: int
+    state: str
+    specs: list[NodeSpec]
+
+
+class PacksOpened(msgspec.Struct, tag=True, gc=False):
+    """Every pack that does more than declare nodes has been imported.
+
+    Their routes (method or `*`, regular expression of paths) are answered at `port` of this machine, where requests must carry
+    `secret`. `web` names folders of files for the editor, `problems` are (pack, what is wrong with it).
+    """
+
+    port: int = 0
+    secret: str = ""
+    routes: list[tuple[str, str]] = []
+    hears_prompts: bool = False
+    web: dict[str, str] = {}
+    problems: list[tuple[str, str]] = []
+
+
+class PackMessage(msgspec.Struct, tag=True, gc=False):
+    """A pack's message to a client, or to all. `data` is JSON, or with `number` the body of a binary message of that number."""
+
+    event: str
+    data: bytes
+    client_id: str | None = None
+    number: int | None = None
 
 
 class Inspected(msgspec.Struct, tag=True, gc=False):
@@ -189,4 +240,7 @@ FromWorker: TypeAlias = (
     | CheckedPrompt
     | Inspected
     | DeviceState
+    | NodesRefreshed
+    | PacksOpened
+    | PackMessage
 )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
 
 import engine
 from engine.authoring.definition import NodeDefinition
-from engine.graph.schema import Catalogue
-from engine.plugins import store
+from engine.graph.schema import Catalogue, NodeSpec
+from engine.plugins import distributions, store
+from engine.plugins.attempts import Attempts
 from engine.plugins.loader import Adapter, Loaded, NodeLoadError, load_module
-from engine.plugins.packs import NAMESPACE, ModuleFile, custom_modules, package_modules, source_files
+from engine.plugins.packs import NAMESPACE, ModuleFile, custom_modules, disabled_packs, package_modules, source_files
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
@@ -24,6 +26,18 @@ VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engin
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
 """What a node reaches through `ctx` without importing it."""
+
+
+Prepare = Callable[[Sequence[ModuleFile]], dict[str, str]]
+"""Called with all packs before the first of them is imported; gives problems by module."""
+
+
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """How packs are loaded: in which styles they declare nodes, what comes before them, and which are switched off."""
+
+    adapters: tuple[Adapter, ...] = ()
+    prepare: Prepare | None = None
+    disabled: tuple[str, ...] = ()
 
 
 class LoadProblem(msgspec.Struct, frozen=True):
@@ -38,15 +52,17 @@ class Library:
     """Every known node: `catalogue` has the declarations, `definition(name)` imports the code of one. Safe among threads."""
 
     def __init__(
-        self, files: Sequence[ModuleFile], records: Sequence[ModuleRecord], adapters: Sequence[Adapter]
+        self, files: Sequence[ModuleFile], records: Sequence[ModuleRecord], loading: Loading | None = None
     ) -> None:
         self._files = {file.module: file for file in files}
-        self._adapters = adapters
+        self._importer = _Importer(files, loading or Loading())
         self._lock = threading.RLock()
         self._definitions: dict[str, NodeDefinition] = {}
         self._module_of: dict[str, str] = {}
         self.records = tuple(records)
         self.problems: list[LoadProblem] = []
+        self.disabled: tuple[str, ...] = ()
+        """Names of packs that are there but switched off."""
         self.catalogue = Catalogue()
         self.on_import: Callable[[str], None] | None = None
         """Called with the name of a module before it is imported, which may take seconds."""
@@ -66,11 +82,56 @@ class Library:
                 self._load(name)
             return self._definitions[name]
 
+    @property
+    def foreign(self) -> tuple[ModuleRecord, ...]:
+        """What is known of the packs beside the built-in nodes."""
+        return tuple(record for record in self.records if self._files[record.module].foreign)
+
+    def open_packs(self) -> None:
+        """Import the packs that do more than declare nodes. What fails is logged by name and stops no other."""
+        for record in self.foreign:
+            if record.eager and not record.error:
+                try:
+                    with self._lock:
+                        self._load_module(record.module)
+                except NodeLoadError as error:
+                    self.problems.append(LoadProblem(record.pack, record.module, str(error)))
+
+    def refresh(self, names: Iterable[str] | None = None) -> list[NodeSpec]:
+        """Ask the dynamic ones among the nodes `names` (None: all) for their declarations anew; those that changed.
+
+        One that cannot be asked stays as it was.
+        """
+        wanted = (
+            self.catalogue if names is None else [spec for name in set(names) if (spec := self.catalogue.spec(name))]
+        )
+        return [changed for spec in list(wanted) if spec.dynamic and (changed := self._refreshed(spec)) is not None]
+
+    def _refreshed(self, spec: NodeSpec) -> NodeSpec | None:
+        try:
+            definition = self.definition(spec.name)
+            if definition.respec is None:
+                return None
+            fresh = definition.respec()
+            if fresh.inputs == spec.inputs:
+                return None
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # the pack's own code
+            return None
+        fresh = msgspec.structs.replace(fresh, version=spec.version, pack=spec.pack, dynamic=True)
+        if fresh == spec:
+            return None
+        definition.spec = fresh
+        self.catalogue.add(fresh)
+        return fresh
+
     def _add(self, record: ModuleRecord) -> None:
         if record.error:
             self.problems.append(LoadProblem(record.pack, record.module, record.error))
+        self.problems += [LoadProblem(record.pack, record.module, message) for message in record.problems]
         for spec in record.specs:
-            other = self._module_of.get(spec.name)
+            other = self._module_of.get(spec.name) or self._module_of.get(self.catalogue.aliases.get(spec.name, ""))
             if other is None:
                 self._module_of[spec.name] = record.module
                 self.catalogue.add(spec)
@@ -85,26 +146,50 @@ class Library:
         if spec is None:
             raise NodeLoadError(f"There is no node {name!r}.")
         module = self._module_of[spec.name]
-        if self.on_import is not None:
-            self.on_import(module)
-        loaded = load_module(self._files[module], self._adapters)
-        for found in loaded.definitions.values():
-            known = self.catalogue.spec(found.spec.name)
-            if known is not None and self._module_of[known.name] == module:
-                found.spec = known
-                self._definitions[found.spec.name] = found
+        self._load_module(module)
         if spec.name not in self._definitions:
             raise NodeLoadError(
                 f"{self._files[module].path} no longer has the node {spec.name}. Start again to reload it."
             )
         self._definitions[name] = self._definitions[spec.name]
 
+    def _load_module(self, module: str) -> None:
+        """Import a module, and keep the definitions of those of its nodes that are in the catalogue."""
+        if self.on_import is not None:
+            self.on_import(module)
+        loaded = self._importer.load(self._files[module])
+        for found in loaded.definitions.values():
+            known = self.catalogue.spec(found.spec.name)
+            if known is not None and self._module_of[known.name] == module:
+                found.spec = known
+                self._definitions.setdefault(found.spec.name, found)
+
+
+class _Importer:
+    """Imports module files; what must come before packs is done before the first."""
+
+    def __init__(self, files: Sequence[ModuleFile], loading: Loading) -> None:
+        self._packs = [file for file in files if file.foreign]
+        self._loading = loading
+        self._prepared: dict[str, str] | None = None
+
+    def load(self, file: ModuleFile) -> Loaded:
+        """Import a module. Raises NodeLoadError."""
+        if file.foreign and self._prepared is None:
+            prepare = self._loading.prepare
+            self._prepared = prepare(self._packs) if prepare is not None else {}
+        loaded = load_module(file, self._loading.adapters)
+        problem = (self._prepared or {}).get(file.module)
+        if problem is not None:
+            loaded.problems = (problem, *loaded.problems)
+        return loaded
+
 
 def load_library(
     packages: Sequence[str],
     custom: Sequence[Path] = (),
     stored_at: Path | None = None,
-    adapters: Sequence[Adapter] = (),
+    loading: Loading | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> Library:
     """The library of the nodes in installed `packages` and in the folders `custom`, with its catalogue kept at `stored_at`.
@@ -113,41 +198,75 @@ def load_library(
     A module that fails to import is a problem in the library's report and stops no other. `on_change` is called before
     modules are imported, which may take seconds.
     """
-    scan = _Scan(packages, custom)
+    loading = loading or Loading()
     stored = store.read(stored_at) if stored_at is not None else Stored()
+    scan = _Scan(packages, custom, loading.disabled, stored)
     if stored.fingerprint == scan.fingerprint:
-        return Library(scan.files, stored.records, adapters)
+        return scan.library(stored.records, loading)
     if on_change is not None:
         on_change()
-    records, sources = _read_all(scan.files, scan.own, stored, adapters)
+    attempts = Attempts(stored_at.parent if stored_at is not None else None)
+    records, sources = _read_all(scan, stored, _Importer(scan.files, loading), attempts)
     if stored_at is not None:
-        store.write(stored_at, Stored(fingerprint=scan.fingerprint, records=tuple(records), sources=sources.read))
-    return Library(scan.files, records, adapters)
+        store.write(stored_at, scan.stored(records, sources))
+    return scan.library(records, loading)
 
 
 def stored_library(
-    packages: Sequence[str], custom: Sequence[Path], stored_at: Path, *, as_it_is: bool = False
+    packages: Sequence[str],
+    custom: Sequence[Path],
+    stored_at: Path,
+    *,
+    as_it_is: bool = False,
+    disabled: Collection[str] = (),
 ) -> Library | None:
     """The library as it was stored, or None when there is none. Imports no node.
 
     None too when a source file has changed since, unless it is wanted `as_it_is`.
     """
     stored = store.read(stored_at)
-    scan = _Scan(packages, custom)
+    scan = _Scan(packages, custom, disabled, stored)
     true = stored.fingerprint == scan.fingerprint or (as_it_is and bool(stored.fingerprint))
-    return Library(scan.files, stored.records, ()) if true else None
+    return scan.library(stored.records, Loading()) if true else None
 
 
 class _Scan:
     """Which modules there are, and what tells whether one of their sources changed."""
 
-    def __init__(self, packages: Sequence[str], custom: Sequence[Path]) -> None:
+    def __init__(
+        self, packages: Sequence[str], custom: Sequence[Path], disabled: Collection[str], stored: Stored
+    ) -> None:
+        self.installed = f"{sys.version} {_site_packages().stat().st_mtime_ns}"
+        known = stored.installed == self.installed
+        self.distributions = stored.distributions if known else distributions.declared()
         self.files = [file for package in packages for file in package_modules(package)]
-        self.files += custom_modules(custom)
+        self.files += custom_modules(custom, disabled)
+        self.files += [
+            file
+            for pack, module in self.distributions
+            if pack not in disabled and (file := distributions.module_file(pack, module)) is not None
+        ]
+        self.disabled = tuple(disabled_packs(custom, disabled))
         self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
         of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
-        installed = str(_site_packages().stat().st_mtime_ns)
-        self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, installed)
+        self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, self.installed)
+
+    def library(self, records: Sequence[ModuleRecord], loading: Loading) -> Library:
+        """The library of what there is and what is known of it."""
+        there = {file.module for file in self.files}
+        made = Library(self.files, [record for record in records if record.module in there], loading)
+        made.disabled = self.disabled
+        return made
+
+    def stored(self, records: Sequence[ModuleRecord], sources: Sources) -> Stored:
+        """What is kept of it."""
+        return Stored(
+            fingerprint=self.fingerprint,
+            records=tuple(records),
+            sources=sources.read,
+            installed=self.installed,
+            distributions=self.distributions,
+        )
 
 
 def _site_packages() -> Path:
@@ -156,16 +275,17 @@ def _site_packages() -> Path:
 
 
 def _read_all(
-    files: Sequence[ModuleFile], own: dict[str, Path], stored: Stored, adapters: Sequence[Adapter]
+    scan: _Scan, stored: Stored, importer: _Importer, attempts: Attempts
 ) -> tuple[list[ModuleRecord], Sources]:
+    files, own = scan.files, scan.own
     sources = Sources(own | {name: path for file in files for name, path in file.files}, stored.sources)
     context = _valued(sources.reach(name for name in own if name.startswith(CONTEXT_PACKAGES)))
-    known = {record.module: record for record in stored.records if not record.error}
+    known = {record.module: record for record in stored.records if record.fatal or not record.error}
     records = []
     for file in files:
         own_files = [name for name, _ in file.files] if file.module.startswith(f"{NAMESPACE}.") else [file.module]
         reached = sources.reach(own_files)
-        record = _record(file, sources.raw_digest(reached), known.get(file.module), adapters)
+        record = _record(file, sources.raw_digest(reached), known.get(file.module), importer, attempts)
         plain, through_context = _valued(reached), sorted({*_valued(reached), *context})
         records.append(_versioned(record, sources.code_digest(plain), sources.code_digest(through_context)))
     return records, sources
@@ -176,15 +296,23 @@ def _valued(modules: Sequence[str]) -> list[str]:
     return [name for name in modules if not f"{name}.".startswith("engine.") or name.startswith(VALUE_PACKAGES)]
 
 
-def _record(file: ModuleFile, raw: str, known: ModuleRecord | None, adapters: Sequence[Adapter]) -> ModuleRecord:
+def _record(
+    file: ModuleFile, raw: str, known: ModuleRecord | None, importer: _Importer, attempts: Attempts
+) -> ModuleRecord:
     """The module's declarations: the known ones when no source they come from changed, else by importing it."""
     if known is not None and known.raw == raw:
         return known
     start = time.perf_counter()
-    try:
-        loaded, error = load_module(file, adapters), ""
-    except NodeLoadError as problem:
-        loaded, error = Loaded({}, {}), str(problem)
+    loaded, error = Loaded({}, {}), ""
+    fatal = (file.module, raw) in attempts.died
+    if fatal:
+        error = f"{file.path}: importing it ended the process. It is left out until one of its files changes."
+    else:
+        try:
+            with attempts.importing(file.module, raw) if file.foreign else nullcontext():
+                loaded = importer.load(file)
+        except NodeLoadError as problem:
+            error = str(problem)
     return ModuleRecord(
         module=file.module,
         pack=file.pack,
@@ -194,6 +322,10 @@ def _record(file: ModuleFile, raw: str, known: ModuleRecord | None, adapters: Se
         aliases=loaded.aliases,
         seconds=time.perf_counter() - start,
         error=error,
+        fatal=fatal,
+        problems=loaded.problems,
+        eager=loaded.eager,
+        web=loaded.web,
     )
 
 

@@ -17,8 +17,8 @@ from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
 from engine.plugins.packs import NAMESPACE, ModuleFile
 
-Adapter: TypeAlias = Callable[[ModuleType], list[NodeDefinition]]
-"""Finds nodes that a module declares in another style than `@node`."""
+Adapter: TypeAlias = Callable[[ModuleType, list[str]], list[NodeDefinition]]
+"""Finds nodes that a module declares in another style than `@node`; adds what is wrong with single ones to the list."""
 
 
 class NodeLoadError(ImportError):
@@ -30,6 +30,9 @@ class Loaded(msgspec.Struct):
 
     definitions: dict[str, NodeDefinition]
     aliases: dict[str, str]
+    problems: tuple[str, ...] = ()
+    eager: bool = False
+    web: str = ""
 
 
 def load_module(file: ModuleFile, adapters: Sequence[Adapter] = ()) -> Loaded:
@@ -37,15 +40,43 @@ def load_module(file: ModuleFile, adapters: Sequence[Adapter] = ()) -> Loaded:
 
     Raises NodeLoadError for anything that goes wrong in it, SystemExit included.
     """
+    problems: list[str] = []
     try:
         module = _import(file)
-        definitions = [*_declared(module, file.module), *(found for adapt in adapters for found in adapt(module))]
+        definitions = _declared(module, file.module)
+        if file.foreign:
+            definitions += [found for adapt in adapters for found in adapt(module, problems)]
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a pack may even call sys.exit(); it must not take the others with it
         raise NodeLoadError(f"{file.path}: {reason(error, str(file.path))}") from error
+    found = {one.spec.name: one for one in definitions}
+    loaded = Loaded(found, _aliases(module), tuple(problems))
+    if file.foreign:
+        loaded.web = _web_folder(file, module)
+        loaded.eager = bool(loaded.web) or any(one.spec.module == file.module and one.make for one in definitions)
+        loaded.eager = loaded.eager or _reaches_server(file.module) or hasattr(module, "comfy_entrypoint")
+    return loaded
+
+
+def _aliases(module: ModuleType) -> dict[str, str]:
     aliases = getattr(module, "ALIASES", {})
-    return Loaded({found.spec.name: found for found in definitions}, dict(aliases) if isinstance(aliases, dict) else {})
+    return dict(aliases) if isinstance(aliases, dict) else {}
+
+
+def _web_folder(file: ModuleFile, module: ModuleType) -> str:
+    """Where the pack's files for the editor are, as it says; "" when there is no such folder."""
+    named = getattr(module, "WEB_DIRECTORY", None)
+    if not isinstance(named, str):
+        return ""
+    folder = (file.path.parent / named).resolve()
+    return str(folder) if folder.is_dir() else ""
+
+
+def _reaches_server(name: str) -> bool:
+    """Whether a module of the pack has the field's server in its hands."""
+    own = [module for key, module in list(sys.modules.items()) if f"{key}.".startswith(f"{name}.")]
+    return any("PromptServer" in (found := getattr(one, "__dict__", {})) or "server" in found for one in own)
 
 
 def reason(error: BaseException, path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ class ModuleFile(NamedTuple):
     pack: str
     files: tuple[tuple[str, Path], ...]
     """(Module name, path) of each source file of the same pack."""
+    foreign: bool = True
+    """Whether it is a pack of somebody's, whose import may do anything, rather than a module of the built-in nodes."""
 
 
 def package_modules(package: str) -> list[ModuleFile]:
@@ -32,30 +34,60 @@ def package_modules(package: str) -> list[ModuleFile]:
         raise ModuleNotFoundError(f"There is no package {package!r} with nodes. Install it, or run from its checkout.")
     root = Path(next(iter(found.submodule_search_locations)))
     files = tuple(source_files(root, package))
-    return [ModuleFile(name, path, package, files) for name, path in files if path.parent == root and name != package]
+    return [
+        ModuleFile(name, path, package, files, foreign=False)
+        for name, path in files
+        if path.parent == root and name != package
+    ]
 
 
-def custom_modules(folders: Iterable[Path]) -> list[ModuleFile]:
+def custom_modules(folders: Iterable[Path], disabled: Collection[str] = ()) -> list[ModuleFile]:
     """The packs in folders such as `custom_nodes/`: each `.py` file and each folder with an `__init__.py`.
 
     Hidden and disabled ones are left out, and those of a name that an earlier folder has.
     """
     found: dict[str, ModuleFile] = {}
     for folder in folders:
-        for file in _modules_in(folder):
-            found.setdefault(file.module, file)
+        for path in _packs_in(folder):
+            file = None if is_disabled(path, disabled) else _module_file(path)
+            if file is not None:
+                found.setdefault(file.module, file)
     return list(found.values())
 
 
-def _modules_in(folder: Path) -> Iterator[ModuleFile]:
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        name = f"{NAMESPACE}.{path.stem if path.suffix == '.py' else path.name}"
-        if path.name.startswith((".", "_")) or path.name.endswith(".disabled"):
-            continue
-        if path.suffix == ".py" and path.is_file():
-            yield ModuleFile(name, path, path.stem, ((name, path),))
-        elif (path / "__init__.py").is_file():
-            yield ModuleFile(name, path / "__init__.py", path.name, tuple(source_files(path, name)))
+def disabled_packs(folders: Iterable[Path], disabled: Collection[str]) -> list[str]:
+    """The names of packs that are there but switched off: named in the settings, or with `.disabled` at their end."""
+    paths = [path for folder in folders for path in _packs_in(folder) if is_disabled(path, disabled)]
+    return list(dict.fromkeys(path.name.removesuffix(".disabled").removesuffix(".py") for path in paths))
+
+
+def is_disabled(path: Path, disabled: Collection[str]) -> bool:
+    """Whether the pack at `path` is switched off."""
+    return path.name.endswith(".disabled") or path.name in disabled or path.stem in disabled
+
+
+def module_name(name: str) -> str:
+    """The module name of a pack's folder or file: dots would make packages of it."""
+    return f"{NAMESPACE}.{name.replace('.', '_x_')}"
+
+
+def _packs_in(folder: Path) -> list[Path]:
+    """What may be a pack, in order of name."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in found if not path.name.startswith((".", "_"))]
+
+
+def _module_file(path: Path) -> ModuleFile | None:
+    if path.suffix == ".py" and path.is_file():
+        name = module_name(path.stem)
+        return ModuleFile(name, path, path.stem, ((name, path),))
+    if (path / "__init__.py").is_file():
+        name = module_name(path.name)
+        return ModuleFile(name, path / "__init__.py", path.name, tuple(source_files(path, name)))
+    return None
 
 
 def source_files(root: Path, module: str) -> Iterator[tuple[str, Path]]:

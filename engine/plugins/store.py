@@ -11,7 +11,7 @@ import msgspec
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 1
+FORMAT = 2
 
 
 class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,14 @@ class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, str] = {}
     seconds: float = 0.0
     error: str = ""
+    fatal: bool = False
+    """Importing it ended the process: it is not imported again until it is another."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with single nodes of it."""
+    eager: bool = False
+    """Whether a worker imports it before anybody asks for a node of it: it may add routes and hear of prompts."""
+    web: str = ""
+    """The folder of its files for the editor."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +43,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     records: tuple[ModuleRecord, ...] = ()
     sources: dict[str, Source] = {}
+    installed: str = ""
+    """When packages were last installed, as far as is known."""
+    distributions: tuple[tuple[str, str], ...] = ()
+    """(pack, module) of each installed distribution with nodes."""
 
 
 def read(path: Path) -> Stored:

@@ -20,8 +20,9 @@ from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.openapi import openapi_routes
 from engine.server.options import ServeOptions
+from engine.server.pack_proxy import pack_routes
+from engine.server.packs import Packs
 from engine.server.routes.convert import convert_routes
-from engine.server.routes.extensions import extension_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
 from engine.server.routes.history import HistoryRoutes
@@ -30,6 +31,7 @@ from engine.server.routes.jobs import JobRoutes
 from engine.server.routes.logs import log_routes
 from engine.server.routes.models import model_routes
 from engine.server.routes.object_info import object_info_routes
+from engine.server.routes.packs import PackRoutes
 from engine.server.routes.prompts import prompt_routes
 from engine.server.routes.queue import QueueRoutes
 from engine.server.routes.settings import settings_routes
@@ -60,6 +62,9 @@ class Parts:
     version: str
     opened: asyncio.Event
     """Set once the store is open and its jobs are in the queue."""
+    packs: Packs
+    reload: Callable[[bool], Awaitable[None]]
+    """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
 
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
@@ -67,6 +72,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     app = web.Application()
     install_guards(app, policy, limits)
     app.middlewares.append(_wait_for_store(parts.opened))
+    app.middlewares.append(pack_routes(parts.packs, limits))
     routes = all_routes(parts, limits)
     register(app, [*routes, *openapi_routes(routes), *frontend_routes(options.front_end_root)])
     return app
@@ -77,14 +83,14 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
     paths, store, dispatcher, hub = parts.paths, parts.store, parts.dispatcher, parts.hub
     catalogue = parts.catalogues.get
     return [
-        *prompt_routes(dispatcher, store, catalogue, paths.listing),
+        *prompt_routes(dispatcher, store, catalogue, paths.listing, parts.packs),
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue),
         _websocket(hub),
-        *object_info_routes(catalogue, paths),
+        *object_info_routes(parts.packs.catalogue, paths),
         *system_routes(parts.system),
         *HealthRoutes(dispatcher, store, lambda: len(hub), parts.version).routes(),
         *view_routes(paths, max_pixels=limits.max_pixels),
@@ -94,7 +100,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *user_routes(),
         *model_routes(paths),
         *template_routes(shipped("workflows")),
-        *extension_routes(),
+        *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from engine.graph.schema import Catalogue
 from engine.plugins.library import Library, LoadProblem
+from engine.plugins.store import ModuleRecord
 from engine.server.refusals import Refusal
 
 log = logging.getLogger("safelight.catalogue")
@@ -32,6 +33,22 @@ class Catalogues:
     def problems(self) -> list[LoadProblem]:
         """What is wrong with packs."""
         return self._library.problems if self._library is not None else []
+
+    @property
+    def foreign(self) -> tuple[ModuleRecord, ...]:
+        """What is known of the packs beside the built-in nodes."""
+        return self._library.foreign if self._library is not None else ()
+
+    @property
+    def disabled(self) -> tuple[str, ...]:
+        """Names of packs that are there but switched off."""
+        return self._library.disabled if self._library is not None else ()
+
+    def nodes_of(self, record: ModuleRecord) -> list[str]:
+        """The names of a pack's nodes, without those that were left out because others have their names."""
+        catalogue = self._library.catalogue if self._library is not None else Catalogue()
+        found = ((one.name, catalogue.spec(one.name)) for one in record.specs)
+        return [name for name, spec in found if spec is not None and spec.pack == record.pack]
 
     async def get(self) -> Catalogue:
         """The catalogue; waits until a worker has read the packs if they are new or have changed.

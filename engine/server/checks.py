@@ -83,16 +83,29 @@ class Checks:
             return names
 
         found = check(posted.prompt, catalogue, choices=choices, targets=targets)
-        problems = [*posted.problems, *_new(found.problems, posted.problems)]
-        if not found.outputs:
-            raise GraphRefused(to_response(problems, found.dependents))
-        return CheckedGraph(
-            prompt,
-            encode(prompt_to_json(found.prompt)),
-            found.outputs,
-            tuple(dict.fromkeys(_models(found.prompt, catalogue))),
-            node_errors(problems, found.dependents),
-        )
+        return graph_of(posted, prompt, catalogue, found.prompt, found.outputs, found.problems, found.dependents)
+
+
+def graph_of(
+    posted: Posted,
+    prompt: bytes,
+    catalogue: Catalogue,
+    checked: Prompt,
+    outputs: tuple[NodeId, ...],
+    found: Sequence[Problem],
+    dependents: Mapping[NodeId, list[NodeId]],
+) -> CheckedGraph:
+    """The graph as it was found to be. Raises GraphRefused when no output can run."""
+    problems = [*posted.problems, *_new(found, posted.problems)]
+    if not outputs:
+        raise GraphRefused(to_response(problems, dependents))
+    return CheckedGraph(
+        prompt,
+        encode(prompt_to_json(checked)),
+        outputs,
+        tuple(dict.fromkeys(_models(checked, catalogue))),
+        node_errors(problems, dependents),
+    )
 
 
 def encode(value: Any) -> bytes:

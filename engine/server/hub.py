@@ -60,6 +60,10 @@ class Client:
         """Queue a text message that is JSON already."""
         self._queue(message, WSMsgType.TEXT)
 
+    def send_bytes(self, message: bytes) -> None:
+        """Queue a binary message."""
+        self._queue(message, WSMsgType.BINARY)
+
     def send_preview(self, preview: JobPreview, place: Mapping[str, Any]) -> None:
         """Queue an intermediate picture, with its metadata if the client understands that."""
         if len(self._waiting) >= PREVIEWS_WHILE_WAITING:
@@ -160,6 +164,18 @@ class Hub:
         message = encode({"type": type, "data": data})
         for client in list(self._sockets):
             client.send_encoded(message)
+
+    def pass_text(self, type: str, data: bytes, client: Client | None) -> None:
+        """Send a message whose data is JSON already to one client, or to all."""
+        message = b'{"type":' + encode(type) + b',"data":' + data + b"}"
+        for one in list(self._sockets) if client is None else [client]:
+            one.send_encoded(message)
+
+    def pass_binary(self, number: int, data: bytes, client: Client | None) -> None:
+        """Send a binary message of a number to one client, or to all."""
+        message = struct.pack(">I", number) + data
+        for one in list(self._sockets) if client is None else [client]:
+            one.send_bytes(message)
 
     def tell_status(self) -> None:
         """Tell all clients the queue's length: at once, and again soon after when it changes quickly."""

@@ -18,6 +18,7 @@ from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.lock import FolderInUseError, FolderLock
 from engine.jobs.messages import CatalogueReady, Device, FromWorker
+from engine.jobs.pack_calls import PackCalls
 from engine.jobs.records import Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
@@ -34,6 +35,8 @@ from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.logs import configure_logging
 from engine.server.options import OptionsError, ServeOptions
+from engine.server.packs import Packs
+from engine.server.reloading import Reloading
 from engine.server.routes.system import SystemInfo
 from engine.server.temp_files import remove_old
 from engine.server.tokens import ensure_token
@@ -107,6 +110,8 @@ class Server:
             device=device,
         )
         self.inspections = Inspections(lambda: self.pool.workers)
+        self.packs = Packs(PackCalls(lambda: self.pool.workers), self.catalogues, self.hub)
+        self.reloading = Reloading(self.pool, self.catalogues)
         self._opened = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = False
@@ -176,6 +181,8 @@ class Server:
             ring=self._ring,
             version=version(),
             opened=self._opened,
+            packs=self.packs,
+            reload=self.reloading.reload,
         )
 
     def _application(self, port: int) -> web.Application:
@@ -218,13 +225,14 @@ class Server:
     def _on_worker(self, worker: Worker) -> None:
         if worker.state == "lost" and worker.restarts and not self.catalogues.known:
             self.catalogues.give_up(f"{worker.lost_reason} It is started again; its log tells more.")
+        self.packs.on_worker(worker)
         self.dispatcher.on_worker(worker)
 
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
         if type(message) is CatalogueReady:
-            if not self.catalogues.known:
-                self._spawn(self.catalogues.read(as_it_is=True))
+            self._spawn(self.reloading.catalogue_ready(worker))
         else:
+            self.packs.on_message(worker, message)
             self.inspections.on_message(worker, message)
             self.dispatcher.on_message(worker, message)
 

@@ -23,15 +23,17 @@ from engine.jobs.messages import (
     Inspect,
     JobPreview,
     Ready,
+    RefreshNodes,
     RunJob,
     Shutdown,
     ToWorker,
 )
 from engine.jobs.workers_socket import clear, connect
-from engine.worker.checks import checked_prompt
+from engine.worker.checks import checked_prompt, refreshed_nodes
 from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
+from engine.worker.packs import OpenPacks
 from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
 from engine.worker.prompts import Prompts
@@ -78,6 +80,7 @@ class Session:
         self._frames: Frames
         self._engine: Engine
         self._holdings: Holdings
+        self._packs: OpenPacks
 
     async def run(self) -> NoReturn:
         """Serve until the server asks to end or is gone; then end the process. Raises OSError when it cannot be reached."""
@@ -86,6 +89,8 @@ class Session:
         self._engine = await asyncio.to_thread(open_engine, self._parts)
         self._holdings = Holdings(self._engine)
         self._frames.send(CatalogueReady())
+        self._packs = OpenPacks(self._engine, self._frames.send, self._loop)
+        self._spawn(self._packs.open())
         self._loop.call_later(BUSY_SECONDS, self._warm_up)
         jobs = asyncio.create_task(self._run_jobs())
         idle = asyncio.create_task(self._tell_while_idle())
@@ -130,6 +135,8 @@ class Session:
             self._cancel(message.job)
         elif isinstance(message, CheckPrompt):
             self._spawn(self._check(message))
+        elif isinstance(message, RefreshNodes):
+            self._spawn(self._refresh(message))
         elif isinstance(message, Inspect):
             self._spawn(self._inspect(message))
         elif isinstance(message, Shutdown):
@@ -156,11 +163,17 @@ class Session:
         self._frames.send(await inspector.answer(message, running=message.job == self._current))
 
     async def _opened(self) -> None:
-        while not hasattr(self, "_engine"):
+        while not hasattr(self, "_packs"):
             await asyncio.sleep(0.01)
+
+    async def _refresh(self, message: RefreshNodes) -> None:
+        await self._opened()
+        await self._packs.opened.wait()
+        self._frames.send(await asyncio.to_thread(refreshed_nodes, self._engine, message))
 
     async def _check(self, message: CheckPrompt) -> None:
         await self._opened()
+        await self._packs.opened.wait()
         self._frames.send(await asyncio.to_thread(checked_prompt, self._engine, message))
 
     # -- jobs
@@ -186,6 +199,8 @@ class Session:
 
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
+        await self._packs.opened.wait()
+        self._packs.job_begins(message)
         try:
             result = await run_job(
                 self._engine, message, self._token, self._frames, self._previews, self._prompts, self._recent

@@ -12,7 +12,7 @@ import pytest
 
 from engine.authoring.decorator import node
 from engine.authoring.definition import NodeDefinition
-from engine.plugins.library import Library, load_library
+from engine.plugins.library import Library, Loading, load_library
 from engine.plugins.loader import NodeLoadError
 
 DOUBLE = '''
@@ -227,9 +227,9 @@ def test_an_adapter_finds_nodes_of_another_style(tmp_path):
     def adapted() -> int:
         return 1
 
-    def adapter(module):
+    def adapter(module, problems):
         return [adapted.__safelight_node__] if getattr(module, "STYLE", "") == "other" else []
 
-    library = load_library((), [shelf.custom], None, [adapter])
+    library = load_library((), [shelf.custom], None, Loading(adapters=(adapter,)))
     assert library.definition("Adapted").run() == 1
     assert library.catalogue.spec("Adapted").pack == "foreign"

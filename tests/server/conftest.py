@@ -138,6 +138,10 @@ def whole(whole_servers: Callable[..., AbstractContextManager[Whole]]) -> Iterat
         yield server
 
 
+async def _no_reload(force):
+    """There are no workers to start again."""
+
+
 async def _serve(
     base: Path,
     library: Any,
@@ -150,6 +154,7 @@ async def _serve(
 ) -> None:
     from engine.jobs.dispatch import Dispatcher
     from engine.jobs.inspections import Inspections
+    from engine.jobs.pack_calls import PackCalls
     from engine.jobs.store import JobStore
     from engine.paths import Paths
     from engine.server.app import Parts, all_routes, make_application
@@ -159,6 +164,7 @@ async def _serve(
     from engine.server.log_ring import LogRing
     from engine.server.openapi import describe
     from engine.server.options import ServeOptions
+    from engine.server.packs import Packs
     from engine.server.routes.system import SystemInfo
 
     ring = LogRing()
@@ -169,7 +175,10 @@ async def _serve(
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
-    parts = Parts(paths, store, dispatcher, Inspections(list), hub, catalogues, SystemInfo(), ring, "0", opened)
+    packs = Packs(PackCalls(list), catalogues, hub)
+    parts = Parts(
+        paths, store, dispatcher, Inspections(list), hub, catalogues, SystemInfo(), ring, "0", opened, packs, _no_reload
+    )
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -12,7 +12,6 @@ import pytest
 from engine.jobs.messages import Device
 from engine.paths import Paths
 from engine.server.log_ring import LogRing
-from engine.server.routes.extensions import extension_routes
 from engine.server.routes.logs import log_routes
 from engine.server.routes.system import SystemInfo, system_routes
 
@@ -51,11 +50,9 @@ def test_devices_and_torch_are_told_as_the_workers_say(guarded):
 def test_flags_translations_and_scripts_are_told(guarded):
     routes = [
         *system_routes(SystemInfo(features={"max_upload_size": 5})),
-        *extension_routes(lambda: ["/extensions/a.js"]),
     ]
     assert ask(guarded, routes, "GET", "/features") == (200, {"max_upload_size": 5})
     assert ask(guarded, routes, "GET", "/i18n") == (200, {})
-    assert ask(guarded, routes, "GET", "/extensions") == (200, ["/extensions/a.js"])
 
 
 @pytest.fixture
@@ -136,7 +133,7 @@ def test_folders_and_newest_files_are_told(guarded, tmp_path):
 
 
 def test_the_routes_of_files_need_neither_torch_nor_pillow_nor_sql_to_start():
-    routes = ["extensions", "frontend", "logs", "models", "object_info", "settings", "system", "templates", "uploads"]
+    routes = ["frontend", "logs", "models", "object_info", "settings", "system", "templates", "uploads"]
     imports = "; ".join(f"import engine.server.routes.{name}" for name in [*routes, "userdata", "users", "view"])
     heavy = "{'torch', 'PIL', 'sqlalchemy', 'yaml', 'av', 'numpy', 'psutil'}"
     code = f"import sys; {imports}; print(sorted({heavy} & set(sys.modules)))"

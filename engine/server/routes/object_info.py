@@ -70,7 +70,7 @@ class ObjectInfo:
         catalogue = await self._catalogue()
         async with self._making:
             listings = await asyncio.to_thread(self._listings, catalogue)
-            state = (catalogue, len(catalogue), len(catalogue.aliases), *listings.values())
+            state = (catalogue, catalogue.changes, len(catalogue), len(catalogue.aliases), *listings.values())
             if not _same(state, self._made_for):
                 self._body = await asyncio.to_thread(_encode, catalogue, listings)
                 self._made_for = state

@@ -17,7 +17,9 @@ from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullErr
 from engine.media.errors import MediaError
 from engine.server.bodies import read_body
 from engine.server.checks import CheckedGraph, Checks, GraphRefused
-from engine.server.graph_source import read_graph
+from engine.server.graph_source import Posted, read_graph
+from engine.server.pack_prompts import PackPrompts
+from engine.server.packs import Packs
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
 from engine.server.submission import Wish, answer, make_job, place, read_wish
@@ -31,9 +33,10 @@ def prompt_routes(
     store: JobStore,
     catalogue: Callable[[], Awaitable[Catalogue]],
     listing: Callable[[str], Sequence[str]],
+    packs: Packs,
 ) -> list[Route]:
     """POST /prompt and GET /prompt. `listing` gives the file names in a models folder, or in `input`."""
-    submit = _Submit(dispatcher, store, catalogue, listing)
+    submit = _Submit(dispatcher, store, catalogue, listing, packs)
 
     async def remaining(request: web.Request) -> web.Response:
         return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
@@ -73,7 +76,9 @@ class _Submit:
         store: JobStore,
         catalogue: Callable[[], Awaitable[Catalogue]],
         listing: Callable[[str], Sequence[str]],
+        packs: Packs,
     ) -> None:
+        self._packs = PackPrompts(packs)
         self._dispatcher = dispatcher
         self._store = store
         self._catalogue = catalogue
@@ -87,22 +92,20 @@ class _Submit:
                 503, "server_ends", "The server is ending and takes no further jobs. Post again once it is back."
             )
         catalogue = await self._catalogue()
-        if len(body) > LARGE:
-            job, wish, graph = await asyncio.to_thread(self._read, body, catalogue)
-        else:
-            job, wish, graph = self._read(body, catalogue)
+        posted = await asyncio.to_thread(_read, body, catalogue) if len(body) > LARGE else _read(body, catalogue)
+        job, wish, graph = await self._checked(posted, catalogue, len(body) > LARGE)
         await asyncio.shield(self._accept(job, wish))
         return json_response(answer(job, graph))
 
-    def _read(self, body: bytes, catalogue: Catalogue) -> tuple[Job, Wish, CheckedGraph]:
-        try:
-            posted = read_graph(body, catalogue)
-        except GraphError as error:
-            raise GraphRefused(error.response()) from None
-        except MediaError as error:
-            raise Refusal(400, "no_graph", str(error)) from None
+    async def _checked(self, posted: Posted, catalogue: Catalogue, large: bool) -> tuple[Job, Wish, CheckedGraph]:
         wish = read_wish(posted)
-        graph = self._checks.check(posted, catalogue, wish.targets)
+        if await self._packs.concern(posted, catalogue):
+            posted, graph = await self._packs.check(posted, catalogue, wish.targets)
+            wish = read_wish(posted)
+        elif large:
+            graph = await asyncio.to_thread(self._checks.check, posted, catalogue, wish.targets)
+        else:
+            graph = self._checks.check(posted, catalogue, wish.targets)
         return make_job(wish, graph), wish, graph
 
     async def _accept(self, job: Job, wish: Wish) -> None:
@@ -118,6 +121,15 @@ class _Submit:
             raise Refusal(507, "disk_full", str(error)) from None
         except StoreError as error:
             raise Refusal(503, "store_failed", str(error)) from None
+
+
+def _read(body: bytes, catalogue: Catalogue) -> Posted:
+    try:
+        return read_graph(body, catalogue)
+    except GraphError as error:
+        raise GraphRefused(error.response()) from None
+    except MediaError as error:
+        raise Refusal(400, "no_graph", str(error)) from None
 
 
 _OBJECT: Final = {"type": "object"}

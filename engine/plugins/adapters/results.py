@@ -1,0 +1,68 @@
+"""What functions of packs return, in the one form that the executor reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.authoring.definition import ExecutionBlocker, NodeResult
+from engine.graph.prompt import Link, Node
+from engine.graph.schema import NodeSpec
+from engine.plugins.compat.values import from_pack
+
+
+def read_v1(spec: NodeSpec, raw: Any) -> NodeResult:
+    """Read a tuple, a list, None, a blocker, or a dict with `result`, `ui` and `expand`. Raises TypeError for others."""
+    if type(raw) is tuple:
+        return NodeResult(_values(raw))
+    if isinstance(raw, Mapping) and (raw.keys() & {"result", "ui", "expand"} or not raw):
+        return read_parts(spec, raw.get("result"), raw.get("ui"), raw.get("expand"))
+    return NodeResult(_tuple(spec, raw))
+
+
+def read_parts(spec: NodeSpec, result: Any, ui: Any, expand: Any) -> NodeResult:
+    """Read the three parts of a result, each of which may be None."""
+    values = _tuple(spec, result)
+    shown = dict(ui) if isinstance(ui, Mapping) else None
+    if expand is None:
+        return NodeResult(values, shown)
+    return NodeResult(tuple(_linked(value) for value in values), shown, expansion(spec, expand))
+
+
+def expansion(spec: NodeSpec, graph: Any) -> dict[str, Node]:
+    """The nodes of an `expand`. Raises TypeError for what is no graph."""
+    if not isinstance(graph, Mapping):
+        raise TypeError(f"{spec.name} returned {type(graph).__name__} as `expand`, which must be {{id: node}}.")
+    found = {}
+    for node_id, node in graph.items():
+        if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
+            raise TypeError(f"{spec.name}: node {node_id!r} of its `expand` has no class_type.")
+        inputs = {str(name): _linked(value) for name, value in (node.get("inputs") or {}).items()}
+        found[str(node_id)] = Node(node["class_type"], inputs)
+    return found
+
+
+def _tuple(spec: NodeSpec, raw: Any) -> tuple[Any, ...]:
+    if raw is None:
+        return ()
+    if isinstance(raw, ExecutionBlocker):
+        return (raw,) * len(spec.outputs)
+    if isinstance(raw, tuple | list):
+        return _values(raw)
+    raise TypeError(
+        f"{spec.name} returned {type(raw).__name__} where a tuple of {len(spec.outputs)} output(s) or a dict with "
+        f"`result` and `ui` is expected. A single value is returned as `(value,)`."
+    )
+
+
+def _values(raw: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
+    return tuple(map(from_pack, raw))
+
+
+def _linked(value: Any) -> Any:
+    """A link if `value` has the form of one (`[id, slot]`), else `value`."""
+    if type(value) is list and len(value) == 2:
+        node, slot = value
+        if isinstance(node, str) and isinstance(slot, int | float) and not isinstance(slot, bool):
+            return Link(str(node), int(slot))
+    return value

@@ -1,0 +1,82 @@
+"""`comfy.cli_args`: the command line as packs read it."""
+
+from __future__ import annotations
+
+import enum
+from argparse import Namespace
+from typing import Any
+
+from engine.plugins.compat.host import the_host
+
+
+class LatentPreviewMethod(enum.Enum):
+    """How intermediate pictures are made."""
+
+    NoPreviews = "none"
+    Auto = "auto"
+    Latent2RGB = "latent2rgb"
+    TAESD = "taesd"
+
+    @classmethod
+    def from_string(cls, value: str) -> LatentPreviewMethod | None:
+        """The method of that name, or None."""
+        return next((method for method in cls if method.value == value), None)
+
+
+class PerformanceFeature(enum.Enum):
+    """Faster, less exact ways of computing; none is on."""
+
+    Fp16Accumulation = "fp16_accumulation"
+    Fp8MatrixMultiplication = "fp8_matrix_mult"
+    CublasOps = "cublas_ops"
+    AutoTune = "autotune"
+
+
+class Arguments(Namespace):
+    """Every option at its quiet default; one that nobody knows is None, as packs ask for those of other versions."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The option, as from a dict."""
+        return vars(self).get(name, default)
+
+
+def _arguments() -> Arguments:
+    paths = the_host().paths
+    return Arguments(
+        base_directory=str(paths.base),
+        output_directory=str(paths.output),
+        input_directory=str(paths.input),
+        temp_directory=str(paths.temp),
+        user_directory=str(paths.user),
+        preview_method=LatentPreviewMethod.Auto,
+        preview_size=512,
+        disable_metadata=False,
+        listen="127.0.0.1",
+        port=8188,
+        cpu=False,
+        gpu_only=False,
+        highvram=False,
+        normalvram=False,
+        lowvram=False,
+        novram=False,
+        fast=set(),
+        multi_user=False,
+        verbose="INFO",
+        extra_model_paths_config=None,
+        disable_all_custom_nodes=False,
+        whitelist_custom_nodes=[],
+        deterministic=False,
+        force_fp16=False,
+        force_fp32=False,
+        directml=None,
+        disable_xformers=True,
+        windows_standalone_build=False,
+    )
+
+
+args = _arguments()

@@ -1,0 +1,139 @@
+"""`comfy_api.latest` and its versioned names: what V3 packs declare themselves with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import SimpleNamespace
+from typing import Any
+
+from engine.plugins.compat import comfy_io, comfy_ui
+from engine.plugins.compat.absent import absent_class, refuse
+from engine.plugins.compat.comfy_io import ComfyNode
+from engine.plugins.compat.running import check_cancelled, current_context
+
+io = comfy_io
+_io = comfy_io
+IO = comfy_io
+ui = comfy_ui
+UI = comfy_ui
+
+
+class ComfyExtension(ABC):
+    """What a pack's `comfy_entrypoint` gives."""
+
+    async def on_load(self) -> None:  # noqa: B027 - there to be overridden, and mostly not
+        """Called once, before the nodes are asked for."""
+
+    @abstractmethod
+    async def get_node_list(self) -> list[type[ComfyNode]]:
+        """The node classes."""
+
+
+class VideoFromFile:
+    """A video in a file, or in memory."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def get_stream_source(self) -> Any:
+        """The file."""
+        return self._file
+
+    def get_components(self) -> Any:
+        """Its frames, sound and frame rate."""
+        refuse("comfy_api.latest.InputImpl.VideoFromFile.get_components", "a reader of video files")
+
+    def get_dimensions(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.get_components().images.shape[1:3]
+        return width, height
+
+
+class VideoFromComponents:
+    """A video of frames (B, H, W, 3), a sound, and a frame rate."""
+
+    def __init__(self, components: Any) -> None:
+        self._components = components
+
+    def get_components(self) -> Any:
+        """Its frames, sound and frame rate."""
+        return self._components
+
+    def get_dimensions(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self._components.images.shape[1:3]
+        return width, height
+
+
+class VideoComponents:
+    """Frames (B, H, W, 3), a sound or None, a frame rate, and what else is known."""
+
+    def __init__(self, images: Any, frame_rate: Any, audio: Any = None, metadata: Any = None) -> None:
+        self.images = images
+        self.frame_rate = frame_rate
+        self.audio = audio
+        self.metadata = metadata
+
+
+class _Execution:
+    """Progress of the running node."""
+
+    async def set_progress(
+        self, value: float, max_value: float, node_id: str | None = None, preview_image: Any = None, **kwargs: Any
+    ) -> None:
+        """Report `value` of `max_value` done, with a picture if there is one."""
+        ctx = current_context()
+        if ctx is None:
+            return
+        ctx.progress(value, max_value)
+        if preview_image is not None:
+            ctx.preview(preview_image)
+
+    def check_cancelled(self) -> None:
+        """Raise when the job was cancelled."""
+        check_cancelled()
+
+
+class ComfyAPI:
+    """What a node may ask of the engine."""
+
+    VERSION = "latest"
+    STABLE = False
+
+    def __init__(self) -> None:
+        self.execution = _Execution()
+
+
+class ComfyAPISync:
+    """As ComfyAPI, for functions that are not coroutines."""
+
+    class _SyncExecution:
+        def set_progress(
+            self, value: float, max_value: float, node_id: str | None = None, preview_image: Any = None, **kwargs: Any
+        ) -> None:
+            """Report `value` of `max_value` done, with a picture if there is one."""
+            ctx = current_context()
+            if ctx is not None:
+                ctx.progress(value, max_value)
+                if preview_image is not None:
+                    ctx.preview(preview_image)
+
+    def __init__(self) -> None:
+        self.execution = self._SyncExecution()
+
+
+ComfyAPI_latest = ComfyAPI
+ComfyAPIAdapter_v0_0_1 = ComfyAPI
+ComfyAPIAdapter_v0_0_2 = ComfyAPI
+ComfyAPISyncStub = ComfyAPISync
+
+Input = SimpleNamespace(Image=Any, Audio=dict, Mask=Any, Latent=dict, Video=VideoFromComponents)
+InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=VideoFromComponents)
+Types = SimpleNamespace(
+    VideoComponents=VideoComponents,
+    VideoCodec=absent_class("comfy_api.latest.Types.VideoCodec", "videos as files"),
+    VideoContainer=absent_class("comfy_api.latest.Types.VideoContainer", "videos as files"),
+    MESH=absent_class("comfy_api.latest.Types.MESH", "meshes"),
+    VOXEL=absent_class("comfy_api.latest.Types.VOXEL", "voxels"),
+    File3D=absent_class("comfy_api.latest.Types.File3D", "files of models in space"),
+)

@@ -1,0 +1,97 @@
+"""`comfy.k_diffusion.sampling`: small functions that samplers of packs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from engine.plugins.compat.absent import absent_function
+
+_NEEDS = "samplers called as functions of a model; choose them by name"
+
+
+def append_zero(x: Any) -> Any:
+    """Levels with a zero behind them."""
+    return torch.cat([x, x.new_zeros([1])])
+
+
+def append_dims(x: Any, target_dims: int) -> Any:
+    """A tensor with dimensions of size 1 behind it, up to that many."""
+    return x[(...,) + (None,) * (target_dims - x.ndim)]
+
+
+def to_d(x: Any, sigma: Any, denoised: Any) -> Any:
+    """The slope dx/dsigma of the probability flow (Karras et al. 2022)."""
+    return (x - denoised) / append_dims(torch.as_tensor(sigma), x.ndim)
+
+
+def get_ancestral_step(sigma_from: Any, sigma_to: Any, eta: float = 1.0) -> tuple[Any, Any]:
+    """(level to step down to, noise to add) of an ancestral step (Song et al. 2020)."""
+    if not eta:
+        return sigma_to, 0.0
+    up = torch.as_tensor(eta * (sigma_to**2 * (sigma_from**2 - sigma_to**2) / sigma_from**2) ** 0.5)
+    up = torch.minimum(torch.as_tensor(sigma_to), up)
+    return (torch.as_tensor(sigma_to) ** 2 - up**2) ** 0.5, up
+
+
+def default_noise_sampler(x: Any, seed: int | None = None) -> Callable[[Any, Any], Any]:
+    """A function of two levels that gives fresh noise like `x`; with a seed, always the same."""
+    generator = None
+    if seed is not None:
+        generator = torch.Generator(device="cpu").manual_seed(seed)
+
+    def noise(sigma: Any, sigma_next: Any) -> Any:
+        if generator is None:
+            return torch.randn_like(x)
+        return torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
+
+    return noise
+
+
+class BrownianTreeNoiseSampler:
+    """Noise as increments of one Brownian path, so that more steps refine the same picture."""
+
+    def __init__(
+        self, x: Any, sigma_min: Any, sigma_max: Any, seed: Any = None, transform: Any = None, cpu: bool = False
+    ) -> None:
+        from engine.sampling.noise import brownian_noise
+
+        first = seed[0] if isinstance(seed, list | tuple) else seed
+        number = int(torch.randint(0, 2**31, ())) if first is None else int(first)
+        self._noise: Any = brownian_noise(x, float(sigma_min), float(sigma_max), number)
+
+    def __call__(self, sigma: Any, sigma_next: Any) -> Any:
+        return self._noise(float(sigma), float(sigma_next))
+
+
+def get_sigmas_karras(n: int, sigma_min: float, sigma_max: float, rho: float = 7.0, device: Any = "cpu") -> Any:
+    """Levels of Karras et al. 2022."""
+    from engine.sampling.schedules import karras_sigmas
+
+    return karras_sigmas(n, sigma_min, sigma_max, rho).to(device)
+
+
+def get_sigmas_exponential(n: int, sigma_min: float, sigma_max: float, device: Any = "cpu") -> Any:
+    """Levels even in their logarithm."""
+    from engine.sampling.schedules import exponential_sigmas
+
+    return exponential_sigmas(n, sigma_min, sigma_max).to(device)
+
+
+def get_sigmas_polyexponential(
+    n: int, sigma_min: float, sigma_max: float, rho: float = 1.0, device: Any = "cpu"
+) -> Any:
+    """Levels polynomial in their logarithm."""
+    from engine.sampling.schedules import polyexponential_sigmas
+
+    return polyexponential_sigmas(n, sigma_min, sigma_max, rho).to(device)
+
+
+_SAMPLERS = (
+    "euler euler_ancestral heun dpm_2 dpm_2_ancestral lms dpm_fast dpm_adaptive dpmpp_2s_ancestral dpmpp_sde "
+    "dpmpp_sde_gpu dpmpp_2m dpmpp_2m_sde dpmpp_2m_sde_gpu dpmpp_3m_sde dpmpp_3m_sde_gpu lcm ddpm"
+)
+for _name in _SAMPLERS.split(" "):
+    globals()[f"sample_{_name}"] = absent_function(f"comfy.k_diffusion.sampling.sample_{_name}", _NEEDS)

@@ -1,0 +1,319 @@
+"""`comfy.sd`: loading models, and text encoders and VAEs as packs handle them, around our handles."""
+
+from __future__ import annotations
+
+import importlib
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.models.handles import ClipHandle, VaeHandle
+from engine.plugins.compat import model_management
+from engine.plugins.compat.absent import refuse
+from engine.plugins.compat.running import model_manager
+from engine.plugins.compat.tensors_and_files import FileWeights
+from engine.plugins.compat.values import Wrapper, to_pack
+
+IN_MEMORY = "models built from tensors in memory; give the path of a file"
+
+
+class CLIPType(Enum):
+    """Families of text encoders."""
+
+    STABLE_DIFFUSION = 1
+    STABLE_CASCADE = 2
+    SD3 = 3
+    STABLE_AUDIO = 4
+    HUNYUAN_DIT = 5
+    FLUX = 6
+    MOCHI = 7
+    LTXV = 8
+    HUNYUAN_VIDEO = 9
+    PIXART = 10
+    COSMOS = 11
+    LUMINA2 = 12
+    WAN = 13
+    HIDREAM = 14
+    CHROMA = 15
+    ACE = 16
+    OMNIGEN2 = 17
+    QWEN_IMAGE = 18
+
+
+class TEModel(Enum):
+    """Text encoders by themselves."""
+
+    CLIP_L = 1
+    CLIP_H = 2
+    CLIP_G = 3
+    T5_XXL = 4
+
+
+class CLIP(Wrapper):
+    """A text encoder."""
+
+    layer_idx: int | None
+    load_device: torch.device
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        refuse("comfy.sd.CLIP(…)", IN_MEMORY)
+
+    @classmethod
+    def of(cls, handle: ClipHandle) -> CLIP:
+        """The wrapper of a handle."""
+        made = cls.__new__(cls)
+        made.handle = handle
+        made.layer_idx = None if handle.stop_at == -1 else handle.stop_at
+        made.load_device = model_management.text_encoder_device()
+        return made
+
+    def clone(self) -> CLIP:
+        """One more, to patch without touching this one."""
+        return type(self).of(self.handle)
+
+    def clip_layer(self, layer_idx: int) -> None:
+        """Take the conditioning from an earlier layer, in place."""
+        self.handle = self.handle.with_last_layer(layer_idx)
+        self.layer_idx = layer_idx
+
+    def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """The prompt's rows of (token or vector, weight), by the name of the encoder."""
+        with model_manager().use(self.handle) as encoder:
+            rows = encoder.tokenize(text)
+        if return_word_ids:
+            return {"l": [[(*token, index) for index, token in enumerate(row)] for row in rows]}
+        return {"l": [[tuple(token) for token in row] for row in rows]}
+
+    def encode_from_tokens(self, tokens: Any, return_pooled: Any = False, return_dict: bool = False) -> Any:
+        """The conditioning (1, T, D) of rows from `tokenize`; with `return_pooled`, the pooled one (1, D) as well."""
+        from engine.models.text import Token
+
+        rows = next(iter(tokens.values())) if isinstance(tokens, dict) else tokens
+        with model_manager().use(self.handle) as encoder:
+            cond, pooled = encoder.encode_tokens([[Token(*token[:2]) for token in row] for row in rows])
+        if return_dict:
+            return {"cond": cond, "pooled_output": pooled}
+        return (cond, pooled) if return_pooled else cond
+
+    def encode_from_tokens_scheduled(
+        self, tokens: Any, unprojected: bool = False, add_dict: Any = None, show_pbar: bool = True
+    ) -> list[list[Any]]:
+        """The conditioning as nodes pass it on."""
+        cond, pooled = self.encode_from_tokens(tokens, return_pooled=True)
+        return [[cond, {"pooled_output": pooled, **(add_dict or {})}]]
+
+    def encode(self, text: str) -> Any:
+        """The conditioning (1, T, D) of a prompt."""
+        return self.encode_from_tokens(self.tokenize(text))
+
+    def get_sd(self) -> Any:
+        """Its tensors."""
+        refuse("clip.get_sd", "weights that packs may read")
+
+    def add_patches(self, patches: Any, strength_patch: float = 1.0, strength_model: float = 1.0) -> list[str]:
+        """Weights of a LoRA by tensor."""
+        refuse("clip.add_patches", "weights of a pack's own as patches; a LoRA in a file works")
+
+    def load_model(self, *args: Any, **kwargs: Any) -> CLIP:
+        """Have it ready; the manager does."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "handle":
+            raise AttributeError(name)
+        refuse(f"clip.{name}", "text encoders that packs may take apart")
+
+
+class VAE(Wrapper):
+    """An autoencoder between pictures and latents."""
+
+    def __init__(self, sd: Any = None, *args: Any, **kwargs: Any) -> None:
+        path = getattr(sd, "path", "")
+        if not path:
+            refuse("comfy.sd.VAE(tensors)", IN_MEMORY)
+        self._take(model_manager().vae(Path(path)))
+
+    @classmethod
+    def of(cls, handle: VaeHandle) -> VAE:
+        """The wrapper of a handle."""
+        made = cls.__new__(cls)
+        made._take(handle)
+        return made
+
+    def _take(self, handle: VaeHandle) -> None:
+        self.handle = handle
+        self.device = model_management.vae_device()
+        self.output_device = torch.device("cpu")
+        self.vae_dtype = torch.float32
+        self.latent_channels = handle.latent.channels
+        self.downscale_ratio = self.upscale_ratio = handle.latent.downscale
+        self.latent_dim = 2
+
+    def encode(self, pixel_samples: Any) -> Any:
+        """The latent (B, C, h, w) of pictures (B, H, W, C)."""
+        with model_manager().use(self.handle) as live:
+            return live.encode(pixel_samples[..., :3])
+
+    def decode(self, samples_in: Any, vae_options: Any = None) -> Any:
+        """The pictures (B, H, W, 3) of a latent."""
+        with model_manager().use(self.handle) as live:
+            return live.decode(samples_in)
+
+    def decode_tiled(
+        self,
+        samples: Any,
+        tile_x: int | None = None,
+        tile_y: int | None = None,
+        overlap: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The pictures of a latent, tile by tile; sizes are in latent pixels."""
+        factor = self.downscale_ratio
+        with model_manager().use(self.handle) as live:
+            return live.decode_tiled(
+                samples, tile=(tile_x or 64) * factor, overlap=(16 if overlap is None else overlap) * factor
+            )
+
+    def encode_tiled(
+        self,
+        pixel_samples: Any,
+        tile_x: int | None = None,
+        tile_y: int | None = None,
+        overlap: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The latent of pictures, tile by tile; sizes are in pixels."""
+        with model_manager().use(self.handle) as live:
+            return live.encode_tiled(
+                pixel_samples[..., :3], tile=tile_x or 512, overlap=64 if overlap is None else overlap
+            )
+
+    def vae_encode_crop_pixels(self, pixels: Any) -> Any:
+        """Cut evenly to a multiple of what a latent pixel covers."""
+        factor = self.downscale_ratio
+        height, width = (size // factor * factor for size in pixels.shape[1:3])
+        top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+        return pixels[:, top : top + height, left : left + width]
+
+    def spacial_compression_encode(self) -> int:
+        """Pixels per latent pixel."""
+        return self.downscale_ratio
+
+    def spacial_compression_decode(self) -> int:
+        """Pixels per latent pixel."""
+        return self.downscale_ratio
+
+    def temporal_compression_decode(self) -> None:
+        """Frames per latent frame; None, as it is no video's."""
+
+    def throw_exception_if_invalid(self) -> None:
+        """Raise when it could not be read; then it would not be here."""
+
+    def get_sd(self) -> Any:
+        """Its tensors."""
+        refuse("vae.get_sd", "weights that packs may read")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "handle":
+            raise AttributeError(name)
+        refuse(f"vae.{name}", "VAEs that packs may take apart")
+
+
+def load_checkpoint_guess_config(
+    ckpt_path: Any,
+    output_vae: bool = True,
+    output_clip: bool = True,
+    output_clipvision: bool = False,
+    embedding_directory: Any = None,
+    output_model: bool = True,
+    model_options: Any = None,
+    te_model_options: Any = None,
+) -> tuple[Any, Any, Any, Any]:
+    """(model, text encoder, VAE, image encoder) of a checkpoint; None for what it lacks or is not wanted."""
+    if output_clipvision:
+        refuse("comfy.sd.load_checkpoint_guess_config(output_clipvision=True)", "image encoders")
+    model, clip, vae = model_manager().checkpoint(Path(str(ckpt_path)))
+    wanted = ((model, output_model), (clip, output_clip), (vae, output_vae))
+    found = [to_pack(part) if part is not None and use else None for part, use in wanted]
+    return found[0], found[1], found[2], None
+
+
+def load_checkpoint(
+    config_path: Any = None, ckpt_path: Any = None, output_vae: bool = True, output_clip: bool = True, **kwargs: Any
+) -> Any:
+    """(model, text encoder, VAE) of a checkpoint; the configuration is read off the file."""
+    return load_checkpoint_guess_config(ckpt_path, output_vae, output_clip)[:3]
+
+
+def load_diffusion_model(unet_path: Any, model_options: Any = None) -> Any:
+    """The denoiser in a file of its own."""
+    return to_pack(model_manager().denoiser(Path(str(unet_path))))
+
+
+def load_unet(unet_path: Any, dtype: Any = None) -> Any:
+    """The denoiser in a file of its own."""
+    return load_diffusion_model(unet_path)
+
+
+def load_diffusion_model_state_dict(sd: Any, model_options: Any = None, metadata: Any = None) -> Any:
+    """The denoiser of tensors that `comfy.utils.load_torch_file` read."""
+    return load_diffusion_model(_path_of(sd, "comfy.sd.load_diffusion_model_state_dict"))
+
+
+def load_unet_state_dict(sd: Any, dtype: Any = None) -> Any:
+    """The denoiser of tensors that `comfy.utils.load_torch_file` read."""
+    return load_diffusion_model(_path_of(sd, "comfy.sd.load_unet_state_dict"))
+
+
+def load_clip(
+    ckpt_paths: Any,
+    embedding_directory: Any = None,
+    clip_type: Any = CLIPType.STABLE_DIFFUSION,
+    model_options: Any = None,
+) -> Any:
+    """The text encoder in a file of its own."""
+    paths = [ckpt_paths] if isinstance(ckpt_paths, str | Path) else list(ckpt_paths)
+    if len(paths) != 1:
+        refuse(f"comfy.sd.load_clip with {len(paths)} files", "text encoders with several towers")
+    return to_pack(model_manager().text_encoder(Path(str(paths[0]))))
+
+
+def load_text_encoder_state_dicts(state_dicts: Any = (), *args: Any, **kwargs: Any) -> Any:
+    """The text encoder of tensors that `comfy.utils.load_torch_file` read."""
+    return load_clip([_path_of(sd, "comfy.sd.load_text_encoder_state_dicts") for sd in state_dicts])
+
+
+def load_controlnet(ckpt_path: Any, model: Any = None) -> Any:
+    """The control network in a file of its own."""
+    return to_pack(model_manager().controlnet(Path(str(ckpt_path))))
+
+
+def load_lora_for_models(
+    model: Any, clip: Any, lora: Any, strength_model: float, strength_clip: float
+) -> tuple[Any, Any]:
+    """The model and text encoder with a LoRA that `comfy.utils.load_torch_file` read."""
+    path = _path_of(lora, "comfy.sd.load_lora_for_models")
+    handles = [None if one is None else one.handle for one in (model, clip)]
+    result = model_manager().lora(Path(path), handles[0], handles[1], strength_model, strength_clip)
+    return to_pack(result.model), to_pack(result.clip)
+
+
+def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
+    """Write a checkpoint."""
+    refuse("comfy.sd.save_checkpoint", "checkpoints written by packs")
+
+
+def _path_of(weights: Any, name: str) -> str:
+    path = weights.path if isinstance(weights, FileWeights) else ""
+    if not path:
+        refuse(f"{name} with tensors that are no file's", IN_MEMORY)
+    return path
+
+
+def __getattr__(name: str) -> Any:
+    """`comfy.sd.model_detection`, which packs reach through here."""
+    if name in ("model_detection", "model_management", "utils", "model_base", "supported_models"):
+        return importlib.import_module(f"comfy.{name}")
+    raise AttributeError(f"module 'comfy.sd' of Safelight's shim has no attribute {name!r}")

@@ -1,0 +1,352 @@
+"""`comfy.utils`: progress, resizing, tiles, and weights in files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.plugins.compat.absent import refuse
+from engine.plugins.compat.resizing import resize
+from engine.plugins.compat.running import check_cancelled, current_context
+
+PROGRESS_BAR_ENABLED = True
+PROGRESS_BAR_HOOK: Callable[..., Any] | None = None
+MMAP_TORCH_FILES = False
+ALWAYS_SAFE_LOAD = True
+UNET_MAP_BASIC: set[tuple[str, str]] = {
+    ("label_emb.0.0.weight", "class_embedding.linear_1.weight"),
+    ("label_emb.0.0.bias", "class_embedding.linear_1.bias"),
+    ("label_emb.0.2.weight", "class_embedding.linear_2.weight"),
+    ("label_emb.0.2.bias", "class_embedding.linear_2.bias"),
+    ("input_blocks.0.0.weight", "conv_in.weight"),
+    ("input_blocks.0.0.bias", "conv_in.bias"),
+    ("out.0.weight", "conv_norm_out.weight"),
+    ("out.0.bias", "conv_norm_out.bias"),
+    ("out.2.weight", "conv_out.weight"),
+    ("out.2.bias", "conv_out.bias"),
+    ("time_embed.0.weight", "time_embedding.linear_1.weight"),
+    ("time_embed.0.bias", "time_embedding.linear_1.bias"),
+    ("time_embed.2.weight", "time_embedding.linear_2.weight"),
+    ("time_embed.2.bias", "time_embedding.linear_2.bias"),
+}
+"""Names of a U-Net's outer layers in the original spelling and in that of diffusers."""
+
+
+def set_progress_bar_enabled(enabled: bool) -> None:
+    """Whether progress is shown in the terminal; the editor is told of it always."""
+    globals()["PROGRESS_BAR_ENABLED"] = enabled
+
+
+def set_progress_bar_global_hook(function: Callable[..., Any] | None) -> None:
+    """Call `function(value, total, preview, node_id=…)` at each progress as well."""
+    globals()["PROGRESS_BAR_HOOK"] = function
+
+
+class ProgressBar:
+    """Tells the editor how far the running node is; each telling may end the node when its job was cancelled."""
+
+    def __init__(self, total: float, node_id: str | None = None) -> None:
+        self.total = total
+        self.current: float = 0
+        self.node_id = node_id
+        self.hook = PROGRESS_BAR_HOOK
+
+    def update_absolute(self, value: float, total: float | None = None, preview: Any = None) -> None:
+        """Report `value`. `preview` is (format, PIL image, largest side), as previewers give it."""
+        if total is not None:
+            self.total = total
+        self.current = min(value, self.total)
+        if self.hook is not None:
+            self.hook(self.current, self.total, preview, node_id=self.node_id)
+        ctx = current_context()
+        if ctx is None:
+            return
+        ctx.progress(self.current, self.total)
+        if preview is not None:
+            ctx.preview(preview[1] if isinstance(preview, tuple) else preview)
+
+    def update(self, value: float) -> None:
+        """Report `value` more than before."""
+        self.update_absolute(self.current + value)
+
+
+def common_upscale(samples: Tensor, width: int, height: int, upscale_method: str, crop: str) -> Tensor:
+    """Resize (B, C, h, w) to `width` × `height`; `crop` "center" keeps proportions, "disabled" stretches."""
+    return resize(samples, width, height, upscale_method, crop)
+
+
+def lanczos(samples: Tensor, width: int, height: int) -> Tensor:
+    """Resize (B, C, h, w) with a windowed sinc."""
+    return resize(samples, width, height, "lanczos")
+
+
+def bislerp(samples: Tensor, width: int, height: int) -> Tensor:
+    """Resize (B, C, h, w), interpolating channel vectors on the sphere."""
+    return resize(samples, width, height, "bislerp")
+
+
+def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tensor:
+    """Exactly `batch_size` items along `dim`: repeated from the start, or cut."""
+    count = tensor.shape[dim]
+    if count == batch_size:
+        return tensor
+    return tensor.index_select(dim, torch.arange(batch_size, device=tensor.device) % count)
+
+
+def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
+    """`batch_size` items spread over those that are there."""
+    count = tensor.shape[0]
+    if batch_size <= 1:
+        return tensor[:batch_size]
+    if count == batch_size:
+        return tensor
+    places = torch.linspace(0, count - 1, batch_size).round().long()
+    return tensor[places.to(tensor.device)]
+
+
+def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
+    """How many tiles `tiled_scale` takes for a picture."""
+    columns = 1 if width <= tile_x else math.ceil((width - overlap) / (tile_x - overlap))
+    rows = 1 if height <= tile_y else math.ceil((height - overlap) / (tile_y - overlap))
+    return rows * columns
+
+
+@torch.inference_mode()
+def tiled_scale(
+    samples: Tensor,
+    function: Callable[[Tensor], Tensor],
+    tile_x: int = 64,
+    tile_y: int = 64,
+    overlap: int = 8,
+    upscale_amount: float = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    pbar: ProgressBar | None = None,
+) -> Tensor:
+    """`function` over tiles of (B, C, h, w), blended over their overlaps; it makes them `upscale_amount` times larger."""
+    return tiled_scale_multidim(
+        samples, function, (tile_y, tile_x), overlap, upscale_amount, out_channels, output_device, pbar=pbar
+    )
+
+
+@torch.inference_mode()
+def tiled_scale_multidim(
+    samples: Tensor,
+    function: Callable[[Tensor], Tensor],
+    tile: Sequence[int] = (64, 64),
+    overlap: Any = 8,
+    upscale_amount: Any = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    downscale: bool = False,
+    index_formulas: Any = None,
+    pbar: ProgressBar | None = None,
+) -> Tensor:
+    """As tiled_scale over as many dimensions as `tile` has. `overlap` and `upscale_amount` may differ by dimension."""
+    dims = len(tile)
+    overlaps = list(overlap) if isinstance(overlap, tuple | list) else [overlap] * dims
+    factors = list(upscale_amount) if isinstance(upscale_amount, tuple | list) else [upscale_amount] * dims
+    if any(callable(factor) for factor in factors):
+        refuse("comfy.utils.tiled_scale_multidim with functions for upscale_amount", "tiles of videos")
+    scale = [1 / factor if downscale else factor for factor in factors]
+    sizes = [round(size * factor) for size, factor in zip(samples.shape[2:], scale, strict=True)]
+    results = [
+        _tiled(samples[index : index + 1], function, tile, overlaps, scale, sizes, out_channels, output_device, pbar)
+        for index in range(samples.shape[0])
+    ]
+    return torch.cat(results)
+
+
+def _tiled(
+    sample: Tensor,
+    function: Callable[[Tensor], Tensor],
+    tile: Sequence[int],
+    overlaps: Sequence[int],
+    scale: Sequence[float],
+    sizes: Sequence[int],
+    out_channels: int,
+    device: Any,
+    pbar: ProgressBar | None,
+) -> Tensor:
+    """One item (1, C, …) tile by tile, each weighted by a ramp over what it shares with its neighbours."""
+    total = torch.zeros((1, out_channels, *sizes), device=device)
+    weights = torch.zeros((1, 1, *sizes), device=device)
+    starts = [_starts(size, t, o) for size, t, o in zip(sample.shape[2:], tile, overlaps, strict=True)]
+    for place in torch.cartesian_prod(*(torch.tensor(one) for one in starts)).reshape(-1, len(tile)).tolist():
+        part = sample
+        for dim, (start, size) in enumerate(zip(place, tile, strict=True)):
+            part = part.narrow(dim + 2, start, min(size, sample.shape[dim + 2] - start))
+        made = function(part).to(device)
+        weight = torch.ones((1, 1, *made.shape[2:]), device=device)
+        where: list[Any] = [slice(None), slice(None)]
+        for dim, start in enumerate(place):
+            _feather(weight, dim + 2, round(overlaps[dim] * scale[dim]))
+            first = round(start * scale[dim])
+            where.append(slice(first, first + made.shape[dim + 2]))
+        total[tuple(where)] += made * weight
+        weights[tuple(where)] += weight
+        if pbar is not None:
+            pbar.update(1)
+        else:
+            check_cancelled()
+    return total / weights.clamp(min=1e-9)
+
+
+def _starts(size: int, tile: int, overlap: int) -> list[int]:
+    if size <= tile:
+        return [0]
+    return sorted({min(start, size - tile) for start in range(0, size - overlap, max(1, tile - overlap))})
+
+
+def _feather(weight: Tensor, dim: int, width: int) -> None:
+    for step in range(min(width, weight.shape[dim])):
+        share = (step + 1) / width
+        weight.narrow(dim, step, 1).mul_(share)
+        weight.narrow(dim, weight.shape[dim] - 1 - step, 1).mul_(share)
+
+
+class FileWeights(dict[str, Tensor]):
+    """The tensors of a file, which remember where they come from, so that a LoRA stays a name and a digest."""
+
+    path: str = ""
+
+
+def load_torch_file(ckpt: Any, safe_load: bool = False, device: Any = None, return_metadata: bool = False) -> Any:
+    """The tensors of a .safetensors file, or of a pickle read without running code in it.
+
+    Raises ValueError for a file that cannot be read so.
+    """
+    path = Path(str(ckpt))
+    metadata: dict[str, str] | None = None
+    if path.suffix.lower() in (".safetensors", ".sft"):
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
+            weights = FileWeights({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            metadata = file.metadata()
+    else:
+        weights = FileWeights(_unpickled(path, device))
+    weights.path = str(path)
+    return (weights, metadata) if return_metadata else weights
+
+
+def _unpickled(path: Path, device: Any) -> Mapping[str, Tensor]:
+    try:
+        loaded = torch.load(path, map_location=device or "cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read as tensors alone ({type(error).__name__}: {error}). "
+            "Convert it to .safetensors; files that run code are not opened."
+        ) from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}; expected named tensors. Convert it to .safetensors.")
+    if "global_step" in loaded or "pytorch-lightning_version" in loaded:
+        return loaded.get("state_dict", loaded)  # type: ignore[no-any-return]
+    for key in ("state_dict", "params_ema"):
+        if len(loaded) <= 2 and isinstance(loaded.get(key), dict):
+            return loaded[key]  # type: ignore[no-any-return]
+    return loaded
+
+
+def save_torch_file(sd: Mapping[str, Tensor], ckpt: Any, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as a .safetensors file."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in sd.items()}, str(ckpt), metadata=dict(metadata or {}))
+
+
+def calculate_parameters(sd: Mapping[str, Tensor], prefix: str = "") -> int:
+    """How many numbers the tensors under `prefix` have."""
+    return sum(tensor.nelement() for name, tensor in sd.items() if name.startswith(prefix))
+
+
+def weight_dtype(sd: Mapping[str, Tensor], prefix: str = "") -> torch.dtype | None:
+    """The dtype that most numbers under `prefix` have; None when there are none."""
+    counts: dict[torch.dtype, int] = {}
+    for name, tensor in sd.items():
+        if name.startswith(prefix):
+            counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
+    return max(counts, key=lambda dtype: counts[dtype]) if counts else None
+
+
+def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[str, str]) -> dict[str, Any]:
+    """Rename entries, in place."""
+    for old, new in keys_to_replace.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    return state_dict
+
+
+def state_dict_prefix_replace(
+    state_dict: dict[str, Any], replace_prefix: Mapping[str, str], filter_keys: bool = False
+) -> dict[str, Any]:
+    """Rename entries by prefix, in place; with `filter_keys` a new dict of those alone."""
+    out = {} if filter_keys else state_dict
+    for old, new in replace_prefix.items():
+        for name in [name for name in state_dict if name.startswith(old)]:
+            out[new + name[len(old) :]] = state_dict.pop(name)
+    return out
+
+
+def get_attr(obj: Any, attr: str) -> Any:
+    """`obj.a.b.c` by the name "a.b.c"."""
+    for name in attr.split("."):
+        obj = getattr(obj, name)
+    return obj
+
+
+def set_attr(obj: Any, attr: str, value: Any) -> Any:
+    """Set `obj.a.b.c`; gives what was there."""
+    *path, last = attr.split(".")
+    for name in path:
+        obj = getattr(obj, name)
+    before = getattr(obj, last)
+    setattr(obj, last, value)
+    return before
+
+
+def set_attr_param(obj: Any, attr: str, value: Tensor) -> Any:
+    """Set a parameter; gives the one that was there."""
+    return set_attr(obj, attr, torch.nn.Parameter(value, requires_grad=False))
+
+
+def set_attr_buffer(obj: Any, attr: str, value: Tensor) -> Any:
+    """Set a buffer; gives the one that was there."""
+    return set_attr(obj, attr, value)
+
+
+def copy_to_param(obj: Any, attr: str, value: Tensor) -> None:
+    """Write into a parameter."""
+    get_attr(obj, attr).data.copy_(value)
+
+
+def string_to_seed(data: str) -> int:
+    """A number of 32 bits that stands for the text (CRC-32)."""
+    import zlib
+
+    return zlib.crc32(data.encode())
+
+
+def pack_latents(latents: Sequence[Tensor]) -> tuple[Tensor, list[torch.Size]]:
+    """Several latents as one (B, 1, n), and their shapes."""
+    shapes = [latent.shape for latent in latents]
+    return torch.cat([latent.reshape(latent.shape[0], 1, -1) for latent in latents], dim=-1), shapes
+
+
+def unpack_latents(combined_latent: Tensor, latent_shapes: Sequence[Sequence[int]]) -> list[Tensor]:
+    """The latents of pack_latents."""
+    sizes = [math.prod(shape[1:]) for shape in latent_shapes]
+    parts = torch.split(combined_latent, sizes, dim=-1)
+    return [part.reshape(-1, *shape[1:]) for part, shape in zip(parts, latent_shapes, strict=True)]
+
+
+def unet_to_diffusers(unet_config: Mapping[str, Any]) -> Any:
+    """Names of a U-Net's tensors in either spelling."""
+    refuse(
+        "comfy.utils.unet_to_diffusers", "a configuration in the field's form; engine.models.sd_keys renames tensors"
+    )

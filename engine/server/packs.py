@@ -1,0 +1,168 @@
+"""Packs as the server sees them: it imports none, and asks a worker for what only their code knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from engine.graph.schema import Catalogue
+from engine.jobs.inspections import NoWorkerError
+from engine.jobs.messages import FromWorker, PackMessage, PacksOpened
+from engine.jobs.pack_calls import PackCalls
+from engine.jobs.workers import Worker
+from engine.server.catalogues import Catalogues
+from engine.server.hub import Hub
+
+REFRESH_PATIENCE: Final = 5.0
+"""Seconds; then the choices that are known must do."""
+
+REST: Final = 5.0
+"""Nodes are not asked anew until this many times as long as it took has passed."""
+
+OPEN_PATIENCE: Final = 60.0
+
+log = logging.getLogger("safelight.packs")
+
+
+class Place(NamedTuple):
+    """Where a worker answers routes of packs."""
+
+    port: int
+    secret: str
+
+
+class Packs:
+    """What packs bring beside nodes, once a worker has told, and what it says of their nodes."""
+
+    def __init__(self, calls: PackCalls, catalogues: Catalogues, hub: Hub) -> None:
+        self.calls = calls
+        self._catalogues = catalogues
+        self._hub = hub
+        self._told: dict[int, PacksOpened] = {}
+        self._routes: list[tuple[str, re.Pattern[str]]] = []
+        self._opened = asyncio.Event()
+        self._refreshing = asyncio.Lock()
+        self._rested_at = 0.0
+
+    # -- told by workers
+
+    def on_message(self, worker: Worker, message: FromWorker) -> None:
+        """A worker said something."""
+        if isinstance(message, PacksOpened):
+            self._open(worker, message)
+        elif isinstance(message, PackMessage):
+            self._pass_on(message)
+        else:
+            self.calls.on_message(worker, message)
+
+    def on_worker(self, worker: Worker) -> None:
+        """A worker's state changed: of one that is gone, nothing can be asked."""
+        if worker.state in ("lost", "stopped"):
+            self._told.pop(worker.index, None)
+            if not self._told:
+                self._opened.clear()
+
+    def _open(self, worker: Worker, message: PacksOpened) -> None:
+        self._told[worker.index] = message
+        self._routes = [(method, re.compile(pattern)) for method, pattern in message.routes]
+        self._rested_at = 0.0
+        self._opened.set()
+        for pack, problem in message.problems:
+            log.warning("node pack is not whole", extra={"pack": pack, "problem": problem})
+
+    def _pass_on(self, message: PackMessage) -> None:
+        """To one client, or to all; a client that is not there hears nothing."""
+        client = self._hub.client(message.client_id)
+        if message.client_id is not None and client is None:
+            return
+        if message.number is not None:
+            self._hub.pass_binary(message.number, message.data, client)
+        else:
+            self._hub.pass_text(message.event, message.data, client)
+
+    # -- asked by routes
+
+    @property
+    def hears_prompts(self) -> bool:
+        """Whether a pack wants to see what is posted."""
+        return any(told.hears_prompts for told in self._told.values())
+
+    async def opened(self) -> None:
+        """Return once a worker has imported the packs, if there are some that do more than declare nodes.
+
+        Raises Refusal while there is no catalogue.
+        """
+        await self._catalogues.get()
+        if self._opened.is_set() or not any(record.eager for record in self._catalogues.foreign):
+            return
+        try:
+            await asyncio.wait_for(self._opened.wait(), OPEN_PATIENCE)
+        except TimeoutError:
+            log.warning("The packs are still being imported; going on without them.")
+
+    def web_folders(self) -> Mapping[str, Path]:
+        """Pack → folder of its files for the editor: as a worker told, else as is stored."""
+        stored = {one.pack: Path(one.web) for one in self._catalogues.foreign if one.web and not one.error}
+        for told in self._told.values():
+            stored |= {name: Path(folder) for name, folder in told.web.items()}
+        return stored
+
+    def place_of(self, method: str, path: str) -> Place | None:
+        """Where the route of a pack is answered; None when there is no such route, or no worker now."""
+        if not any(one in ("*", method) and pattern.fullmatch(path) for one, pattern in self._routes):
+            return None
+        return next((Place(told.port, told.secret) for told in self._told.values() if told.port), None)
+
+    async def catalogue(self) -> Catalogue:
+        """The catalogue with the choices that nodes offer now. Raises Refusal when there is none."""
+        catalogue = await self._catalogues.get()
+        await self.refresh(catalogue)
+        return catalogue
+
+    async def refresh(self, catalogue: Catalogue) -> None:
+        """Put the choices that packs now offer into the catalogue; where no worker answers they stay."""
+        if not catalogue.dynamic:
+            return
+        async with self._refreshing:
+            if time.monotonic() < self._rested_at:
+                return
+            began = time.monotonic()
+            try:
+                for spec in await self.calls.refresh(REFRESH_PATIENCE):
+                    if catalogue.spec(spec.name) != spec:
+                        catalogue.add(spec)
+            except NoWorkerError as error:
+                log.warning("The choices of nodes are as they were: %s", error)
+            ended = time.monotonic()
+            self._rested_at = ended + REST * (ended - began)
+
+    def report(self) -> list[dict[str, Any]]:
+        """What is known of each pack, by name."""
+        problems: dict[str, list[str]] = {}
+        for one in self._catalogues.problems:
+            problems.setdefault(one.module, []).append(one.message)
+        later = sorted({found for told in self._told.values() for found in told.problems})
+        found: list[dict[str, Any]] = []
+        for record in self._catalogues.foreign:
+            errors = [*problems.get(record.module, []), *(text for pack, text in later if pack == record.pack)]
+            found.append(
+                {
+                    "name": record.pack,
+                    "module": record.module,
+                    "state": "failed" if record.error else "loaded",
+                    "seconds": round(record.seconds, 4),
+                    "nodes": self._catalogues.nodes_of(record),
+                    "errors": errors,
+                    "web": bool(record.web),
+                }
+            )
+        return [*found, *map(_switched_off, self._catalogues.disabled)]
+
+
+def _switched_off(name: str) -> dict[str, Any]:
+    return {"name": name, "module": "", "state": "disabled", "seconds": 0.0, "nodes": [], "errors": [], "web": False}

@@ -1,0 +1,2 @@
+# ruff: noqa
+import a_module_that_nobody_has

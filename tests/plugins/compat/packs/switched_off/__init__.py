@@ -1,0 +1,2 @@
+# ruff: noqa
+NODE_CLASS_MAPPINGS = {}
