@@ -4,11 +4,13 @@ import "./ui/ui.css";
 import "./shell/shell.css";
 import "./app.css";
 import { useTitleProgress } from "@/run";
+import { applyTheme } from "@/theme/theme";
 import { useActiveTab, useTabDirty, type Tab } from "@/workflows/workspace";
 import { useDialogs } from "./dialogs/dialogState";
 import { useNodeSearch } from "./search/searchState";
 import { usePalette } from "./palette/paletteState";
 import { useMissing } from "@/workflows/missing";
+import { getSetting } from "./settings/settings";
 import { Shell } from "./shell/Shell";
 import { start } from "./start";
 import { TooltipProvider } from "./ui";
@@ -24,6 +26,9 @@ const RunOverlays = lazy(parts.overlays);
 const MissingReport = lazy(parts.missing);
 const Questions = lazy(parts.questions);
 const Toasts = lazy(parts.toasts);
+
+// Before the first paint, so that a light page does not begin dark.
+applyTheme(getSetting("theme"));
 
 export function App() {
   useEffect(() => {

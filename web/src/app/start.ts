@@ -11,6 +11,8 @@ import { startKeys } from "./commands/keyListener";
 import { setBindings } from "./commands/registry";
 import { startDrops } from "./drops";
 import { startRunControl } from "./runControl";
+import { startRunMessages } from "./runMessages";
+import { startScripting } from "./scripting";
 import { loadSettings, onSetting } from "./settings/settings";
 import { useStarted } from "./started";
 
@@ -25,6 +27,8 @@ export function start(): void {
   startKeys();
   startDrops();
   startRunControl();
+  startRunMessages();
+  startScripting();
   guardUnload();
   connectSocket();
   followTabs();

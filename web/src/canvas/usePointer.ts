@@ -46,6 +46,8 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   function onDown(event: PointerEvent): void {
     const element = event.target as Element;
     claimed = false;
+    // A press gives the canvas the focus too; only the keyboard needs to see it.
+    root.dataset["pointed"] = "";
     window.clearTimeout(hoverTimer);
     if (!element.closest("[data-overlay]") && !ui.getState().inspect?.pinned) ui.setState({ inspect: null });
     if (running !== null) return;
@@ -154,6 +156,7 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   }
 
   function onKey(event: KeyboardEvent): void {
+    if (event.key === "Tab") delete root.dataset["pointed"];
     if (event.key === " ") spaceHeld = event.type === "keydown" && !(event.target as Element).closest("input, textarea, [data-node] *");
     if (event.type === "keydown" && event.key === "Escape" && running?.started) {
       event.stopPropagation();

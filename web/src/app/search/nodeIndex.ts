@@ -24,9 +24,16 @@ export interface SearchOptions {
   deprecated?: boolean;
   experimental?: boolean;
   /** Only these types. */
-  only?: ReadonlySet<string> | null;
+  only?: { has: (type: string) => boolean } | null;
+  /** The order to show them in while nothing is typed; without it by title. */
+  order?: ReadonlyMap<string, number> | null;
   limit?: number;
 }
+
+/** What most graphs begin with: shown first to people who have not used any node yet. */
+const COMMON = new Map(
+  ["CheckpointLoaderSimple", "CLIPTextEncode", "KSampler", "EmptyLatentImage", "VAEDecode", "SaveImage", "PreviewImage", "LoadImage", "VAEEncode", "LoraLoader", "ControlNetLoader", "ControlNetApplyAdvanced", "ImageScale", "LatentUpscale", "Note"].map((type, place) => [type, place]),
+);
 
 const fuzzy = new uFuzzy({ intraMode: 1, intraIns: 1, interIns: 40 });
 
@@ -85,9 +92,10 @@ export function searchNodes(index: NodeIndex, text: string, options: SearchOptio
   const limit = options.limit ?? 80;
   if (query === "") {
     const usable = index.entries.filter((entry) => allowed(entry, options));
+    const place = (entry: Entry) => options.order?.get(entry.definition.type) ?? COMMON.get(entry.definition.type) ?? COMMON.size;
     const byUse = (entry: Entry) => uses[entry.definition.type] ?? 0;
     return usable
-      .sort((a, b) => byUse(b) - byUse(a) || a.title.localeCompare(b.title))
+      .sort((a, b) => byUse(b) - byUse(a) || place(a) - place(b) || a.title.localeCompare(b.title))
       .slice(0, limit)
       .map(({ definition }) => ({ definition, marks: [] }));
   }
