@@ -268,6 +268,14 @@ class Editor:
         found.first.wait_for(timeout=PATIENCE * 1000)
         return str(found.first.inner_text())
 
+    def hears(self, kind: str, count: int) -> None:
+        """Wait until that many messages of a type have come over the websocket."""
+        for _ in range(PATIENCE * 20):
+            if len(self.visit.received(kind)) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{len(self.visit.received(kind))} messages {kind} instead of {count}")
+
     # What people do
 
     def run(self) -> None:

@@ -17,7 +17,7 @@ import { TooltipProvider } from "./ui";
 import { MenuHost } from "./ui/MenuAt";
 import { useQuestions } from "./ui/ask";
 import { useToasts } from "./ui/toast";
-import { loadLater, parts } from "./parts";
+import { parts } from "./parts";
 
 const NodeSearch = lazy(parts.search);
 const Palette = lazy(parts.palette);
@@ -33,7 +33,6 @@ applyTheme(getSetting("theme"));
 export function App() {
   useEffect(() => {
     start();
-    loadLater();
   }, []);
   return (
     <TooltipProvider>

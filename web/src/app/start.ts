@@ -10,6 +10,7 @@ import { registerAllCommands } from "./commands";
 import { startKeys } from "./commands/keyListener";
 import { setBindings } from "./commands/registry";
 import { startDrops } from "./drops";
+import { loadLater } from "./parts";
 import { startRunControl } from "./runControl";
 import { startRunMessages } from "./runMessages";
 import { startScripting } from "./scripting";
@@ -63,5 +64,6 @@ async function open(): Promise<void> {
   if (!restored && (await openTemplate("text_to_image", "Text to image")) === null) newWorkflow();
   startAutosave();
   useStarted.setState({ started: true });
+  loadLater();
   void useUserFiles.getState().refresh();
 }

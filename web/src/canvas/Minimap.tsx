@@ -21,6 +21,10 @@ function fitOf(bounds: Box): Fit {
   return { scale, x: (WIDTH - bounds.width * scale) / 2 - bounds.x * scale, y: (HEIGHT - bounds.height * scale) / 2 - bounds.y * scale };
 }
 
+function within(value: number, size: number): number {
+  return Math.min(size - 4, Math.max(2, value));
+}
+
 /** The whole graph in small. A press or a drag on it moves the view there. */
 export function Minimap() {
   const parts = useCanvas();
@@ -40,11 +44,12 @@ export function Minimap() {
       const { transform, width, height } = flow.getState();
       const [x, y, zoom] = transform;
       const { scale } = fit.current;
-      const left = (-x / zoom) * scale + fit.current.x;
-      const top = (-y / zoom) * scale + fit.current.y;
+      // A view that reaches beyond the map ends at its edge, so that the frame stays whole.
+      const left = within((-x / zoom) * scale + fit.current.x, WIDTH);
+      const top = within((-y / zoom) * scale + fit.current.y, HEIGHT);
       frame.style.transform = `translate(${left}px, ${top}px)`;
-      frame.style.width = `${(width / zoom) * scale}px`;
-      frame.style.height = `${(height / zoom) * scale}px`;
+      frame.style.width = `${within(((width - x) / zoom) * scale + fit.current.x, WIDTH) - left}px`;
+      frame.style.height = `${within(((height - y) / zoom) * scale + fit.current.y, HEIGHT) - top}px`;
     };
     const draw = (): void => {
       waiting = 0;
@@ -56,8 +61,8 @@ export function Minimap() {
     };
     let seen = flow.getState().transform;
     const stops = [
-      flow.subscribe((state) => {
-        if (state.transform !== seen) place();
+      flow.subscribe((state, then) => {
+        if (state.transform !== seen || state.width !== then.width || state.height !== then.height) place();
         seen = state.transform;
       }),
       parts.scene.subscribe(soon),

@@ -5,7 +5,12 @@ import { useWidget } from "./useWidget";
 import { TextWidget } from "./widgets/TextWidget";
 import type { InputDefinition } from "@/graph/definitions";
 
-const Markdown = lazy(() => import("./MarkdownText"));
+/** Fetched after the first picture, which shows the text as it is written. */
+const Markdown = lazy(() => afterPaint().then(() => import("./MarkdownText")));
+
+function afterPaint(): Promise<void> {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+}
 
 /** A note: its text, rendered if it is Markdown. A double click, or Enter, edits it. */
 export function NoteBody({ node }: { node: SceneNode }) {

@@ -67,6 +67,8 @@ function score(entry: Entry, query: string, rank: number, uses: number): number 
   else if (title.split(/[^a-z0-9]+/).some((word) => word.startsWith(query))) points += 35;
   else if (title.includes(query)) points += 25;
   else if (type.includes(query)) points += 15;
+  // What most graphs are made of comes before its rarer relatives.
+  if (COMMON.has(entry.definition.type)) points += 40;
   points -= title.length * 0.05;
   if (entry.definition.deprecated) points -= 40;
   if (entry.definition.experimental) points -= 3;

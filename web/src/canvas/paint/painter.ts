@@ -72,7 +72,7 @@ function addPath(paths: Map<string, Path2D>, link: SceneLink, style: LinkStyle):
   const token = socketToken(link.type);
   let path = paths.get(token);
   if (path === undefined) paths.set(token, (path = new Path2D()));
-  tracePath(path, link.points, style);
+  tracePath(path, link.points, style, link.lane);
 }
 
 function drawLinks(context: CanvasRenderingContext2D, picture: Picture, seen: Box): void {
@@ -116,7 +116,7 @@ function drawStrong(context: CanvasRenderingContext2D, picture: Picture, seen: B
     const near = picture.strong.has(link.id);
     if (!(chosen || near || link.id === hoverLink) || link.id === picture.detached || !overlaps(link.box, seen)) continue;
     const path = new Path2D();
-    tracePath(path, link.points, linkStyle);
+    tracePath(path, link.points, linkStyle, link.lane);
     if (chosen) {
       context.strokeStyle = themeColor("--node-selected");
       context.lineWidth = width + 4;

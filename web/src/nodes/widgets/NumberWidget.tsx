@@ -166,5 +166,7 @@ export function spell(input: InputDefinition, value: unknown): string {
   const step = input.round ?? input.step ?? 0.01;
   const decimals = Math.min(8, Math.max(1, (String(step).split(".")[1] ?? "").length));
   const fixed = value.toFixed(decimals);
-  return Number(fixed) === value ? fixed : String(value);
+  // Without the dust of binary fractions: 1.0000000000000004 is shown as 1.
+  const exact = Number(value.toPrecision(12));
+  return Number(fixed) === exact ? fixed : String(exact);
 }
