@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -56,11 +58,8 @@ def test_what_was_not_saved_survives_a_crashed_page(editor, visit, open_editor, 
     editor.empty()
     page.wait_for_timeout(1200)
     context = page.context
-    session = context.new_cdp_session(page)
-    try:
-        session.send("Page.crash", timeout=500)
-    except Exception:  # it never answers: that is what a crash is
-        pass
+    with page.expect_event("crash"), contextlib.suppress(Exception):
+        page.goto("chrome://crash", timeout=5000)  # never answered
     again = open_editor(visit(home.url, context))
     assert again.tabs() == ["Text to image", "Untitled"]
     again.toast("Your work is back")
@@ -108,21 +107,12 @@ def test_what_cannot_be_opened_is_said_and_changes_nothing(editor, name):
 
 
 def test_a_picture_without_a_workflow_can_become_an_input(editor):
-    plain = b64(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    )
+    plain = b64("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
     editor.drop("[data-canvas]", ("plain.png", plain))
     assert "carries no workflow" in editor.toast("plain.png")
     editor.page.get_by_role("button", name="Use as input image").click()
     editor.until("() => safelight.workflow().nodes.some((node) => node.type === 'LoadImage')")
     editor.visit.failed.clear()
-
-
-def b64(text: str) -> bytes:
-    """Bytes of a text in base 64."""
-    import base64
-
-    return base64.b64decode(text)
 
 
 def test_the_prompt_form_opens_laid_out(editor):
@@ -224,7 +214,9 @@ def losses(before: Any, after: Any, where: str = "") -> list[str]:
             for loss in (losses(value, after[key], f"{where}.{key}") if key in after else [f"{where}.{key} is gone"])
         ]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        return [loss for at, pair in enumerate(zip(before, after, strict=True)) for loss in losses(*pair, f"{where}[{at}]")]
+        return [
+            loss for at, pair in enumerate(zip(before, after, strict=True)) for loss in losses(*pair, f"{where}[{at}]")
+        ]
     return [] if before == after else [f"{where}: {before!r:.80} became {after!r:.80}"]
 
 

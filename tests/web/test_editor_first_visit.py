@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 
-
 def test_on_the_first_visit_run_puts_the_picture_on_the_last_node(serve, visit, open_editor):
     editor = open_editor(visit(serve()))
     page = editor.page

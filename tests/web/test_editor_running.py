@@ -135,7 +135,10 @@ def test_a_link_tells_what_ran_over_it(editor):
     page = editor.page
     editor.run()
     editor.picture(7)
-    for start, end, name, shape in (((6, "IMAGE"), (7, "images"), "IMAGE", "64 × 64"), ((5, "LATENT"), (6, "samples"), "LATENT", "×")):
+    for start, end, name, shape in (
+        ((6, "IMAGE"), (7, "images"), "IMAGE", "64 × 64"),
+        ((5, "LATENT"), (6, "samples"), "LATENT", "×"),
+    ):
         a, b = centre(editor.socket(start[0], "Output", start[1])), centre(editor.socket(end[0], "Input", end[1]))
         page.mouse.click(*on_link(editor, a, b))
         value = page.get_by_role("dialog", name="Value of the link")
@@ -210,16 +213,22 @@ def test_image_to_image_takes_an_uploaded_picture(editor):
     page = editor.page
     page.evaluate(IMAGE_TO_IMAGE)
     picture = (ROOT / "workflows" / "image_to_image.png").read_bytes()
-    page.set_input_files('[data-widget$=":image"] input[type=file]', {"name": "mine.png", "mimeType": "image/png", "buffer": picture})
+    page.set_input_files(
+        '[data-widget$=":image"] input[type=file]', {"name": "mine.png", "mimeType": "image/png", "buffer": picture}
+    )
     loader = editor.nodes("LoadImage")[0]["id"]
-    editor.until(f"() => safelight.store().getState().document.graphs.root.nodes['{loader}'].values.image === 'mine.png'")
+    editor.until(
+        f"() => safelight.store().getState().document.graphs.root.nodes['{loader}'].values.image === 'mine.png'"
+    )
     shown = editor.picture(loader)
     assert "mine" in shown.get_attribute("src")
     encode, sampler = editor.nodes("VAEEncode")[0]["id"], 5
     assert [encode, 0, sampler, 3, "LATENT"] in editor.links()
     editor.command("canvas.fitAll")
     editor.drop(f'[data-node="{loader}"]', ("dropped.png", picture))
-    editor.until(f"() => safelight.store().getState().document.graphs.root.nodes['{loader}'].values.image === 'dropped.png'")
+    editor.until(
+        f"() => safelight.store().getState().document.graphs.root.nodes['{loader}'].values.image === 'dropped.png'"
+    )
     editor.run()
     editor.picture(7)
     editor.shot("editor-image-to-image")

@@ -13,6 +13,8 @@ import { useMissing } from "@/workflows/missing";
 import { getSetting } from "./settings/settings";
 import { Shell } from "./shell/Shell";
 import { start } from "./start";
+import { afterPaint } from "./afterPaint";
+import { useStarted } from "./started";
 import { TooltipProvider } from "./ui";
 import { MenuHost } from "./ui/MenuAt";
 import { useQuestions } from "./ui/ask";
@@ -22,7 +24,7 @@ import { parts } from "./parts";
 const NodeSearch = lazy(parts.search);
 const Palette = lazy(parts.palette);
 const Dialogs = lazy(parts.dialogs);
-const RunOverlays = lazy(parts.overlays);
+const RunOverlays = lazy(() => afterPaint().then(parts.overlays));
 const MissingReport = lazy(parts.missing);
 const Questions = lazy(parts.questions);
 const Toasts = lazy(parts.toasts);
@@ -42,7 +44,7 @@ export function App() {
         <OnDemand />
       </Suspense>
       <Suspense fallback={null}>
-        <RunOverlays />
+        <Overlays />
       </Suspense>
       <Suspense fallback={null}>
         <Messages />
@@ -66,6 +68,12 @@ function OnDemand() {
       {missing && <MissingReport />}
     </>
   );
+}
+
+/** Full-screen view, comparison and reports: there is nothing to show in them before the first workflow is. */
+function Overlays() {
+  const started = useStarted((state) => state.started);
+  return started ? <RunOverlays /> : null;
 }
 
 /** Questions and messages. Once shown, the place for messages stays, as screen readers watch it. */

@@ -112,6 +112,8 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   /** What a gesture of ours took must not reach React Flow's own pan. */
   function onMouseDown(event: Event): void {
     if (claimed) event.stopPropagation();
+    // A double click on the bare canvas would mark the nearest text of the page.
+    if (event instanceof MouseEvent && event.detail > 1 && !(event.target as Element).closest("[data-node], [data-overlay]")) event.preventDefault();
   }
 
   function onHover(event: PointerEvent): void {

@@ -6,6 +6,7 @@ import type { SceneNode } from "@/canvas/scene";
 import { widgetValue } from "@/graph/widgets";
 import { openLightbox } from "@/panels/overlays";
 import { useNodeRunPart, type MediaFile, type NodeOutputs } from "@/run";
+import { scrollsWhenFocused } from "./scrolling";
 import { usePromptId } from "./usePromptId";
 
 const NOTHING: readonly MediaFile[] = [];
@@ -145,7 +146,7 @@ function Others({ outputs }: { outputs: NodeOutputs }) {
         <audio key={file.filename} className="nodrag" src={viewUrl(file)} controls aria-label={file.filename} />
       ))}
       {outputs.text.length > 0 && (
-        <pre className="sl-preview-text nowheel nodrag" tabIndex={0}>
+        <pre className="sl-preview-text nodrag" tabIndex={0} {...scrollsWhenFocused}>
           {outputs.text.join("\n")}
         </pre>
       )}

@@ -48,7 +48,8 @@ function aliases(definition: NodeDefinition): string {
 }
 
 export function buildIndex(definitions: Definitions): NodeIndex {
-  const entries = [...definitions.values()].map((definition): Entry => {
+  const listed = [...definitions.values()].filter((definition) => !definition.alias);
+  const entries = listed.map((definition): Entry => {
     const spaced = definition.type.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/_/g, " ");
     const words = [definition.type, spaced, definition.category.replaceAll("/", " "), aliases(definition), initials(definition.title)].join(" ");
     return { definition, title: definition.title, words };
