@@ -44,7 +44,7 @@ function useLook(node: SceneNode) {
     "data-mode": mode === MODE_MUTED ? "muted" : mode === MODE_BYPASSED ? "bypassed" : undefined,
     "data-missing": node.missing || undefined,
     "data-pinned": node.record.pinned || undefined,
-    "aria-selected": selected,
+    "aria-current": selected || undefined,
     tabIndex: -1,
   };
 }
