@@ -57,7 +57,9 @@ def measure() -> dict[str, Any]:
 
 def report(found: dict[str, Any]) -> None:
     """Print them beside the limit."""
-    print(f"before the first picture: {found['kb']:.1f} kB gzip, limit {LIMIT_KB:.0f} kB  {verdict(found['kb'], LIMIT_KB)}")
+    print(
+        f"before the first picture: {found['kb']:.1f} kB gzip, limit {LIMIT_KB:.0f} kB  {verdict(found['kb'], LIMIT_KB)}"
+    )
     ordered = sorted(found["files"].items(), key=lambda one: -one[1])
     for path, kb in ordered[:SHOWN]:
         print(f"  {kb:7.1f} kB  {path}")

@@ -14,9 +14,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page
-
 from editor_page import FIRST_ID, PATIENCE_MS, Frames, chromium, editor, graph, traced
+from playwright.sync_api import Browser, Page
 from server_process import Server, base_folder, running, verdict
 
 GOALS: Final = {"pan at zoom 1": 55.0, "zoom 1 → 0.1 → 1": 45.0, "pan, all in view": 55.0}
@@ -52,7 +51,9 @@ def chain(count: int, salt: int, scale: float) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = []
     for at in range(count):
         last = at == count - 1
-        inputs: list[dict[str, Any]] = [{"name": "value", "type": "INT", "link": at or None, "widget": {"name": "value"}}]
+        inputs: list[dict[str, Any]] = [
+            {"name": "value", "type": "INT", "link": at or None, "widget": {"name": "value"}}
+        ]
         widgets: list[int] = [0]
         if not last:
             inputs.append({"name": "salt", "type": "INT", "link": None, "widget": {"name": "salt"}})
@@ -79,7 +80,9 @@ def chain(count: int, salt: int, scale: float) -> dict[str, Any]:
 
 def opened(browser: Browser, page: Page, workflow: dict[str, Any], selector: str) -> Frames:
     """Drop a workflow on the page."""
-    return traced(browser, page, lambda: page.evaluate("([text, one]) => bench.drop(text, one)", [json.dumps(workflow), selector]))
+    return traced(
+        browser, page, lambda: page.evaluate("([text, one]) => bench.drop(text, one)", [json.dumps(workflow), selector])
+    )
 
 
 def moved(browser: Browser, page: Page, scene: str) -> Frames:
@@ -113,7 +116,9 @@ def run_progress(browser: Browser, server: Server, salt: int, scale: float) -> F
         opened(browser, page, chain(RUN_NODES, salt, scale), ".sl-scene")
         page.wait_for_timeout(1500)
         page.keyboard.press("Control+Enter")
-        page.wait_for_function("async () => (await (await fetch('queue')).json()).queue_running.length > 0", timeout=PATIENCE_MS)
+        page.wait_for_function(
+            "async () => (await (await fetch('queue')).json()).queue_running.length > 0", timeout=PATIENCE_MS
+        )
         frames = moved(browser, page, "pan")
         if not server.get("/queue")["queue_running"]:
             raise RuntimeError("The run was over before the pan was.")
@@ -126,7 +131,11 @@ def best(frames: list[Frames]) -> Frames:
 
 
 def as_json(frames: Frames) -> dict[str, float]:
-    return {"frames_per_second": round(frames.per_second, 1), "longest_gap_ms": round(frames.longest, 1), "cpu_ms": round(frames.cpu, 2)}
+    return {
+        "frames_per_second": round(frames.per_second, 1),
+        "longest_gap_ms": round(frames.longest, 1),
+        "cpu_ms": round(frames.cpu, 2),
+    }
 
 
 def line(name: str, frames: Frames, goal: float | None) -> None:

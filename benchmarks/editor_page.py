@@ -6,6 +6,7 @@ frames that never reached the screen.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
-
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from server_process import ROOT
 
 PATIENCE_MS: Final = 60_000
-SIZE: Final = {"width": 1600, "height": 900}
+SIZE: Final[ViewportSize] = {"width": 1600, "height": 900}
 FIRST_ID: Final = 1000
 """Node ids of generated graphs begin here, so that they differ from those of the first workflow."""
 
@@ -96,7 +96,8 @@ HELPERS: Final = """
     target.dispatchEvent(new PointerEvent("pointer" + name, options));
     target.dispatchEvent(new MouseEvent("mouse" + name, options));
   };
-  /** Drags the canvas to and fro with the middle button (the left one might take a node): every animation frame moves it, whether or not the last one is done. */
+  // Drags the canvas to and fro with the middle button, as the left one might take a node. Every animation frame moves
+  // it, whether or not the last one is done.
   const pan = async (ms) => {
     const from = centre();
     const at = { ...from };
@@ -141,7 +142,8 @@ HELPERS: Final = """
     });
     watch.observe(document.body, { childList: true, subtree: true });
     performance.mark("bench-begin");
-    document.querySelector("[data-canvas]").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+    document.querySelector("[data-canvas]").dispatchEvent(event);
   });
   window.bench = { pan: (ms) => marked(() => pan(ms)), zoom: (ms) => marked(() => zoom(ms)), drop, least: 1 };
 }
@@ -169,7 +171,7 @@ class Frames:
     def longest(self) -> float:
         """The longest time without a new picture in ms."""
         edges = [0.0, *self.presented, self.seconds * 1000]
-        return max(after - before for before, after in zip(edges, edges[1:], strict=False))
+        return max(after - before for before, after in itertools.pairwise(edges))
 
 
 def traced(browser: Browser, page: Page, act: Callable[[], Any]) -> Frames:

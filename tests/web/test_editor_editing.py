@@ -245,3 +245,34 @@ def test_nodes_are_copied_between_workflows_and_windows(editor, visit, open_edit
     other.until("() => safelight.workflow().nodes.length === 2")
     assert {node["type"] for node in other.workflow()["nodes"]} == {"KSampler", "VAEDecode"}
     other.healthy()
+
+
+def test_a_subgraph_is_made_entered_left_and_run(editor):
+    page = editor.page
+    editor.node(5).locator(".sl-node-title").click()
+    editor.node(6).locator(".sl-node-title").click(modifiers=["Shift"])
+    editor.command("subgraph.create")
+    made = editor.workflow()
+    instance = next(node for node in made["nodes"] if node["type"] == made["definitions"]["subgraphs"][0]["id"])
+    assert editor.nodes("KSampler") == []
+    editor.node(instance["id"]).get_by_role("button", name="Enter subgraph").click()
+    editor.until("() => safelight.store().getState().scope.path.length === 1")
+    editor.named("VAE Decode").wait_for()
+    page.keyboard.press("Alt+g")
+    page.keyboard.press("Escape")
+    editor.until("() => safelight.store().getState().scope.path.length === 0")
+    editor.run()
+    editor.picture(7)
+    editor.marked(instance["id"], "(ran|reused)")
+
+
+def test_zoomed_out_nodes_are_painted_and_still_picked_with_the_mouse(editor):
+    page = editor.page
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate("() => { safelight.canvas().fitView(); safelight.canvas().zoomTo(0.2); }")
+    editor.node(5).wait_for(state="detached")
+    place = page.evaluate("() => safelight.canvas().toClient([830, 40])")  # in the middle of the sampler
+    page.mouse.click(place["x"], place["y"])
+    editor.until("() => [...safelight.store().getState().selection.nodes].join() === '5'")
+    page.keyboard.press("Delete")
+    assert editor.nodes("KSampler") == []
