@@ -31,7 +31,7 @@ def source_files() -> Iterator[Path]:
         if (
             path.is_file()
             and not IGNORED.intersection(parts)
-            and not path.name.endswith((".tsbuildinfo", ".test.ts", ".test.tsx"))
+            and not path.name.endswith((".tsbuildinfo", ".test.ts", ".test.tsx", ".gen.ts"))
         ):
             yield path
 

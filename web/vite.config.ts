@@ -14,7 +14,10 @@ export default defineConfig({
   base: "./",
   plugins: [react()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
-  build: { outDir: "dist", target: "es2022", sourcemap: false, chunkSizeWarningLimit: 700 },
+  build: { outDir: "dist", target: "es2022", sourcemap: false, chunkSizeWarningLimit: 700,
+    // What the first picture needs is kept in few files: many small ones compress worse.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "core", test: /src[\\/](graph|run|api|theme|canvas|nodes)[\\/](?!.*(LinkChooser|MarkdownText|inspect|ancestors|Popover))/ }] } } },
+  },
   server: { proxy: { ...proxied, "/ws": { target: server, ws: true } } },
   test: {
     environment: "node",

@@ -117,7 +117,7 @@ class JobFollower:
 
     def resume(self) -> None:
         """Tell the client, which was away, where the job stands."""
-        for type, data in self._messages[:1]:
+        for type, data in self._messages:
             self._say(type, data)
         if self._states:
             self._say("progress_state", {"prompt_id": self.job.id, "nodes": self._states})

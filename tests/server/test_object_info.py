@@ -130,7 +130,7 @@ def test_one_definition_can_be_asked_for_by_name_or_alias(guarded, paths):
 
 def test_aliases_are_listed_beside_the_nodes(guarded, paths):
     found = fetched(guarded, paths, SAMPLER, aliases={"OldSampler": "Sampler", "Dead": "None"})
-    assert found["OldSampler"] == {**found["Sampler"], "name": "OldSampler"}
+    assert found["OldSampler"] == {**found["Sampler"], "name": "OldSampler", "alias_of": "Sampler"}
     assert "Dead" not in found
 
 

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import mimetypes
 import os
 import re
 import shutil
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +33,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 90
+PATIENCE = int(os.environ.get("SAFELIGHT_BROWSER_PATIENCE", "90"))
 """Seconds after which something that should have happened counts as never."""
 
 
@@ -95,17 +98,20 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / ".safelight" / "cache" / "catalogue.msgpack"
 
 
-@pytest.fixture
-def serve(tmp_path: Path, catalogue: Path) -> Iterator[Callable[..., str]]:
-    """`serve(*options)`: the URL of a server with an empty cache, which ends with the test."""
-    stored = tmp_path / ".safelight" / "cache" / "catalogue.msgpack"
-    stored.parent.mkdir(parents=True)
-    shutil.copy(catalogue, stored)
-    processes: list[subprocess.Popen[str]] = []
-    log: list[str] = []
+class Servers:
+    """Servers of one base directory; calling it starts one, with an empty cache unless another was there before."""
 
-    def start(*options: str) -> str:
-        command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(tmp_path), "--port", "0", "--cpu"]
+    def __init__(self, base: Path, catalogue: Path) -> None:
+        self.base = base
+        self.processes: list[subprocess.Popen[str]] = []
+        self.log: list[str] = []
+        stored = base / ".safelight" / "cache" / "catalogue.msgpack"
+        stored.parent.mkdir(parents=True)
+        shutil.copy(catalogue, stored)
+
+    def __call__(self, *options: str) -> str:
+        """The URL of a new server."""
+        command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(self.base), "--port", "0", "--cpu"]
         process = subprocess.Popen(
             [*command, "--log-format", "json", *options],
             stdout=subprocess.DEVNULL,
@@ -114,18 +120,32 @@ def serve(tmp_path: Path, catalogue: Path) -> Iterator[Callable[..., str]]:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             text=True,
         )
-        processes.append(process)
-        return _url(process, log)
+        self.processes.append(process)
+        return _url(process, self.log)
 
-    yield start
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    sys.stderr.write("".join(log))  # shown when a test fails
+    def kill(self) -> None:
+        """End the newest server as a crash would."""
+        self.processes[-1].kill()
+        self.processes[-1].wait()
+
+    def stop(self) -> None:
+        """End all of them, and show what they said (pytest does so when a test fails)."""
+        for process in self.processes:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        sys.stderr.write("".join(self.log))
+
+
+@pytest.fixture
+def serve(tmp_path: Path, catalogue: Path) -> Iterator[Servers]:
+    """`serve(*options)`: the URL of a server with an empty cache, which ends with the test."""
+    servers = Servers(tmp_path, catalogue)
+    yield servers
+    servers.stop()
 
 
 def _url(process: subprocess.Popen[str], log: list[str]) -> str:
@@ -140,18 +160,21 @@ def _url(process: subprocess.Popen[str], log: list[str]) -> str:
 
 
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[[str], Visit]]:
-    """`visit(url)`: a new window on the page; nothing leaves this machine."""
+def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
+    """`visit(url)`: a new window on the page; nothing leaves this machine. `visit(url, context)`: another tab of it."""
     contexts = []
 
-    def open_page(url: str) -> Visit:
-        context = chromium.new_context(viewport={"width": 1400, "height": 900})
-        contexts.append(context)
+    def open_page(url: str, context: Any = None) -> Visit:
+        if context is None:
+            context = chromium.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+            context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+            contexts.append(context)
         visit = Visit(context.new_page(), url)
-        context.route(lambda target: not target.startswith(url), lambda route: _stop(route, visit))
+        visit.page.route(lambda target: not target.startswith(url), lambda route: _stop(route, visit))
         visit.page.on("websocket", lambda socket: socket.on("framereceived", lambda data: _take(data, visit)))
         visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
         visit.page.on("response", lambda answer: _look(answer, visit))
+        visit.page.set_default_timeout(PATIENCE * 1000)
         visit.page.goto(url)
         return visit
 
@@ -179,3 +202,247 @@ def _take(data: str | bytes, visit: Visit) -> None:
 def _look(answer: Any, visit: Visit) -> None:
     if answer.status >= 400:
         visit.failed.append(f"{answer.status} {answer.request.method} {answer.url.removeprefix(visit.url)}")
+
+
+class Editor:
+    """Our editor in a window: what a person finds on it, and what they do to it."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self.page = visit.page
+        self.until = visit.until
+        self.shot = visit.shot
+        self.until("() => document.querySelector('[data-canvas], .sl-form') && window.safelight?.workflow()")
+
+    # What is there
+
+    def workflow(self) -> dict[str, Any]:
+        """The file that saving would write."""
+        return self.page.evaluate("() => safelight.workflow()")
+
+    def nodes(self, kind: str) -> list[dict[str, Any]]:
+        """Nodes of a type, as in the file."""
+        return [node for node in self.workflow()["nodes"] if node["type"] == kind]
+
+    def node(self, node: Any) -> Any:
+        """The node with this id."""
+        return self.page.locator(f'[data-node="{node}"]')
+
+    def named(self, title: str) -> Any:
+        """The node with this title."""
+        return self.page.get_by_role("group", name=re.compile(f"^{re.escape(title)}, node "))
+
+    def socket(self, node: Any, side: str, name: str) -> Any:
+        """An `Input` or `Output` of a node."""
+        holder = node if hasattr(node, "locator") else self.node(node)
+        return holder.get_by_role("button", name=re.compile(f"^{side} {re.escape(name)}, "))
+
+    def widget(self, node: Any, name: str) -> Any:
+        """The row of a widget."""
+        return self.page.locator(f'[data-widget="{node}:{name}"]')
+
+    def value(self, node: Any, name: str) -> Any:
+        """What a widget of a node holds."""
+        look = "([id, name]) => safelight.store().getState().document.graphs.root.nodes[id]?.values[name]"
+        return self.page.evaluate(look, [str(node), name])
+
+    def links(self) -> list[list[Any]]:
+        """Links as in the file, without their ids."""
+        return sorted([link[1:] for link in self.workflow()["links"]], key=str)
+
+    def tabs(self) -> list[str]:
+        """Names of the open workflows."""
+        return [str(name) for name in self.page.locator(".sl-wtab__name").all_text_contents()]
+
+    def picture(self, node: Any, number: int = 1) -> Any:
+        """The picture on a node, once it is there."""
+        image = self.node(node).locator(".sl-preview-picture img").nth(number - 1)
+        image.wait_for(timeout=PATIENCE * 1000)
+        return image
+
+    def toast(self, *words: str) -> str:
+        """The message that has these words, once it is there."""
+        found = self.page.locator(".sl-toast")
+        for word in words:
+            found = found.filter(has_text=word)
+        found.first.wait_for(timeout=PATIENCE * 1000)
+        return str(found.first.inner_text())
+
+    def hears(self, kind: str, count: int) -> None:
+        """Wait until that many messages of a type have come over the websocket."""
+        for _ in range(PATIENCE * 20):
+            if len(self.visit.received(kind)) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{len(self.visit.received(kind))} messages {kind} instead of {count}")
+
+    # What people do
+
+    def run(self) -> None:
+        """Press Run."""
+        self.page.get_by_role("button", name=re.compile(r"^Run( next| on change)?$")).first.click()
+
+    def marked(self, node: Any, text: str) -> None:
+        """Wait until a node is marked like this after a run."""
+        mark = self.node(node).locator(".sl-node-badge", has_text=re.compile(f"^{text}"))
+        mark.wait_for(timeout=PATIENCE * 1000)
+
+    def command(self, name: str) -> None:
+        """Run a command by its id."""
+        assert self.page.evaluate("(id) => safelight.run(id)", name), f"{name} cannot be used now"
+
+    def load(self, json_: Any, name: str = "Workflow") -> None:
+        """Open a workflow in a new tab."""
+        assert self.page.evaluate("([json, name]) => safelight.open(json, name)", [json_, name])
+
+    def empty(self) -> None:
+        """A new workflow without nodes."""
+        self.page.get_by_role("button", name="New workflow").click()
+        self.until("() => safelight.workflow().nodes.length === 0")
+
+    def drag(self, start: Any, end: Any) -> None:
+        """From one element or place to another with the left button."""
+        mouse = self.page.mouse
+        (x, y), (to_x, to_y) = _place(start), _place(end)
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + 2, y + 2)
+        mouse.move((x + to_x) / 2, (y + to_y) / 2, steps=4)
+        mouse.move(to_x, to_y, steps=4)
+        mouse.up()
+
+    def drop(self, target: str, *files: Path | tuple[str, bytes]) -> None:
+        """Files dropped on what a selector finds."""
+        named = [file if isinstance(file, tuple) else (file.name, file.read_bytes()) for file in files]
+        packed = [[name, base64.b64encode(data).decode(), mimetypes.guess_type(name)[0] or ""] for name, data in named]
+        self.page.evaluate(DROP, [target, packed])
+
+    def reveal(self, node: Any) -> None:
+        """Bring a node into view and give it the focus, as the keyboard does."""
+        self.page.evaluate("(id) => safelight.canvas().reveal(id)", str(node))
+        self.until("(id) => document.activeElement?.dataset.node === id", str(node))
+
+    def search(self, text: str) -> None:
+        """Type into the open node search and take the first result."""
+        field = self.page.get_by_role("combobox", name="Search nodes")
+        field.fill(text)
+        self.page.locator(".sl-node-search__item[aria-selected=true]").wait_for()
+        field.press("Enter")
+        field.wait_for(state="detached")
+
+    def healthy(self) -> None:
+        """Nothing broke, and nothing left this machine. A folder that is not there yet is answered with 404."""
+        assert self.visit.errors == []
+        assert self.visit.stopped == []
+        assert [one for one in self.visit.failed if "/userdata?" not in one] == []
+
+
+DROP = """([selector, files]) => {
+  const target = document.querySelector(selector);
+  const data = new DataTransfer();
+  for (const [name, text, type] of files) {
+    data.items.add(new File([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))], name, {type}));
+  }
+  const box = target.getBoundingClientRect();
+  const at = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2};
+  for (const kind of ['dragenter', 'dragover', 'drop']) {
+    target.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data, ...at}));
+  }
+}"""
+
+
+def _place(what: Any) -> tuple[float, float]:
+    """The middle of an element, or the place itself."""
+    if isinstance(what, tuple):
+        return what
+    box = what.bounding_box()
+    assert box, f"{what} is not on the page"
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+PACK = '''
+"""Nodes for tests of the editor."""
+
+import time
+
+from engine.api import Context, WithUi, node
+
+
+@node("TestFails", output=True)
+def fails(text: str = "") -> WithUi[None]:
+    """Raise."""
+    raise ValueError("The lamp is broken: " + text)
+
+
+@node("TestWaits", cache=False, output=True)
+def waits(ctx: Context, seconds: float = 2.0) -> WithUi[None]:
+    """Take that long."""
+    for step in range(100):
+        ctx.progress(step, 100)
+        time.sleep(seconds / 100)
+    return WithUi(ui={"text": ["waited"]})
+'''
+
+
+def give_pack(base: Path) -> None:
+    """Nodes of the tests in the folder of a server."""
+    pack = base / "custom_nodes" / "editor_tests"
+    pack.mkdir(parents=True)
+    (pack / "__init__.py").write_text(PACK)
+
+
+def need_editor() -> None:
+    """Skip or fail where the editor was not built."""
+    if not (ROOT / "engine" / "server" / "editor" / "index.html").is_file():
+        missing("the editor is not built: `make editor` builds it")
+
+
+@dataclass
+class Home:
+    """The server that most tests of the editor share; it is warm after the first run."""
+
+    url: str
+    base: Path
+
+    def post(self, path: str, body: Any = None) -> None:
+        """Ask it for something."""
+        data = json.dumps({} if body is None else body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, {"Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=60).close()
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory, catalogue: Path) -> Iterator[Home]:
+    """Starts it."""
+    need_editor()
+    base = tmp_path_factory.mktemp("home")
+    give_pack(base)
+    servers = Servers(base, catalogue)
+    home = Home(servers(), base)
+    home.post("api/settings", {"Safelight.welcomed": True})
+    yield home
+    servers.stop()
+
+
+@pytest.fixture
+def home(shared_home: Home) -> Iterator[Home]:
+    """That server, left with nothing to do."""
+    yield shared_home
+    shared_home.post("api/queue", {"clear": True})
+    shared_home.post("api/interrupt")
+    shared_home.post("api/v1/queue/resume")
+
+
+@pytest.fixture
+def editor(home: Home, visit: Callable[..., Visit]) -> Iterator[Editor]:
+    """The editor in a new window, with the first workflow. In the end nothing may have broken."""
+    opened = Editor(visit(home.url))
+    yield opened
+    opened.healthy()
+
+
+@pytest.fixture
+def open_editor() -> Callable[[Visit], Editor]:
+    """The editor of a window, once it has started."""
+    need_editor()
+    return Editor

@@ -27,7 +27,7 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
         groups["optional"] = optional
     if spec.hidden:
         groups["hidden"] = dict(spec.hidden)
-    return {
+    form: dict[str, Any] = {
         "input": groups,
         "input_order": {group: list(entries) for group, entries in groups.items()},
         "is_input_list": spec.input_is_list,
@@ -45,6 +45,9 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
         "experimental": spec.experimental,
         "api_node": False,
     }
+    if name != spec.name:
+        form["alias_of"] = spec.name  # not of the convention: so that an editor need not list a node twice
+    return form
 
 
 def _input_form(spec: InputSpec, file_names: FileNames) -> list[Any]:

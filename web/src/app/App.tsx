@@ -4,31 +4,37 @@ import "./ui/ui.css";
 import "./shell/shell.css";
 import "./app.css";
 import { useTitleProgress } from "@/run";
+import { applyTheme } from "@/theme/theme";
 import { useActiveTab, useTabDirty, type Tab } from "@/workflows/workspace";
 import { useDialogs } from "./dialogs/dialogState";
 import { useNodeSearch } from "./search/searchState";
 import { usePalette } from "./palette/paletteState";
 import { useMissing } from "@/workflows/missing";
+import { getSetting } from "./settings/settings";
 import { Shell } from "./shell/Shell";
 import { start } from "./start";
+import { afterPaint } from "./afterPaint";
+import { useStarted } from "./started";
 import { TooltipProvider } from "./ui";
 import { MenuHost } from "./ui/MenuAt";
 import { useQuestions } from "./ui/ask";
 import { useToasts } from "./ui/toast";
-import { loadLater, parts } from "./parts";
+import { parts } from "./parts";
 
 const NodeSearch = lazy(parts.search);
 const Palette = lazy(parts.palette);
 const Dialogs = lazy(parts.dialogs);
-const RunOverlays = lazy(parts.overlays);
+const RunOverlays = lazy(() => afterPaint().then(parts.overlays));
 const MissingReport = lazy(parts.missing);
 const Questions = lazy(parts.questions);
 const Toasts = lazy(parts.toasts);
 
+// Before the first paint, so that a light page does not begin dark.
+applyTheme(getSetting("theme"));
+
 export function App() {
   useEffect(() => {
     start();
-    loadLater();
   }, []);
   return (
     <TooltipProvider>
@@ -38,7 +44,7 @@ export function App() {
         <OnDemand />
       </Suspense>
       <Suspense fallback={null}>
-        <RunOverlays />
+        <Overlays />
       </Suspense>
       <Suspense fallback={null}>
         <Messages />
@@ -62,6 +68,12 @@ function OnDemand() {
       {missing && <MissingReport />}
     </>
   );
+}
+
+/** Full-screen view, comparison and reports: there is nothing to show in them before the first workflow is. */
+function Overlays() {
+  const started = useStarted((state) => state.started);
+  return started ? <RunOverlays /> : null;
 }
 
 /** Questions and messages. Once shown, the place for messages stays, as screen readers watch it. */

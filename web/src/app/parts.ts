@@ -16,6 +16,7 @@ export const parts = {
   queue: () => import("@/panels/QueuePanel").then((module) => ({ default: module.QueuePanel })),
   gallery: () => import("@/panels/GalleryPanel").then((module) => ({ default: module.GalleryPanel })),
   logs: () => import("@/panels/LogPanel").then((module) => ({ default: module.LogPanel })),
+  form: () => import("@/form").then((module) => ({ default: module.FormView })),
   inspector: () => import("./inspector/Inspector").then((module) => ({ default: module.Inspector })),
 };
 

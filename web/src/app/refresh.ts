@@ -1,8 +1,10 @@
 import { refreshDefinitions } from "@/workflows/definitions";
+import { forgetEmbeddings } from "@/nodes/widgets/embeddings";
 import { toast } from "./ui/toast";
 
 /** Reads node definitions (and with them the lists of models) anew. */
 export async function refreshFromServer(): Promise<void> {
+  forgetEmbeddings();
   const answered = await refreshDefinitions();
   if (answered) toast({ id: "refresh", kind: "success", title: "Node definitions and model lists are up to date" });
   else toast({ id: "refresh", kind: "danger", title: "The server does not answer", text: "Node definitions stay as they were." });

@@ -10,7 +10,10 @@ import { registerAllCommands } from "./commands";
 import { startKeys } from "./commands/keyListener";
 import { setBindings } from "./commands/registry";
 import { startDrops } from "./drops";
+import { loadLater } from "./parts";
 import { startRunControl } from "./runControl";
+import { startRunMessages } from "./runMessages";
+import { startScripting } from "./scripting";
 import { loadSettings, onSetting } from "./settings/settings";
 import { useStarted } from "./started";
 
@@ -25,6 +28,8 @@ export function start(): void {
   startKeys();
   startDrops();
   startRunControl();
+  startRunMessages();
+  startScripting();
   guardUnload();
   connectSocket();
   followTabs();
@@ -59,5 +64,6 @@ async function open(): Promise<void> {
   if (!restored && (await openTemplate("text_to_image", "Text to image")) === null) newWorkflow();
   startAutosave();
   useStarted.setState({ started: true });
+  loadLater();
   void useUserFiles.getState().refresh();
 }

@@ -16,7 +16,7 @@ import type { CanvasProps } from "./types";
 import { useKeyboard } from "./useKeyboard";
 import { usePointer } from "./usePointer";
 import { useView } from "./useView";
-import { fromFile, MAX_ZOOM, MIN_ZOOM, viewOf } from "./viewport";
+import { fromFile, MAX_ZOOM, MIN_ZOOM, openingView } from "./viewport";
 import { sceneBounds } from "./scene";
 
 const NODE_TYPES = { node: NodeView };
@@ -77,7 +77,7 @@ function Layers({ root }: { root: React.RefObject<HTMLDivElement | null> }) {
   const [initial] = useState(() => firstView(parts));
   usePointer(root);
   useKeyboard(root);
-  const { onMove, onMoveEnd } = useView();
+  const { onMoveStart, onMove, onMoveEnd } = useView(root);
   const pans = tool === "pan" && leftDrag === "pan";
   return (
     <>
@@ -107,6 +107,7 @@ function Layers({ root }: { root: React.RefObject<HTMLDivElement | null> }) {
         panActivationKeyCode="Space"
         zoomActivationKeyCode={ZOOM_KEYS}
         autoPanOnNodeFocus={false}
+        onMoveStart={onMoveStart}
         onMove={onMove}
         onMoveEnd={onMoveEnd}
         proOptions={HIDE_MARK}
@@ -125,5 +126,12 @@ function firstView({ store, scene }: CanvasParts) {
   const { document, scope } = store.getState();
   if (document.view !== null && scope.path.length === 0) return fromFile(document.view);
   const bounds = sceneBounds(scene.get());
-  return bounds ? viewOf(bounds, window.innerWidth - 120, window.innerHeight - 60) : { x: 0, y: 0, zoom: 1 };
+  const { width, height } = areaOfCanvas();
+  return bounds ? openingView(bounds, width, height) : { x: 0, y: 0, zoom: 1 };
+}
+
+/** The canvas itself is not on the page yet, but what it will fill is. */
+function areaOfCanvas(): { width: number; height: number } {
+  const area = document.querySelector("main")?.getBoundingClientRect();
+  return area && area.width > 0 ? area : { width: window.innerWidth - 60, height: window.innerHeight - 60 };
 }

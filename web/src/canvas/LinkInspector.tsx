@@ -1,4 +1,6 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
+import { disconnect } from "@/graph/edits";
+import type { LinkId } from "@/graph/types";
 import { linkSource } from "@/run";
 import { useCanvas, useDocument, useUi } from "./context";
 
@@ -9,6 +11,7 @@ export function LinkInspector() {
   const shown = useUi((ui) => ui.inspect);
   const { ui } = useCanvas();
   const source = useDocument((state) => (shown ? sourceKey(state.document, state.scope, shown.link) : null));
+  useDeleteKey(shown?.pinned ? shown.link : null);
   if (shown === null) return null;
   const [node, slot] = source === null ? [null, 0] : splitKey(source);
   return (
@@ -21,6 +24,23 @@ export function LinkInspector() {
       />
     </Suspense>
   );
+}
+
+/** The clicked link can be deleted though the keyboard is with its value. */
+function useDeleteKey(link: LinkId | null): void {
+  const { store, ui, scene } = useCanvas();
+  useEffect(() => {
+    if (link === null) return undefined;
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.key !== "Delete" && event.key !== "Backspace") return;
+      event.preventDefault();
+      event.stopPropagation();
+      store.getState().edit("Delete link", (draft) => disconnect(draft, scene.get().graphId, link));
+      ui.setState({ inspect: null, hoverLink: null });
+    };
+    window.addEventListener("keydown", onKey, true);
+    return () => window.removeEventListener("keydown", onKey, true);
+  }, [link, store, ui, scene]);
 }
 
 /** A text, so that nothing is drawn again while other parts of the document change. */

@@ -2,14 +2,13 @@ import { useStoreApi } from "@xyflow/react";
 import { type PointerEvent as ReactPointerEvent, useEffect, useRef } from "react";
 import { onThemeChange, themeColor } from "@/theme/theme";
 import { MODE_BYPASSED, MODE_MUTED, type Box } from "@/graph/types";
-import { around } from "./boxes";
 import { type CanvasParts, useCanvas } from "./context";
 import { runLooks } from "./runLooks";
-import { type Scene, sceneBounds } from "./scene";
-import type { SceneNode } from "./scene";
+import { type SceneNode, sceneBounds } from "./scene";
 
 const WIDTH = 200;
 const HEIGHT = 132;
+const MARGIN = 10;
 
 interface Fit {
   readonly scale: number;
@@ -18,54 +17,65 @@ interface Fit {
 }
 
 function fitOf(bounds: Box): Fit {
-  const scale = Math.min((WIDTH - 12) / bounds.width, (HEIGHT - 12) / bounds.height);
+  const scale = Math.min((WIDTH - 2 * MARGIN) / bounds.width, (HEIGHT - 2 * MARGIN) / bounds.height);
   return { scale, x: (WIDTH - bounds.width * scale) / 2 - bounds.x * scale, y: (HEIGHT - bounds.height * scale) / 2 - bounds.y * scale };
+}
+
+function within(value: number, size: number): number {
+  return Math.min(size - 4, Math.max(2, value));
 }
 
 /** The whole graph in small. A press or a drag on it moves the view there. */
 export function Minimap() {
   const parts = useCanvas();
   const flow = useStoreApi();
-  const ref = useRef<HTMLCanvasElement>(null);
+  const canvasRef = useRef<HTMLCanvasElement>(null);
+  const frameRef = useRef<HTMLDivElement>(null);
   const fit = useRef<Fit>({ scale: 1, x: 0, y: 0 });
 
   useEffect(() => {
-    const canvas = ref.current;
-    const context = canvas?.getContext("2d");
-    if (!canvas || !context) return undefined;
-    const picture = createPicture(parts);
-    let waiting = false;
-    const draw = (): void => {
-      waiting = false;
+    const context = canvasRef.current?.getContext("2d");
+    const frame = frameRef.current;
+    if (!context || !frame) return undefined;
+    const looks = runLooks(parts);
+    let waiting = 0;
+    // Only the frame moves with the view: the picture itself changes with the graph.
+    const place = (): void => {
       const { transform, width, height } = flow.getState();
       const [x, y, zoom] = transform;
-      fit.current = picture.draw(context, { x: -x / zoom, y: -y / zoom, width: width / zoom, height: height / zoom });
+      const { scale } = fit.current;
+      // A view that reaches beyond the map ends at its edge, so that the frame stays whole.
+      const left = within((-x / zoom) * scale + fit.current.x, WIDTH);
+      const top = within((-y / zoom) * scale + fit.current.y, HEIGHT);
+      frame.style.transform = `translate(${left}px, ${top}px)`;
+      frame.style.width = `${within(((width - x) / zoom) * scale + fit.current.x, WIDTH) - left}px`;
+      frame.style.height = `${within(((height - y) / zoom) * scale + fit.current.y, HEIGHT) - top}px`;
+    };
+    const draw = (): void => {
+      waiting = 0;
+      fit.current = drawGraph(context, parts, looks.get);
+      place();
     };
     const soon = (): void => {
-      if (waiting) return;
-      waiting = true;
-      requestAnimationFrame(draw);
+      waiting ||= window.setTimeout(() => requestAnimationFrame(draw), 60);
     };
     let seen = flow.getState().transform;
-    const again = (): void => {
-      picture.forget();
-      soon();
-    };
     const stops = [
-      flow.subscribe((state) => {
-        if (state.transform !== seen) soon();
+      flow.subscribe((state, then) => {
+        if (state.transform !== seen || state.width !== then.width || state.height !== then.height) place();
         seen = state.transform;
       }),
-      parts.scene.subscribe(again),
-      parts.store.subscribe((now, then) => now.selection !== then.selection && again()),
-      onThemeChange(again),
-      picture.looks.subscribe(again),
+      parts.scene.subscribe(soon),
+      parts.store.subscribe((now, then) => now.selection !== then.selection && soon()),
+      onThemeChange(soon),
+      looks.subscribe(soon),
+      () => window.clearTimeout(waiting),
     ];
-    soon();
+    draw();
     return () => stops.forEach((stop) => stop());
   }, [parts, flow]);
 
-  const go = (event: ReactPointerEvent<HTMLCanvasElement>): void => {
+  const go = (event: ReactPointerEvent<HTMLElement>): void => {
     const box = event.currentTarget.getBoundingClientRect();
     const { scale, x, y } = fit.current;
     const target = [(event.clientX - box.left - x) / scale, (event.clientY - box.top - y) / scale] as const;
@@ -75,11 +85,8 @@ export function Minimap() {
   };
 
   return (
-    <canvas
-      ref={ref}
+    <div
       className="sl-minimap"
-      width={WIDTH * 2}
-      height={HEIGHT * 2}
       role="img"
       aria-label="Minimap: press to move the view"
       onPointerDown={(event) => {
@@ -87,64 +94,31 @@ export function Minimap() {
         go(event);
       }}
       onPointerMove={(event) => event.buttons === 1 && go(event)}
-    />
+    >
+      <canvas ref={canvasRef} width={WIDTH * 2} height={HEIGHT * 2} />
+      <div ref={frameRef} className="sl-minimap-view" />
+    </div>
   );
 }
 
-/** The nodes are drawn once and kept as a picture; only the frame of the view moves over it. */
-function createPicture(parts: CanvasParts) {
-  const looks = runLooks(parts);
-  const kept = document.createElement("canvas");
-  kept.width = WIDTH * 2;
-  kept.height = HEIGHT * 2;
-  let drawn: { fit: Fit; bounds: string } | null = null;
-
-  function drawNodes(scene: Scene, fit: Fit): void {
-    const brush = kept.getContext("2d");
-    if (brush === null) return;
-    brush.setTransform(1, 0, 0, 1, 0, 0);
-    brush.clearRect(0, 0, kept.width, kept.height);
-    brush.setTransform(2 * fit.scale, 0, 0, 2 * fit.scale, 2 * fit.x, 2 * fit.y);
-    for (const { box, record } of scene.groups) {
-      brush.globalAlpha = 0.25;
-      brush.fillStyle = record.color ?? themeColor("--node-waiting");
-      brush.fillRect(box.x, box.y, box.width, box.height);
-    }
-    brush.globalAlpha = 1;
-    const { nodes } = parts.store.getState().selection;
-    for (const node of scene.nodes) {
-      brush.fillStyle = nodes.has(node.id) ? themeColor("--node-selected") : colorOf(node, looks.get(node.id)?.state);
-      brush.fillRect(node.x, node.y, node.width, node.height);
-    }
+function drawGraph(context: CanvasRenderingContext2D, parts: CanvasParts, lookOf: ReturnType<typeof runLooks>["get"]): Fit {
+  const scene = parts.scene.get();
+  const fit = fitOf(sceneBounds(scene) ?? { x: 0, y: 0, width: 1200, height: 800 });
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, WIDTH * 2, HEIGHT * 2);
+  context.setTransform(2 * fit.scale, 0, 0, 2 * fit.scale, 2 * fit.x, 2 * fit.y);
+  for (const { box, record } of scene.groups) {
+    context.globalAlpha = 0.25;
+    context.fillStyle = record.color ?? themeColor("--node-waiting");
+    context.fillRect(box.x, box.y, box.width, box.height);
   }
-
-  return {
-    looks,
-    forget: () => {
-      drawn = null;
-    },
-    draw(context: CanvasRenderingContext2D, view: Box): Fit {
-      const scene = parts.scene.get();
-      const graph = sceneBounds(scene);
-      const bounds = graph ? (around([graph, view]) ?? view) : view;
-      // A view far outside would make the graph a speck.
-      const area = graph && bounds.width > graph.width * 3 ? graph : bounds;
-      const fit = fitOf(area);
-      const key = `${fit.scale},${fit.x},${fit.y}`;
-      if (drawn?.bounds !== key) {
-        drawNodes(scene, fit);
-        drawn = { fit, bounds: key };
-      }
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(0, 0, WIDTH * 2, HEIGHT * 2);
-      context.drawImage(kept, 0, 0);
-      context.setTransform(2, 0, 0, 2, 0, 0);
-      context.strokeStyle = themeColor("--accent");
-      context.lineWidth = 1.5;
-      context.strokeRect(view.x * fit.scale + fit.x, view.y * fit.scale + fit.y, view.width * fit.scale, view.height * fit.scale);
-      return fit;
-    },
-  };
+  context.globalAlpha = 1;
+  const { nodes } = parts.store.getState().selection;
+  for (const node of scene.nodes) {
+    context.fillStyle = nodes.has(node.id) ? themeColor("--node-selected") : colorOf(node, lookOf(node.id)?.state);
+    context.fillRect(node.x, node.y, node.width, node.height);
+  }
+  return fit;
 }
 
 function colorOf(node: SceneNode, state: string | undefined): string {

@@ -24,12 +24,14 @@ export function SceneCanvas() {
     let view = flow.getState().transform;
     const stops = [
       flow.subscribe(({ transform }) => {
-        if (transform !== view) draw.soon();
+        if (transform !== view) draw.move();
         view = transform;
       }),
       parts.scene.subscribe(draw.soon),
       parts.store.subscribe(({ selection }, then) => selection !== then.selection && draw.soon()),
-      parts.ui.subscribe(draw.soon),
+      parts.ui.subscribe((now, then) => {
+        if (now.overview !== then.overview || now.hoverLink !== then.hoverLink || now.linking !== then.linking) draw.soon();
+      }),
       onThemeChange(draw.soon),
       onAnySetting(draw.soon),
       looks.subscribe(() => parts.ui.getState().overview && draw.soon()),
@@ -39,37 +41,54 @@ export function SceneCanvas() {
     observer.observe(canvas);
     return () => {
       observer.disconnect();
+      draw.stop();
       stops.forEach((stop) => stop());
     };
   }, [parts, flow]);
   return <canvas ref={ref} className="sl-scene" aria-hidden />;
 }
 
+/** Pixels drawn beyond each edge, so that a pan only has to move the picture. */
+const MARGIN = 256;
+/** Milliseconds after the last change of zoom until the picture is drawn beyond the edges again. */
+const SETTLED = 120;
+
 function createDrawer(canvas: HTMLCanvasElement, parts: CanvasParts, view: () => View) {
   const context = canvas.getContext("2d", { alpha: true });
   let waiting = false;
+  let drawn: View = { x: 0, y: 0, zoom: 0 };
+  let reach = 0;
+  let settling: ReturnType<typeof setTimeout> | undefined;
   const size = { width: 0, height: 0, ratio: 1 };
   const strong = strongLinks();
 
   function draw(): void {
     waiting = false;
     if (context === null || size.width === 0) return;
-    paint(context, pictureOf());
+    const next = view();
+    // While the zoom changes, what is drawn beyond the edges would be of no use.
+    const zooming = drawn.zoom !== 0 && next.zoom !== drawn.zoom;
+    drawn = next;
+    reach = zooming ? 0 : MARGIN;
+    paint(context, pictureOf({ ...drawn, x: drawn.x + MARGIN, y: drawn.y + MARGIN }, MARGIN - reach));
+    canvas.style.transform = "";
+    clearTimeout(settling);
+    if (zooming) settling = setTimeout(draw, SETTLED);
   }
 
-  function pictureOf(): Picture {
+  function pictureOf(shown: View, bare: number): Picture {
     const ui = parts.ui.getState();
     const { selection } = parts.store.getState();
     const scene = parts.scene.get();
     return {
       scene,
-      view: view(),
+      view: shown,
       ...size,
+      bare,
       overview: ui.overview,
       grid: getSetting("canvas.background") === "none" ? null : getSetting("canvas.gridSize"),
       linkStyle: getSetting("links.style"),
       linksVisible: getSetting("links.visible"),
-      markers: false,
       dim: ui.linking !== null,
       strong: strong(scene, selection.nodes),
       hoverLink: ui.hoverLink,
@@ -86,6 +105,16 @@ function createDrawer(canvas: HTMLCanvasElement, parts: CanvasParts, view: () =>
       if (waiting) return;
       waiting = true;
       queueMicrotask(draw);
+    },
+    /** The view went elsewhere: the picture goes with it as far as it reaches. */
+    move(): void {
+      const { x, y, zoom } = view();
+      const [dx, dy] = [x - drawn.x, y - drawn.y];
+      if (waiting || zoom !== drawn.zoom || Math.abs(dx) > reach || Math.abs(dy) > reach) drawer.soon();
+      else canvas.style.transform = `translate(${dx}px, ${dy}px)`;
+    },
+    stop(): void {
+      clearTimeout(settling);
     },
     resize(): void {
       size.width = canvas.clientWidth;

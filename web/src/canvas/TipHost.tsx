@@ -34,12 +34,14 @@ export function TipHost({ root }: { root: RefObject<HTMLElement | null> }) {
     element.addEventListener("pointerover", enter);
     element.addEventListener("pointerleave", close);
     element.addEventListener("pointerdown", close, true);
+    element.addEventListener("keydown", close, true);
     element.addEventListener("wheel", close, { passive: true, capture: true });
     return () => {
       close();
       element.removeEventListener("pointerover", enter);
       element.removeEventListener("pointerleave", close);
       element.removeEventListener("pointerdown", close, true);
+      element.removeEventListener("keydown", close, true);
       element.removeEventListener("wheel", close, true);
     };
   }, [root, on, delay]);

@@ -9,3 +9,7 @@ registerCommands([
   { id: "canvas.toolSelect", title: "Select tool", group: "View", icon: "pointer", when: shown, run: () => activeCanvas()?.setTool("select") },
   { id: "canvas.toolLasso", title: "Lasso tool", group: "View", when: shown, run: () => activeCanvas()?.setTool("lasso") },
 ]);
+
+if (new URLSearchParams(window.location.search).has("testgraph")) {
+  void import("./testgraph").then(({ openTestGraph }) => openTestGraph(window.location.search));
+}

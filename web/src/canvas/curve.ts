@@ -19,14 +19,30 @@ function bend([x1, y1]: Point, [x2, y2]: Point): number {
   return Math.min(60 + Math.abs(dx) * 0.3 + Math.abs(dy) * 0.1, REACH);
 }
 
-export function tracePath(sink: PathSink, points: readonly Point[], style: LinkStyle): void {
-  const first = points[0];
+/** `lane`: the height at which a link that runs backwards passes between its two nodes, if there is room. */
+export function tracePath(sink: PathSink, points: readonly Point[], style: LinkStyle, lane: number | null = null): void {
+  const [first, second] = points;
   if (first === undefined) return;
   sink.moveTo(first[0], first[1]);
-  for (let i = 1; i < points.length; i += 1) traceSegment(sink, points[i - 1] as Point, points[i] as Point, style);
+  if (lane !== null && second !== undefined && style === "curved") {
+    traceReturn(sink, first, second, lane);
+    return;
+  }
+  // Through a reroute a link passes on with less swing, or it would tie a loop there.
+  const most = points.length > 2 ? 40 : REACH;
+  for (let i = 1; i < points.length; i += 1) traceSegment(sink, points[i - 1] as Point, points[i] as Point, style, most);
 }
 
-function traceSegment(sink: PathSink, from: Point, to: Point, style: LinkStyle): void {
+const TURN = 44;
+
+/** Around the end of one node, back between the two, around the other. */
+function traceReturn(sink: PathSink, [x1, y1]: Point, [x2, y2]: Point, lane: number): void {
+  sink.bezierCurveTo(x1 + TURN, y1, x1 + TURN, lane, x1, lane);
+  sink.lineTo(x2, lane);
+  sink.bezierCurveTo(x2 - TURN, lane, x2 - TURN, y2, x2, y2);
+}
+
+function traceSegment(sink: PathSink, from: Point, to: Point, style: LinkStyle, most: number): void {
   if (style === "straight") {
     sink.lineTo(to[0], to[1]);
   } else if (style === "angled") {
@@ -35,7 +51,7 @@ function traceSegment(sink: PathSink, from: Point, to: Point, style: LinkStyle):
     sink.lineTo(middle, to[1]);
     sink.lineTo(to[0], to[1]);
   } else {
-    const reach = bend(from, to);
+    const reach = Math.min(bend(from, to), most);
     sink.bezierCurveTo(from[0] + reach, from[1], to[0] - reach, to[1], to[0], to[1]);
   }
 }
@@ -68,7 +84,7 @@ export function curveBox(points: readonly Point[]): Box {
 }
 
 /** Points along the link, near enough to each other to measure distances by. */
-export function samples(points: readonly Point[], style: LinkStyle): Point[] {
+export function samples(points: readonly Point[], style: LinkStyle, lane: number | null = null): Point[] {
   const found: Point[] = [];
   let last: Point = [0, 0];
   tracePath(
@@ -88,6 +104,7 @@ export function samples(points: readonly Point[], style: LinkStyle): Point[] {
     },
     points,
     style,
+    lane,
   );
   return found;
 }

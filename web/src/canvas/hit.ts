@@ -23,7 +23,7 @@ const sampled = new WeakMap<SceneLink, { style: LinkStyle; line: Point[] }>();
 function lineOf(link: SceneLink, style: LinkStyle): Point[] {
   const known = sampled.get(link);
   if (known?.style === style) return known.line;
-  const line = samples(link.points, style);
+  const line = samples(link.points, style, link.lane);
   sampled.set(link, { style, line });
   return line;
 }

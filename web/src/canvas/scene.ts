@@ -44,6 +44,8 @@ export interface SceneLink {
   readonly points: readonly Point[];
   readonly box: Box;
   readonly type: string;
+  /** The height between two nodes at which a link that runs backwards passes; null if it does not or cannot. */
+  readonly lane: number | null;
 }
 
 export interface SceneGroup {
@@ -78,6 +80,7 @@ export interface SceneInput {
   readonly graphId: GraphId;
   readonly drag: Drag | null;
   readonly previews: Readonly<Record<NodeId, number>>;
+  readonly hideAdvanced?: boolean;
 }
 
 export function buildScene(input: SceneInput, before: Scene | null): Scene {
@@ -116,7 +119,7 @@ function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
 function placeNode(input: SceneInput, record: NodeRecord, before: SceneNode | undefined): SceneNode {
   const definition = definitionOf(input.document, input.definitions, record, input.graphId);
   const preview = input.previews[record.id];
-  const geometry = nodeGeometry(record, definition, preview ? { preview } : undefined);
+  const geometry = nodeGeometry(record, definition, { ...(preview ? { preview } : {}), ...(input.hideAdvanced ? { hideAdvanced: true } : {}) });
   const dragged = input.drag?.nodes.has(record.id) ? input.drag.delta : STILL;
   const [x, y] = [geometry.x + dragged[0], geometry.y + dragged[1]];
   if (before && before.record === record && before.geometry === geometry && before.definition === definition && before.x === x && before.y === y) {
@@ -198,10 +201,22 @@ function placeLinks(graph: GraphRecord, scene: Ends, kept: Scene | null): SceneL
     if (from === null || to === null) continue;
     const old = before.get(record.id);
     const points = record.parent === null ? [from, to] : [from, ...rerouteChain(graph, record).map((id) => scene.reroutes.get(id)?.at ?? from), to];
-    if (old && old.record === record && samePoints(old.points, points)) found.push(old);
-    else found.push({ id: record.id, record, points, box: curveBox(points), type: typeOf(scene, record) });
+    const lane = record.parent === null && to[0] < from[0] ? laneBetween(scene.byId.get(record.from), scene.byId.get(record.to)) : null;
+    if (old && old.record === record && old.lane === lane && samePoints(old.points, points)) found.push(old);
+    else found.push({ id: record.id, record, points, box: curveBox(points), type: typeOf(scene, record), lane });
   }
   return found;
+}
+
+/** Nodes farther apart than this leave room enough for a plain curve. */
+const NEAR = 90;
+
+/** Nodes hide what runs behind them, so a link back to a node close above or below keeps to the gap between the two. */
+function laneBetween(a: Box | undefined, b: Box | undefined): number | null {
+  if (a === undefined || b === undefined) return null;
+  const [upper, lower] = a.y <= b.y ? [a, b] : [b, a];
+  const end = upper.y + upper.height;
+  return end <= lower.y && lower.y - end < NEAR ? (end + lower.y) / 2 : null;
 }
 
 /** The colour of a link is that of the output it comes from, unless that says nothing. */

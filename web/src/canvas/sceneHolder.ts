@@ -1,3 +1,4 @@
+import { getSetting, onSetting } from "@/app/settings/settings";
 import type { DocumentStore } from "@/graph/store";
 import { buildScene, type Scene } from "./scene";
 import type { UiStore } from "./ui";
@@ -18,7 +19,7 @@ export function createSceneHolder(store: DocumentStore, ui: UiStore): SceneHolde
     const { document, definitions, scope } = store.getState();
     const { drag, previews } = ui.getState();
     const graphId = document.graphs[scope.graphId] ? scope.graphId : "root";
-    return buildScene({ document, definitions, graphId, drag, previews }, before);
+    return buildScene({ document, definitions, graphId, drag, previews, hideAdvanced: getSetting("nodes.hideAdvanced") }, before);
   }
 
   function update(): void {
@@ -33,8 +34,8 @@ export function createSceneHolder(store: DocumentStore, ui: UiStore): SceneHolde
       return () => listeners.delete(listener);
     },
     start() {
-      update();
       const stops = [
+        onSetting("nodes.hideAdvanced", update),
         store.subscribe((now, then) => {
           if (now.document !== then.document || now.definitions !== then.definitions || now.scope !== then.scope) update();
         }),

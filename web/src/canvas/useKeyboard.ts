@@ -104,7 +104,7 @@ function menuOf(parts: CanvasParts, node: HTMLElement): boolean {
 
 /** Into the first widget; a node without any that has a graph inside is entered. */
 function enterNode({ store }: CanvasParts, node: HTMLElement, id: NodeId): boolean {
-  const first = node.querySelector<HTMLElement>("[data-widget] input, [data-widget] textarea, [data-widget] button, [data-widget] [tabindex]");
+  const first = node.querySelector<HTMLElement>('[data-widget] :is(input, textarea, button, [tabindex]):not([data-socket], [tabindex="-1"], :disabled)');
   if (first) first.focus();
   else store.getState().enter(id);
   return true;

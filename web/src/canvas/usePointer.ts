@@ -7,8 +7,8 @@ import { groupUnder, linkUnder, nodeUnder } from "./hit";
 import { openCanvasMenu } from "./menus/canvasMenu";
 import { begin } from "./pointer/begin";
 import { type Gesture, type Press, SLACK } from "./pointer/gesture";
-import { viewOf } from "./viewport";
-import { duration } from "./viewport";
+import { duration, MAX_ZOOM, MIN_ZOOM, viewOf } from "./viewport";
+import { edgePan } from "./pointer/edgePan";
 
 /** All pointer work on the canvas: one gesture at a time, from press to release. */
 export function usePointer(root: RefObject<HTMLElement | null>): void {
@@ -19,6 +19,11 @@ export function usePointer(root: RefObject<HTMLElement | null>): void {
     if (element === null) return undefined;
     return listen(element, parts, {
       zoom: () => flow.getZoom(),
+      zoomAt: (factor, x, y) => {
+        const view = flow.getViewport();
+        const zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, view.zoom * factor));
+        void flow.setViewport({ zoom, x: x - ((x - view.x) / view.zoom) * zoom, y: y - ((y - view.y) / view.zoom) * zoom });
+      },
       zoomTo: (node) => void flow.setViewport(viewOf(node, element.clientWidth, element.clientHeight, 1), { duration: duration() }),
     });
   }, [root, parts, flow]);
@@ -26,6 +31,8 @@ export function usePointer(root: RefObject<HTMLElement | null>): void {
 
 interface Flow {
   readonly zoom: () => number;
+  /** Zooms about a place of the canvas, in its pixels. */
+  readonly zoomAt: (factor: number, x: number, y: number) => void;
   readonly zoomTo: (box: { x: number; y: number; width: number; height: number }) => void;
 }
 
@@ -35,9 +42,11 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   let claimed = false;
   let spaceHeld = false;
   let hoverTimer = 0;
+  const edge = edgePan(root, handle);
 
   function finish(): void {
     running = null;
+    edge.stop();
     window.removeEventListener("pointermove", onMove);
     window.removeEventListener("pointerup", onUp);
     window.removeEventListener("pointercancel", onCancel);
@@ -46,8 +55,10 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   function onDown(event: PointerEvent): void {
     const element = event.target as Element;
     claimed = false;
+    // A press gives the canvas the focus too; only the keyboard needs to see it.
+    root.dataset["pointed"] = "";
     window.clearTimeout(hoverTimer);
-    if (!element.closest("[data-overlay]") && !ui.getState().inspect?.pinned) ui.setState({ inspect: null });
+    if (!element.closest("[data-overlay]") && ui.getState().inspect !== null) ui.setState({ inspect: null });
     if (running !== null) return;
     const client = { x: event.clientX, y: event.clientY };
     const press: Press = { parts, event, client, start: handle.toGraph(client), zoom: flow.zoom() };
@@ -79,7 +90,9 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
     const far = Math.hypot(event.clientX - press.client.x, event.clientY - press.client.y) > SLACK;
     if (!running.started && !far) return;
     running.started = true;
-    gesture.move(handle.toGraph({ x: event.clientX, y: event.clientY }), event);
+    const move = (): void => gesture.move(handle.toGraph({ x: event.clientX, y: event.clientY }), event);
+    move();
+    if (gesture.still !== true) edge.at(event.clientX, event.clientY, move);
   }
 
   function onUp(event: PointerEvent): void {
@@ -99,6 +112,8 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   /** What a gesture of ours took must not reach React Flow's own pan. */
   function onMouseDown(event: Event): void {
     if (claimed) event.stopPropagation();
+    // A double click on the bare canvas would mark the nearest text of the page.
+    if (event instanceof MouseEvent && event.detail > 1 && !(event.target as Element).closest("[data-node], [data-overlay]")) event.preventDefault();
   }
 
   function onHover(event: PointerEvent): void {
@@ -154,11 +169,22 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
   }
 
   function onKey(event: KeyboardEvent): void {
+    if (event.key === "Tab") delete root.dataset["pointed"];
     if (event.key === " ") spaceHeld = event.type === "keydown" && !(event.target as Element).closest("input, textarea, [data-node] *");
     if (event.type === "keydown" && event.key === "Escape" && running?.started) {
       event.stopPropagation();
       onCancel();
     }
+  }
+
+  /** React Flow has one speed of zoom; people may want another. */
+  function onWheel(event: WheelEvent): void {
+    const speed = getSetting("canvas.zoomSpeed");
+    if (speed === 1 || getSetting("canvas.wheel") !== "zoom" || event.ctrlKey || (event.target as Element).closest(".nowheel, [data-overlay]")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const { left, top } = root.getBoundingClientRect();
+    flow.zoomAt(2 ** (-event.deltaY * (event.deltaMode === 1 ? 0.05 : 0.002) * speed), event.clientX - left, event.clientY - top);
   }
 
   const on: [EventTarget, string, (event: never) => void, boolean][] = [
@@ -169,10 +195,11 @@ function listen(root: HTMLElement, parts: CanvasParts, flow: Flow): () => void {
     [root, "dblclick", onDoubleClick, false],
     [root, "contextmenu", onMenu, false],
     [root, "auxclick", onAuxClick, false],
+    [root, "wheel", onWheel, true],
     [window, "keydown", onKey, true],
     [window, "keyup", onKey, true],
   ];
-  for (const [target, name, handler, capture] of on) target.addEventListener(name, handler as EventListener, { capture });
+  for (const [target, name, handler, capture] of on) target.addEventListener(name, handler as EventListener, { capture, passive: false });
   return () => {
     window.clearTimeout(hoverTimer);
     finish();

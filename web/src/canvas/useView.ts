@@ -1,11 +1,11 @@
 import { useReactFlow, type Viewport } from "@xyflow/react";
-import { useCallback, useEffect, useRef } from "react";
+import { type RefObject, useCallback, useEffect, useRef } from "react";
 import { useCanvas } from "./context";
 import { sceneBounds } from "./scene";
 import { isOverview, toFile, viewOf } from "./viewport";
 
 /** Switches to the overview and back, remembers the view in the workflow and for each subgraph. */
-export function useView() {
+export function useView(root: RefObject<HTMLElement | null>) {
   const { store, ui, scene } = useCanvas();
   const flow = useReactFlow();
   const views = useRef(new Map<string, Viewport>());
@@ -19,13 +19,22 @@ export function useView() {
     [ui],
   );
 
+  // While the view is only moved, the nodes keep the picture that was made of them. Zooming must draw them anew, to stay sharp.
+  const onMoveStart = useCallback(
+    (event: MouseEvent | TouchEvent | null) => {
+      if (event !== null && event.type !== "wheel") root.current?.toggleAttribute("data-panning", true);
+    },
+    [root],
+  );
+
   const onMoveEnd = useCallback(
     (_event: unknown, viewport: Viewport) => {
+      root.current?.toggleAttribute("data-panning", false);
       const { scope, setView } = store.getState();
       views.current.set(scope.graphId, viewport);
       if (scope.path.length === 0) setView(toFile(viewport));
     },
-    [store],
+    [store, root],
   );
 
   useEffect(() => onMove(null, flow.getViewport()), [flow, onMove]);
@@ -40,13 +49,13 @@ export function useView() {
         queueMicrotask(() => {
           const bounds = sceneBounds(scene.get());
           const { innerWidth, innerHeight } = window;
-          const area = document.querySelector("[data-canvas]")?.getBoundingClientRect();
+          const area = root.current?.getBoundingClientRect();
           const view = known ?? (bounds && viewOf(bounds, area?.width ?? innerWidth, area?.height ?? innerHeight));
           if (view) void flow.setViewport(view);
         });
       }),
-    [store, flow, scene],
+    [store, flow, scene, root],
   );
 
-  return { onMove, onMoveEnd };
+  return { onMoveStart, onMove, onMoveEnd };
 }

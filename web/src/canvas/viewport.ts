@@ -24,6 +24,13 @@ export function viewOf(box: Box, width: number, height: number, largest = 1): Vi
   };
 }
 
+/** The view of a graph that is seen for the first time: a little above the middle, as messages come from below. */
+export function openingView(box: Box, width: number, height: number): Viewport {
+  const view = viewOf(box, width, height);
+  const room = height - box.height * view.zoom;
+  return { ...view, y: room * 0.36 - box.y * view.zoom };
+}
+
 /** Files keep the view as scale and an offset in graph units. */
 export function fromFile(view: View): Viewport {
   const zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, view.scale));

@@ -59,7 +59,7 @@ export interface NodeDefinition {
   readonly experimental: boolean;
   /** Only editors have it: a note, a reroute, a primitive, an instance of a subgraph. */
   readonly virtual: boolean;
-  /** Another name for a node that is listed under its own: found in saved files, not offered for new nodes. */
+  /** Another name of a node that is listed under one name: found in saved files, not offered for new nodes. */
   readonly alias: boolean;
   readonly module: string;
   readonly isInputList: boolean;
@@ -91,19 +91,29 @@ export function parseDefinitions(objectInfo: unknown): { definitions: Definition
     problems.push({ type: "", message: "The server's list of nodes is not an object." });
     return { definitions, problems };
   }
-  const seen = new Set<string>();
   for (const [type, info] of Object.entries(objectInfo)) {
     try {
-      const definition = parseDefinition(type, info);
-      const facts = JSON.stringify({ ...definition.raw, name: "" });
-      definitions.set(type, seen.has(facts) ? { ...definition, alias: true } : definition);
-      seen.add(facts);
+      definitions.set(type, parseDefinition(type, info));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       problems.push({ type, message: `The definition of the node ${type} cannot be read: ${reason}` });
     }
   }
+  markAliases(definitions);
   return { definitions, problems };
+}
+
+/** Of a node with several names one is listed: the first that the field knows it by, so that other programs read what is saved here. */
+function markAliases(definitions: Map<string, NodeDefinition>): void {
+  const listed = new Set<string>();
+  for (const [type, definition] of [...definitions]) {
+    const own = text(definition.raw["alias_of"]);
+    const known = own === undefined ? undefined : definitions.get(own);
+    if (own === undefined || known === undefined) continue;
+    if (listed.has(own)) definitions.set(type, { ...definition, alias: true });
+    else definitions.set(own, { ...known, alias: true });
+    listed.add(own);
+  }
 }
 
 /** One entry of `object_info`. Throws if it cannot be understood. */

@@ -48,10 +48,13 @@ describe("definitions", () => {
     expect(parseDefinitions(null).problems).toHaveLength(1);
   });
 
-  it("tells another name for the same node from its own", () => {
-    const { definitions: parsed } = parseDefinitions({ ...objectInfo, Renamed: { ...(objectInfo["KSampler"] as object), name: "Renamed" } });
-    expect([parsed.get("KSampler")?.alias, parsed.get("Renamed")?.alias]).toEqual([false, true]);
-    expect(nodesFor(parsed, { type: "MODEL", side: "output" }).map((one) => one.definition.type)).not.toContain("Renamed");
+  it("lists a node of several names once, under the first name that the field knows it by", () => {
+    const again = (name: string): object => ({ ...(objectInfo["KSampler"] as object), name, alias_of: "KSampler" });
+    const { definitions: parsed } = parseDefinitions({ ...objectInfo, Known: again("Known"), Older: again("Older") });
+    expect(["KSampler", "Known", "Older"].map((type) => parsed.get(type)?.alias)).toEqual([true, false, true]);
+    const offered = nodesFor(parsed, { type: "MODEL", side: "output" }).map((one) => one.definition.type);
+    expect(offered).toContain("Known");
+    expect(offered).not.toContain("KSampler");
   });
 
   it("takes choices in both forms", () => {

@@ -6,6 +6,7 @@ import type { SceneNode } from "@/canvas/scene";
 import { widgetValue } from "@/graph/widgets";
 import { openLightbox } from "@/panels/overlays";
 import { useNodeRunPart, type MediaFile, type NodeOutputs } from "@/run";
+import { scrollsWhenFocused } from "./scrolling";
 import { usePromptId } from "./usePromptId";
 
 const NOTHING: readonly MediaFile[] = [];
@@ -94,22 +95,44 @@ function Pictures({ files, job, onAspect }: PicturesProps) {
   return (
     <div className="sl-preview-grid" style={{ gridTemplateColumns: `repeat(${across}, 1fr)` }}>
       {files.map((file, index) => (
-        <button key={`${file.subfolder}/${file.filename}`} type="button" className="sl-preview-picture" aria-label={`Show ${file.filename} full screen`} onClick={() => openLightbox(items, index)}>
-          <img
-            src={viewUrl(file, { preview: file.animated ? false : "webp;85", ...(job ? { version: job } : {}) })}
-            alt={file.filename}
-            draggable={false}
-            loading="lazy"
-            decoding="async"
-            onLoad={(event) => {
-              onAspect(aspectOf(event.currentTarget));
-              setSize(`${event.currentTarget.naturalWidth} × ${event.currentTarget.naturalHeight}`);
-            }}
-          />
-        </button>
+        <Picture
+          key={`${file.subfolder}/${file.filename}`}
+          file={file}
+          job={job}
+          onOpen={() => openLightbox(items, index)}
+          onSize={(image) => {
+            onAspect(aspectOf(image));
+            setSize(`${image.naturalWidth} × ${image.naturalHeight}`);
+          }}
+        />
       ))}
       {showSize && size && <span className="sl-preview-size">{size}</span>}
     </div>
+  );
+}
+
+interface PictureProps {
+  readonly file: MediaFile;
+  readonly job: string | undefined;
+  readonly onOpen: () => void;
+  readonly onSize: (image: HTMLImageElement) => void;
+}
+
+function Picture({ file, job, onOpen, onSize }: PictureProps) {
+  const [gone, setGone] = useState(false);
+  if (gone) return <p className="sl-preview-gone">{file.filename} is not on the server.</p>;
+  return (
+    <button type="button" className="sl-preview-picture" aria-label={`Show ${file.filename} full screen`} onClick={onOpen}>
+      <img
+        src={viewUrl(file, { preview: file.animated ? false : "webp;85", ...(job ? { version: job } : {}) })}
+        alt={file.filename}
+        draggable={false}
+        loading="lazy"
+        decoding="async"
+        onError={() => setGone(true)}
+        onLoad={(event) => onSize(event.currentTarget)}
+      />
+    </button>
   );
 }
 
@@ -123,7 +146,7 @@ function Others({ outputs }: { outputs: NodeOutputs }) {
         <audio key={file.filename} className="nodrag" src={viewUrl(file)} controls aria-label={file.filename} />
       ))}
       {outputs.text.length > 0 && (
-        <pre className="sl-preview-text nowheel nodrag" tabIndex={0}>
+        <pre className="sl-preview-text nodrag" tabIndex={0} {...scrollsWhenFocused}>
           {outputs.text.join("\n")}
         </pre>
       )}

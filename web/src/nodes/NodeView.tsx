@@ -44,7 +44,7 @@ function useLook(node: SceneNode) {
     "data-mode": mode === MODE_MUTED ? "muted" : mode === MODE_BYPASSED ? "bypassed" : undefined,
     "data-missing": node.missing || undefined,
     "data-pinned": node.record.pinned || undefined,
-    "aria-selected": selected,
+    "aria-current": selected || undefined,
     tabIndex: -1,
   };
 }
@@ -81,12 +81,18 @@ function PlainNode({ node }: { node: SceneNode }) {
         : note
           ? <NoteBody node={node} />
           : <Rows node={node} />}
-      {missing && !record.collapsed && <div className="sl-node-missing">Not installed. Its data are kept.</div>}
+      {missing && hasRoom(node) && <div className="sl-node-missing">Not installed. Its data are kept.</div>}
       {!record.collapsed && !note && <NodePreview node={node} />}
       {!record.collapsed && <div className="sl-node-resize" data-resize="" aria-hidden />}
       <NodeErrors id={node.id} />
     </div>
   );
+}
+
+/** Whether a line fits below the sockets; the badge in the title says it in any case. */
+function hasRoom({ geometry }: SceneNode): boolean {
+  const last = geometry.rows.at(-1);
+  return geometry.height - (last ? last.y + last.height : geometry.titleHeight) >= 22;
 }
 
 function labelOf(title: string, { record, missing }: SceneNode): string {

@@ -1,11 +1,14 @@
 import { lazy, Suspense, useState } from "react";
+import { afterPaint } from "@/app/afterPaint";
 import type { SceneNode } from "@/canvas/scene";
 import { inputOf } from "@/graph/definitions";
+import { scrollsWhenFocused } from "./scrolling";
 import { useWidget } from "./useWidget";
 import { TextWidget } from "./widgets/TextWidget";
 import type { InputDefinition } from "@/graph/definitions";
 
-const Markdown = lazy(() => import("./MarkdownText"));
+/** Fetched after the first picture, which shows the text as it is written. */
+const Markdown = lazy(() => afterPaint().then(() => import("./MarkdownText")));
 
 /** A note: its text, rendered if it is Markdown. A double click, or Enter, edits it. */
 export function NoteBody({ node }: { node: SceneNode }) {
@@ -26,7 +29,7 @@ function MarkdownNote({ input }: { input: InputDefinition }) {
     );
   }
   return (
-    <div className="sl-note sl-markdown nowheel" onDoubleClick={(event) => {
+    <div className="sl-note sl-markdown" tabIndex={0} {...scrollsWhenFocused} onDoubleClick={(event) => {
       event.stopPropagation();
       setEditing(true);
     }}>

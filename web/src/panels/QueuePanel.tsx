@@ -71,7 +71,7 @@ export function QueuePanel() {
       {paused && <p className="sl-panel__note">The queue is paused: jobs wait until you resume, also over a restart of the server.</p>}
       {error && <p className="sl-panel__note is-bad">{error}</p>}
       <div className="sl-panel__scroll">
-        {!loading && jobs.length === 0 && !error && <EmptyState icon="queue" title="Nothing waits" text="Jobs stand here from Run until they are done." />}
+        {!loading && jobs.length === 0 && !error && <EmptyState icon="queue" title="Nothing waits" text="Jobs are listed here until they are done. Their results are in the gallery." />}
         <ul className="sl-jobs" aria-label="Running">
           {running.map((job) => (
             <QueueRow key={job.id} job={job} running actions={<IconButton size="sm" icon="stop" label="Stop this job" onClick={() => act(interruptJob(job.id))} />} />

@@ -2,6 +2,7 @@
 import { convertGraph, getJob } from "@/api/calls";
 import type { JsonObject } from "@/graph/types";
 import { toast } from "@/app/ui";
+import { showJob } from "@/run/restore";
 
 export type OpenWorkflow = (workflow: JsonObject, name: string) => void;
 
@@ -21,7 +22,8 @@ export async function loadJob(jobId: string, open?: OpenWorkflow): Promise<void>
     if (open) open(workflow, name);
     else {
       const { openWorkflow } = await import("@/workflows/opening");
-      await openWorkflow({ name, json: workflow, unsaved: true });
+      const tab = await openWorkflow({ name, json: workflow, unsaved: true });
+      if (tab !== null) await showJob(tab, jobId); // with its results and marks
     }
   } catch (error) {
     toast({ kind: "danger", title: "The workflow could not be loaded", text: (error as Error).message });

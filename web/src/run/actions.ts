@@ -7,7 +7,8 @@ import { runStore, tabRun } from "./store";
 export { startRunOnChange } from "./onChange";
 export { closeTab, restoreRun, showJob } from "./restore";
 export { setActiveTab } from "./store";
-export { clearNodeErrors, submit } from "./submit";
+export { clearNodeErrors } from "./staleErrors";
+export { submit } from "./submit";
 
 /** Stop what runs: the job of the shown tab if it runs, else whatever does. */
 export async function interruptActive(): Promise<void> {

@@ -153,3 +153,15 @@ test("messages of jobs of other clients change nothing", () => {
   say("execution_start", { prompt_id: "other", timestamp: 0 });
   expect(runStore.getState().tabs).toEqual({});
 });
+
+test("what was told of a job before its tab was restored is not lost", async () => {
+  job("early");
+  say("execution_start", { prompt_id: "early", timestamp: 0 });
+  say("execution_cached", { prompt_id: "early", nodes: ["1"] });
+  progress("early", { "5:2": ["running", 3, 10] });
+  follow("early", "a", isSink);
+  await settled();
+  expect(node("1")?.state).toBe("reused");
+  expect(node("5:2")).toMatchObject({ state: "running", value: 3, max: 10 });
+  expect(node("9")?.state).toBe("waiting");
+});

@@ -23,6 +23,7 @@ export function follow(job: string, tab: string, isSink: IsSink): () => void {
   const run = tabRun(tab);
   const active = run.status === "running" || run.status === "queued";
   setTabRun(tab, { jobs: [...run.jobs, job], ...(active ? {} : { jobId: job, status: "queued", progress: 0, error: null }) });
+  claim(job);
   return () => {
     jobs.delete(job);
     const { status, jobId, endedAt, error } = run;
@@ -51,9 +52,12 @@ export function forgetTab(tab: string): void {
 
 export function onMessage({ type, data }: Message): void {
   if (type === "status" || type === "feature_flags" || type === "logs" || type === "notification") return;
-  const tab = tabOf(data.prompt_id);
-  if (tab === undefined) return;
   const job = data.prompt_id;
+  const tab = tabOf(job);
+  if (tab === undefined) {
+    keepUnclaimed(job, { type, data } as Message);
+    return;
+  }
   if (type === "execution_start") begin(job, tab);
   else if (type === "execution_cached") for (const id of data.nodes) changeNode(tab, id, { state: "reused", seconds: 0 });
   else if (type === "executing") executing(job, tab, data.display_node ?? data.node);
@@ -63,6 +67,26 @@ export function onMessage({ type, data }: Message): void {
   else if (type === "execution_error") failed(job, tab, data);
   else if (type === "execution_success") void finish(job);
   else void finish(job);
+}
+
+/**
+ * Messages of jobs that no tab has claimed: after a reload of the page the server tells where a job stands before the
+ * tabs are restored.
+ */
+const unclaimed = new Map<string, Message[]>();
+const MOST_UNCLAIMED_JOBS = 8;
+const MOST_UNCLAIMED = 200;
+
+function keepUnclaimed(job: string, message: Message): void {
+  const kept = unclaimed.get(job) ?? [];
+  if (kept.length < MOST_UNCLAIMED) unclaimed.set(job, [...kept, message]);
+  for (const old of [...unclaimed.keys()].slice(0, -MOST_UNCLAIMED_JOBS)) unclaimed.delete(old);
+}
+
+function claim(job: string): void {
+  const kept = unclaimed.get(job) ?? [];
+  unclaimed.delete(job);
+  for (const message of kept) onMessage(message);
 }
 
 export function onPreview({ job, node, picture }: PreviewMessage): void {

@@ -67,7 +67,8 @@ export function useConnection(): Connection {
 export function useTitleProgress(title: string, nodeTitle?: (promptId: string) => string | undefined): void {
   useEffect(() => {
     const show = (): void => {
-      document.title = titleOf(activeRun(runStore.getState()), title, nodeTitle);
+      const next = titleOf(activeRun(runStore.getState()), title, nodeTitle);
+      if (document.title !== next) document.title = next; // setting it costs, also when nothing changes
     };
     show();
     return runStore.subscribe(show);

@@ -7,5 +7,6 @@ export { startRunOnChange } from "./onChange";
 export { allFiles, readOutputs } from "./outputs";
 export { closeTab, restoreRun, showJob } from "./restore";
 export { runStore, setActiveTab, useRun } from "./store";
-export { clearNodeErrors, submit, type SubmitResult } from "./submit";
+export { clearNodeErrors } from "./staleErrors";
+export { submit, type SubmitResult } from "./submit";
 export type * from "./types";

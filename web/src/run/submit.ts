@@ -9,6 +9,7 @@ import { byNode } from "./errors";
 import { follow } from "./follow";
 import { summarise } from "./frames";
 import { rememberJob } from "./remember";
+import { forgetProblemsOnEdit, withoutError } from "./staleErrors";
 import { bumpQueue, setTabRun, tabRun } from "./store";
 import type { NodeError, NodeRun } from "./types";
 
@@ -39,6 +40,7 @@ export async function submit(wish: Submission): Promise<SubmitResult> {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       showProblems(wish.tab, error.nodeErrors, error);
+      forgetProblemsOnEdit(wish.store, wish.tab);
       return { jobs, error };
     }
   }
@@ -62,6 +64,7 @@ async function submitOnce({ store, tab, targets, front, previewMethod }: Submiss
     throw error;
   });
   showProblems(tab, answer.node_errors, null);
+  if (Object.keys(answer.node_errors).length > 0) forgetProblemsOnEdit(store, tab);
   store.getState().edit("Seeds after the run", (draft) => applyAfterRun(draft, definitions), { coalesce: "after-run" });
   rememberJob(tab, job);
   bumpQueue();
@@ -82,22 +85,4 @@ export function showProblems(tab: string, errors: NodeErrors, refused: ApiError 
   const first = Object.entries(found)[0];
   const error: NodeError | null = refused ? { message: refused.message, type: refused.type, validation: true } : null;
   setTabRun(tab, { nodes, ...(error ? { error: { ...error, ...(first ? { node: first[0] } : {}) } } : {}) });
-}
-
-function withoutError(node: NodeRun): NodeRun {
-  const rest = { ...node };
-  delete rest.error;
-  delete rest.errors;
-  if (rest.state === "error") delete rest.state;
-  return rest;
-}
-
-/** Take the errors off a node that was edited (all nodes when none is named). */
-export function clearNodeErrors(tab: string, id?: string): void {
-  const { nodes } = tabRun(tab);
-  const which = id === undefined ? Object.keys(nodes) : [id];
-  if (!which.some((one) => nodes[one]?.error)) return;
-  const next = { ...nodes };
-  for (const one of which) if (next[one]?.error) next[one] = withoutError(next[one]);
-  setTabRun(tab, { nodes: next });
 }

@@ -15,14 +15,16 @@ export interface Opened {
   path?: string | null;
   /** Not in a file of the user's: marked as unsaved, so that it is not lost unasked. */
   unsaved?: boolean;
+  /** Show all of it, whatever part its maker looked at last. */
+  whole?: boolean;
 }
 
 /** Opens a workflow in a new tab. If it cannot be read, says why and changes nothing (null). */
-export async function openWorkflow({ name, json, path = null, unsaved = false }: Opened): Promise<string | null> {
+export async function openWorkflow({ name, json, path = null, unsaved = false, whole = false }: Opened): Promise<string | null> {
   try {
     const { document, missingTypes, problems } = loadWorkflow(await inWorkflowForm(json), definitions());
     const id = newTabId();
-    const store = createDocumentStore({ document, definitions: definitions() });
+    const store = createDocumentStore({ document: whole ? { ...document, view: null } : document, definitions: definitions() });
     addTab({ id, name: path === null ? freeName(name) : name, path, store, unsaved }, { replaceBlank: true });
     if (getSetting("workflow.missingReport")) showMissing(missingTypes, name);
     if (problems.length > 0) reportOddities(name, problems);
@@ -130,7 +132,7 @@ export function remember(path: string): void {
 /** Opens one of the workflows that come with the server. */
 export async function openTemplate(name: string, title: string): Promise<string | null> {
   try {
-    return await openWorkflow({ name: title, json: await getJson<unknown>(`templates/${encodeURIComponent(name)}.json`) });
+    return await openWorkflow({ name: title, json: await getJson<unknown>(`templates/${encodeURIComponent(name)}.json`), whole: true });
   } catch (error) {
     reportUnreadable(title, error);
     return null;

@@ -1,11 +1,12 @@
 /** Subgraphs in the user's folder, so that other workflows can use them. */
-import { getJson, ApiError } from "@/api/client";
 import { copyFragment, fragmentFromText, fragmentToText } from "@/graph/clipboard";
 import { paste } from "@/graph/edits";
+import { renameSubgraph } from "@/graph/subgraphs";
 import type { Point } from "@/graph/types";
 import { askText } from "@/app/ui/ask";
 import { toast } from "@/app/ui/toast";
 import { nameProblem } from "./names";
+import { filesIn } from "./userFolder";
 import { readUserJson, saveUserJson } from "./saving";
 import { activeStore } from "./workspace";
 
@@ -60,10 +61,10 @@ export function subgraphNames(): readonly string[] {
 
 export async function refreshSubgraphs(): Promise<readonly string[]> {
   try {
-    const files = await getJson<string[]>(`api/userdata?dir=${FOLDER}&recurse=true&split=false`);
+    const files = await filesIn<string>(FOLDER, "");
     names = files.filter((path) => path.endsWith(".json")).map((path) => path.slice(0, -5));
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) names = [];
+  } catch {
+    // The names that were read before still serve.
   }
   return names;
 }
@@ -79,7 +80,13 @@ export async function addStoredSubgraph(name: string, at: Point): Promise<void> 
     const state = store.getState();
     let added: readonly string[] = [];
     state.edit(`Add ${name}`, (draft) => {
+      const known = new Set(Object.keys(draft.graphs));
       added = paste(draft, state.scope.graphId, fragment, { at }).nodes;
+      for (const id of added) {
+        const type = draft.graphs[state.scope.graphId]?.nodes[id]?.type;
+        // In the library it has the name that the person gave it.
+        if (type !== undefined && type in draft.graphs && !known.has(type)) renameSubgraph(draft, type, name.split("/").at(-1) ?? name);
+      }
     });
     state.select({ nodes: added });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { create } from "zustand";
-import { ApiError, getJson } from "@/api/client";
+import { filesIn } from "./userFolder";
 
 export interface UserFile {
   path: string;
@@ -21,12 +21,10 @@ export const useUserFiles = create<UserFiles>((set) => ({
   refresh: async () => {
     set((before) => ({ state: before.state === "ready" ? "ready" : "loading" }));
     try {
-      const files = await getJson<UserFile[]>("api/userdata?dir=workflows&recurse=true&split=false&full_info=true");
+      const files = await filesIn<UserFile>("workflows", "&full_info=true");
       set({ files: files.filter((file) => /\.json$/i.test(file.path)).sort((a, b) => b.modified - a.modified), state: "ready" });
-    } catch (error) {
-      // There is no folder before the first save.
-      if (error instanceof ApiError && error.status === 404) set({ files: [], state: "ready" });
-      else set({ state: "failed" });
+    } catch {
+      set({ state: "failed" });
     }
   },
 }));

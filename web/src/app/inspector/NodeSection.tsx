@@ -97,7 +97,7 @@ function RunFacts({ store, id }: { store: DocumentStore; id: NodeId }) {
       <dt>Last run</dt>
       <dd>
         {run.state}
-        {run.seconds !== undefined && ` in ${duration(run.seconds)}`}
+        {run.seconds !== undefined && run.state !== "reused" && ` in ${duration(run.seconds)}`}
         {run.error && <p className="sl-field-problem">{run.error.message}</p>}
       </dd>
     </>

@@ -24,9 +24,16 @@ export interface SearchOptions {
   deprecated?: boolean;
   experimental?: boolean;
   /** Only these types. */
-  only?: ReadonlySet<string> | null;
+  only?: { has: (type: string) => boolean } | null;
+  /** The order to show them in while nothing is typed; without it by title. */
+  order?: ReadonlyMap<string, number> | null;
   limit?: number;
 }
+
+/** What most graphs begin with: shown first to people who have not used any node yet. */
+const COMMON = new Map(
+  ["CheckpointLoaderSimple", "CLIPTextEncode", "KSampler", "EmptyLatentImage", "VAEDecode", "SaveImage", "PreviewImage", "LoadImage", "VAEEncode", "LoraLoader", "ControlNetLoader", "ControlNetApplyAdvanced", "ImageScale", "LatentUpscale", "Note"].map((type, place) => [type, place]),
+);
 
 const fuzzy = new uFuzzy({ intraMode: 1, intraIns: 1, interIns: 40 });
 
@@ -41,7 +48,8 @@ function aliases(definition: NodeDefinition): string {
 }
 
 export function buildIndex(definitions: Definitions): NodeIndex {
-  const entries = [...definitions.values()].map((definition): Entry => {
+  const listed = [...definitions.values()].filter((definition) => !definition.alias);
+  const entries = listed.map((definition): Entry => {
     const spaced = definition.type.replace(/([a-z0-9])([A-Z])/g, "$1 $2").replace(/_/g, " ");
     const words = [definition.type, spaced, definition.category.replaceAll("/", " "), aliases(definition), initials(definition.title)].join(" ");
     return { definition, title: definition.title, words };
@@ -60,6 +68,8 @@ function score(entry: Entry, query: string, rank: number, uses: number): number 
   else if (title.split(/[^a-z0-9]+/).some((word) => word.startsWith(query))) points += 35;
   else if (title.includes(query)) points += 25;
   else if (type.includes(query)) points += 15;
+  // What most graphs are made of comes before its rarer relatives.
+  if (COMMON.has(entry.definition.type)) points += 40;
   points -= title.length * 0.05;
   if (entry.definition.deprecated) points -= 40;
   if (entry.definition.experimental) points -= 3;
@@ -85,9 +95,10 @@ export function searchNodes(index: NodeIndex, text: string, options: SearchOptio
   const limit = options.limit ?? 80;
   if (query === "") {
     const usable = index.entries.filter((entry) => allowed(entry, options));
+    const place = (entry: Entry) => options.order?.get(entry.definition.type) ?? COMMON.get(entry.definition.type) ?? COMMON.size;
     const byUse = (entry: Entry) => uses[entry.definition.type] ?? 0;
     return usable
-      .sort((a, b) => byUse(b) - byUse(a) || a.title.localeCompare(b.title))
+      .sort((a, b) => byUse(b) - byUse(a) || place(a) - place(b) || a.title.localeCompare(b.title))
       .slice(0, limit)
       .map(({ definition }) => ({ definition, marks: [] }));
   }

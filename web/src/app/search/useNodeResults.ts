@@ -16,9 +16,9 @@ export function useNodeResults(text: string, link: SocketRef | null): readonly S
   const experimental = useSetting("search.experimental");
   const stored = useStoredSubgraphs();
   const index = useMemo(() => buildIndex(definitions), [definitions]);
-  const fitting = useMemo(() => (link ? new Set(nodesFor(definitions, { type: link.type, side: link.side }).map(({ definition }) => definition.type)) : null), [definitions, link]);
+  const fitting = useMemo(() => (link ? new Map(nodesFor(definitions, { type: link.type, side: link.side }).map(({ definition }, place) => [definition.type, place])) : null), [definitions, link]);
   return useMemo(() => {
-    const found = searchNodes(index, text, { uses, deprecated, experimental, only: fitting });
+    const found = searchNodes(index, text, { uses, deprecated, experimental, only: fitting, order: fitting });
     const nodes = found.map((one): SearchResult => ({ kind: "node", key: one.definition.type, found: one }));
     const query = text.trim().toLowerCase();
     const own = link || query === "" ? [] : stored.filter((name) => name.toLowerCase().includes(query));

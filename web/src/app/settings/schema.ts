@@ -100,7 +100,6 @@ export const SECTIONS: readonly SettingSection[] = [
         ],
       },
       { kind: "switch", key: "links.visible", label: "Show links" },
-      { kind: "switch", key: "links.markers", label: "Markers at the middle of links" },
     ],
   },
   {

@@ -15,7 +15,6 @@ export interface SettingValues {
   "canvas.guides": boolean;
   "links.style": "curved" | "straight" | "angled";
   "links.visible": boolean;
-  "links.markers": boolean;
   "nodes.tooltips": boolean;
   "nodes.tooltipDelay": number;
   "nodes.idBadge": boolean;
@@ -58,7 +57,6 @@ export const DEFAULTS: SettingValues = {
   "canvas.guides": true,
   "links.style": "curved",
   "links.visible": true,
-  "links.markers": false,
   "nodes.tooltips": true,
   "nodes.tooltipDelay": 500,
   "nodes.idBadge": false,

@@ -1,5 +1,4 @@
 import { lazy, Suspense, type ReactNode } from "react";
-import { openWorkflow } from "@/workflows/opening";
 import { ErrorBoundary } from "../ErrorBoundary";
 import { parts } from "../parts";
 import { IconButton, Spinner } from "../ui";
@@ -28,7 +27,7 @@ function contents(panel: PanelName): ReactNode {
     case "queue":
       return <QueuePanel />;
     case "gallery":
-      return <GalleryPanel onLoadWorkflow={(workflow, name) => void openWorkflow({ name, json: workflow })} />;
+      return <GalleryPanel />;
   }
 }
 

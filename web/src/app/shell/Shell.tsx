@@ -19,7 +19,7 @@ import { Welcome } from "./Welcome";
 import { openInspector, useShell } from "./shellState";
 
 const BottomPanel = lazy(parts.bottom);
-const FormView = lazy(() => import("@/form").then((module) => ({ default: module.FormView })));
+const FormView = lazy(parts.form);
 
 /** The layout: bar, rail, panels and the canvas in the middle. */
 export function Shell() {

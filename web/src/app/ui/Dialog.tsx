@@ -18,12 +18,21 @@ interface DialogProps {
   onOpenAutoFocus?: (event: Event) => void;
 }
 
+/** The first field, else the usual answer, else the dialog itself: the close button is nobody's first aim. */
+function focusFirst(event: Event): void {
+  if (!(event.currentTarget instanceof HTMLElement)) return;
+  event.preventDefault();
+  const dialog = event.currentTarget;
+  const target = dialog.querySelector<HTMLElement>(".sl-dialog__body :is(input, textarea, select):not([disabled]), .sl-dialog__foot .sl-button--primary:not([disabled])");
+  (target ?? dialog).focus();
+}
+
 export function Dialog({ open, onOpenChange, title, description, size = "md", footer, children, extra, className, onOpenAutoFocus }: DialogProps) {
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className="sl-backdrop" />
-        <Radix.Content className={classes("sl-dialog", `sl-dialog--${size}`, className)} onOpenAutoFocus={onOpenAutoFocus} {...(description ? {} : { "aria-describedby": undefined })}>
+        <Radix.Content className={classes("sl-dialog", `sl-dialog--${size}`, className)} onOpenAutoFocus={onOpenAutoFocus ?? focusFirst} {...(description ? {} : { "aria-describedby": undefined })}>
           <header className="sl-dialog__head">
             <Radix.Title className="sl-dialog__title">{title}</Radix.Title>
             {extra}

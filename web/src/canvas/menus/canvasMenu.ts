@@ -5,6 +5,7 @@ import type { CanvasParts } from "../context";
 import { groupUnder, linkUnder, nodeUnder, rerouteUnder } from "../hit";
 import type { ClientPoint } from "../types";
 import { emptyItems, groupItems, linkItems, rerouteItems } from "./items";
+import { sideItems, sideSlotUnder } from "./sideItems";
 import { nodeItems } from "./nodeItems";
 import { socketItems, widgetItems } from "./partItems";
 
@@ -25,6 +26,8 @@ function itemsAt(parts: CanvasParts, client: ClientPoint, element: Element): Men
     return [...(widget === undefined ? [] : widgetItems(parts, id, widget.slice(id.length + 1))), ...nodeItems(parts, id)];
   }
   const zoom = Math.min(1, handle.toClient([1, 0]).x - handle.toClient([0, 0]).x);
+  const side = sideSlotUnder(scene.get(), at);
+  if (side) return sideItems(parts, side.side, side.index);
   const reroute = rerouteUnder(scene.get(), at, 9 / zoom);
   if (reroute) return rerouteItems(parts, reroute.id);
   const link = getSetting("links.visible") ? linkUnder(scene.get(), at, 7 / zoom, getSetting("links.style")) : null;

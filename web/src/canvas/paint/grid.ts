@@ -1,33 +1,36 @@
-import { themeColor, themeVersion } from "@/theme/theme";
+import { themeColor } from "@/theme/theme";
 import type { Picture } from "./painter";
 
-let tile: { key: string; pattern: CanvasPattern } | null = null;
+let strip: HTMLCanvasElement | null = null;
 
-/** Dots at a distance that stays easy on the eye at every zoom. */
+/**
+ * Dots at a distance that stays easy on the eye at every zoom. One row is drawn dot by dot and then repeated: a pattern that
+ * is scaled would cost more than all the rest of the picture.
+ */
 export function drawGrid(context: CanvasRenderingContext2D, picture: Picture, grid: number): void {
   const { view, ratio, width, height } = picture;
   let step = Math.max(grid, 4) * 2;
   while (step * view.zoom < 18) step *= 2;
   const size = step * view.zoom * ratio;
-  const pattern = dots(context, Math.round(size), ratio);
-  if (pattern === null) return;
-  const scale = size / Math.round(size);
-  pattern.setTransform(new DOMMatrix([scale, 0, 0, scale, (view.x * ratio) % size, (view.y * ratio) % size]));
-  context.fillStyle = pattern;
-  context.fillRect(0, 0, width * ratio, height * ratio);
+  const dot = Math.max(1, Math.round(1.25 * ratio));
+  const row = rowOf(Math.round(width * ratio), dot, size, first(view.x * ratio, size));
+  if (row === null) return;
+  for (let y = first(view.y * ratio, size); y < height * ratio; y += size) context.drawImage(row, 0, Math.round(y));
 }
 
-function dots(context: CanvasRenderingContext2D, size: number, ratio: number): CanvasPattern | null {
-  const key = `${size} ${ratio} ${themeVersion()}`;
-  if (tile?.key === key) return tile.pattern;
-  const picture = document.createElement("canvas");
-  picture.width = picture.height = size;
-  const brush = picture.getContext("2d");
+/** Where the first dot is seen when one lies at `origin`. */
+function first(origin: number, size: number): number {
+  return (origin % size) - (origin > 0 ? size : 0);
+}
+
+function rowOf(width: number, dot: number, size: number, start: number): HTMLCanvasElement | null {
+  strip ??= document.createElement("canvas");
+  // Setting the width clears it too.
+  strip.width = width;
+  strip.height = dot;
+  const brush = strip.getContext("2d");
   if (brush === null) return null;
   brush.fillStyle = themeColor("--canvas-grid-strong");
-  const dot = Math.max(1, Math.round(1.25 * ratio));
-  brush.fillRect(0, 0, dot, dot);
-  const pattern = context.createPattern(picture, "repeat");
-  if (pattern !== null) tile = { key, pattern };
-  return pattern;
+  for (let x = start; x < width; x += size) brush.fillRect(Math.round(x), 0, dot, dot);
+  return strip;
 }

@@ -22,11 +22,12 @@ export interface Picture {
   readonly width: number;
   readonly height: number;
   readonly ratio: number;
+  /** Pixels along each edge that are left empty. */
+  readonly bare: number;
   readonly overview: boolean;
   readonly grid: number | null;
   readonly linkStyle: LinkStyle;
   readonly linksVisible: boolean;
-  readonly markers: boolean;
   readonly dim: boolean;
   readonly strong: ReadonlySet<LinkId>;
   readonly hoverLink: LinkId | null;
@@ -36,18 +37,23 @@ export interface Picture {
 }
 
 export function paint(context: CanvasRenderingContext2D, picture: Picture): void {
-  const { view, ratio, width, height } = picture;
+  const { view, ratio, width, height, bare } = picture;
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, width * ratio, height * ratio);
+  context.save();
+  context.beginPath();
+  context.rect(bare * ratio, bare * ratio, (width - 2 * bare) * ratio, (height - 2 * bare) * ratio);
+  context.clip();
   if (picture.grid !== null) drawGrid(context, picture, picture.grid);
   const scale = view.zoom * ratio;
   context.setTransform(scale, 0, 0, scale, view.x * ratio, view.y * ratio);
-  const seen: Box = { x: -view.x / view.zoom, y: -view.y / view.zoom, width: width / view.zoom, height: height / view.zoom };
+  const seen: Box = { x: (bare - view.x) / view.zoom, y: (bare - view.y) / view.zoom, width: (width - 2 * bare) / view.zoom, height: (height - 2 * bare) / view.zoom };
   drawGroups(context, picture, seen);
   drawSides(context, picture);
   if (picture.linksVisible) drawLinks(context, picture, seen);
   drawReroutes(context, picture, seen);
   if (picture.overview) drawOverviewNodes(context, picture, seen);
+  context.restore();
 }
 
 /** Paths of all links by colour, kept while the scene's links stay the same. */
@@ -66,7 +72,7 @@ function addPath(paths: Map<string, Path2D>, link: SceneLink, style: LinkStyle):
   const token = socketToken(link.type);
   let path = paths.get(token);
   if (path === undefined) paths.set(token, (path = new Path2D()));
-  tracePath(path, link.points, style);
+  tracePath(path, link.points, style, link.lane);
 }
 
 function drawLinks(context: CanvasRenderingContext2D, picture: Picture, seen: Box): void {
@@ -108,15 +114,14 @@ function drawStrong(context: CanvasRenderingContext2D, picture: Picture, seen: B
   for (const link of scene.links) {
     const chosen = selection.links.has(link.id);
     const near = picture.strong.has(link.id);
-    if (!(chosen || near || link.id === hoverLink || picture.markers) || link.id === picture.detached || !overlaps(link.box, seen)) continue;
+    if (!(chosen || near || link.id === hoverLink) || link.id === picture.detached || !overlaps(link.box, seen)) continue;
     const path = new Path2D();
-    tracePath(path, link.points, linkStyle);
+    tracePath(path, link.points, linkStyle, link.lane);
     if (chosen) {
       context.strokeStyle = themeColor("--node-selected");
       context.lineWidth = width + 4;
       context.stroke(path);
     }
-    if (!chosen && !near && link.id !== hoverLink) continue;
     context.strokeStyle = themeColor(socketToken(link.type));
     context.lineWidth = width + (link.id === hoverLink ? 2 : 1);
     context.stroke(path);

@@ -11,6 +11,8 @@ export interface Gesture {
   cancel(): void;
   /** The pointer was let go where it was pressed. */
   click?(event: PointerEvent): void;
+  /** The view must not follow the pointer out of the window, as it moves by itself. */
+  readonly still?: boolean;
 }
 
 export interface Press {

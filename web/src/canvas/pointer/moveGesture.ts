@@ -19,7 +19,7 @@ export function moveGesture(press: Press, click?: (event: PointerEvent) => void)
   let delta: Point = [0, 0];
 
   function begin(): Items {
-    if (copies) copySelection(press);
+    if (items === null && copies) copySelection(press);
     return (items ??= movable(press));
   }
 

@@ -10,5 +10,6 @@ export function panGesture({ parts, client }: Press): Gesture {
     },
     end: () => undefined,
     cancel: () => undefined,
+    still: true,
   };
 }

@@ -36,7 +36,7 @@ export function ComboList({ anchor, input, value, onChoose, onClose }: ComboList
             <div className="sl-combo-head">
               <Icon name="search" size={13} />
               <Command.Input autoFocus placeholder={`Search ${choices.length} choices`} value={text} onValueChange={setText} onKeyDown={(event) => event.stopPropagation()} />
-              <button type="button" className="sl-widget-button" aria-label="Refresh the lists" title="Refresh the lists" onClick={() => runCommand("app.refresh") || runCommand("definitions.refresh")}>
+              <button type="button" className="sl-widget-button" aria-label="Refresh the lists" title="Refresh the lists" onClick={() => runCommand("app.refresh")}>
                 <Icon name="refresh" size={13} />
               </button>
             </div>

@@ -14,6 +14,11 @@ const PIXELS = 4;
 export function NumberWidget({ input }: { input: InputDefinition }) {
   const widget = useWidget(input);
   const [typing, setTyping] = useState<string | null>(null);
+  const replacing = useRef(true);
+  const open = (text: string, replace: boolean): void => {
+    replacing.current = replace;
+    setTyping(text);
+  };
   const number = typeof widget.value === "number" ? widget.value : Number(widget.value);
   const shown = spell(input, widget.value);
   const name = input.label ?? input.name;
@@ -25,7 +30,7 @@ export function NumberWidget({ input }: { input: InputDefinition }) {
     widget.done();
   };
   const step = (steps: number): void => widget.set(stepped(input, Number.isFinite(number) ? number : 0, steps));
-  const drag = useDrag(number, input, widget.set, widget.done, () => setTyping(shown));
+  const drag = useDrag(number, input, widget.set, widget.done, () => open(shown, true));
   return (
     <Frame input={input} linked={widget.linked} problem={widget.problem} className="sl-widget-number">
       {typing === null ? (
@@ -41,7 +46,7 @@ export function NumberWidget({ input }: { input: InputDefinition }) {
             aria-valuemax={input.max}
             aria-valuetext={shown}
             aria-invalid={widget.problem !== null || undefined}
-            onKeyDown={(event) => onKey(event, { step, type: setTyping, shown, set: (value) => widget.set(coerce(input, value)), input })}
+            onKeyDown={(event) => onKey(event, { step, type: open, shown, set: (value) => widget.set(coerce(input, value)), input })}
             onBlur={widget.done}
             {...drag}
           >
@@ -57,7 +62,7 @@ export function NumberWidget({ input }: { input: InputDefinition }) {
           inputMode="decimal"
           aria-label={name}
           value={typing}
-          onFocus={(event) => event.target.select()}
+          onFocus={(event) => replacing.current && event.target.select()}
           onChange={(event) => setTyping(event.target.value)}
           onBlur={() => take(typing)}
           onKeyDown={(event) => {
@@ -109,7 +114,8 @@ interface KeyActions {
   readonly shown: string;
   readonly step: (steps: number) => void;
   readonly set: (value: number) => void;
-  readonly type: (text: string) => void;
+  /** Opens the field with a text, which the next key replaces or goes on with. */
+  readonly type: (text: string, replace: boolean) => void;
 }
 
 function onKey(event: KeyboardEvent, { input, shown, step, set, type }: KeyActions): void {
@@ -117,8 +123,8 @@ function onKey(event: KeyboardEvent, { input, shown, step, set, type }: KeyActio
   if (steps !== undefined) step(steps * (event.shiftKey ? 10 : 1));
   else if (event.key === "Home" && input.min !== undefined) set(input.min);
   else if (event.key === "End" && input.max !== undefined) set(input.max);
-  else if (event.key === "Enter") type(shown);
-  else if (/^[-\d.,(]$/.test(event.key) && !event.ctrlKey && !event.metaKey) type(event.key);
+  else if (event.key === "Enter") type(shown, true);
+  else if (/^[-\d.,(]$/.test(event.key) && !event.ctrlKey && !event.metaKey) type(event.key, false);
   else return;
   event.preventDefault();
   event.stopPropagation();
@@ -166,5 +172,7 @@ export function spell(input: InputDefinition, value: unknown): string {
   const step = input.round ?? input.step ?? 0.01;
   const decimals = Math.min(8, Math.max(1, (String(step).split(".")[1] ?? "").length));
   const fixed = value.toFixed(decimals);
-  return Number(fixed) === value ? fixed : String(value);
+  // Without the dust of binary fractions: 1.0000000000000004 is shown as 1.
+  const exact = Number(value.toPrecision(12));
+  return Number(fixed) === exact ? fixed : String(exact);
 }

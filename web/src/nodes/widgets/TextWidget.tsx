@@ -1,6 +1,7 @@
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { getSetting, useSetting } from "@/app/settings/settings";
 import type { InputDefinition } from "@/graph/definitions";
+import { scrollsWhenFocused } from "../scrolling";
 import { useWidget } from "../useWidget";
 import { changeWeight } from "./attention";
 import { embeddingBefore, embeddingNames } from "./embeddings";
@@ -64,7 +65,7 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
     <div className="sl-longtext" data-bare={bare || undefined} data-linked={widget.linked || undefined}>
       <textarea
         ref={field}
-        className="nowheel nodrag"
+        className="nodrag"
         aria-label={name}
         aria-describedby={hints.open ? hints.id : undefined}
         placeholder={widget.linked ? `${name}: linked` : (input.placeholder ?? name)}
@@ -77,7 +78,9 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
           hints.look(event.target);
         }}
         onKeyDown={onKeyDown}
-        onBlur={() => {
+        onFocus={scrollsWhenFocused.onFocus}
+        onBlur={(event) => {
+          scrollsWhenFocused.onBlur(event);
           hints.close();
           widget.done();
         }}
