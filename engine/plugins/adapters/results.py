@@ -43,7 +43,7 @@ def expansion(spec: NodeSpec, graph: Any) -> dict[str, Node]:
 
 
 def _tuple(spec: NodeSpec, raw: Any) -> tuple[Any, ...]:
-    if raw is None:
+    if raw is None or not spec.outputs:  # some that have no outputs return a value all the same
         return ()
     if isinstance(raw, ExecutionBlocker):
         return (raw,) * len(spec.outputs)
@@ -60,9 +60,9 @@ def _values(raw: tuple[Any, ...] | list[Any]) -> tuple[Any, ...]:
 
 
 def _linked(value: Any) -> Any:
-    """A link if `value` has the form of one (`[id, slot]`), else `value`."""
+    """A link if `value` has the form of one (`[id, slot]`), else the value in our form."""
     if type(value) is list and len(value) == 2:
         node, slot = value
         if isinstance(node, str) and isinstance(slot, int | float) and not isinstance(slot, bool):
             return Link(str(node), int(slot))
-    return value
+    return from_pack(value)
