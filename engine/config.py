@@ -14,7 +14,7 @@ Gib = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SettingsError(ValueError):
-    """A settings file that cannot be used; the message names the file, the entry and what was expected."""
+    """A settings file, or an option in place of one, that cannot be used; the message names it, and what was expected."""
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

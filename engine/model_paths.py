@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from engine.config import SettingsError
 from engine.paths import ExtraFolder
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _TRUE: Final = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
-class ModelPathsError(ValueError):
+class ModelPathsError(SettingsError):
     """A file of model paths that cannot be used; the message names the file, the line, and what was expected."""
 
 

@@ -6,22 +6,32 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.config import Folders
+from engine.config import Folders, SettingsError
 
 
 def folders_of(options: argparse.Namespace) -> Folders:
-    """What was written on the command line; the defaults for commands that have no such options."""
+    """What was written on the command line; the defaults for commands that have no such options.
+
+    Raises SettingsError for a file or a folder that is named there and is not there.
+    """
     if not hasattr(options, "output_directory"):
         return Folders()
-    return Folders(
-        output=_folder(options.output_directory),
-        input=_folder(options.input_directory),
-        temp=_folder(options.temp_directory),
-        user=_folder(options.user_directory),
-        models=_folder(options.models_directory),
+    found = Folders(
+        output=folder_or_none(options.output_directory),
+        input=folder_or_none(options.input_directory),
+        temp=folder_or_none(options.temp_directory),
+        user=folder_or_none(options.user_directory),
+        models=folder_or_none(options.models_directory),
         extra_model_paths=_paths(name for names in options.extra_model_paths_config for name in names),
         custom_nodes=_paths(options.custom_nodes),
     )
+    for path in found.extra_model_paths:
+        if not path.is_file():
+            raise SettingsError(f"--extra-model-paths-config: there is no file {path}.")
+    for path in found.custom_nodes:
+        if not path.is_dir():
+            raise SettingsError(f"--custom-nodes: there is no folder {path}.")
+    return found
 
 
 def folder_arguments(folders: Folders) -> list[str]:
@@ -41,7 +51,8 @@ def folder_arguments(folders: Folders) -> list[str]:
     return arguments
 
 
-def _folder(name: str | None) -> Path | None:
+def folder_or_none(name: str | None) -> Path | None:
+    """The absolute path of a folder that may have been named."""
     return None if name is None else Path(name).expanduser().absolute()
 
 

@@ -6,12 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.exits import CliError
-from engine.cli.folders import folder_arguments
+from engine.cli.folders import folder_arguments, folder_or_none
 from engine.server.options import LOOPBACK, MEGABYTE, TOKEN_VARIABLE, OptionsError, ServeOptions
 
 if TYPE_CHECKING:
@@ -40,16 +39,9 @@ def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -
     return ServeOptions(
         listen=_split(options.listen or [LOOPBACK]),
         port=options.port,
-        output_directory=_folder(options.output_directory),
-        input_directory=_folder(options.input_directory),
-        temp_directory=_folder(options.temp_directory),
-        user_directory=_folder(options.user_directory),
-        models_directory=_folder(options.models_directory),
-        extra_model_paths=_paths(name for names in options.extra_model_paths_config for name in names),
-        custom_nodes=_paths(options.custom_nodes),
         cpu=options.cpu,
         workers=options.workers,
-        front_end_root=_folder(options.front_end_root),
+        front_end_root=folder_or_none(options.front_end_root),
         token=options.token or environment.get(TOKEN_VARIABLE) or None,
         allowed_hosts=_split(options.allow_host),
         cors_origins=_split(options.cors_origins),
@@ -64,14 +56,6 @@ def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -
 def _split(entries: Iterable[str]) -> tuple[str, ...]:
     """Entries that may themselves be lists with commas."""
     return tuple(dict.fromkeys(part.strip() for entry in entries for part in entry.split(",") if part.strip()))
-
-
-def _folder(name: str | None) -> Path | None:
-    return None if name is None else Path(name).expanduser().absolute()
-
-
-def _paths(names: Iterable[str]) -> tuple[Path, ...]:
-    return tuple(Path(name).expanduser().absolute() for name in names)
 
 
 def _bytes(megabytes: float) -> int:

@@ -120,10 +120,14 @@ class Catalogue:
     """Every known NodeSpec by name, with the aliases that saved workflows of the field use."""
 
     def __init__(self, specs: Iterable[NodeSpec] = (), aliases: Mapping[str, str] | None = None) -> None:
-        self._specs = {spec.name: spec for spec in specs}
+        self._specs: dict[str, NodeSpec] = {}
         self.aliases = dict(aliases or {})
         self.changes = 0
         """How often a spec was added or replaced."""
+        self.judged: set[str] = set()
+        """Names of nodes whose inputs only their own code can judge, as it checks them or says what the choices are."""
+        for spec in specs:
+            self.add(spec)
 
     def __iter__(self) -> Iterator[NodeSpec]:
         return iter(self._specs.values())
@@ -145,6 +149,10 @@ class Catalogue:
         """Add or replace one spec."""
         self._specs[spec.name] = spec
         self.changes += 1
+        if spec.has_validate or spec.dynamic:
+            self.judged.add(spec.name)
+        else:
+            self.judged.discard(spec.name)
 
     @property
     def dynamic(self) -> bool:

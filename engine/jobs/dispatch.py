@@ -168,10 +168,6 @@ class Dispatcher:
         """The jobs that run, and those that are just being recorded."""
         return [*(one.job for one in self.running.values()), *self.ending.values()]
 
-    def knows(self, job_id: str) -> bool:
-        """Whether a job that has not ended has this id."""
-        return job_id in self.queue or job_id in self.running or job_id in self.ending
-
     async def accept(self, job: Job) -> None:
         """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
         await self.store.accept([job])

@@ -61,7 +61,6 @@ class JobFollower:
         self._flush: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._failure: dict[str, Any] | None = None
-        self._status: str = "cancelled"
 
     # -- engine.jobs.dispatch.Follower
 
@@ -88,7 +87,6 @@ class JobFollower:
     def ended(
         self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
     ) -> Outcome:
-        self._status = status
         self._tell_states()
         now = time.time()
         if status == "failed" and self._failure is None:

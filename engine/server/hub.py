@@ -75,11 +75,14 @@ class Client:
             body = struct.pack(">II", PREVIEW, FORMATS[preview.format]) + preview.data
         self._queue(body, WSMsgType.BINARY)
 
-    def send_text(self, node: str, text: str, job: str) -> None:
-        """Queue a text to show on a node."""
-        ids = [job, node] if self.flags.get("supports_progress_text_metadata") else [node]
-        parts = [struct.pack(">I", len(raw)) + raw for raw in (one.encode() for one in ids)]
-        self._queue(struct.pack(">I", TEXT) + b"".join(parts) + text.encode(), WSMsgType.BINARY)
+    def send_text(self, body: bytes, job: str) -> None:
+        """Queue a text to show on a node: `body` is u32 length of the node's id, the id, the text.
+
+        The job's id goes ahead in the same way if the client understands that.
+        """
+        raw = job.encode()
+        head = struct.pack(">I", len(raw)) + raw if self.flags.get("supports_progress_text_metadata") else b""
+        self._queue(struct.pack(">I", TEXT) + head + body, WSMsgType.BINARY)
 
     def _queue(self, message: bytes, kind: WSMsgType) -> None:
         if self.closed:
@@ -171,11 +174,14 @@ class Hub:
         for one in list(self._sockets) if client is None else [client]:
             one.send_encoded(message)
 
-    def pass_binary(self, number: int, data: bytes, client: Client | None) -> None:
-        """Send a binary message of a number to one client, or to all."""
+    def pass_binary(self, number: int, data: bytes, client: Client | None, job: str) -> None:
+        """Send a binary message of a number to one client, or to all; `job` is what runs where it comes from, or ""."""
         message = struct.pack(">I", number) + data
         for one in list(self._sockets) if client is None else [client]:
-            one.send_bytes(message)
+            if number == TEXT:
+                one.send_text(data, job)
+            else:
+                one.send_bytes(message)
 
     def tell_status(self) -> None:
         """Tell all clients the queue's length: at once, and again soon after when it changes quickly."""

@@ -28,24 +28,15 @@ class OptionsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """What `safelight serve` is told. Raises OptionsError for values that cannot be used.
+    """What `safelight serve` is told, beside its folders (`engine.config.Folders`).
 
-    A folder that is None is the one of the base directory.
+    Raises OptionsError for values that cannot be used.
     """
 
     listen: tuple[str, ...] = (LOOPBACK,)
     """Addresses or host names to bind."""
     port: int = DEFAULT_PORT
     """0: any free one."""
-    output_directory: Path | None = None
-    input_directory: Path | None = None
-    temp_directory: Path | None = None
-    user_directory: Path | None = None
-    models_directory: Path | None = None
-    extra_model_paths: tuple[Path, ...] = ()
-    """YAML files that name further model folders."""
-    custom_nodes: tuple[Path, ...] = ()
-    """Folders with node packs, searched after `custom_nodes` of the base directory."""
     cpu: bool = False
     """Use no GPU."""
     workers: int | None = None
@@ -81,10 +72,6 @@ class ServeOptions:
         for origin in self.cors_origins:
             _check_origin(origin)
         _check_front_end(self.front_end_root)
-        for path in self.extra_model_paths:
-            _check_file("--extra-model-paths-config", path)
-        for path in self.custom_nodes:
-            _check_folder("--custom-nodes", path)
 
     @property
     def loopback(self) -> bool:
@@ -154,13 +141,3 @@ def _check_front_end(root: Path | None) -> None:
             f"--front-end-root: expected a folder with an index.html, and {root} has none. "
             "Of a pip package it is the folder `static` in it."
         )
-
-
-def _check_file(option: str, path: Path) -> None:
-    if not path.is_file():
-        raise OptionsError(f"{option}: there is no file {path}.")
-
-
-def _check_folder(option: str, path: Path) -> None:
-    if not path.is_dir():
-        raise OptionsError(f"{option}: there is no folder {path}.")

@@ -29,10 +29,12 @@ class PackPrompts:
         await self._packs.opened()
         if self._packs.hears_prompts:
             return True
+        if not catalogue.judged:
+            return False
         nodes = (node for node in posted.prompt.values() if isinstance(node, Mapping))
         kinds = {kind for node in nodes if isinstance(kind := node.get("class_type"), str)}
         specs = (catalogue.spec(kind) for kind in kinds)
-        return any(spec is not None and (spec.has_validate or spec.dynamic) for spec in specs)
+        return any(spec is not None and spec.name in catalogue.judged for spec in specs)
 
     async def check(self, posted: Posted, catalogue: Catalogue, targets: Any) -> tuple[Posted, CheckedGraph]:
         """What packs made of it, checked. Raises GraphRefused, and Refusal 503 when no worker answers."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from engine.graph.schema import Catalogue
 from engine.jobs.inspections import NoWorkerError
@@ -25,6 +26,12 @@ REST: Final = 5.0
 """Nodes are not asked anew until this many times as long as it took has passed."""
 
 OPEN_PATIENCE: Final = 60.0
+
+SCRIPTS: Final = "/extensions"
+"""Below it the files that packs bring for editors."""
+
+EDITOR_MODULE: Final = "safelight.js"
+"""The file in a pack's web folder that our own editor imports."""
 
 log = logging.getLogger("safelight.packs")
 
@@ -56,7 +63,7 @@ class Packs:
         if isinstance(message, PacksOpened):
             self._open(worker, message)
         elif isinstance(message, PackMessage):
-            self._pass_on(message)
+            self._pass_on(worker, message)
         else:
             self.calls.on_message(worker, message)
 
@@ -75,13 +82,14 @@ class Packs:
         for pack, problem in message.problems:
             log.warning("node pack is not whole", extra={"pack": pack, "problem": problem})
 
-    def _pass_on(self, message: PackMessage) -> None:
+    def _pass_on(self, worker: Worker, message: PackMessage) -> None:
         """To one client, or to all; a client that is not there hears nothing."""
         client = self._hub.client(message.client_id)
         if message.client_id is not None and client is None:
             return
         if message.number is not None:
-            self._hub.pass_binary(message.number, message.data, client)
+            job = worker.job.job.id if worker.job is not None else ""
+            self._hub.pass_binary(message.number, message.data, client, job)
         else:
             self._hub.pass_text(message.event, message.data, client)
 
@@ -91,6 +99,10 @@ class Packs:
     def hears_prompts(self) -> bool:
         """Whether a pack wants to see what is posted."""
         return any(told.hears_prompts for told in self._told.values())
+
+    async def known(self) -> None:
+        """Return once there is a catalogue, whether its packs are imported or not. Raises Refusal while there is none."""
+        await self._catalogues.get()
 
     async def opened(self) -> None:
         """Return once a worker has imported the packs, if there are some that do more than declare nodes.
@@ -143,6 +155,7 @@ class Packs:
 
     def report(self) -> list[dict[str, Any]]:
         """What is known of each pack, by name."""
+        folders = self.web_folders()
         problems: dict[str, list[str]] = {}
         for one in self._catalogues.problems:
             problems.setdefault(one.module, []).append(one.message)
@@ -159,10 +172,29 @@ class Packs:
                     "nodes": self._catalogues.nodes_of(record),
                     "errors": errors,
                     "web": bool(record.web),
+                    "editor_module": editor_module(record.pack, folders.get(record.pack)),
                 }
             )
         return [*found, *map(_switched_off, self._catalogues.disabled)]
 
 
+def editor_module(pack: str, folder: Path | None) -> str | None:
+    """Where our editor finds the module of a pack; None where its web folder has none. Changes when the file does."""
+    try:
+        stamp = (folder / EDITOR_MODULE).stat().st_mtime_ns if folder is not None else None
+    except OSError:
+        return None
+    return None if stamp is None else f"{SCRIPTS}/{quote(pack)}/{EDITOR_MODULE}?v={stamp:x}"
+
+
 def _switched_off(name: str) -> dict[str, Any]:
-    return {"name": name, "module": "", "state": "disabled", "seconds": 0.0, "nodes": [], "errors": [], "web": False}
+    return {
+        "name": name,
+        "module": "",
+        "state": "disabled",
+        "seconds": 0.0,
+        "nodes": [],
+        "errors": [],
+        "web": False,
+        "editor_module": None,
+    }

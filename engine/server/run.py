@@ -17,7 +17,15 @@ from aiohttp import web
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.lock import FolderInUseError, FolderLock
-from engine.jobs.messages import CatalogueReady, Device, FromWorker
+from engine.jobs.messages import (
+    CatalogueReady,
+    Device,
+    DeviceState,
+    FromWorker,
+    JobEvents,
+    JobFinished,
+    JobPreview,
+)
 from engine.jobs.pack_calls import PackCalls
 from engine.jobs.records import Job
 from engine.jobs.store import JobStore
@@ -229,7 +237,10 @@ class Server:
         self.dispatcher.on_worker(worker)
 
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
-        if type(message) is CatalogueReady:
+        kind = type(message)
+        if kind is JobEvents or kind is JobPreview or kind is JobFinished or kind is DeviceState:
+            self.dispatcher.on_message(worker, message)
+        elif kind is CatalogueReady:
             self._spawn(self.reloading.catalogue_ready(worker))
         else:
             self.packs.on_message(worker, message)

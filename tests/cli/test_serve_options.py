@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli.folders import folders_of
 from engine.cli.parser import make_parser
 from engine.cli.serve import serve_options
+from engine.config import Folders, SettingsError
 from engine.server.options import OptionsError, ServeOptions, is_loopback
 
 
@@ -42,23 +44,48 @@ def test_other_addresses_are_no_loopback(address):
     assert not is_loopback(address)
 
 
+def folders(*arguments: str) -> Folders:
+    return folders_of(make_parser().parse_args(["serve", *arguments]))
+
+
 def test_folders_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = told("--output-directory", "out", "--models-directory", str(tmp_path / "m"))
-    assert (options.output_directory, options.models_directory) == (tmp_path / "out", tmp_path / "m")
-    assert options.input_directory is None
+    found = folders("--output-directory", "out", "--models-directory", str(tmp_path / "m"))
+    assert (found.output, found.models) == (tmp_path / "out", tmp_path / "m")
+    assert found.input is None
 
 
 def test_files_of_model_paths_and_packs_may_be_repeated(tmp_path):
     files = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml")]
     for file in files:
         file.write_text("")
-    options = told(
+    found = folders(
         "--extra-model-paths-config", str(files[0]), str(files[1]), "--extra-model-paths-config", str(files[2]),
         "--custom-nodes", str(tmp_path),
     )  # fmt: skip
-    assert options.extra_model_paths == tuple(files)
-    assert options.custom_nodes == (tmp_path,)
+    assert found.extra_model_paths == tuple(files)
+    assert found.custom_nodes == (tmp_path,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--extra-model-paths-config", "/no/file.yaml"], "--extra-model-paths-config: there is no file /no/file.yaml"),
+        (["--custom-nodes", "/no/folder"], "--custom-nodes: there is no folder /no/folder"),
+    ],
+)
+def test_a_file_or_folder_that_is_not_there_is_refused_by_its_option(base, arguments, said):
+    with pytest.raises(SettingsError) as refused:
+        folders(*arguments)
+    assert said in str(refused.value)
+    assert base.run("serve", *arguments, code=2).said.startswith(said)
+
+
+def test_a_file_of_model_paths_that_is_not_sound_is_refused_with_its_line(base):
+    base.write("broken.yaml", "a:\n  checkpoints: [\n")
+    said = base.run("serve", "--extra-model-paths-config", "broken.yaml", code=2).said
+    assert "broken.yaml: line 3: this is not YAML" in said
+    assert "error of the program" not in said
 
 
 def test_the_token_of_the_command_line_goes_before_that_of_the_environment():
@@ -91,8 +118,6 @@ def test_upload_sizes_are_given_in_megabytes():
         (["--enable-cors-header", "https://example.org/page"], "expected the origin of a page"),
         (["--enable-cors-header", "https://example.org:port"], "expected the origin of a page"),
         (["--front-end-root", "/nowhere"], "--front-end-root: expected a folder with an index.html"),
-        (["--extra-model-paths-config", "/no/file.yaml"], "--extra-model-paths-config: there is no file"),
-        (["--custom-nodes", "/no/folder"], "--custom-nodes: there is no folder"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused_with_what_was_expected(arguments, said):

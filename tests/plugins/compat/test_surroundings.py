@@ -34,13 +34,17 @@ def test_a_route_of_a_pack_is_guarded_like_any_other(server: Any) -> None:
     assert server.ask("POST", "/server_pack/echo", b"x", {"Origin": "http://elsewhere.example"})[0] == 403
 
 
-async def heard(url: str, prompt: dict[str, Any]) -> list[Any]:
-    found = []
+async def heard(url: str, prompt: dict[str, Any], flags: dict[str, Any] | None = None) -> list[Any]:
+    """The messages of a job: JSON as it is, binary ones as {"type": number, "data": body}."""
+    found: list[Any] = []
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws?clientId=teller") as socket:
+        await socket.send_json({"type": "feature_flags", "data": flags or {}})
         async with session.post(f"{url}/prompt", json={"prompt": prompt, "client_id": "teller"}) as answer:
             assert answer.status == 200, await answer.text()
         async for message in socket:
-            if message.type is aiohttp.WSMsgType.TEXT:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                found.append({"type": int.from_bytes(message.data[:4], "big"), "data": message.data[4:]})
+            elif message.type is aiohttp.WSMsgType.TEXT:
                 found.append(json.loads(message.data))
                 if found[-1]["type"] == "execution_success":
                     return found
@@ -53,6 +57,19 @@ def test_messages_of_any_name_reach_clients(server: Any) -> None:
     assert found["server-pack/own event"] == {"text": "hi", "node": "4", "odd": [None, 1.5]}
     assert found["server-pack-thread"] == {"text": "hi"}
     assert found["executed"]["output"] == {"client": ["teller"], "node": ["4"]}
+    assert found[77] == b"\x00own"
+
+
+def test_a_text_on_a_node_names_its_job_to_clients_that_understand_that(server: Any) -> None:
+    prompt = {"4": {"class_type": "Tell", "inputs": {"text": "some"}}}
+    found = {one["type"]: one["data"] for one in asyncio.run(heard(server.url, prompt))}
+    assert found[3] == b"\x00\x00\x00\x014some so far"
+    found = {
+        one["type"]: one["data"]
+        for one in asyncio.run(heard(server.url, prompt, {"supports_progress_text_metadata": True}))
+    }
+    job = found["execution_success"]["prompt_id"].encode()
+    assert found[3] == len(job).to_bytes(4, "big") + job + b"\x00\x00\x00\x014some so far"
 
 
 def test_a_pack_may_change_what_is_posted_before_it_is_checked(server: Any) -> None:

@@ -56,6 +56,8 @@ class Tell:
     def go(self, text, id):
         server = PromptServer.instance
         server.send_sync("server-pack/own event", {"text": text, "node": id, "odd": [None, 1.5]}, server.client_id)
+        server.send_progress_text(f"{text} so far", id)
+        server.send_sync(77, b"\x00own", server.client_id)
         thread = threading.Thread(target=server.send_sync, args=("server-pack-thread", {"text": text}))
         thread.start()
         thread.join()
