@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -23,8 +22,7 @@ from engine.api import (
     Sigmas,
     node,
 )
-from engine.models.handles import ModelHandle
-from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, Guidance
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, GuidedModel
 from engine.sampling.names import Sampler
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import add_noise_to_latent
@@ -55,14 +53,6 @@ class SeededNoise(msgspec.Struct, frozen=True):
         if self.seed is None:
             return torch.zeros(samples.shape, dtype=torch.float32)
         return initial_noise(samples, self.seed, latent.get("batch_index"))
-
-
-@dataclass(frozen=True, eq=False)
-class GuidedModel:
-    """A GUIDER: a model handle and how its predictions are steered."""
-
-    model: ModelHandle
-    guidance: Guidance
 
 
 class SampledLatents(NamedTuple):

@@ -30,6 +30,7 @@ def network_of(ctx: Context, model: ModelHandle) -> Iterator[dict[str, Any]]:
             "controls": lambda use: _control(ctx, held, use),
             "inpaint_model": model.extra_channels > 0,
             "callback": report_to(ctx, model),
+            "hooks": getattr(model, "hooks", None),
         }
 
 

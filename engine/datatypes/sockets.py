@@ -15,8 +15,8 @@ ANY_TYPE = "*"
 PRIMITIVE_TYPES: dict[type, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
 """Python types whose inputs are widgets holding JSON values."""
 
-WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
-"""Socket types that an editor draws as a widget unless the input says `link_only`."""
+WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"})
+"""Socket types that an editor draws as a widget unless the input says `link_only`. The last is a choice that brings inputs."""
 
 
 class Socket:
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     Clip: TypeAlias = Any
     Vae: TypeAlias = Any
     ControlNet: TypeAlias = Any
+    ClipVision: TypeAlias = Any
+    ClipVisionOutput: TypeAlias = Any
     Audio: TypeAlias = dict[str, Any]
     AnyValue: TypeAlias = Any
 else:
@@ -83,6 +85,12 @@ else:
 
     class ControlNet(Socket, io_type="CONTROL_NET"):
         """Handle of a control network."""
+
+    class ClipVision(Socket, io_type="CLIP_VISION"):
+        """Handle of an image encoder."""
+
+    class ClipVisionOutput(Socket, io_type="CLIP_VISION_OUTPUT"):
+        """What an image encoder makes of pictures: `image_embeds` (B, P), `last_hidden_state` (B, T, D) and more."""
 
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""

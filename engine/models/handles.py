@@ -43,11 +43,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """A change to weights, applied in the order of the handle's list. `kind` "lora": add `strength` times its deltas."""
+    """A change to weights, applied in the order of the handle's list.
+
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas.
+    """
 
     kind: str
     source: Source
     strength: float = 1.0
+    keep: float = 1.0
 
 
 class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +116,17 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
         return msgspec.structs.replace(self, options={**self.options, name: value})
 
 
+class HookedModel(ModelHandle, frozen=True, kw_only=True, tag="hooked"):
+    """A denoiser with functions of a pack around or inside it: `hooks`, which the sampler hands its runs to.
+
+    Functions have no content to name them by, so this has no identity and is never stored: the cache names it by the
+    node that made it.
+    """
+
+    hooks: Any
+    identity = None  # type: ignore[assignment]
+
+
 class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
     """A text encoder with its tokenizer.
 
@@ -147,7 +162,11 @@ class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
     """A network whose residuals steer a denoiser by a picture."""
 
 
-Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle
+class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
+    """An image encoder."""
+
+
+Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle
 
 
 def encode_handle(handle: Handle) -> bytes:

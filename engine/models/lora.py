@@ -64,8 +64,8 @@ _SUFFIXES: tuple[tuple[str, str], ...] = (
     (".diff", "diff"),
     (".alpha", "alpha"),
 )
-_UNET_PREFIXES = ("lora_unet_", "lycoris_unet_", "lycoris_")
-_TEXT_PREFIXES = ("lora_te_", "lora_te1_", "lycoris_te_")
+UNET_PREFIXES = ("lora_unet_", "lycoris_unet_", "lycoris_")
+TEXT_PREFIXES = ("lora_te_", "lora_te1_", "lycoris_te_")
 _COMPLETE = (
     {"down", "up"},
     {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"},
@@ -100,7 +100,7 @@ def match_unet(header: Header, parameters: Iterable[str], original: Mapping[str,
         old = _original_path(module, original)
         for spelling in (module, old) if old else (module,):
             flat = spelling.replace(".", "_")
-            names |= {f"{prefix}{flat}": module for prefix in _UNET_PREFIXES}
+            names |= {f"{prefix}{flat}": module for prefix in UNET_PREFIXES}
             names |= {
                 f"{prefix}{spelling}": module for prefix in ("", "unet.", "base_model.model.", "diffusion_model.")
             }
@@ -114,7 +114,7 @@ def match_text(header: Header, parameters: Iterable[str]) -> Matched:
     names: dict[str, str] = {}
     for module in modules:
         flat, bare = module.replace(".", "_"), module.removeprefix("text_model.")
-        names |= {f"{prefix}{flat}": module for prefix in _TEXT_PREFIXES}
+        names |= {f"{prefix}{flat}": module for prefix in TEXT_PREFIXES}
         for spelling in (module, bare):
             names |= {f"{prefix}{spelling}": module for prefix in ("text_encoder.", "base_model.model.")}
         names[module] = module
@@ -143,7 +143,7 @@ def _match(header: Header, names: Mapping[str, str], modules: Mapping[str, set[s
     parts: dict[str, dict[str, str]] = {}
     unmatched = []
     for tensor in header.shapes:
-        base, part = _split(tensor)
+        base, part = split_name(tensor)
         module = names.get(base) if part else None
         if module is None:
             unmatched.append(tensor)
@@ -162,7 +162,7 @@ def _match(header: Header, names: Mapping[str, str], modules: Mapping[str, set[s
     return Matched(changes, unmatched)
 
 
-def _split(tensor: str) -> tuple[str, str]:
+def split_name(tensor: str) -> tuple[str, str]:
     """Return (module as the file calls it, part); part "" for a name of no known layout."""
     for suffix, part in _SUFFIXES:
         if tensor.endswith(suffix):

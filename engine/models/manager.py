@@ -20,6 +20,7 @@ from engine.models import opening, weights
 from engine.models.errors import CheckpointError, LoraError, shortened
 from engine.models.handles import (
     ClipHandle,
+    ClipVisionHandle,
     ControlNetHandle,
     FileDigest,
     Handle,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from engine.models.network import ControlNetwork, Network
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
+    from engine.models.vision import VisionEncoder
 
 T = TypeVar("T")
 
@@ -119,6 +121,10 @@ class ModelManager:
         """Return the handle of a ControlNet file."""
         return opening.open_controlnet(path, self._files)
 
+    def vision(self, path: Path) -> ClipVisionHandle:
+        """Return the handle of an image encoder file."""
+        return opening.open_vision(path, self._files)
+
     def lora(
         self,
         path: Path,
@@ -167,6 +173,8 @@ class ModelManager:
     def use(self, handle: VaeHandle) -> AbstractContextManager[Autoencoder]: ...
     @overload
     def use(self, handle: ControlNetHandle) -> AbstractContextManager[ControlNetwork]: ...
+    @overload
+    def use(self, handle: ClipVisionHandle) -> AbstractContextManager[VisionEncoder]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -200,6 +208,10 @@ class ModelManager:
             from engine.models.autoencoder import Autoencoder
 
             return Autoencoder(instance.module, handle, *place)
+        if isinstance(handle, ClipVisionHandle):
+            from engine.models.vision import VisionEncoder
+
+            return VisionEncoder(instance.module, handle, *place)
         from engine.models.text import TextEncoder
 
         assert tokenizer is not None
@@ -373,7 +385,9 @@ class _Entry:
     def _patch(self, instance: _Instance, handle: Handle, patches: tuple[Patch, ...]) -> None:
         instance.patches = ()
         if isinstance(handle, ModelHandle | ClipHandle):
-            instance.weights.apply([(self._patch_file(handle, patch, instance), patch.strength) for patch in patches])
+            instance.weights.apply(
+                [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
+            )
         instance.patches = patches
         wanted = {patch.source.digest for one in self._instances for patch in one.patches}
         self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}

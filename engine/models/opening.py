@@ -17,9 +17,19 @@ from engine.models.checkpoints import Component, Header, folder_component, is_di
 from engine.models.detect import Detected, TextEncoderFacts
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import FAMILIES, SD1, Family
-from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, ModelHandle, Source, VaeHandle, digest_file
+from engine.models.handles import (
+    ClipHandle,
+    ClipVisionHandle,
+    ControlNetHandle,
+    FileDigest,
+    ModelHandle,
+    Source,
+    VaeHandle,
+    digest_file,
+)
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.tokenizer import tokenizer_file
+from engine.models.vision_facts import vision_config
 
 _OTHER_FAMILY = (
     "class_embed_type",
@@ -148,6 +158,27 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{weights}: looks like a ControlNet, but lacks tensor {problem}.") from problem
     return ControlNetHandle(source=Source(str(weights), files(weights)), family=family.name, config=kwargs)
+
+
+def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
+    """Return the handle of an image encoder: a file of its own in the naming of transformers, or a folder of theirs."""
+    path = Path(path)
+    part = folder_component(path, "") if path.is_dir() else None
+    weights = part.weights if part else path
+    header = read_header(weights)
+    hints = detect.metadata_facts(header.metadata, str(weights)).get("vision", {})
+    if part:
+        known = {"heads": part.config.get("num_attention_heads"), "act": part.config.get("hidden_act")}
+        hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
+    try:
+        config = vision_config(header.shapes, hints)
+    except (KeyError, ValueError) as problem:
+        shown = shortened(list(header.shapes))
+        raise CheckpointError(
+            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, "
+            f"lacks {problem}, got {shown}. Use a file in the naming of transformers."
+        ) from problem
+    return ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", config=config)
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

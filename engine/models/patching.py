@@ -19,8 +19,8 @@ from engine.models.lora import Matched
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Plan: TypeAlias = tuple[tuple[str, float], ...]
-"""The patches of one weight in order: digest of the file, strength."""
+Plan: TypeAlias = tuple[tuple[str, float, float], ...]
+"""The patches of one weight in order: digest of the file, strength, share kept of what was there."""
 
 
 def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[str]) -> Matched:
@@ -70,16 +70,20 @@ class PatchedWeights:
         """Bytes of the tensors that stand in for originals."""
         return sum(self._parameters[name].nbytes for name in self._plans)
 
-    def apply(self, patches: Sequence[tuple[PatchFile, float]]) -> int:
+    def apply(self, patches: Sequence[tuple[PatchFile, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
 
+        A patch is (file, strength, share kept of what was there before).
         When a patch does not fit, every weight is restored and LoraError is raised.
         """
-        wanted: dict[str, list[tuple[PatchFile, float]]] = {}
-        for file, strength in patches:
-            for name in file.changes:
-                wanted.setdefault(name, []).append((file, strength))
-        plans = {name: tuple((file.digest, strength) for file, strength in items) for name, items in wanted.items()}
+        wanted: dict[str, list[tuple[PatchFile, float, float]]] = {}
+        for patch in patches:
+            for name in patch[0].changes:
+                wanted.setdefault(name, []).append(patch)
+        plans = {
+            name: tuple((file.digest, strength, keep) for file, strength, keep in items)
+            for name, items in wanted.items()
+        }
         touched = [name for name in plans.keys() | self._plans.keys() if plans.get(name) != self._plans.get(name)]
         try:
             for name in touched:
@@ -94,14 +98,15 @@ class PatchedWeights:
         for name in list(self._plans):
             self._set(name, [], None)
 
-    def _set(self, name: str, items: Sequence[tuple[PatchFile, float]], plan: Plan | None) -> None:
+    def _set(self, name: str, items: Sequence[tuple[PatchFile, float, float]], plan: Plan | None) -> None:
         original, parameter = self._originals[name], self._parameters[name]
         if plan is None:
             parameter.data = original
             self._plans.pop(name, None)
             return
         value = original.float()
-        for file, strength in items:
-            value = value + strength * file.delta(name, value)
+        for file, strength, keep in items:
+            added = strength * file.delta(name, value)
+            value = value + added if keep == 1.0 else keep * value + added
         parameter.data = value.to(original.dtype)
         self._plans[name] = plan

@@ -7,7 +7,7 @@ are on the right device in the right dtype stay where the file is mapped: no sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +16,7 @@ import numpy as np
 from engine.models import sd_keys
 from engine.models.checkpoints import Header, fit, load_tensors, read_header
 from engine.models.errors import CheckpointError
-from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
 
 if TYPE_CHECKING:
     import torch
@@ -24,24 +24,36 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-_TITLES = {ModelHandle: "U-Net", ClipHandle: "text encoder", VaeHandle: "VAE", ControlNetHandle: "ControlNet"}
+_TITLES: dict[type, str] = {
+    ModelHandle: "U-Net",
+    ClipHandle: "text encoder",
+    VaeHandle: "VAE",
+    ControlNetHandle: "ControlNet",
+    ClipVisionHandle: "image encoder",
+}
 _PREFIXES: dict[type, tuple[str, ...]] = {
     ModelHandle: (sd_keys.UNET_PREFIX,),
     ClipHandle: (sd_keys.CLIP_PREFIX, sd_keys.OPEN_CLIP_PREFIX),
     VaeHandle: (sd_keys.VAE_PREFIX, "vae."),
     ControlNetHandle: (sd_keys.CONTROLNET_PREFIX,),
+    ClipVisionHandle: (),
 }
 
 
 def title(handle: Handle) -> str:
     """Return what messages call this part of a model."""
-    return _TITLES[type(handle)]
+    return _TITLES[part(handle)]
+
+
+def part(handle: Handle) -> type:
+    """Return the part of a model that a handle is for, as the class of plain handles for it."""
+    return next(kind for kind in _TITLES if isinstance(handle, kind))
 
 
 def file_names(handle: Handle, names: Iterable[str]) -> list[str]:
     """Return those tensor names of the handle's file that belong to it."""
     names = list(names)
-    for prefix in _PREFIXES[type(handle)]:
+    for prefix in _PREFIXES[part(handle)]:
         if found := [name for name in names if name.startswith(prefix)]:
             return found
     return names
@@ -65,6 +77,8 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return dict(sd_keys.unet_to_diffusers(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
+    if isinstance(handle, ClipVisionHandle):
+        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
         prefix = sd_keys.VAE_PREFIX if any(name.startswith(sd_keys.VAE_PREFIX) for name in state) else "vae."
         return dict(sd_keys.vae_to_diffusers(state, handle.config, prefix))
@@ -110,7 +124,7 @@ def empty_module(handle: Handle) -> nn.Module:
 
     try:
         with torch.device("meta"):
-            return _BUILDERS[type(handle)](handle.config)
+            return _BUILDERS[part(handle)](handle.config)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
 
@@ -147,7 +161,20 @@ def _text(config: Mapping[str, Any]) -> nn.Module:
     return module
 
 
-_BUILDERS = {ModelHandle: _unet, ControlNetHandle: _controlnet, VaeHandle: _vae, ClipHandle: _text}
+def _vision(config: Mapping[str, Any]) -> nn.Module:
+    from transformers.models.clip.configuration_clip import CLIPVisionConfig
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
+    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig(**config)))
+
+
+_BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
+    ModelHandle: _unet,
+    ControlNetHandle: _controlnet,
+    VaeHandle: _vae,
+    ClipHandle: _text,
+    ClipVisionHandle: _vision,
+}
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:

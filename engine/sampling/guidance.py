@@ -39,21 +39,26 @@ class ConditionedNetwork:
             self._plans[key] = plan(active, most)
         batches = self._plans[key]
         predictions: dict[int, list[tuple[Condition, Tensor]]] = {number: [] for number in wanted}
-        scaled = x * input_scale(self._schedule, sigma)
         for batch in batches:
-            outputs = self._call(batch, scaled, sigma).chunk(len(batch.members))
+            inputs = [crop(x, condition.area) for _, condition in batch.members]
+            stacked = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
+            outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
             for (number, condition), output in zip(batch.members, outputs):
-                prediction = denoised(self._schedule, crop(x, condition.area), output, sigma)
-                predictions[number].append((condition, prediction))
+                predictions[number].append((condition, output))
         return [_blend(x, predictions[number]) for number in wanted]
 
-    def _call(self, batch: Batch, scaled: Tensor, sigma: float) -> Tensor:
-        inputs = [crop(scaled, condition.area) for _, condition in batch.members]
-        x = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
+    def evaluate(self, batch: Batch, x: Tensor, sigma: float) -> Tensor:
+        """Return x_0 of a batch of conditions; `x` (rows, C, h', w') holds what each of its members covers."""
+        scaled = x * input_scale(self._schedule, sigma)
         t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
+        control = self.residuals(batch, scaled, t, sigma)
+        output = self._network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+        return denoised(self._schedule, x, output, sigma)
+
+    def residuals(self, batch: Batch, scaled: Tensor, t: Tensor, sigma: float) -> Residuals | None:
+        """Return what the batch's ControlNets add to the network at `t` (rows,), None when none is active."""
         links = [link for link in batch.control if link.active(sigma)]
-        control = _residuals(links, x, t, batch.context) if links else None
-        return self._network(x, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+        return _residuals(links, scaled, t, batch.context) if links else None
 
 
 class GuidedDenoiser:
@@ -75,13 +80,13 @@ class GuidedDenoiser:
             guided = positive
         elif isinstance(guidance, DualCfgGuidance):
             positive, middle, negative = self._predict(x, sigma, (0, 1, 2))
-            guided = _dual(guidance, positive, middle, negative)
+            guided = dual(guidance, positive, middle, negative)
         elif guidance.cfg == 1.0 and not guidance.always_negative:
             (positive,) = self._predict(x, sigma, (0,))
             guided = positive
         else:
             positive, negative = self._predict(x, sigma, (0, 1))
-            guided = _towards(negative, positive, guidance.cfg)
+            guided = towards(negative, positive, guidance.cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
         for hook in guidance.hooks:
@@ -113,14 +118,15 @@ def _lists(guidance: Guidance) -> list[Sequence[Sequence[object]]]:
     return [guidance.positive]
 
 
-def _towards(start: Tensor, end: Tensor, scale: float) -> Tensor:
+def towards(start: Tensor, end: Tensor, scale: float) -> Tensor:
+    """Return start + scale * (end - start)."""
     return torch.add(start, end - start, alpha=scale)
 
 
-def _dual(guidance: DualCfgGuidance, positive: Tensor, middle: Tensor, negative: Tensor) -> Tensor:
+def dual(guidance: DualCfgGuidance, positive: Tensor, middle: Tensor, negative: Tensor) -> Tensor:
     if guidance.nested:
-        return _towards(negative, _towards(middle, positive, guidance.cfg_conds), guidance.cfg_middle)
-    base = _towards(negative, middle, guidance.cfg_middle)
+        return towards(negative, towards(middle, positive, guidance.cfg_conds), guidance.cfg_middle)
+    base = towards(negative, middle, guidance.cfg_middle)
     return torch.add(base, positive - middle, alpha=guidance.cfg_conds)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,15 +17,27 @@ class MaskedDenoiser:
     A mask between 0 and 1 mixes the two.
     """
 
-    def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule, mask: Tensor, latent: Tensor, noise: Tensor):
-        """`mask` (B, 1, h, w); `latent` (B, C, h, w) in the network's space; `noise` what it is noised with."""
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        schedule: NoiseSchedule,
+        mask: Tensor,
+        latent: Tensor,
+        noise: Tensor,
+        mask_at: Callable[[float, Tensor], Tensor] | None = None,
+    ):
+        """`mask` (B, 1, h, w); `latent` (B, C, h, w) in the network's space; `noise` what it is noised with.
+
+        `mask_at` makes another mask of `mask` for each noise level.
+        """
         self._denoiser, self._schedule = denoiser, schedule
-        self._mask, self._latent, self._noise = mask, latent, noise
+        self._mask, self._latent, self._noise, self._mask_at = mask, latent, noise, mask_at
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return x_0 (B, C, h, w): predicted inside the mask, the given latent outside."""
         kept = add_noise(self._schedule, self._latent, self._noise, sigma)
-        return torch.lerp(self._latent, self._denoiser(torch.lerp(kept, x, self._mask), sigma), self._mask)
+        mask = self._mask if self._mask_at is None else self._mask_at(sigma, self._mask)
+        return torch.lerp(self._latent, self._denoiser(torch.lerp(kept, x, mask), sigma), mask)
 
 
 def restore(samples: Tensor, original: Tensor, mask: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -64,6 +65,12 @@ DISCARD_PENULTIMATE_SIGMA: frozenset[str] = frozenset({"dpm_2", "dpm_2_ancestral
 BROWNIAN: frozenset[str] = frozenset({"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde"})
 
 
+BROUGHT_SAMPLERS: dict[str, Any] = {}
+"""Samplers that packs brought to this process: name → what takes over a run (`engine.sampling.foreign.TakesOver`)."""
+BROUGHT_SCHEDULES: dict[str, Callable[[Any, int], Any]] = {}
+"""Schedules that packs brought to this process: name → function of (NoiseSchedule, steps), as ours are."""
+
+
 class Sampler(msgspec.Struct, frozen=True):
     """A sampler and its settings, as data: the value of type SAMPLER."""
 
@@ -82,11 +89,15 @@ def canonical_sampler(name: str) -> str:
     Raises ValueError for a name that is none, with the nearest ones.
     """
     name = SAMPLER_ALIASES.get(name, name)
+    if name in BROUGHT_SAMPLERS:
+        return name
     return _known("sampler", name, SAMPLER_DOCS, SAMPLER_ALIASES)
 
 
 def canonical_scheduler(name: str) -> str:
     """Return `name` if it is a schedule; raises ValueError with the nearest names otherwise."""
+    if name in BROUGHT_SCHEDULES:
+        return name
     return _known("scheduler", name, SCHEDULER_DOCS, ())
 
 

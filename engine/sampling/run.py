@@ -12,11 +12,12 @@ from torch import Tensor
 from engine.datatypes.parameterization import LatentFormat, Parameterization
 from engine.sampling.conditions import Controls, Surroundings
 from engine.sampling.denoisers import Denoiser, Network
+from engine.sampling.foreign import OwnGuidance, Run, TakesOver
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance, Conditioning, Guidance
 from engine.sampling.inpaint import MaskedDenoiser, restore
 from engine.sampling.masks import latent_mask
-from engine.sampling.names import BROWNIAN, Sampler, canonical_sampler
+from engine.sampling.names import BROUGHT_SAMPLERS, BROWNIAN, Sampler, canonical_sampler
 from engine.sampling.noise import NoiseSampler, ancestral_noise, brownian_noise, initial_noise
 from engine.sampling.noise_schedule import (
     NoiseSchedule,
@@ -25,7 +26,7 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
-from engine.sampling.samplers import SAMPLERS
+from engine.sampling.samplers import SAMPLERS, SamplerFunction
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
 from engine.sampling.schedules import compute_sigmas
 
@@ -40,14 +41,14 @@ class Sampled(NamedTuple):
 @torch.no_grad()  # not inference_mode: the cache reads version counters, which inference tensors lack
 def sample(
     network: Network,
-    parameterization: Parameterization,
+    parameterization: Parameterization | NoiseSchedule,
     latent_format: LatentFormat,
     *,
-    guidance: Guidance,
+    guidance: Guidance | OwnGuidance,
     noise: Tensor,
     latent: Tensor,
     sigmas: Tensor,
-    sampler: Sampler | str = "euler",
+    sampler: Sampler | str | TakesOver | SamplerFunction = "euler",
     noise_mask: Tensor | None = None,
     seed: int = 0,
     batch_index: Sequence[int] | None = None,
@@ -57,6 +58,7 @@ def sample(
     forwarded: Sequence[str] = (),
     max_rows: int | None = None,
     device: torch.device | str | None = None,
+    hooks: TakesOver | None = None,
 ) -> Sampled:
     """Denoise `latent` (B, C, h, w), in VAE space, over `sigmas` (n + 1,), starting from it plus `noise`.
 
@@ -65,38 +67,68 @@ def sample(
     `controls` makes functions of the control objects in conditionings; `inpaint_model` gives the network mask and masked
     picture as further channels; `forwarded` names conditioning options to hand on to it. `max_rows` bounds the rows of
     one network call. `callback` is called once a step, and a run is cancelled by its raising. The run is on `device`
-    (the latent's by default), the result on the latent's. No sigmas: the latent comes back as it is.
+    (the latent's by default), the result on the latent's. No sigmas: the latent comes back as it is. `hooks`, or a
+    sampler that takes over, makes the run its own.
 
     Raises ValueError for an unknown sampler or option, shapes that do not match, or an empty conditioning.
     """
-    choice = Sampler(sampler) if isinstance(sampler, str) else sampler
-    name = canonical_sampler(choice.name)
-    _check_options(name, choice.options)
+    named = sampler.name if isinstance(sampler, Sampler) else sampler
+    brought = BROUGHT_SAMPLERS.get(named) if isinstance(named, str) else None
+    instead = next((one for one in (hooks, brought) if one is not None), sampler)
+    if isinstance(instead, TakesOver):
+        return _taken_over(
+            instead,
+            Run(
+                network,
+                parameterization,
+                latent_format,
+                guidance,
+                noise,
+                latent,
+                sigmas,
+                sampler,
+                noise_mask,
+                seed,
+                batch_index,
+                callback,
+                controls,
+                inpaint_model,
+                forwarded,
+                max_rows,
+                device,
+            ),
+        )
+    name, take_steps, options = _steps_of(sampler)
     _check_shapes(noise, latent, latent_format)
     if len(sigmas) < 2:
         return Sampled(latent, latent)
     place = torch.device(latent.device if device is None else device)
-    schedule = NoiseSchedule(parameterization)
+    schedule = NoiseSchedule.of(parameterization)
     start = to_network_space(latent.to(place, torch.float32), latent_format)
     unit_noise = noise.to(place, torch.float32)
     mask = None if noise_mask is None else latent_mask(noise_mask, start)
     around = Surroundings(schedule, latent_format, start, mask, controls, inpaint_model, forwarded)
-    denoiser: Denoiser = GuidedDenoiser(network, guidance, around, max_rows)
+    denoiser: Denoiser
+    if isinstance(guidance, OwnGuidance):
+        denoiser = guidance.denoiser(network, around, max_rows)
+    else:
+        denoiser = GuidedDenoiser(network, guidance, around, max_rows)
     if mask is not None:
         # DDIM's convention: what is kept gets noise of its own, not that of the part being made.
         kept_noise = initial_noise(latent, seed + 1).to(place) if name == "ddim" else unit_noise
-        denoiser = MaskedDenoiser(denoiser, schedule, mask, start, kept_noise)
+        mask_at = guidance.mask_at if isinstance(guidance, OwnGuidance) else None
+        denoiser = MaskedDenoiser(denoiser, schedule, mask, start, kept_noise, mask_at)
     sigma_list = levels(sigmas)
     x = add_noise(schedule, start, unit_noise, sigma_list[0], from_pure_noise=schedule.is_maximal(sigma_list[0]))
     watched = _Watch(callback or silent)
-    x = SAMPLERS[name](
+    x = take_steps(
         denoiser,
         x,
         sigmas,
         schedule=schedule,
-        noise_sampler=_noise_sampler(name, x, schedule, sigma_list, seed, batch_index),
+        noise_sampler=noise_sampler_of(name, x, schedule, sigma_list, seed, batch_index),
         callback=watched,
-        **choice.options,
+        **options,
     )
     samples = from_network_space(_unmixed(x, schedule, sigma_list[-1]), latent_format).to(latent.device)
     last = x if watched.denoised is None else watched.denoised
@@ -108,7 +140,7 @@ def sample(
 
 def ksampler(
     network: Network,
-    parameterization: Parameterization,
+    parameterization: Parameterization | NoiseSchedule,
     latent_format: LatentFormat,
     *,
     latent: Mapping[str, Any],
@@ -131,6 +163,7 @@ def ksampler(
     forwarded: Sequence[str] = (),
     max_rows: int | None = None,
     device: torch.device | str | None = None,
+    hooks: TakesOver | None = None,
 ) -> dict[str, Any]:
     """Return the LATENT dict with `samples` (B, C, h, w) denoised; its other entries stay.
 
@@ -164,6 +197,7 @@ def ksampler(
         forwarded=forwarded,
         max_rows=max_rows,
         device=device,
+        hooks=hooks,
     )
     return {**latent, "samples": result.samples}
 
@@ -196,6 +230,20 @@ class _Watch:
         self._callback(info)
 
 
+def _taken_over(instead: TakesOver, run: Run) -> Sampled:
+    return Sampled(*instead.take_over(run))
+
+
+def _steps_of(sampler: Any) -> tuple[str, SamplerFunction, Mapping[str, Any]]:
+    """Return a sampler's name, the function that takes its steps, and its options; a function is one without a name."""
+    if callable(sampler):
+        return "", sampler, {}
+    choice = Sampler(sampler) if isinstance(sampler, str) else sampler
+    name = canonical_sampler(choice.name)
+    _check_options(name, choice.options)
+    return name, SAMPLERS[name], choice.options
+
+
 def _check_options(name: str, options: Mapping[str, object]) -> None:
     taken = set(inspect.signature(SAMPLERS[name]).parameters)
     known = sorted(taken - {"denoiser", "x", "sigmas", "schedule", "noise_sampler", "callback"})
@@ -214,9 +262,10 @@ def _check_shapes(noise: Tensor, latent: Tensor, latent_format: LatentFormat) ->
         )
 
 
-def _noise_sampler(
+def noise_sampler_of(
     name: str, x: Tensor, schedule: NoiseSchedule, sigmas: list[float], seed: int, batch_index: Sequence[int] | None
 ) -> NoiseSampler:
+    """Return where the sampler `name` takes fresh noise like x (B, C, h, w) from, in a run over `sigmas`."""
     if name not in BROWNIAN:
         return ancestral_noise(x, seed)
     # The ends are the model's and not the run's, so that the path does not depend on the number of steps.

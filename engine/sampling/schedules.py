@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from engine.datatypes.parameterization import Parameterization
-from engine.sampling.names import DISCARD_PENULTIMATE_SIGMA, canonical_sampler, canonical_scheduler
+from engine.sampling.names import BROUGHT_SCHEDULES, DISCARD_PENULTIMATE_SIGMA, canonical_sampler, canonical_scheduler
 from engine.sampling.noise_schedule import NoiseSchedule
 
 # Below this a level counts as zero, and needs no step of its own down to it.
@@ -43,7 +43,8 @@ def compute_sigmas(
         return torch.zeros(0)
     drop = sampler_name is not None and canonical_sampler(sampler_name) in DISCARD_PENULTIMATE_SIGMA
     total = steps if denoise > 0.9999 else int(steps / denoise)
-    function = SCHEDULES[canonical_scheduler(scheduler)]
+    name = canonical_scheduler(scheduler)
+    function = SCHEDULES[name] if name in SCHEDULES else BROUGHT_SCHEDULES[name]
     sigmas = function(NoiseSchedule.of(source), total + 1 if drop else total)
     if drop:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])

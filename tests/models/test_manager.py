@@ -6,10 +6,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
+from engine.datatypes.identity import Identified
 from engine.models.errors import CheckpointError
+from engine.models.handles import HookedModel, ModelHandle
 from engine.models.manager import ModelManager
 
 
@@ -191,3 +194,37 @@ def test_a_file_that_changed_or_went_since_it_was_opened_is_not_loaded_as_the_ol
     copy.unlink()
     with pytest.raises(CheckpointError, match="gone since"), manager.use(vae):
         pass
+
+
+def test_a_patch_keeps_a_share_of_the_weights_it_is_for(tiny_sd: Any) -> None:
+    manager = ModelManager()
+    model = manager.checkpoint(tiny_sd.file("checkpoints", "tiny.safetensors")).model
+    assert model is not None
+    whole = manager.lora(tiny_sd.file("loras", "kohya.safetensors"), model).model
+    assert whole is not None
+    (patch,) = whole.patches
+    kept = model.with_patch(msgspec.structs.replace(patch, keep=0.25))
+
+    def weights(handle: Any) -> dict[str, torch.Tensor]:
+        with manager.use(handle) as network:
+            return {name: value.clone() for name, value in network.module.state_dict().items()}
+
+    plain, added, both = weights(model), weights(whole), weights(kept)
+    for name, value in plain.items():
+        changed = not torch.equal(added[name], value)
+        wanted = 0.25 * value + (added[name] - value) if changed else value
+        assert torch.allclose(both[name], wanted, atol=1e-6)
+    assert kept.identity() != whole.identity()
+
+
+def test_a_model_with_functions_has_the_weights_of_the_plain_one(tiny_sd: Any) -> None:
+    manager = ModelManager()
+    model = manager.checkpoint(tiny_sd.file("checkpoints", "tiny.safetensors")).model
+    assert model is not None
+    facts = {name: getattr(model, name) for name in ModelHandle.__struct_fields__}
+    hooked = HookedModel(**facts, hooks=print)
+    with manager.use(model) as plain, manager.use(hooked) as network:
+        assert network.module is plain.module
+        assert network.handle is hooked
+    assert not isinstance(hooked, Identified)
+    assert manager.lora(tiny_sd.file("loras", "kohya.safetensors"), hooked).model.hooks is print  # type: ignore[union-attr]

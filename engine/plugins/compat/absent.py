@@ -15,10 +15,23 @@ class CompatError(NotImplementedError):
     """A pack used a part of the field's internals that this engine has no counterpart of."""
 
 
+class CompatAttributeError(CompatError, AttributeError):
+    """An object of ours lacks a part that the field's has: packs that ask with `hasattr` or a default get their answer."""
+
+
 def refuse(name: str, needs: str = "") -> NoReturn:
     """Raise CompatError about the use of `name` by whatever pack is calling. `needs` says what it would take."""
+    raise CompatError(_message(name, needs))
+
+
+def refuse_part(name: str, needs: str = "") -> NoReturn:
+    """Raise CompatAttributeError about a part of an object; as `refuse`."""
+    raise CompatAttributeError(_message(name, needs))
+
+
+def _message(name: str, needs: str) -> str:
     reason = needs or "an engine part that has the same internals"
-    raise CompatError(
+    return (
         f"{calling_pack()} uses {name}, which Safelight does not have. It would need {reason}. "
         "Use a node of Safelight for this step, or ask for it in an issue that names the pack."
     )

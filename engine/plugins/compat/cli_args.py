@@ -38,11 +38,17 @@ class Arguments(Namespace):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name == "cpu":  # told late, as asking for the device imports torch
+            from engine.plugins.compat.model_management import is_device_cpu
+
+            self.cpu = is_device_cpu(None)
+            return self.cpu
         return None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The option, as from a dict."""
-        return vars(self).get(name, default)
+        found = getattr(self, name)
+        return default if found is None else found
 
 
 def _arguments() -> Arguments:
@@ -58,7 +64,6 @@ def _arguments() -> Arguments:
         disable_metadata=False,
         listen="127.0.0.1",
         port=8188,
-        cpu=False,
         gpu_only=False,
         highvram=False,
         normalvram=False,

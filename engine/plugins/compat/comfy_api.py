@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -128,11 +129,41 @@ ComfyAPIAdapter_v0_0_2 = ComfyAPI
 ComfyAPISyncStub = ComfyAPISync
 
 Input = SimpleNamespace(Image=Any, Audio=dict, Mask=Any, Latent=dict, Video=VideoFromComponents)
+
+
+class _Chosen(StrEnum):
+    """Choices of a combo box."""
+
+    @classmethod
+    def as_input(cls) -> list[str]:
+        """Every choice."""
+        return [one.value for one in cls]
+
+
+class VideoContainer(_Chosen):
+    """Kinds of video files."""
+
+    AUTO = "auto"
+    MP4 = "mp4"
+
+    @classmethod
+    def get_extension(cls, value: str) -> str:
+        """The suffix of such files, without its dot."""
+        return "mp4" if cls(value) in (cls.AUTO, cls.MP4) else ""
+
+
+class VideoCodec(_Chosen):
+    """How the pictures in a video file are packed."""
+
+    AUTO = "auto"
+    H264 = "h264"
+
+
 InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=VideoFromComponents)
 Types = SimpleNamespace(
     VideoComponents=VideoComponents,
-    VideoCodec=absent_class("comfy_api.latest.Types.VideoCodec", "videos as files"),
-    VideoContainer=absent_class("comfy_api.latest.Types.VideoContainer", "videos as files"),
+    VideoCodec=VideoCodec,
+    VideoContainer=VideoContainer,
     MESH=absent_class("comfy_api.latest.Types.MESH", "meshes"),
     VOXEL=absent_class("comfy_api.latest.Types.VOXEL", "voxels"),
     File3D=absent_class("comfy_api.latest.Types.File3D", "files of models in space"),

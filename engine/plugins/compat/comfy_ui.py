@@ -75,9 +75,9 @@ class ImageSaveHelper:
         kind = str(getattr(folder_type, "value", folder_type))
         folder = Path(folder_paths.get_directory_by_type(kind) or "")
         hidden = getattr(cls, "hidden", None)
-        info: Mapping[str, Any] = getattr(hidden, "extra_pnginfo", None) or {}
-        prompt = getattr(hidden, "prompt", None)
-        paths = save_pictures(images, folder, filename_prefix, prompt=prompt, workflow=info.get("workflow"))
+        more = dict(getattr(hidden, "extra_pnginfo", None) or {})
+        prompt, workflow = getattr(hidden, "prompt", None), more.pop("workflow", None)
+        paths = save_pictures(images, folder, filename_prefix, prompt=prompt, workflow=workflow, more=more)
         return [SavedResult(path.name, _below(path.parent, folder), kind) for path in paths]
 
     @staticmethod

@@ -19,83 +19,12 @@ from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
 from engine.graph.schema import Files, InputSpec
 from engine.plugins.compat.absent import absent_class, refuse
+from engine.plugins.compat.core_methods import EXTRA, METHODS
 from engine.plugins.compat.host import the_host
 from engine.plugins.compat.running import current_context
 from engine.plugins.compat.values import from_pack, to_pack
 
 MAX_RESOLUTION: Final = 16384
-
-_METHODS: Final[dict[str, str]] = {
-    "CLIPTextEncode": "encode clip text",
-    "CLIPSetLastLayer": "set_last_layer clip stop_at_clip_layer",
-    "CLIPLoader": "load_clip",
-    "CheckpointLoaderSimple": "load_checkpoint",
-    "DiffusersLoader": "load_checkpoint",
-    "ConditioningAverage": "addWeighted",
-    "ConditioningCombine": "combine",
-    "ConditioningConcat": "concat",
-    "ConditioningSetArea": "append",
-    "ConditioningSetAreaPercentage": "append",
-    "ConditioningSetAreaStrength": "append",
-    "ConditioningSetMask": "append conditioning mask set_cond_area strength",
-    "ConditioningSetTimestepRange": "set_range",
-    "ConditioningZeroOut": "zero_out",
-    "ControlNetApply": "apply_controlnet",
-    "ControlNetApplyAdvanced": "apply_controlnet",
-    "ControlNetLoader": "load_controlnet",
-    "EmptyImage": "generate",
-    "EmptyLatentImage": "generate",
-    "ImageBatch": "batch",
-    "ImageInvert": "invert",
-    "ImagePadForOutpaint": "expand_image",
-    "ImageScale": "upscale",
-    "ImageScaleBy": "upscale",
-    "InpaintModelConditioning": "encode positive negative pixels vae mask noise_mask",
-    "KSampler": "sample model seed steps cfg sampler_name scheduler positive negative latent_image denoise",
-    "KSamplerAdvanced": (
-        "sample model add_noise noise_seed steps cfg sampler_name scheduler positive negative latent_image "
-        "start_at_step end_at_step return_with_leftover_noise"
-    ),
-    "LatentBatch": "batch",
-    "LatentBlend": "blend",
-    "LatentComposite": "composite",
-    "LatentCompositeMasked": "composite destination source x y resize_source mask",
-    "LatentCrop": "crop",
-    "LatentFlip": "flip",
-    "LatentFromBatch": "frombatch",
-    "LatentRotate": "rotate",
-    "LatentUpscale": "upscale",
-    "LatentUpscaleBy": "upscale",
-    "LoadImageMask": "load_image",
-    "LoraLoader": "load_lora",
-    "LoraLoaderModelOnly": "load_lora_model_only",
-    "RepeatLatentBatch": "repeat",
-    "SetLatentNoiseMask": "set_mask",
-    "UNETLoader": "load_unet",
-    "VAEDecode": "decode vae samples",
-    "VAEDecodeTiled": "decode vae samples tile_size overlap temporal_size temporal_overlap",
-    "VAEEncode": "encode vae pixels",
-    "VAEEncodeForInpaint": "encode vae pixels mask grow_mask_by",
-    "VAEEncodeTiled": "encode vae pixels tile_size overlap temporal_size temporal_overlap",
-    "VAELoader": "load_vae",
-    "GrowMask": "expand_mask",
-    "MaskToImage": "mask_to_image",
-    "ImageToMask": "image_to_mask",
-    "InvertMask": "invert",
-    "CropMask": "crop",
-    "MaskComposite": "combine",
-    "FeatherMask": "feather",
-    "SolidMask": "solid",
-    "ThresholdMask": "image_to_mask",
-    "JoinImageWithAlpha": "join_image_with_alpha",
-    "SplitImageWithAlpha": "split_image_with_alpha",
-    "ImageCompositeMasked": "composite",
-    "ImageCrop": "crop",
-    "RepeatImageBatch": "repeat",
-    "ImageFromBatch": "frombatch",
-    "RebatchImages": "rebatch",
-}
-"""Node → the name of its method, and the order of its arguments where that is another than of the inputs."""
 
 _DECLARED: Final = re.compile(r'^@node\(\s*"([^"]+)"', re.MULTILINE)
 
@@ -147,7 +76,7 @@ def core_class(name: str) -> type | None:
 
 def class_of(name: str, found: NodeDefinition) -> type:
     """A class in the style of the field that runs a node of ours."""
-    method, *order = _METHODS.get(name, "execute").split()
+    method, *order = METHODS.get(name, "execute").split()
     spec = found.spec
     names = order or [one.name for one in spec.inputs]
 
@@ -170,7 +99,8 @@ def class_of(name: str, found: NodeDefinition) -> type:
         "__module__": "nodes",
         "__doc__": spec.doc,
         "__safelight_core__": name,
-        method: call,
+        "execute": classmethod(call),
+        method: call if method != "execute" else classmethod(call),
     }
     for one in spec.inputs:
         if one.name in ("upscale_method", "crop") and isinstance(one.choices, tuple):
@@ -217,6 +147,9 @@ def _options(one: InputSpec) -> dict[str, Any]:
 
 def _run(name: str, found: NodeDefinition, inputs: dict[str, Any]) -> Any:
     """Call a node of ours with what a pack gave; its values as a tuple, or as a dict with `ui`."""
+    for extra, only in EXTRA.get(name, {}).items():
+        if inputs.get(extra, only) != only:
+            refuse(f"nodes.{name}.{METHODS[name].split()[0]}({extra}={inputs[extra]!r})", f"that node with {extra}")
     given: dict[str, Any] = {}
     for one in found.spec.inputs:
         if one.name in inputs:
@@ -484,6 +417,10 @@ class Classes(dict[str, Any]):
     def get(self, name: Any, default: Any = None) -> Any:
         """The class, or `default`."""
         return self[name] if name in self else default  # noqa: SIM401 - this is that method
+
+    def is_core(self, name: object) -> bool:
+        """Whether the engine has a node of that name itself."""
+        return name in _core_names()
 
     def complete(self) -> Classes:
         """Itself with every core class made, which imports all core nodes."""

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from engine.plugins.compat.core_classes import core_class
-from engine.plugins.compat.samplers import CFGGuider
+from engine.plugins.compat.guiders import Guider_Basic, Guider_DualCFG
+
+__all__ = ["Guider_Basic", "Guider_DualCFG"]
 
 LAZY = ("BasicGuider", "BasicScheduler", "SamplerCustomAdvanced")
 
@@ -34,14 +36,6 @@ class Noise_RandomNoise:  # noqa: N801 - the field's name
         from engine.plugins.compat.sample import prepare_noise
 
         return prepare_noise(input_latent["samples"], self.seed, input_latent.get("batch_index"))
-
-
-class Guider_Basic(CFGGuider):  # noqa: N801 - the field's name
-    """One conditioning, without guidance."""
-
-    def set_conds(self, positive: Any, negative: Any = None) -> None:
-        """What to go towards."""
-        self.inner_set_conds({"positive": positive})
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from engine.listings import Listings
 from engine.media.atomic import next_number
 from engine.media.names import expand_pattern, place
 from engine.paths import LEGACY, MODEL_FOLDERS, WEIGHTS
+from engine.plugins.compat.effects import as_folders
 from engine.plugins.compat.host import the_host
 
 __all__ = ["os", "time"]  # packs have been seen to reach through
@@ -39,7 +40,7 @@ def _known_folders() -> dict[str, Folder]:
     found: dict[str, Folder] = {}
     for name in names:
         suffixes = MODEL_FOLDERS.get(LEGACY.get(name, name), frozenset())
-        found[name] = ([str(folder) for folder in _paths.folders(name)], set(suffixes))
+        found[name] = ([str(folder) for folder in _places(name)], set(suffixes))
     for old, new in LEGACY.items():
         found[old] = found[new]
     found["custom_nodes"] = ([str(folder) for folder in _paths.custom_node_folders], set())
@@ -47,10 +48,25 @@ def _known_folders() -> dict[str, Folder]:
     return found
 
 
-folder_names_and_paths: dict[str, Any] = _known_folders()
+def _places(name: str) -> list[Path]:
+    """Where the files of a model folder are, in order. Packs list these folders without asking whether they are there:
+    those of the base directory are made, and of further roots (one comes with the package) only what is there counts.
+    """
+    found = []
+    main, *others = _paths.model_roots
+    for folder in _paths.folders(name):
+        if folder.is_relative_to(main):
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+        elif any(map(folder.is_relative_to, others)) and not folder.is_dir():
+            continue
+        found.append(folder)
+    return found
 
-with suppress(OSError):  # packs ask whether they may write there, which of a missing folder is no
-    Path(models_dir).mkdir(parents=True, exist_ok=True)
+
+folder_names_and_paths: dict[str, Any] = _known_folders()
+FIRST = as_folders(folder_names_and_paths)
+"""The model folders before any pack changed them."""
 
 
 def map_legacy(folder_name: str) -> str:

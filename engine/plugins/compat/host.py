@@ -34,13 +34,33 @@ class Host:
     prompt_id: str | None = None
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop on which packs' routes are answered."""
+    device: Callable[[], str] | None = None
+    """The device that computes, as torch names it; asked before there are models, as packs do while they are imported."""
+
+    _idle: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
         if self.root == Path():
             self.root = self.paths.base / ".safelight" / "core"
+        if self.loop is None and _serving:
+            self.loop = _serving[0]
+
+    def any_loop(self) -> asyncio.AbstractEventLoop:
+        """`loop`, or one that nobody runs: without a server, what packs begin on it while they are imported waits for ever."""
+        if self.loop is not None:
+            return self.loop
+        if self._idle is None:
+            self._idle = asyncio.new_event_loop()
+        return self._idle
 
 
 _current: list[Host] = []
+_serving: list[asyncio.AbstractEventLoop] = []
+
+
+def serve_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Let hosts that are made from now on have this loop: packs want one while they are imported."""
+    _serving[:] = [loop]
 
 
 def set_host(host: Host | None) -> None:

@@ -1,4 +1,4 @@
-"""`comfy.k_diffusion.sampling`: small functions that samplers of packs share."""
+"""`comfy.k_diffusion.sampling`: our samplers as functions, and small functions that samplers of packs share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from engine.plugins.compat.absent import absent_function
-
-_NEEDS = "samplers called as functions of a model; choose them by name"
+from engine.plugins.compat.steps import field_function
+from engine.sampling.names import SAMPLER_ALIASES, SAMPLER_NAMES, canonical_sampler
 
 
 def append_zero(x: Any) -> Any:
@@ -38,16 +37,11 @@ def get_ancestral_step(sigma_from: Any, sigma_to: Any, eta: float = 1.0) -> tupl
 
 def default_noise_sampler(x: Any, seed: int | None = None) -> Callable[[Any, Any], Any]:
     """A function of two levels that gives fresh noise like `x`; with a seed, always the same."""
-    generator = None
-    if seed is not None:
-        generator = torch.Generator(device="cpu").manual_seed(seed)
+    if seed is None:
+        return lambda sigma, sigma_next: torch.randn_like(x)
+    from engine.sampling.noise import ancestral_noise
 
-    def noise(sigma: Any, sigma_next: Any) -> Any:
-        if generator is None:
-            return torch.randn_like(x)
-        return torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
-
-    return noise
+    return ancestral_noise(x, seed)
 
 
 class BrownianTreeNoiseSampler:
@@ -89,9 +83,5 @@ def get_sigmas_polyexponential(
     return polyexponential_sigmas(n, sigma_min, sigma_max, rho).to(device)
 
 
-_SAMPLERS = (
-    "euler euler_ancestral heun dpm_2 dpm_2_ancestral lms dpm_fast dpm_adaptive dpmpp_2s_ancestral dpmpp_sde "
-    "dpmpp_sde_gpu dpmpp_2m dpmpp_2m_sde dpmpp_2m_sde_gpu dpmpp_3m_sde dpmpp_3m_sde_gpu lcm ddpm"
-)
-for _name in _SAMPLERS.split(" "):
-    globals()[f"sample_{_name}"] = absent_function(f"comfy.k_diffusion.sampling.sample_{_name}", _NEEDS)
+for _name in (*SAMPLER_NAMES, *SAMPLER_ALIASES):
+    globals()[f"sample_{_name}"] = field_function(canonical_sampler(_name))

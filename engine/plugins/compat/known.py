@@ -199,8 +199,6 @@ _NEEDS: Final[dict[str, str]] = {
     "comfy.sdxl_clip": "text encoders with two towers",
     "comfy.sd1_clip": "text encoders that packs may subclass",
     "comfy.sd3_clip": "text encoders with three towers",
-    "comfy.clip_vision": "image encoders",
-    "comfy.lora": "weights of a pack's own as patches",
     "comfy.samplers": "samplers that packs may replace parts of",
     "comfy.sampler_helpers": "samplers that packs may replace parts of",
     "comfy.controlnet": "control networks that packs may take apart",
@@ -221,6 +219,7 @@ REAL: Final[dict[str, str]] = {
         "latent_preview": "latent_preview",
         "node_helpers": "node_helpers",
         "comfy.cli_args": "cli_args",
+        "comfy.clip_vision": "clip_vision",
         "comfy.comfy_types": "node_typing",
         "comfy.comfy_types.node_typing": "node_typing",
         "comfy.conds": "conds",
@@ -231,6 +230,7 @@ REAL: Final[dict[str, str]] = {
         "comfy.ldm.modules.attention": "attention",
         "comfy.ldm.modules.distributions.distributions": "distributions",
         "comfy.lora": "lora",
+        "comfy.model_base": "base_model",
         "comfy.model_management": "model_management",
         "comfy.model_patcher": "model_patcher",
         "comfy.model_sampling": "model_sampling",
@@ -253,9 +253,13 @@ REAL: Final[dict[str, str]] = {
         "comfy_extras.chainner_models.model_loading": "upscale_models",
         "comfy_extras.nodes_compositing": "extras_nodes",
         "comfy_extras.nodes_custom_sampler": "extras_sampling",
+        "comfy_extras.nodes_differential_diffusion": "extras_models",
         "comfy_extras.nodes_latent": "extras_nodes",
         "comfy_extras.nodes_mask": "extras_nodes",
+        "comfy_extras.nodes_model_advanced": "extras_models",
+        "comfy_extras.nodes_perpneg": "extras_models",
         "comfy_extras.nodes_post_processing": "extras_nodes",
+        "comfy_extras.nodes_upscale_model": "upscale_nodes",
     }.items()
 }
 """Modules that have behaviour of ours → the module that has it."""

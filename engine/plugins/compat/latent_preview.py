@@ -37,15 +37,17 @@ class LatentPreviewer:
 
 
 class Latent2RGBPreviewer(LatentPreviewer):
-    """Each latent pixel as a colour, by a linear map."""
+    """Each latent pixel as a colour, by a linear map; as a grey where no map is known (None)."""
 
     def __init__(
         self,
-        latent_rgb_factors: Sequence[Sequence[float]],
+        latent_rgb_factors: Sequence[Sequence[float]] | None,
         latent_rgb_factors_bias: Sequence[float] | None = None,
         latent_rgb_factors_reshape: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.latent_rgb_factors = torch.tensor(latent_rgb_factors, device="cpu").transpose(0, 1)
+        self.latent_rgb_factors = (
+            torch.tensor(latent_rgb_factors, device="cpu").transpose(0, 1) if latent_rgb_factors is not None else None
+        )
         self.latent_rgb_factors_bias = (
             torch.tensor(latent_rgb_factors_bias, device="cpu") if latent_rgb_factors_bias is not None else None
         )
@@ -53,6 +55,8 @@ class Latent2RGBPreviewer(LatentPreviewer):
     def decode_latent_to_preview(self, x0: Any) -> Image.Image:
         """The picture of the first latent; of a video, of its first frame."""
         first = x0[0] if x0.ndim == 4 else x0[0, :, 0]
+        if self.latent_rgb_factors is None:
+            return preview_to_image(torch.tanh(first.mean(0))[..., None].expand(-1, -1, 3))
         factors = self.latent_rgb_factors.to(first)
         bias = self.latent_rgb_factors_bias
         rgb = torch.nn.functional.linear(first.movedim(0, -1), factors, bias.to(first) if bias is not None else None)

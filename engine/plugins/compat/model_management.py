@@ -14,6 +14,7 @@ import torch
 
 from engine.authoring.context import Cancelled
 from engine.plugins.compat import running
+from engine.plugins.compat.host import host_or_none
 
 InterruptProcessingException = Cancelled
 OOM_EXCEPTION = torch.OutOfMemoryError
@@ -21,6 +22,10 @@ XFORMERS_IS_AVAILABLE = False
 XFORMERS_VERSION = ""
 current_loaded_models: list[Any] = []
 in_training = False
+directml_enabled = False
+xpu_available = False
+lowvram_available = True
+FLOAT8_TYPES = [torch.float8_e4m3fn, torch.float8_e5m2]
 
 
 class VRAMState(Enum):
@@ -47,11 +52,14 @@ def _device() -> torch.device:
         name = str(getattr(running.model_manager(), "device", ""))
         if name:
             return torch.device(name)
+    host = host_or_none()
+    if host is not None and host.device is not None:
+        return torch.device(host.device())
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-cpu_state = CPUState.GPU if torch.cuda.is_available() else CPUState.CPU
-vram_state = VRAMState.NORMAL_VRAM if torch.cuda.is_available() else VRAMState.DISABLED
+cpu_state = {"cpu": CPUState.CPU, "mps": CPUState.MPS}.get(_device().type, CPUState.GPU)
+vram_state = {"cpu": VRAMState.DISABLED, "mps": VRAMState.SHARED}.get(_device().type, VRAMState.NORMAL_VRAM)
 set_vram_to = vram_state
 
 
@@ -118,6 +126,11 @@ def unet_manual_cast(*args: Any, **kwargs: Any) -> torch.dtype | None:
     return None
 
 
+def text_encoder_initial_device(load_device: Any, offload_device: Any, model_size: int = 0) -> Any:
+    """Where a text encoder is first put: where it waits."""
+    return offload_device
+
+
 def text_encoder_dtype(device: Any = None) -> torch.dtype:
     """What text is encoded in."""
     return torch.float32
@@ -160,6 +173,11 @@ def supports_dtype(device: Any, dtype: Any) -> bool:
 def supports_cast(device: Any, dtype: Any) -> bool:
     """Whether the device can convert this kind of number."""
     return dtype in (torch.float32, torch.float16, torch.bfloat16)
+
+
+def pick_weight_dtype(dtype: Any, fallback_dtype: Any, device: Any = None) -> Any:
+    """`dtype` where the device can convert it, else the other one."""
+    return dtype if dtype is not None and supports_cast(device, dtype) else fallback_dtype
 
 
 def device_supports_non_blocking(device: Any) -> bool:
@@ -292,6 +310,11 @@ def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
     return (free, reserve) if torch_free_too else free
 
 
+def maximum_vram_for_weights(device: Any = None) -> int:
+    """Bytes of the device that weights may take."""
+    return max(0, int(get_total_memory(device)) - minimum_inference_memory() - extra_reserved_memory())
+
+
 def minimum_inference_memory() -> int:
     """Bytes to keep free for computing."""
     return 1 << 30
@@ -390,6 +413,15 @@ def resolve_lowvram_weight(weight: Any, model: Any, key: str) -> Any:
 def debug_memory_summary() -> str:
     """What PyTorch says about the device's memory."""
     return torch.cuda.memory_summary() if sys.modules["torch"].cuda.is_available() else ""
+
+
+def __getattr__(name: str) -> Any:
+    """`total_vram` and `total_ram`: what there is, in MiB; measured when it is asked for."""
+    if name == "total_vram":
+        return get_total_memory() / (1 << 20)
+    if name == "total_ram":
+        return psutil.virtual_memory().total / (1 << 20)
+    raise AttributeError(f"module 'comfy.model_management' of Safelight's shim has no attribute {name!r}")
 
 
 def _as_device(device: Any) -> torch.device:

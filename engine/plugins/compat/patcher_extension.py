@@ -1,10 +1,8 @@
-"""`comfy.patcher_extension`: names of places where packs hang functions; nothing calls them here."""
+"""`comfy.patcher_extension`: places of the sampler where packs hang functions, and how these are called."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
-
-from engine.plugins.compat.absent import refuse
 
 
 class CallbacksMP:
@@ -83,11 +81,57 @@ class WrapperExecutor:
 WrapperExecutor.new_executor = classmethod(lambda cls, original, wrappers, idx=0: cls(original, None, wrappers, idx))
 
 
-def add_wrapper(*args: Any, **kwargs: Any) -> Any:
-    """Hang a function on the sampler."""
-    refuse("comfy.patcher_extension.add_wrapper", "hooks that a pack puts inside the denoising network or the guidance")
+def add_wrapper_with_key(
+    wrapper_type: str,
+    key: str | None,
+    wrapper: Any,
+    transformer_options: dict[str, Any],
+    is_model_options: bool = False,
+) -> None:
+    """Hang a function around a place of the sampler, under a name of the pack's."""
+    _hang("wrappers", wrapper_type, key, wrapper, transformer_options, is_model_options)
 
 
-add_wrapper_with_key = add_wrapper
-add_callback = add_wrapper
-add_callback_with_key = add_wrapper
+def add_wrapper(
+    wrapper_type: str, wrapper: Any, transformer_options: dict[str, Any], is_model_options: bool = False
+) -> None:
+    """Hang a function around a place of the sampler."""
+    add_wrapper_with_key(wrapper_type, None, wrapper, transformer_options, is_model_options)
+
+
+def add_callback_with_key(
+    call_type: str, key: str | None, callback: Any, transformer_options: dict[str, Any], is_model_options: bool = False
+) -> None:
+    """Have a function called at a moment, under a name of the pack's."""
+    _hang("callbacks", call_type, key, callback, transformer_options, is_model_options)
+
+
+def add_callback(
+    call_type: str, callback: Any, transformer_options: dict[str, Any], is_model_options: bool = False
+) -> None:
+    """Have a function called at a moment."""
+    add_callback_with_key(call_type, None, callback, transformer_options, is_model_options)
+
+
+def get_all_wrappers(
+    wrapper_type: str, transformer_options: dict[str, Any] | None, is_model_options: bool = False
+) -> list[Any]:
+    """The functions around a place, of all names."""
+    return _hung("wrappers", wrapper_type, transformer_options, is_model_options)
+
+
+def get_all_callbacks(
+    call_type: str, transformer_options: dict[str, Any] | None, is_model_options: bool = False
+) -> list[Any]:
+    """The functions called at a moment, of all names."""
+    return _hung("callbacks", call_type, transformer_options, is_model_options)
+
+
+def _hang(kind: str, place: str, key: str | None, function: Any, options: dict[str, Any], of_model: bool) -> None:
+    inner = options.setdefault("transformer_options", {}) if of_model else options
+    inner.setdefault(kind, {}).setdefault(place, {}).setdefault(key, []).append(function)
+
+
+def _hung(kind: str, place: str, options: dict[str, Any] | None, of_model: bool) -> list[Any]:
+    inner = (options or {}).get("transformer_options", {}) if of_model else (options or {})
+    return [function for functions in inner.get(kind, {}).get(place, {}).values() for function in functions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import uuid
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from engine.plugins.compat.host import host_or_none
+from engine.plugins.compat.host import host_or_none, the_host
 from engine.plugins.compat.running import current_context
 
 __all__ = ["BinaryEventTypes", "PromptServer", "uuid", "web"]
@@ -71,15 +72,18 @@ class PromptServer:
         self._last_node_id: str | None = None
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop on which routes are answered, else the running one, or None."""
-        host = host_or_none()
-        if host is not None and host.loop is not None:
-            return host.loop
-        try:
-            return asyncio.get_running_loop()
-        except RuntimeError:
-            return None
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop on which routes are answered, else the running one, else one that nobody runs.
+
+        Raises RuntimeError before the shim is installed.
+        """
+        host = the_host()
+        if host.loop is None:
+            try:
+                return asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+        return host.any_loop()
 
     @property
     def client_id(self) -> str | None:
@@ -121,7 +125,7 @@ class PromptServer:
         for handler in self.on_prompt_handlers:
             try:
                 changed = handler(json_data)
-            except Exception:
+            except (Exception, SystemExit):
                 _log.exception("A handler of prompts failed (%s).", getattr(handler, "__module__", "?"))
                 continue
             if isinstance(changed, dict):
@@ -129,7 +133,12 @@ class PromptServer:
         return json_data
 
     def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
-        """Send a message of any name to one client, or to all; from any thread."""
+        """Send a message of any name to one client, or to all; from any thread.
+
+        A picture to look at is (format, PIL image, longest side or None), with the number of unencoded previews.
+        """
+        if event == BinaryEventTypes.UNENCODED_PREVIEW_IMAGE and isinstance(data, tuple):
+            event, data = BinaryEventTypes.PREVIEW_IMAGE, _encoded_preview(*data)
         host = host_or_none()
         if host is not None and host.send is not None:
             host.send(event, data, sid)
@@ -158,6 +167,17 @@ class PromptServer:
     def get_queue_info(self) -> dict[str, Any]:
         """How many jobs there are."""
         return {"exec_info": {"queue_remaining": 0}}
+
+
+def _encoded_preview(kind: str, picture: Any, longest: int | None = None) -> bytes:
+    """A preview as clients read it: u32 (1 JPEG, 2 PNG) and the file."""
+    if longest is not None:
+        picture = picture.copy()
+        picture.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    is_png = str(kind).upper() == "PNG"
+    (picture if is_png else picture.convert("RGB")).save(buffer, "PNG" if is_png else "JPEG", quality=95)
+    return (2 if is_png else 1).to_bytes(4, "big") + buffer.getvalue()
 
 
 PromptServer.__module__ = "server"

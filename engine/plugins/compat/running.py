@@ -8,47 +8,47 @@ from typing import Any
 from engine.authoring.context import Cancelled, Context
 from engine.plugins.compat.host import host_or_none
 
-_running: ContextVar[Context | None] = ContextVar("running_node", default=None)
-_graphs: ContextVar[list[int] | None] = ContextVar("graphs_of_the_call", default=None)
-_latest: list[Context] = []
-
 
 class running:  # noqa: N801 - reads as `with running(ctx):`; a class costs half of what a generator does
     """Make `ctx` the context of what is called inside, for this thread or task."""
 
-    __slots__ = ("_ctx", "_graphs_token", "_token")
+    __slots__ = ("_token", "ctx", "graphs")
 
     def __init__(self, ctx: Context | None) -> None:
-        self._ctx = ctx
+        self.ctx = ctx
+        self.graphs = 0
+        """How many graphs the call has built."""
 
     def __enter__(self) -> None:
-        ctx = self._ctx
-        self._token, self._graphs_token = _running.set(ctx), _graphs.set([0])
-        if ctx is not None:
-            _latest[:] = [ctx]
+        self._token = _running.set(self)
+        if self.ctx is not None:
+            _latest[:] = [self.ctx]
 
     def __exit__(self, *error: object) -> None:
         _running.reset(self._token)
-        _graphs.reset(self._graphs_token)
-        if _latest and _latest[0] is self._ctx:
+        if _latest and _latest[0] is self.ctx:
             _latest.clear()
+
+
+_running: ContextVar[running | None] = ContextVar("running_node", default=None)
+_latest: list[Context] = []
 
 
 def current_context() -> Context | None:
     """The context of the running node; in a thread that a node started, that of the node called last."""
-    found = _running.get()
-    if found is None and _latest:
-        return _latest[0]
-    return found
+    call = _running.get()
+    if call is not None and call.ctx is not None:
+        return call.ctx
+    return _latest[0] if _latest else None
 
 
 def next_graph() -> int | None:
     """How many graphs this call of a node has built so far, and count one more; None outside of a call."""
-    counted = _graphs.get()
-    if counted is None:
+    call = _running.get()
+    if call is None:
         return None
-    counted[0] += 1
-    return counted[0] - 1
+    call.graphs += 1
+    return call.graphs - 1
 
 
 def check_cancelled() -> None:

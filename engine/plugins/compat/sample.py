@@ -100,18 +100,21 @@ def sample_custom(
     seed: int | None = None,
 ) -> Any:
     """The denoised latent, with a sampler and noise levels of one's own."""
-    from engine.plugins.compat.samplers import run_model
+    from engine.plugins.compat.samplers import sample as run
 
-    return run_model(
+    return run(
         model,
         noise,
         positive,
         negative,
         cfg,
-        sigmas,
+        None,
         sampler,
+        sigmas,
+        None,
         latent_image,
-        noise_mask=noise_mask,
-        callback=callback,
-        seed=seed or 0,
+        noise_mask,
+        callback,
+        disable_pbar,
+        seed,
     )

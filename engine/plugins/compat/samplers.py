@@ -2,61 +2,81 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from engine.plugins.compat.absent import AbsentMeta, absent_class, refuse
-from engine.plugins.compat.running import current_context
-from engine.plugins.compat.values import from_pack
+import torch
+
+from engine.plugins.compat import model_sampling
+from engine.plugins.compat.absent import absent_class
+from engine.plugins.compat.guidance import calc_cond_batch, cfg_function, sampling_function
+from engine.plugins.compat.guiders import CFGGuider
+from engine.plugins.compat.model_sampling import schedule_of
+from engine.plugins.compat.steps import KSAMPLER, KSamplerX0Inpaint, Sampler, function_named, sampler_object
 from engine.sampling import names
+
+__all__ = [
+    "KSAMPLER",
+    "CFGGuider",
+    "KSamplerX0Inpaint",
+    "Sampler",
+    "calc_cond_batch",
+    "cfg_function",
+    "sampler_object",
+    "sampling_function",
+]
 
 _NEEDS = "samplers that packs may replace parts of"
 
 KSAMPLER_NAMES = [*names.SAMPLER_NAMES, *names.SAMPLER_ALIASES]
 SAMPLER_NAMES = list(KSAMPLER_NAMES)
 SCHEDULER_NAMES = list(names.SCHEDULER_NAMES)
-SCHEDULER_HANDLERS: dict[str, Any] = {
-    name: (lambda model_sampling, steps, name=name: calculate_sigmas(model_sampling, name, steps))
-    for name in SCHEDULER_NAMES
-}
 
-Sampler = absent_class("comfy.samplers.Sampler", _NEEDS)
+
+class SchedulerHandler(NamedTuple):
+    """How the noise levels of a schedule are made: of (model_sampling, steps), or of (steps, sigma_min, sigma_max)."""
+
+    handler: Callable[..., Any]
+    use_ms: bool = True
+
+
+def _schedule(name: str) -> Callable[..., Any]:
+    return lambda model_sampling, steps: calculate_sigmas(model_sampling, name, steps)
+
+
+SCHEDULER_HANDLERS: dict[str, Any] = {name: SchedulerHandler(_schedule(name)) for name in SCHEDULER_NAMES}
+"""Packs add their own."""
+
 CFGNoisePredictor = absent_class("comfy.samplers.CFGNoisePredictor", _NEEDS)
-KSamplerX0Inpaint = absent_class("comfy.samplers.KSamplerX0Inpaint", _NEEDS)
-
-
-class KSAMPLER(metaclass=AbsentMeta):
-    """A function that takes the steps; ours are chosen by name (`sampler_object`)."""
-
-    def __init__(self, sampler_function: Any, extra_options: Any = None, inpaint_options: Any = None) -> None:
-        self.sampler_function = sampler_function
-        self.extra_options = dict(extra_options or {})
-        self.inpaint_options = dict(inpaint_options or {})
-
-    def sample(self, *args: Any, **kwargs: Any) -> Any:
-        """Take the steps."""
-        refuse("comfy.samplers.KSAMPLER.sample", _NEEDS)
-
-    def identity(self) -> str:
-        """Refused: what a function of a pack computes has no name."""
-        refuse("a sampler that is a function of a pack", _NEEDS)
-
-
-def sampler_object(name: str) -> Any:
-    """The sampler of that name, as SAMPLER inputs take it."""
-    return names.Sampler(names.canonical_sampler(name))
 
 
 def ksampler(sampler_name: str, extra_options: Any = None, inpaint_options: Any = None) -> Any:
     """The sampler of that name with options."""
-    return names.Sampler(names.canonical_sampler(sampler_name), dict(extra_options or {}))
+    return KSAMPLER(function_named(sampler_name), extra_options, inpaint_options)
 
 
 def calculate_sigmas(model_sampling: Any, scheduler_name: str, steps: int) -> Any:
     """The noise levels (steps + 1,) of a schedule."""
     from engine.sampling.schedules import compute_sigmas
 
-    return compute_sigmas(model_sampling.parameterization, scheduler_name, steps)
+    own = SCHEDULER_HANDLERS.get(scheduler_name)
+    if scheduler_name not in names.SCHEDULER_NAMES and own is not None:
+        if own.use_ms:
+            return own.handler(model_sampling, steps)
+        low, high = float(model_sampling.sigma_min), float(model_sampling.sigma_max)
+        return own.handler(n=steps, sigma_min=low, sigma_max=high)
+    return compute_sigmas(schedule_of(model_sampling), scheduler_name, steps)
+
+
+class PackSchedule:
+    """A schedule that a pack put into SCHEDULER_HANDLERS, as our nodes use schedules."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, schedule: Any, steps: int) -> Any:
+        """The noise levels (steps + 1,)."""
+        return calculate_sigmas(model_sampling.of(schedule), self._name, steps).float().cpu()
 
 
 class KSampler:
@@ -86,18 +106,20 @@ class KSampler:
 
     def set_steps(self, steps: int, denoise: float | None = None) -> None:
         """Compute the noise levels."""
-        from engine.sampling.schedules import compute_sigmas
-
         self.steps = steps
-        handle = from_pack(self.model)
-        part = 1.0 if denoise is None or denoise > 0.9999 else denoise
-        self.sigmas = compute_sigmas(
-            handle.parameterization,
-            self.scheduler,
-            steps,
-            denoise=part,
-            sampler_name=names.canonical_sampler(self.sampler),
-        )
+        if denoise is None or denoise > 0.9999:
+            self.sigmas = self.calculate_sigmas(steps)
+        elif denoise <= 0.0:
+            self.sigmas = torch.zeros(0)
+        else:
+            self.sigmas = self.calculate_sigmas(int(steps / denoise))[-(steps + 1) :]
+
+    def calculate_sigmas(self, steps: int) -> Any:
+        """The noise levels of a whole run; the one before zero is left out for the samplers that want that."""
+        discard = self.sampler in self.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+        levels = self.model.get_model_object("model_sampling")
+        sigmas = calculate_sigmas(levels, self.scheduler, steps + 1 if discard else steps)
+        return torch.cat([sigmas[:-2], sigmas[-1:]]) if discard else sigmas
 
     def sample(
         self,
@@ -120,61 +142,22 @@ class KSampler:
 
         levels = self.sigmas if sigmas is None else sigmas
         levels = part_of_schedule(levels, start_step, last_step, force_full_denoise=force_full_denoise)
-        return run_model(
+        return sample(
             self.model,
             noise,
             positive,
             negative,
             cfg,
+            self.device,
+            sampler_object(self.sampler),
             levels,
-            self.sampler,
-            latent_image,
-            noise_mask=denoise_mask,
-            callback=callback,
-            seed=seed or 0,
+            self.model_options,
+            torch.zeros_like(noise) if latent_image is None else latent_image,
+            denoise_mask,
+            callback,
+            disable_pbar,
+            seed,
         )
-
-
-def run_model(
-    model: Any,
-    noise: Any,
-    positive: Any,
-    negative: Any,
-    cfg: float,
-    sigmas: Any,
-    sampler: Any,
-    latent: Any,
-    *,
-    noise_mask: Any = None,
-    callback: Any = None,
-    seed: int = 0,
-) -> Any:
-    """Denoise with our samplers under classifier-free guidance; `callback(step, denoised, x, total)` at each step."""
-    import torch
-
-    from engine.sampling.guiders import CfgGuidance
-    from engine.sampling.run import sample as run
-
-    if not isinstance(sampler, str | names.Sampler):
-        refuse("a sampler that is a function of a pack", _NEEDS)
-    denoising: Any = importlib.import_module("nodes.denoising")
-    handle = from_pack(model)
-    latent = torch.zeros_like(noise) if latent is None else latent
-    with denoising.network_of(current_context(), handle) as network:
-        if callback is not None:
-            own = network["callback"]
-            network["callback"] = lambda info: (own(info), callback(info.step, info.denoised, info.x, info.total))
-        done = run(
-            **network,
-            guidance=CfgGuidance(positive, negative, cfg, denoising.rescale_of(handle)),
-            noise=noise,
-            latent=latent,
-            sigmas=sigmas,
-            sampler=names.canonical_sampler(sampler) if isinstance(sampler, str) else sampler,
-            noise_mask=noise_mask,
-            seed=seed,
-        )
-    return done.samples
 
 
 def sample(
@@ -193,74 +176,8 @@ def sample(
     disable_pbar: bool = False,
     seed: int | None = None,
 ) -> Any:
-    """Denoise a latent."""
-    return run_model(
-        model,
-        noise,
-        positive,
-        negative,
-        cfg,
-        sigmas,
-        sampler,
-        latent_image,
-        noise_mask=denoise_mask,
-        callback=callback,
-        seed=seed or 0,
-    )
-
-
-class CFGGuider(metaclass=AbsentMeta):
-    """A model with its conditionings. Subclasses that change how predictions are combined are refused when they sample."""
-
-    def __init__(self, model_patcher: Any) -> None:
-        self.model_patcher = model_patcher
-        self.model_options = getattr(model_patcher, "model_options", {})
-        self.original_conds: dict[str, Any] = {}
-        self.conds: dict[str, Any] = {}
-        self.cfg = 1.0
-
-    def set_conds(self, positive: Any, negative: Any) -> None:
-        """What to go towards, and away from."""
-        self.inner_set_conds({"positive": positive, "negative": negative})
-
-    def set_cfg(self, cfg: float) -> None:
-        """How strongly."""
-        self.cfg = cfg
-
-    def inner_set_conds(self, conds: dict[str, Any]) -> None:
-        """Conditionings by name."""
-        self.original_conds.update(conds)
-
-    def predict_noise(self, x: Any, timestep: Any, model_options: Any = None, seed: int | None = None) -> Any:
-        """There to be replaced by subclasses."""
-        refuse("comfy.samplers.CFGGuider.predict_noise", "guidance that packs may replace")
-
-    def sample(
-        self,
-        noise: Any,
-        latent_image: Any,
-        sampler: Any,
-        sigmas: Any,
-        denoise_mask: Any = None,
-        callback: Any = None,
-        disable_pbar: bool = False,
-        seed: int | None = None,
-    ) -> Any:
-        """The denoised latent."""
-        if type(self).predict_noise is not CFGGuider.predict_noise:
-            refuse(f"{type(self).__name__}.predict_noise", "guidance that packs may replace")
-        positive = self.original_conds.get("positive", [])
-        negative = self.original_conds.get("negative", positive)
-        return run_model(
-            self.model_patcher,
-            noise,
-            positive,
-            negative,
-            self.cfg,
-            sigmas,
-            sampler,
-            latent_image,
-            noise_mask=denoise_mask,
-            callback=callback,
-            seed=seed or 0,
-        )
+    """Denoise a latent: the guided prediction of a model, the steps of a sampler."""
+    guider = CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider.sample(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)

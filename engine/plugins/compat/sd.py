@@ -9,12 +9,19 @@ from typing import Any
 
 import torch
 
+from engine.models.checkpoints import read_header
 from engine.models.handles import ClipHandle, VaeHandle
-from engine.plugins.compat import model_management
-from engine.plugins.compat.absent import refuse
+from engine.plugins.compat import model_management, weight_patches
+from engine.plugins.compat.absent import refuse, refuse_part
+from engine.plugins.compat.lent import Lent
+from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
 from engine.plugins.compat.running import model_manager
 from engine.plugins.compat.tensors_and_files import FileWeights
+from engine.plugins.compat.text_model import TextModel, encode_rows
 from engine.plugins.compat.values import Wrapper, to_pack
+
+_VISION = ("embedder.model.visual.", "conditioner.embedders.0.open_clip.model.visual.")
+"""Where checkpoints keep an image encoder."""
 
 IN_MEMORY = "models built from tensors in memory; give the path of a file"
 
@@ -56,6 +63,12 @@ class CLIP(Wrapper):
 
     layer_idx: int | None
     load_device: torch.device
+    _patching: weight_patches.Patching
+
+    @property
+    def handle(self) -> Any:
+        """What goes on to other nodes."""
+        return self._patching.handle
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         refuse("comfy.sd.CLIP(…)", IN_MEMORY)
@@ -64,7 +77,7 @@ class CLIP(Wrapper):
     def of(cls, handle: ClipHandle) -> CLIP:
         """The wrapper of a handle."""
         made = cls.__new__(cls)
-        made.handle = handle
+        made._patching = weight_patches.Patching(handle)
         made.layer_idx = None if handle.stop_at == -1 else handle.stop_at
         made.load_device = model_management.text_encoder_device()
         return made
@@ -75,24 +88,23 @@ class CLIP(Wrapper):
 
     def clip_layer(self, layer_idx: int) -> None:
         """Take the conditioning from an earlier layer, in place."""
-        self.handle = self.handle.with_last_layer(layer_idx)
+        self._patching.handle = self.handle.with_last_layer(layer_idx)
         self.layer_idx = layer_idx
 
     def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
         """The prompt's rows of (token or vector, weight), by the name of the encoder."""
         with model_manager().use(self.handle) as encoder:
             rows = encoder.tokenize(text)
+            ends = (encoder.tokenizer.start, encoder.tokenizer.end)
         if return_word_ids:
-            return {"l": [[(*token, index) for index, token in enumerate(row)] for row in rows]}
+            return {
+                "l": [[(*token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
+            }
         return {"l": [[tuple(token) for token in row] for row in rows]}
 
     def encode_from_tokens(self, tokens: Any, return_pooled: Any = False, return_dict: bool = False) -> Any:
         """The conditioning (1, T, D) of rows from `tokenize`; with `return_pooled`, the pooled one (1, D) as well."""
-        from engine.models.text import Token
-
-        rows = next(iter(tokens.values())) if isinstance(tokens, dict) else tokens
-        with model_manager().use(self.handle) as encoder:
-            cond, pooled = encoder.encode_tokens([[Token(*token[:2]) for token in row] for row in rows])
+        cond, pooled = encode_rows(self.handle, tokens)
         if return_dict:
             return {"cond": cond, "pooled_output": pooled}
         return (cond, pooled) if return_pooled else cond
@@ -108,22 +120,42 @@ class CLIP(Wrapper):
         """The conditioning (1, T, D) of a prompt."""
         return self.encode_from_tokens(self.tokenize(text))
 
-    def get_sd(self) -> Any:
-        """Its tensors."""
-        refuse("clip.get_sd", "weights that packs may read")
+    @property
+    def cond_stage_model(self) -> TextModel:
+        """What packs look at of the network, and encode with themselves."""
+        if "_text_model" not in vars(self):
+            self._text_model = TextModel(self)
+        return self._text_model
+
+    @property
+    def patcher(self) -> CLIP:
+        """What holds its patches: itself."""
+        return self
+
+    def get_sd(self) -> Lent:
+        """The patched weights by the field's names."""
+        return self.cond_stage_model.state_dict()
 
     def add_patches(self, patches: Any, strength_patch: float = 1.0, strength_model: float = 1.0) -> list[str]:
-        """Weights of a LoRA by tensor."""
-        refuse("clip.add_patches", "weights of a pack's own as patches; a LoRA in a file works")
+        """Change weights: strength_model * weight + strength_patch * patch. Returns the names of those that there are."""
+        return self._patching.add(patches, strength_patch, strength_model)
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> Lent:
+        """The patched weights by the field's names."""
+        return self.get_sd().only(filter_prefix or "")
+
+    def get_key_patches(self) -> dict[str, Any]:
+        """Weights as patches for another text encoder: {name: [(weight, function)]}."""
+        return {name: [(weight, lambda one, *rest, **options: one)] for name, weight in self.get_sd().shared.items()}
 
     def load_model(self, *args: Any, **kwargs: Any) -> CLIP:
         """Have it ready; the manager does."""
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "handle":
+        if name.startswith("_") or name == "handle":
             raise AttributeError(name)
-        refuse(f"clip.{name}", "text encoders that packs may take apart")
+        refuse_part(f"clip.{name}", "text encoders that packs may take apart")
 
 
 class VAE(Wrapper):
@@ -216,9 +248,9 @@ class VAE(Wrapper):
         refuse("vae.get_sd", "weights that packs may read")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "handle":
+        if name.startswith("_") or name == "handle":
             raise AttributeError(name)
-        refuse(f"vae.{name}", "VAEs that packs may take apart")
+        refuse_part(f"vae.{name}", "VAEs that packs may take apart")
 
 
 def load_checkpoint_guess_config(
@@ -232,9 +264,10 @@ def load_checkpoint_guess_config(
     te_model_options: Any = None,
 ) -> tuple[Any, Any, Any, Any]:
     """(model, text encoder, VAE, image encoder) of a checkpoint; None for what it lacks or is not wanted."""
-    if output_clipvision:
-        refuse("comfy.sd.load_checkpoint_guess_config(output_clipvision=True)", "image encoders")
-    model, clip, vae = model_manager().checkpoint(Path(str(ckpt_path)))
+    path = Path(str(ckpt_path))
+    if output_clipvision and path.is_file() and any(name.startswith(_VISION) for name in read_header(path).shapes):
+        refuse(f"the image encoder inside the checkpoint {path.name}", "image encoders that are no file of their own")
+    model, clip, vae = model_manager().checkpoint(path)
     wanted = ((model, output_model), (clip, output_clip), (vae, output_vae))
     found = [to_pack(part) if part is not None and use else None for part, use in wanted]
     return found[0], found[1], found[2], None
@@ -293,16 +326,30 @@ def load_controlnet(ckpt_path: Any, model: Any = None) -> Any:
 def load_lora_for_models(
     model: Any, clip: Any, lora: Any, strength_model: float, strength_clip: float
 ) -> tuple[Any, Any]:
-    """The model and text encoder with a LoRA that `comfy.utils.load_torch_file` read."""
-    path = _path_of(lora, "comfy.sd.load_lora_for_models")
+    """The model and text encoder with a LoRA: of a file that `comfy.utils.load_torch_file` read, or of any tensors."""
+    path = lora.path if isinstance(lora, FileWeights) else ""
     handles = [None if one is None else one.handle for one in (model, clip)]
-    result = model_manager().lora(Path(path), handles[0], handles[1], strength_model, strength_clip)
-    return to_pack(result.model), to_pack(result.clip)
+    if path:
+        result = model_manager().lora(Path(path), handles[0], handles[1], strength_model, strength_clip)
+        return to_pack(result.model), to_pack(result.clip)
+    changed = [None if one is None else one.clone() for one in (model, clip)]
+    if changed[0] is not None:
+        patches = load_lora(lora, model_lora_keys_unet(changed[0].model))
+        changed[0].add_patches(patches, strength_model)
+    if changed[1] is not None:
+        patches = load_lora(lora, model_lora_keys_clip(changed[1].cond_stage_model))
+        changed[1].add_patches(patches, strength_clip)
+    return changed[0], changed[1]
 
 
 def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
     """Write a checkpoint."""
     refuse("comfy.sd.save_checkpoint", "checkpoints written by packs")
+
+
+def _word(index: int, token: Any, ends: tuple[int, int]) -> int:
+    """The number of the word that a token is of, here the token's own; 0 for the ends of a row."""
+    return 0 if isinstance(token, int) and token in ends else index
 
 
 def _path_of(weights: Any, name: str) -> str:

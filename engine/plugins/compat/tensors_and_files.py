@@ -109,6 +109,24 @@ def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
     return tensor[places.to(tensor.device)]
 
 
+def resize_list_to_batch_size(items: Sequence[Any], batch_size: int) -> list[Any]:
+    """`batch_size` of the `items`, spread over those that are there."""
+    if len(items) == batch_size or not items:
+        return list(items)
+    places = torch.linspace(0, len(items) - 1, batch_size).round().long() if batch_size > 1 else torch.zeros(batch_size)
+    return [items[int(place)] for place in places]
+
+
+def reshape_mask(input_mask: Tensor, output_shape: Sequence[int]) -> Tensor:
+    """A mask (…, H, W), or (…, T, H, W) for videos, as `output_shape` (B, C, H, W) or (B, C, T, H, W)."""
+    dims = len(output_shape) - 2
+    places = input_mask.shape[-min(dims, input_mask.ndim) :]
+    mask = input_mask.reshape(-1, 1, *[1] * (dims - len(places)), *places)
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
+    mask = torch.nn.functional.interpolate(mask.float(), size=tuple(output_shape[2:]), mode=mode)
+    return repeat_to_batch_size(mask.expand(-1, output_shape[1], *[-1] * dims), output_shape[0])
+
+
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
     """How many tiles `tiled_scale` takes for a picture."""
     columns = 1 if width <= tile_x else math.ceil((width - overlap) / (tile_x - overlap))
@@ -224,15 +242,21 @@ def load_torch_file(ckpt: Any, safe_load: bool = False, device: Any = None, retu
     path = Path(str(ckpt))
     metadata: dict[str, str] | None = None
     if path.suffix.lower() in (".safetensors", ".sft"):
-        from safetensors import safe_open
-
-        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
-            weights = FileWeights({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            metadata = file.metadata()
+        weights, metadata = _from_safetensors(path, device)
     else:
         weights = FileWeights(_unpickled(path, device))
     weights.path = str(path)
     return (weights, metadata) if return_metadata else weights
+
+
+def _from_safetensors(path: Path, device: Any) -> tuple[FileWeights, dict[str, str] | None]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(device or "cpu")) as file:
+            return FileWeights({name: file.get_tensor(name) for name in file.keys()}), file.metadata()  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole .safetensors file ({error}). Fetch it again.") from error
 
 
 def _unpickled(path: Path, device: Any) -> Mapping[str, Tensor]:
@@ -258,6 +282,21 @@ def save_torch_file(sd: Mapping[str, Tensor], ckpt: Any, metadata: Mapping[str, 
     from safetensors.torch import save_file
 
     save_file({name: tensor.contiguous() for name, tensor in sd.items()}, str(ckpt), metadata=dict(metadata or {}))
+
+
+def safetensors_header(safetensors_path: Any, max_size: int = 100 * 1024 * 1024) -> bytes | None:
+    """The JSON at the start of a .safetensors file; None where it is longer than `max_size` or not whole."""
+    with Path(str(safetensors_path)).open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(size) if size <= max_size else b""
+    return header if header and len(header) == size else None
+
+
+def convert_sd_to(state_dict: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """The tensors in another dtype, in place."""
+    for name in list(state_dict):
+        state_dict[name] = state_dict[name].to(dtype)
+    return state_dict
 
 
 def calculate_parameters(sd: Mapping[str, Tensor], prefix: str = "") -> int:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from engine.models.handles import ClipHandle, ControlNetHandle, ModelHandle, VaeHandle
+from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, HookedModel, ModelHandle, VaeHandle
+from engine.sampling.guiders import GuidedModel
+from engine.sampling.names import Sampler
 
-HANDLES = (ModelHandle, ClipHandle, VaeHandle, ControlNetHandle)
+HANDLES = (ModelHandle, HookedModel, ClipHandle, VaeHandle, ControlNetHandle, ClipVisionHandle, Sampler, GuidedModel)
 _HANDLES = frozenset(HANDLES)
+CHANGED: Final = _HANDLES | {list, tuple}
+"""Types of values that `to_pack` may change."""
 
 
 class Wrapper:
     """Base of what packs get for a handle: `handle` is what goes on to other nodes."""
 
-    handle: Any
+    if TYPE_CHECKING:
+        handle: Any
 
 
 def to_pack(value: Any) -> Any:
-    """The wrapper of a handle, or `value` itself."""
-    return _wrapped(value) if type(value) in _HANDLES else value
+    """The wrapper of a handle, also in a list or tuple (packs pass several as one), or `value` itself."""
+    kind = type(value)
+    if kind in _HANDLES:
+        return _wrapped(value)
+    if kind in (list, tuple) and any(type(item) in _HANDLES for item in value):
+        return kind(map(to_pack, value))
+    return value
 
 
 def from_pack(value: Any) -> Any:
@@ -31,12 +41,18 @@ def from_pack(value: Any) -> Any:
 
 
 def _wrapped(handle: Any) -> Any:
-    if type(handle) is ModelHandle:
-        from engine.plugins.compat.model_patcher import ModelPatcher
+    from engine.plugins.compat import clip_vision, controlnet, guiders, model_patcher, sd, steps
 
-        return ModelPatcher.of(handle)
-    from engine.plugins.compat import controlnet, sd
-
-    if type(handle) is ControlNetHandle:
-        return controlnet.ControlNet.of(handle)
-    return sd.CLIP.of(handle) if type(handle) is ClipHandle else sd.VAE.of(handle)
+    kind = type(handle)
+    if kind is GuidedModel:
+        return guiders.of(handle)
+    wrappers: dict[type, Any] = {
+        ModelHandle: model_patcher.ModelPatcher,
+        HookedModel: model_patcher.ModelPatcher,
+        ClipHandle: sd.CLIP,
+        VaeHandle: sd.VAE,
+        ControlNetHandle: controlnet.ControlNet,
+        ClipVisionHandle: clip_vision.ClipVisionModel,
+        Sampler: steps.KSAMPLER,
+    }
+    return wrappers[kind].of(handle)

@@ -1,4 +1,4 @@
-"""The shim on a base directory of the test's own, and a pack's running node that notes what it is told."""
+"""The shim on a base directory of the test's own, or on that of a tiny Stable Diffusion, inside the node of a pack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from engine.paths import Paths
 from engine.plugins.compat.host import Host
 from engine.plugins.compat.install import install_shim, uninstall_shim
+from engine.plugins.compat.running import running
+from engine.plugins.compat.values import from_pack
 
 
 class Told:
@@ -58,3 +60,46 @@ def host(tmp_path: Path, sent: list[Any]) -> Iterator[Host]:
 @pytest.fixture
 def told(host: Host) -> Told:
     return Told(host.paths)
+
+
+@pytest.fixture
+def node(bench: Any, tiny_sd: Any) -> Iterator[Any]:
+    """Inside the function of a pack's node."""
+    install_shim(Host(Paths(tiny_sd.base)))
+    with running(bench):
+        yield bench
+    uninstall_shim()
+
+
+@pytest.fixture
+def parts(node: Any, tiny_sd: Any) -> Any:
+    import comfy.sd
+
+    return comfy.sd.load_checkpoint_guess_config(str(tiny_sd.file("checkpoints", "tiny.safetensors")))
+
+
+@pytest.fixture
+def model(parts: Any) -> Any:
+    return parts[0]
+
+
+@pytest.fixture
+def texts(parts: Any) -> tuple[Any, Any]:
+    clip = parts[1]
+    return tuple(clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in ("red apple", "blue ball"))
+
+
+@pytest.fixture
+def picture(node: Any, texts: Any) -> Any:
+    """Denoises with our KSampler node, as a graph would behind a pack's node."""
+    import torch
+
+    from nodes.sampling import ksampler
+
+    def run(model: Any, cfg: float = 4.0, sampler: str = "euler", mask: Any = None, steps: int = 3) -> Any:
+        latent = {"samples": torch.full((1, 4, 8, 8), 0.5)}
+        if mask is not None:
+            latent["noise_mask"] = mask
+        return ksampler(node, from_pack(model), *texts, latent, 1, steps, cfg, sampler, "normal", 1.0)["samples"]
+
+    return run

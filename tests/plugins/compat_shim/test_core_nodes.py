@@ -62,6 +62,29 @@ def test_core_classes_are_called_by_the_methods_and_places_of_the_field(host: Ho
     assert grown.shape == (1, 4, 4)
 
 
+def test_nodes_of_extras_are_called_by_their_old_method_or_on_the_class(host: Host, told: Any) -> None:
+    from comfy_extras.nodes_custom_sampler import KarrasScheduler
+    from comfy_extras.nodes_post_processing import ImageBlend
+
+    with running(told):
+        (old,) = KarrasScheduler().get_sigmas(4, 10.0, 0.1, 7.0)
+        assert torch.equal(KarrasScheduler.execute(4, 10.0, 0.1, 7.0)[0], old)
+        assert (
+            ImageBlend().blend_images(torch.ones(1, 4, 4, 3), torch.zeros(1, 4, 4, 3), 0.25, "normal")[0].max() == 0.75
+        )
+
+
+def test_an_argument_that_only_the_field_has_may_be_given_as_long_as_it_changes_nothing(host: Host, told: Any) -> None:
+    import nodes
+
+    one, other = ({"samples": torch.full((1, 4, 4, 4), value)} for value in (1.0, 3.0))
+    (done,) = nodes.LatentComposite().composite(one, other, 0, 0, "normal", 0)
+    assert done["samples"].unique().tolist() == [3.0]
+    assert nodes.LatentBlend().blend(one, other, 0.5)[0]["samples"].unique().tolist() == [2.0]
+    with pytest.raises(NotImplementedError, match=r"LatentBlend\.blend\(blend_mode='add'\)"):
+        nodes.LatentBlend().blend(one, other, 0.5, blend_mode="add")
+
+
 def test_a_core_class_without_an_input_says_which(host: Host, told: Any) -> None:
     import nodes
 
@@ -237,3 +260,53 @@ def test_two_inputs_of_one_id_are_refused_by_name(host: Host) -> None:
 
     with pytest.raises(ValueError, match=r"Twice: input ids must differ.*a"):
         Twice.GET_SCHEMA()
+
+
+def test_a_v3_class_on_an_absent_one_declares_itself(host: Host) -> None:
+    from comfy_api.latest import Types, io
+    from comfy_extras.nodes_lt import LTXVAddGuide
+
+    from engine.plugins.adapters.v3 import definition
+
+    class Mine(LTXVAddGuide):  # type: ignore[misc, valid-type]
+        @classmethod
+        def define_schema(cls) -> Any:
+            format = io.Combo.Input("format", options=Types.VideoContainer.as_input(), default="auto")
+            return io.Schema(node_id="Mine", category="test", inputs=[format], outputs=[io.Int.Output()])
+
+        @classmethod
+        def execute(cls, format: str) -> Any:
+            return io.NodeOutput(Types.VideoContainer.get_extension(format))
+
+    spec = definition(Mine, "pack").spec
+    assert (spec.name, spec.inputs[0].choices) == ("Mine", ("auto", "mp4"))
+    assert Mine.execute("auto").args == ("mp4",)
+
+
+def test_an_input_of_a_v3_class_may_have_the_name_of_a_hidden_one(host: Host, told: Any) -> None:
+    from comfy_api.latest import io
+
+    from engine.plugins.adapters.v3 import definition
+
+    class Mine(io.ComfyNode):
+        @classmethod
+        def define_schema(cls) -> Any:
+            return io.Schema(
+                node_id="Mine", inputs=[io.String.Input("prompt")], hidden=[io.Hidden.prompt, io.Hidden.unique_id]
+            )
+
+        @classmethod
+        def execute(cls, prompt: str) -> Any:
+            return prompt, cls.hidden.prompt, cls.hidden.unique_id
+
+    made = definition(Mine, "pack")
+    filled = {name: f"the {kind}" for name, kind in made.spec.hidden.items()}
+    assert made.run(told, prompt="a cat", **filled) == ("a cat", "the PROMPT", "the UNIQUE_ID")
+
+
+def test_a_latent_of_unknown_colours_is_shown_in_grey(host: Host) -> None:
+    from latent_preview import Latent2RGBPreviewer
+
+    shown = Latent2RGBPreviewer(None).decode_latent_to_preview(torch.zeros(1, 7, 4, 6))
+    assert shown.size == (6, 4)
+    assert shown.getextrema() == ((127, 127),) * 3

@@ -36,6 +36,14 @@ def test_folders_written_as_a_tuple_into_the_dictionary_count_too(host: Host, tm
     assert folder_paths.get_filename_list("d") == ["x.pt"]
 
 
+def test_packs_list_model_folders_without_asking_whether_they_are_there(host: Host) -> None:
+    import folder_paths
+
+    places = [place for name in host.paths.model_folders() for place in folder_paths.get_folder_paths(name)]
+    assert [place for place in places if not Path(place).is_dir()] == []
+    assert folder_paths.get_folder_paths("embeddings")[0] == str(host.paths.base / "models" / "embeddings")
+
+
 def test_old_and_new_names_of_a_model_folder_are_one(host: Host) -> None:
     import folder_paths
 
@@ -175,4 +183,5 @@ def test_unknown_command_line_options_are_none(host: Host) -> None:
 
     assert args.disable_metadata is False
     assert args.an_option_of_another_version is None
-    assert args.get("cpu") is False
+    assert args.get("port") == args.port
+    assert args.get("an_option_of_another_version", 3) == 3

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
 from engine.models.handles import ModelHandle
-from engine.paths import Paths
 from engine.plugins.compat.absent import CompatError
-from engine.plugins.compat.host import Host
-from engine.plugins.compat.install import install_shim, uninstall_shim
-from engine.plugins.compat.running import running
 from engine.plugins.compat.values import from_pack, to_pack
-
-
-@pytest.fixture
-def node(bench: Any, tiny_sd: Any) -> Iterator[Any]:
-    """Inside the function of a pack's node."""
-    install_shim(Host(Paths(tiny_sd.base)))
-    with running(bench):
-        yield bench
-    uninstall_shim()
-
-
-@pytest.fixture
-def parts(node: Any, tiny_sd: Any) -> Any:
-    import comfy.sd
-
-    return comfy.sd.load_checkpoint_guess_config(str(tiny_sd.file("checkpoints", "tiny.safetensors")))
 
 
 def test_values_of_packs_and_of_the_engine_turn_into_each_other(parts: Any) -> None:
@@ -38,6 +17,11 @@ def test_values_of_packs_and_of_the_engine_turn_into_each_other(parts: Any) -> N
     assert isinstance(model.handle, ModelHandle)
     assert from_pack(to_pack(model.handle)) is model.handle
     assert from_pack([model, 1]) == [model.handle, 1]
+    for pipe in ((model, parts[1], "seed"), [model, model]):
+        again = to_pack(from_pack(pipe))
+        assert type(again) is type(pipe)
+        assert [type(item) for item in again] == [type(item) for item in pipe]
+        assert again[0].handle is model.handle
     for plain in (1, "a", [2], {"samples": 3}, None):
         assert to_pack(plain) is plain
         assert from_pack(plain) is plain
@@ -111,13 +95,6 @@ def test_a_clone_is_patched_alone(parts: Any, tiny_sd: Any) -> None:
     assert earlier.handle != clip.handle
 
 
-def test_tensors_that_are_no_file_s_are_refused_as_a_lora(parts: Any) -> None:
-    import comfy.sd
-
-    with pytest.raises(CompatError, match="give the path of a file"):
-        comfy.sd.load_lora_for_models(parts[0], None, {"a": torch.zeros(1)}, 1.0, 0.0)
-
-
 def test_what_packs_look_at_of_a_model_is_there(parts: Any) -> None:
     model, _, vae, _ = parts
     assert model.model.latent_format.latent_channels == 4
@@ -127,18 +104,38 @@ def test_what_packs_look_at_of_a_model_is_there(parts: Any) -> None:
     assert vae.vae_encode_crop_pixels(torch.rand(1, 67, 70, 3)).shape == (1, 64, 64, 3)
 
 
-@pytest.mark.parametrize("hook", ["set_model_sampler_cfg_function", "set_model_attn2_patch", "add_wrapper_with_key"])
-def test_functions_inside_the_network_are_refused_when_they_are_put_there(parts: Any, hook: str) -> None:
-    with pytest.raises(CompatError, match=f"{hook}.*would need hooks"):
-        getattr(parts[0], hook)(lambda *args: None)
+def test_places_that_no_network_of_ours_has_are_refused_by_name(parts: Any) -> None:
+    model = parts[0]
+    with pytest.raises(CompatError, match=r"set_injections.*would need"):
+        model.set_injections("mine", [])
+    with pytest.raises(CompatError, match=r"diffusion_model\.double_blocks.*take apart"):
+        model.get_model_object("diffusion_model.double_blocks")
+    with pytest.raises(CompatError, match=r"add_object_patch\('diffusion_model.forward'\)"):
+        model.add_object_patch("diffusion_model.forward", None)
 
 
-def test_a_guider_that_changes_the_prediction_is_refused_when_it_samples(parts: Any) -> None:
-    from comfy.samplers import CFGGuider
+def test_packs_that_ask_whether_a_part_is_there_are_told_that_it_is_not(parts: Any) -> None:
+    model, clip, vae, _ = parts
+    for thing in (model, model.model, model.model.diffusion_model, clip, clip.cond_stage_model, vae):
+        assert not hasattr(thing, "double_blocks")
+        assert getattr(thing, "_mine", 3) == 3
+    with pytest.raises(CompatError, match=r"model\.model\.double_blocks.*take apart"):
+        _ = model.model.double_blocks
 
-    class Mine(CFGGuider):
-        def predict_noise(self, *args: Any, **kwargs: Any) -> Any:
-            return None
 
-    with pytest.raises(CompatError, match="guidance that packs may replace"):
-        Mine(parts[0]).sample(None, None, "euler", None)
+def test_a_pack_encodes_tokens_with_the_network_itself(parts: Any) -> None:
+    clip = parts[1]
+    pairs = clip.tokenize("red apple", return_word_ids=True)
+    assert [token[2] for token in pairs["l"][0]][:4] == [0, 1, 2, 0]
+    cond, pooled = clip.encode_from_tokens(pairs, return_pooled=True)
+    found = clip.cond_stage_model.clip_l.encode_token_weights(pairs["l"])
+    assert torch.equal(found[0], cond)
+    assert torch.equal(found[1], pooled)
+    clip.cond_stage_model.set_clip_options({"layer": -2})
+    earlier, _ = clip.cond_stage_model.encode_token_weights(pairs)
+    skipped = clip.clone()
+    skipped.clip_layer(-2)
+    assert torch.equal(earlier, skipped.encode_from_tokens(pairs))
+    assert not torch.equal(earlier, cond)
+    clip.cond_stage_model.reset_clip_options()
+    assert torch.equal(clip.cond_stage_model.encode_token_weights(pairs)[0], cond)

@@ -77,12 +77,12 @@ def test_an_absent_class_can_be_subclassed_and_tells_what_it_needs_when_it_is_ma
 
 
 def test_the_error_names_the_pack_that_called(host: Host) -> None:
-    from comfy.clip_vision import load
+    from comfy.context_windows import create_prepare_sampling_wrapper as load
 
     file = host.paths.custom_nodes / "seeing-pack" / "nodes.py"
     found: dict[str, Any] = {"load": load}
     exec(compile("def look(): return load('x')", str(file), "exec"), found)
-    with pytest.raises(CompatError, match=r"pack seeing-pack uses comfy\.clip_vision\.load.*image encoders"):
+    with pytest.raises(CompatError, match=r"pack seeing-pack uses comfy\.context_windows\..*windows of frames"):
         found["look"]()
 
 

@@ -1,0 +1,85 @@
+"""The image encoder as a callable of pictures (Radford et al. 2021, CLIP)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from engine.models.handles import ClipVisionHandle
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What an encoder makes of pictures: tokens (B, T, D) of the last layer and of the one before, and one vector (B, P).
+
+    Items have the names of the fields, as packs ask for both.
+    """
+
+    last_hidden_state: Tensor
+    image_embeds: Tensor
+    penultimate_hidden_states: Tensor
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+
+class VisionEncoder:
+    """An image encoder on its device."""
+
+    def __init__(self, module: nn.Module, handle: ClipVisionHandle, device: torch.device, dtype: torch.dtype) -> None:
+        self.module = module
+        self.handle = handle
+        self.device = device
+        self.dtype = dtype
+
+    @property
+    def image_size(self) -> int:
+        """The side of the square that a picture is fitted to, in pixels."""
+        return int(self.handle.config["image_size"])
+
+    def encode(self, pictures: Tensor, *, crop: bool = True) -> Seen:
+        """Return what it sees in pictures (B, H, W, C) in 0..1, float32 on the CPU.
+
+        With `crop` the middle square is seen, otherwise the whole picture squeezed into one.
+        """
+        return self.encode_pixels(preprocess(pictures, self.image_size, crop=crop))
+
+    @torch.no_grad()
+    def encode_pixels(self, pixels: Tensor, layer: int = -2) -> Seen:
+        """Return what it sees in pixels (B, 3, S, S) as `preprocess` makes them; `layer` -1 is the last, 0 the first."""
+        found: Any = self.module(pixel_values=pixels.to(self.device, self.dtype), output_hidden_states=True)
+        # hidden_states[0] is what the first layer is given
+        parts = found.last_hidden_state, found.image_embeds, found.hidden_states[layer if layer < 0 else layer + 1]
+        return Seen(*(part.float().cpu() for part in parts))
+
+
+def preprocess(
+    pictures: Tensor,
+    size: int = 224,
+    mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD,
+    *,
+    crop: bool = True,
+) -> Tensor:
+    """Return pictures (B, H, W, C) in 0..1 as an encoder wants them: (B, 3, size, size), rounded to bytes, normalised."""
+    x = pictures[..., :3].movedim(-1, 1).float()
+    height, width = x.shape[-2:]
+    if (height, width) != (size, size):
+        scale = size / min(height, width)
+        wanted = (round(height * scale), round(width * scale)) if crop else (size, size)
+        x = functional.interpolate(x, size=wanted, mode="bicubic", antialias=True)
+        top, left = (wanted[0] - size) // 2, (wanted[1] - size) // 2
+        x = x[..., top : top + size, left : left + size]
+    x = (255.0 * x).clamp(0, 255).round() / 255.0
+    shape = (1, 3, 1, 1)
+    return (x - x.new_tensor(mean).reshape(shape)) / x.new_tensor(std).reshape(shape)

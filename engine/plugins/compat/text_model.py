@@ -1,0 +1,63 @@
+"""`clip.cond_stage_model`: a text encoder's network as packs encode tokens with it themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.models.handles import ClipHandle
+from engine.models.text import Token
+from engine.models.weights import named_parameters
+from engine.plugins.compat import weight_patches
+from engine.plugins.compat.absent import refuse_part
+from engine.plugins.compat.lent import Lent
+from engine.plugins.compat.running import model_manager
+
+
+def encode_rows(handle: ClipHandle, tokens: Any) -> tuple[Any, Any]:
+    """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …), or of a dict of them."""
+    rows = next(iter(tokens.values())) if isinstance(tokens, dict) else tokens
+    with model_manager().use(handle) as encoder:
+        found: tuple[Any, Any] = encoder.encode_tokens([[Token(*token[:2]) for token in row] for row in rows])
+    return found
+
+
+class TextModel:
+    """The network of one text encoder of a pack's, and the options that it encodes with."""
+
+    def __init__(self, clip: Any) -> None:
+        self._clip = clip
+        self._layer: int | None = None
+
+    @property
+    def handle(self) -> ClipHandle:
+        """What it encodes with now."""
+        handle: ClipHandle = self._clip.handle
+        return handle if self._layer is None else handle.with_last_layer(self._layer)
+
+    @property
+    def clip_l(self) -> TextModel:
+        """Its only tower: itself."""
+        return self
+
+    def set_clip_options(self, options: dict[str, Any]) -> None:
+        """Take the conditioning from `layer`; other options there are none."""
+        self._layer = options.get("layer", self._layer)
+
+    def reset_clip_options(self) -> None:
+        """Take it from where the text encoder says."""
+        self._layer = None
+
+    def encode_token_weights(self, token_weight_pairs: Any) -> tuple[Any, Any]:
+        """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …)."""
+        return encode_rows(self.handle, token_weight_pairs)
+
+    def state_dict(self) -> Lent:
+        """The patched weights by the field's names."""
+        with model_manager().use(self.handle) as live:
+            named = named_parameters(live.module)
+            return Lent({f"{weight_patches.TEXT_KEYS}{name}": weight.data for name, weight in named.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        refuse_part(f"clip.cond_stage_model.{name}", "text encoders that packs may take apart")

@@ -1,0 +1,182 @@
+"""Tensors of a pack's own as patches of weights: the same as a LoRA in a file, and as adding them by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.models.manager import ModelManager
+from engine.plugins.compat.absent import CompatError
+
+KEY = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight"
+TEXT_KEY = "clip_l.transformer.text_model.encoder.layers.0.self_attn.q_proj.weight"
+
+
+@pytest.mark.parametrize("name", ["kohya", "diffusers"])
+def test_a_lora_by_its_tensors_is_the_lora_by_its_file(model: Any, picture: Any, tiny_sd: Any, name: str) -> None:
+    import comfy.lora
+    import comfy.sd
+    import comfy.utils
+
+    weights = comfy.utils.load_torch_file(str(tiny_sd.file("loras", f"{name}.safetensors")))
+    whole, _ = comfy.sd.load_lora_for_models(model, None, weights, 0.6, 0.0)
+    key_map = comfy.lora.model_lora_keys_unet(model.model, {})
+    changed = model.clone()
+    found = changed.add_patches(comfy.lora.load_lora(weights, key_map), 0.6)
+    assert KEY in found
+    assert torch.equal(picture(changed), picture(whole))
+    assert not torch.allclose(picture(changed), picture(model))
+
+
+def test_a_lora_in_memory_goes_on_the_model_and_the_text_encoder(parts: Any, tiny_sd: Any) -> None:
+    import comfy.sd
+    import comfy.utils
+
+    model, clip = parts[:2]
+    weights = comfy.utils.load_torch_file(str(tiny_sd.file("loras", "kohya.safetensors")))
+    _, whole = comfy.sd.load_lora_for_models(model, clip, weights, 0.5, 0.25)
+    changed, text = comfy.sd.load_lora_for_models(model, clip, dict(weights), 0.5, 0.25)
+    assert len(changed.handle.patches) == len(text.handle.patches) == 1
+    assert torch.equal(text.encode("red apple"), whole.encode("red apple"))
+    assert not torch.allclose(text.encode("red apple"), clip.encode("red apple"))
+
+
+def test_patches_are_added_to_the_weights_as_they_say(model: Any) -> None:
+    weight = model.model_state_dict(KEY)[KEY].clone()
+    up, down = torch.randn(32, 2), torch.randn(2, 32)
+    bias = "diffusion_model.out.2.bias"
+    old_bias = model.model_state_dict(bias)[bias].clone()
+    changed = model.clone()
+    patches = {
+        KEY: ("lora", (up, down, 1.0, None, None)),
+        bias: (torch.ones_like(old_bias),),
+        "elsewhere.weight": (up,),
+    }
+    assert changed.add_patches(patches, 0.5, 0.9) == [KEY, bias]
+    assert torch.allclose(changed.model_state_dict(KEY)[KEY], 0.9 * weight + 0.5 * (up @ down) / 2, atol=1e-5)
+    assert torch.allclose(changed.model_state_dict(bias)[bias], 0.9 * old_bias + 0.5)
+    assert torch.equal(model.model_state_dict(KEY)[KEY], weight)
+
+
+def test_a_patch_may_replace_a_weight_or_only_scale_it(model: Any) -> None:
+    weight = model.model_state_dict(KEY)[KEY].clone()
+    replaced, scaled = model.clone(), model.clone()
+    replaced.add_patches({KEY: ("set", (torch.ones(32, 32),))}, 0.3)
+    scaled.add_patches({KEY: (None,)}, 0.0, 0.25)
+    assert torch.equal(replaced.model_state_dict(KEY)[KEY], torch.ones(32, 32))
+    assert torch.allclose(scaled.model_state_dict(KEY)[KEY], weight * 0.25)
+
+
+def test_a_text_encoder_takes_patches_too(parts: Any) -> None:
+    clip = parts[1]
+    weight = clip.patcher.model_state_dict()[TEXT_KEY].clone()
+    scaled = clip.clone()
+    assert scaled.add_patches({TEXT_KEY: (None,)}, 0.0, 2.0) == [TEXT_KEY]
+    assert torch.allclose(scaled.get_sd()[TEXT_KEY], weight * 2)
+    assert torch.equal(clip.get_sd()[TEXT_KEY], weight)
+
+
+def test_two_models_are_merged_weight_by_weight(model: Any, tiny_sd: Any) -> None:
+    import comfy.sd
+    import comfy.utils
+
+    weights = comfy.utils.load_torch_file(str(tiny_sd.file("loras", "kohya.safetensors")))
+    other, _ = comfy.sd.load_lora_for_models(model, None, weights, 1.0, 0.0)
+    merged = model.clone()
+    for key, patch in other.get_key_patches("diffusion_model.").items():
+        merged.add_patches({key: patch}, 0.25, 0.75)
+    assert len(merged.handle.patches) == 1
+    both = 0.75 * model.model_state_dict(KEY)[KEY].clone() + 0.25 * other.model_state_dict(KEY)[KEY].clone()
+    assert torch.allclose(merged.model_state_dict(KEY)[KEY], both, atol=1e-5)
+
+
+def test_a_patched_model_is_data_named_by_what_is_in_the_patch(model: Any) -> None:
+    def patched(value: float) -> str:
+        changed = model.clone()
+        changed.add_patches({KEY: (torch.full((32, 32), value),)})
+        return str(changed.handle.identity())
+
+    assert patched(1.0) == patched(1.0)
+    assert patched(1.0) != patched(2.0)
+
+
+def test_a_patch_file_that_is_gone_has_its_model_made_again(model: Any) -> None:
+    from pathlib import Path
+
+    from engine.__main__ import handle_codecs
+    from engine.cache.codecs import Codecs
+
+    changed = model.clone()
+    changed.add_patches({KEY: (torch.full((32, 32), 3.0),)})
+    codecs = Codecs(handle_codecs())
+    stored = b"".join(codecs.encode(changed.handle))
+    assert codecs.decode(stored) == changed.handle
+    Path(changed.handle.patches[0].source.path).unlink()
+    with pytest.raises(FileNotFoundError):
+        codecs.decode(stored)
+
+
+def test_weights_are_calculated_as_the_manager_does(model: Any, tiny_manager: ModelManager) -> None:
+    import comfy.lora
+
+    weight = model.model_state_dict(KEY)[KEY].clone()
+    patch = ("lora", (torch.randn(32, 2), torch.randn(2, 32), 2.0, None, torch.rand(32, 1)))
+    changed = model.clone()
+    changed.add_patches({KEY: patch}, 0.5)
+    made = comfy.lora.calculate_weight([(0.5, patch, 1.0, None, None)], weight, KEY)
+    assert torch.allclose(made, changed.model_state_dict(KEY)[KEY], atol=1e-5)
+
+
+def test_patches_of_an_unknown_kind_and_for_parts_of_weights_are_refused(model: Any) -> None:
+    with pytest.raises(CompatError, match="kind 'glora'"):
+        model.clone().add_patches({KEY: ("glora", ())})
+    with pytest.raises(CompatError, match="part of a weight"):
+        model.clone().add_patches({(KEY, (0, 0, 4)): (torch.ones(4, 32),)})
+
+
+def test_patches_count_in_the_order_they_are_put_on(model: Any) -> None:
+    weight = model.model_state_dict(KEY)[KEY].clone()
+    changed = model.clone()
+    ones = torch.ones(32, 32)
+    changed.add_patches({KEY: (ones,)}, 1.0)
+    changed.add_patches({KEY: (ones,)}, 1.0, 0.5)
+    changed.add_patches({KEY: (ones,)}, 1.0, 0.5)
+    assert torch.allclose(changed.model_state_dict(KEY)[KEY], ((weight + 1) * 0.5 + 1) * 0.5 + 1, atol=1e-5)
+    copied = changed.clone()
+    copied.add_patches({KEY: (ones,)}, 1.0)
+    assert len(copied.handle.patches) == len(changed.handle.patches) + 1
+
+
+def test_weights_that_a_pack_loads_into_a_clone_are_that_clone_s(model: Any, picture: Any) -> None:
+    before = picture(model)
+    changed = model.clone()
+    state = dict(changed.model.diffusion_model.state_dict())
+    name = KEY.removeprefix("diffusion_model.")
+    state[name] = state[name] + 1.0
+    changed.model.diffusion_model.load_state_dict(state)
+    assert torch.equal(changed.model_state_dict(KEY)[KEY], state[name])
+    assert len(changed.handle.patches) == 1
+    assert not torch.allclose(picture(changed), before)
+    assert torch.equal(picture(model), before)
+
+
+def test_what_a_pack_writes_into_weights_stays_its_own(model: Any, parts: Any, picture: Any) -> None:
+    before = picture(model)
+    for state in (model.model.state_dict(), model.model.diffusion_model.state_dict(), parts[1].get_sd()):
+        for name in state:
+            state[name].fill_(1.0)
+        for value in state.values():
+            value.zero_()
+        for _, value in state.items():
+            value += 1
+        assert all(value.eq(1).all() for value in dict(state).values())
+        first = next(iter(state))
+        assert state.pop(first).eq(1).all()
+        assert first not in state
+        assert state.pop(first, None) is None
+        assert state.get(first, 3) == 3
+        assert state.copy().keys() == state.keys()
+    assert torch.equal(picture(model), before)
+    assert not model.model_state_dict(KEY)[KEY].eq(1).all()
