@@ -2,7 +2,8 @@
 
     python benchmarks/packs.py
 
-Goals: running V1 nodes takes at most 1.3 times as long as native ones; object_info of 2,000 nodes is answered within 50 ms.
+Goals: running V1 nodes takes at most 1.3 times as long as native ones; object_info of 2,000 nodes is answered within 50 ms
+by a server whose worker has read the packs, whether their choices come from functions or not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+from server_process import Server, base_folder, fetched, running
+
 from engine.api import node
 from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
@@ -28,7 +32,29 @@ from engine.plugins.adapters import class_nodes
 from engine.server.routes.object_info import ObjectInfo
 
 NODES = 1_000
-ROUNDS = 15
+ROUNDS = 31
+ASKED = 11
+
+PACK = """
+def many(number, choices):
+    class Many:
+        @classmethod
+        def INPUT_TYPES(cls):
+            return {"required": {f"input_{n}": choices() for n in range(8)}}
+
+        RETURN_TYPES = ("INT",)
+        FUNCTION = "go"
+
+        def go(self, **given):
+            return (1,)
+
+    return Many
+
+
+fixed = {f"Fixed{n}": many(n, lambda: ("INT", {"default": 1, "min": 0, "max": 9})) for n in range(FIXED)}
+offering = {f"Offering{n}": many(n, lambda: (sorted(["b", "a"]),)) for n in range(OFFERING)}
+NODE_CLASS_MAPPINGS = fixed | offering
+"""
 
 
 @node("NativeAdd")
@@ -74,6 +100,29 @@ def main() -> None:
     native_ms, class_ms = (1e3 * statistics.median(times[name]) for name in ("NativeAdd", "ClassAdd"))
     print(f"{NODES} runs: native {native_ms:.1f} ms, V1 {class_ms:.1f} ms, ratio {class_ms / native_ms:.2f}")
     _object_info()
+    _served(2_000, 0)
+    _served(0, 2_000)
+
+
+def _served(fixed: int, offering: int) -> None:
+    """GET /object_info of a server with a pack of so many nodes whose inputs stay, and whose choices come from functions."""
+    with base_folder() as base:
+        pack = base / "custom_nodes" / "many.py"
+        pack.parent.mkdir(exist_ok=True)
+        pack.write_text(f"FIXED, OFFERING = {fixed}, {offering}\n{PACK}")
+        with running(base) as server:
+            times = [_asked(server) for _ in range(ASKED)]
+    middle = 1e3 * statistics.median(times)
+    print(f"GET /object_info, {fixed} + {offering} nodes: median {middle:.1f} ms, first {1e3 * times[0]:.1f} ms")
+
+
+def _asked(server: Server) -> float:
+    start = time.perf_counter()
+    body = fetched(server.port, "/object_info")
+    seconds = time.perf_counter() - start
+    assert body is not None
+    assert len(msgspec.json.decode(body)) > 2_000
+    return seconds
 
 
 def _class_nodes(classes: dict[str, Any]) -> list[NodeDefinition]:

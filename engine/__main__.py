@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.execute.executor import Executor
     from engine.paths import ExtraFolder, Paths
     from engine.plugins.library import Library
+    from engine.plugins.values import ImportModule
 
 NODE_PACKAGES = ("nodes",)
 
@@ -57,12 +58,14 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     """The engine around the directory `base`. Raises SettingsError and ModelPathsError for settings that are not sound."""
     from engine.cli.app import App
     from engine.config import Folders, load_settings
+    from engine.plugins.store import FILE_NAME
 
     folders = folders or Folders()
     settings = load_settings(base)
     paths = _paths(base, folders, settings)
     packs = (*paths.custom_node_folders, *folders.custom_nodes)
-    stored_at = paths.cache / "catalogue.msgpack"
+    stored_at = paths.cache / FILE_NAME
+    opened: list[Library] = []
 
     def load_library() -> Library:
         import gc
@@ -71,9 +74,13 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         from engine.plugins.adapters import ADAPTERS
         from engine.plugins.library import Loading, load_library
         from engine.plugins.preparation import preparation
+        from engine.worker.devices import own_device
 
-        loading = Loading(adapters=ADAPTERS, prepare=preparation(paths), disabled=settings.disabled_packs)
+        patience = settings.pack_import_seconds
+        prepare = preparation(paths, patience, lambda: own_device(settings.device))
+        loading = Loading(adapters=ADAPTERS, prepare=prepare, disabled=settings.disabled_packs, patience=patience)
         library = load_library(NODE_PACKAGES, packs, stored_at, loading, on_change=lambda: say(READING))
+        opened[:] = [library]
         gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
         return library
 
@@ -82,8 +89,13 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
 
         return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is, disabled=settings.disabled_packs)
 
+    def import_module(name: str) -> None:
+        if not opened:
+            raise ImportError(f"{name}: the node packs were not read")
+        opened[0].import_module(name)
+
     def open_cache(persistent: bool) -> Cache:
-        return _cache(paths.cache if persistent else None, settings)
+        return _cache(paths.cache if persistent else None, settings, import_module)
 
     def open_executor(library: Library, cache: Cache) -> Executor:
         return _executor(library, cache, paths, settings)
@@ -111,14 +123,14 @@ def _paths(base: Path, folders: Folders, settings: Settings) -> Paths:
     )
 
 
-def _cache(folder: Path | None, settings: Settings) -> Cache:
+def _cache(folder: Path | None, settings: Settings, import_module: ImportModule) -> Cache:
     from engine.cache.facade import Cache
     from engine.config import GIB
+    from engine.plugins.values import value_codec
 
     limits = settings.cache
-    return Cache(
-        folder, ram_bytes=int(limits.ram_gib * GIB), disk_bytes=int(limits.disk_gib * GIB), codecs=handle_codecs()
-    )
+    codecs = [*handle_codecs(), value_codec(import_module)]
+    return Cache(folder, ram_bytes=int(limits.ram_gib * GIB), disk_bytes=int(limits.disk_gib * GIB), codecs=codecs)
 
 
 def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) -> Executor:
@@ -177,14 +189,15 @@ def _encode_handle(handle: Any) -> bytes:
 
 
 def _decode_handle(data: bytes) -> Any:
-    """Raises FileNotFoundError when the model's file has moved, so that the cache has the handle made again."""
+    """Raises FileNotFoundError when the model's file or one of a patch has moved, so that the cache has the handle made again."""
     from pathlib import Path
 
     from engine.models.handles import decode_handle
 
     handle = decode_handle(data)
-    if not Path(handle.source.path).exists():
-        raise FileNotFoundError(handle.source.path)
+    for source in (handle.source, *(patch.source for patch in getattr(handle, "patches", ()))):
+        if not Path(source.path).exists():
+            raise FileNotFoundError(source.path)
     return handle
 
 

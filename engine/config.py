@@ -28,12 +28,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     `disabled_packs`: names of folders or files in `custom_nodes/` that are not loaded.
+    `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
     """
 
     models: tuple[str, ...] = ()
     device: Annotated[str, msgspec.Meta(pattern=r"^(auto|cpu|mps|xpu|cuda(:\d+)?)$")] = "auto"
     cache: CacheSettings = CacheSettings()
     disabled_packs: tuple[str, ...] = ()
+    pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

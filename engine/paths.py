@@ -109,6 +109,15 @@ class Paths:
         self._listings = Listings()
         self._folders = {name: self._search(name) for name in self._suffixes}
 
+    def add_folders(self, found: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+        """Look for the files of model folders where packs say: name → (places in order, suffixes; none: any)."""
+        places, suffixes = dict(self._folders), dict(self._suffixes)
+        for name, (folders, ends) in found.items():
+            name = LEGACY.get(name, name)
+            places[name] = tuple(dict.fromkeys(Path(folder).absolute() for folder in folders))
+            suffixes[name] = frozenset(end for end in ends if end) or None
+        self._folders, self._suffixes = places, suffixes
+
     def _elsewhere(self, folder: Path | str | None, name: str) -> Path:
         return self.base / name if folder is None else Path(folder).expanduser().absolute()
 

@@ -245,3 +245,17 @@ def test_a_name_that_no_file_can_have_is_not_found(paths, name):
 def test_a_name_that_cannot_be_written_means_no_file_of_ours(paths):
     assert paths.produced({"filename": "\ud800.png"}) is None
     assert paths.produced({"filename": "/a.png", "subfolder": "sub"}) is None
+
+
+def test_folders_that_packs_register_or_change_are_searched_as_they_say(paths, tmp_path):
+    touch(tmp_path / "mine" / "a.weights")
+    touch(tmp_path / "mine" / "b.txt")
+    own = touch(paths.base / "models" / "loras" / "own.safetensors")
+    more = touch(tmp_path / "more" / "theirs.safetensors")
+    mine, loras = str(tmp_path / "mine"), [str(own.parent), str(more.parent)]
+    paths.add_folders({"mine": ([mine], [".weights"]), "any": ([mine], []), "loras": (loras, [".safetensors"])})
+    assert paths.folder_files("mine") == ["a.weights"]
+    assert paths.folder_files("any") == ["a.weights", "b.txt"]
+    assert paths.folder_files("loras") == ["own.safetensors", "theirs.safetensors"]
+    assert {"mine", "any", "loras", "vae"} <= set(paths.model_folders())
+    assert paths.find("loras", "theirs.safetensors") == more

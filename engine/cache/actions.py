@@ -33,6 +33,8 @@ class ExpandedNode(msgspec.Struct, array_like=True, frozen=True):
     class_type: str
     constants: dict[str, Any]
     references: dict[str, Reference]
+    display: str | None = None
+    """The node to show it on, where the expansion names one."""
 
 
 class Expansion(msgspec.Struct, array_like=True, frozen=True):

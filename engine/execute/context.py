@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
-from engine.execute.events import NodePreview, NodeProgress, Warned
+from engine.execute.events import NodeMessage, NodePreview, NodeProgress, Warned
 from engine.execute.state import NodeState, Run
 from engine.graph.prompt import Link
 
@@ -99,19 +99,28 @@ class NodeContext:
         self._next_preview = started + max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
         return image
 
+    def send(self, event: str, data: Any) -> None:
+        """Send a message of the node's own to the client that submitted the job; `data` is JSON."""
+        state = self._state
+        told = NodeMessage(node=state.id, display_node=state.display, parent=state.parent, event=event, data=data)
+        self._run.emit(told)
+
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job was cancelled."""
         self._run.cancel.check()
 
     def save_images(self, images: Any, prefix: str, folder: str = "output") -> Sequence[Mapping[str, Any]]:
-        """Write images (B, H, W, C; 0..1) with the workflow inside; one `{filename, subfolder, type}` per image.
+        """Write images (B, H, W, C; 0..1) with the workflow, and what else the client wants embedded, inside.
+
+        Gives one `{filename, subfolder, type}` per image.
 
         Raises RuntimeError in a program that was built without a place to save to.
         """
         save = self._run.services.save_images
         if save is None:
             raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
-        return save(images, prefix, folder, self.prompt, self.workflow)
+        more = {name: value for name, value in (self._run.extra_pnginfo or {}).items() if name != "workflow"}
+        return save(images, prefix, folder, self.prompt, self.workflow, more)
 
     def subgraph(self) -> Subgraph:
         """A new, empty subgraph to build and return in `Expand`."""
@@ -127,10 +136,11 @@ class DynamicPrompt:
         self._run = run
 
     def get_node(self, node_id: str) -> dict[str, Any]:
-        """The node as JSON. Raises KeyError when there is none."""
+        """The node as JSON, with what else the client said of it (`_meta` has its title). Raises KeyError when there is none."""
         node = self._run.prompt.get(node_id) or self._run.expanded[node_id][0]
         inputs = {name: list(value) if type(value) is Link else value for name, value in node.inputs.items()}
-        return {"class_type": node.class_type, "inputs": inputs}
+        told = self._run.prompt_json.get(node_id, {})
+        return {**told, "class_type": node.class_type, "inputs": inputs}
 
     def has_node(self, node_id: str) -> bool:
         """Whether there is such a node."""
@@ -158,7 +168,7 @@ def hidden_inputs(run: Run, state: NodeState) -> dict[str, Any]:
         elif kind == "PROMPT":
             found[name] = run.prompt_json
         elif kind == "EXTRA_PNGINFO":
-            found[name] = {"workflow": run.workflow} if run.workflow is not None else None
+            found[name] = run.extra_pnginfo
         elif kind == "DYNPROMPT":
             found[name] = DynamicPrompt(run)
     return found

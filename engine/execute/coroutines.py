@@ -9,7 +9,7 @@ from engine.authoring.context import Cancelled
 from engine.authoring.definition import ExecutionBlocker, NodeResult
 from engine.execute.attempt import Attempt
 from engine.execute.calls import Call, calls_of
-from engine.execute.finish import finish, finish_cancelled, finish_failed, finish_without_upstream
+from engine.execute.finish import finish, finish_beside, finish_cancelled, finish_failed, finish_without_upstream
 from engine.execute.lazies import LazyBlockedError, LazyEmptyError, UpstreamFailedError, lazy_objects, longest_read
 from engine.execute.problems import is_out_of_memory
 
@@ -95,12 +95,19 @@ class _Outcome:
 
     def __call__(self) -> None:
         run, state, inputs = self._attempt.run, self._attempt.state, self._attempt.inputs
-        if isinstance(self._error, Cancelled | asyncio.CancelledError):
+        if (
+            isinstance(self._error, asyncio.CancelledError)
+            and run.broken_off_by is not None
+            and not run.cancel.cancelled
+        ):
+            finish_beside(run, state, inputs, run.broken_off_by)
+        elif isinstance(self._error, Cancelled | asyncio.CancelledError):
             finish_cancelled(run, state, inputs, self._error)
         elif isinstance(self._error, UpstreamFailedError):
             finish_without_upstream(run, state, inputs)
         elif self._error is not None:
             finish_failed(run, state, inputs, self._error)
+            run.break_off(state)
         else:
             assert self._results is not None
             finish(run, state, inputs, self._results)

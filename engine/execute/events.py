@@ -76,6 +76,13 @@ class NodePreview(NodeEvent, kw_only=True):
     image: Any
 
 
+class NodeMessage(NodeEvent, kw_only=True):
+    """A message of the node's own for whoever watches, under a name that its pack chose."""
+
+    event: str
+    data: Any = None
+
+
 class NodeFinished(NodeEvent, kw_only=True):
     """A node ran to its end.
 
@@ -146,6 +153,7 @@ AnyEvent: TypeAlias = (
     | NodeStarted
     | NodeProgress
     | NodePreview
+    | NodeMessage
     | NodeFinished
     | NodeSkipped
     | NodeFailed

@@ -74,13 +74,15 @@ class Executor:
         cancel: CancelToken | None = None,
         prompt_json: JsonSource | None = None,
         workflow: JsonSource | None = None,
+        extra_pnginfo: JsonSource | None = None,
         values: Sequence[NodeId] = (),
         preview_method: PreviewMethod = "none",
     ) -> RunResult:
         """Compute the nodes `outputs` of `prompt`, and what they need that is not there yet.
 
         Nodes that fail do not raise: see `RunResult.failures`. `values` are ids of nodes whose output values the caller
-        wants in the result. `prompt_json` and `workflow` may be functions, called when a node first asks for them.
+        wants in the result. `prompt_json`, `workflow` and `extra_pnginfo` (all that the client wants embedded in pictures,
+        the workflow among it) may be functions, called when a node first asks for them.
         `preview_method` says whether samplers show how far they are, and how.
         Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
         keeps what is finished, and raises CancelledError.
@@ -88,6 +90,7 @@ class Executor:
         token = cancel or CancelToken()
         run = Run(self, prompt, asyncio.get_running_loop(), sink, token, prompt_json, workflow)
         run.preview_method = preview_method
+        run.embed(extra_pnginfo)
         token.on_cancel(run.cancel_coroutines)
         run.workers = 1
         self._threads.submit(_begin, run, list(outputs), list(values))

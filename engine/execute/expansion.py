@@ -20,7 +20,7 @@ from engine.execute.keys import BadLinkError
 from engine.execute.links import need, node_event, release_inputs, wait_for
 from engine.execute.state import EXPANDED, ExpansionState, Held, NodeState, Run, StoredInput
 from engine.execute.values import store
-from engine.graph.prompt import Link, Node
+from engine.graph.prompt import DISPLAY, Link, Node
 
 _JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -37,7 +37,7 @@ def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: di
                 constants[name] = value
             else:
                 references[name] = _stashed(run, state, [value], f"{index}.{child_id}.{name}", stash)
-        nodes[child_id] = ExpandedNode(node.class_type, constants, references)
+        nodes[child_id] = ExpandedNode(node.class_type, constants, references, node.meta.get(DISPLAY))
     values = []
     for slot, is_list in enumerate(state.facts.lists):
         value = result.values[slot] if slot < len(result.values) else None
@@ -59,7 +59,11 @@ def instantiate(run: Run, state: NodeState, calls: tuple[Expansion, ...], stash:
             inputs: dict[str, Any] = dict(child.constants)
             for name, reference in child.references.items():
                 inputs[name] = _input(state, call, head, reference)
-            run.expanded[head + child_id] = (Node(child.class_type, inputs), state.display, state.id)
+            run.expanded[head + child_id] = (
+                Node(child.class_type, inputs),
+                _display(run, state, child.display),
+                state.id,
+            )
             names.append(head + child_id)
         own.append(Expansion({}, tuple([_own(call, head, value) for value in call.values])))
     state.expansion = ExpansionState(tuple(own), stash)
@@ -94,6 +98,13 @@ def _wait_for_children(run: Run, state: NodeState, names: list[str]) -> None:
         state.borrowed.append(child)
     if not state.waiting:
         run.queue.append(state)
+
+
+def _display(run: Run, state: NodeState, wanted: str | None) -> str:
+    """The node of the submitted graph to show a node of an expansion on: that of the expanding node, or as it wants."""
+    if wanted is None or wanted in run.prompt:
+        return wanted or state.display
+    return run.expanded[wanted][1] if wanted in run.expanded else state.display
 
 
 def _shows(run: Run, name: str) -> bool:

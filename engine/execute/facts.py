@@ -34,8 +34,8 @@ class SpecFacts:
         self.raw = frozenset(item.name for item in spec.inputs if item.raw_link)
         self.files: Mapping[str, str] = {i.name: i.choices.folder for i in spec.inputs if isinstance(i.choices, Files)}
         self.mentions: Mapping[str, Mentions] = {i.name: i.mentions for i in spec.inputs if i.mentions is not None}
-        self.lists = tuple(output.is_list for output in spec.outputs)
-        self.outputs = len(spec.outputs)
+        self.outputs = spec.slots
+        self.lists = tuple(output.is_list for output in spec.outputs) + (False,) * (self.outputs - len(spec.outputs))
         self.open_inputs = spec.open_inputs
         self.plain = not (
             self.files or self.mentions or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache

@@ -57,6 +57,16 @@ def finish_cancelled(run: Run, state: NodeState, inputs: Inputs | None, error: B
         finish_failed(run, state, inputs, error)
 
 
+def finish_beside(run: Run, state: NodeState, inputs: Inputs | None, failed: NodeState) -> None:
+    """A coroutine was broken off because another one, `failed`, raised an error."""
+    if inputs is not None:
+        run.executor.sharing.end(inputs)
+    with run.lock:
+        state.upstream = state.upstream or failed
+        run.queue.append(state)
+        settle(run)
+
+
 def finish_without_upstream(run: Run, state: NodeState, inputs: Inputs) -> None:
     """A lazy input that `state` read could not be had."""
     run.executor.sharing.end(inputs)
@@ -191,7 +201,8 @@ def _record(run: Run, state: NodeState, record: Record) -> None:
 
 def _report(run: Run, state: NodeState, held: list[Held]) -> None:
     state.ran = True
-    outputs = [describe(h.value) if type(h) is Stored else f"list of {len(h)}" for h in held]  # type: ignore[arg-type]
+    declared = held[: len(state.facts.spec.outputs)]
+    outputs = [describe(h.value) if type(h) is Stored else f"list of {len(h)}" for h in declared]  # type: ignore[arg-type]
     event = NodeFinished(
         node=state.id,
         display_node=state.display,

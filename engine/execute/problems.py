@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from engine.cache.memory import Stored
 from engine.execute.events import NodeFailed
@@ -16,6 +16,9 @@ from engine.execute.supply import Inputs
 
 _HERE = Path(__file__).parent
 
+LONGEST: Final = 40_000
+"""Characters of an error's message, and of its traceback, that are told."""
+
 
 def problem_of(state: NodeState, error: BaseException, inputs: Inputs | None) -> NodeFailed:
     """The problem of a node that raised `error`. An error may carry `input_name`, `expected`, `got` and `hint`."""
@@ -24,13 +27,13 @@ def problem_of(state: NodeState, error: BaseException, inputs: Inputs | None) ->
     return NodeFailed(
         **node_event(state),
         class_type=state.node.class_type,
-        message=f"The required input {missing!r} is missing." if missing else str(error) or type(error).__name__,
+        message=f"The required input {missing!r} is missing." if missing else _said(error),
         exception_type=f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins."),
         input=name if isinstance(name, str) else None,
         expected=_text(error, "expected"),
         got=_text(error, "got"),
         hint="Give it a value or link it." if missing else _text(error, "hint") or _hint(error),
-        traceback="".join(traceback.format_exception(type(error), error, _from_node(error.__traceback__))),
+        traceback=_cut("".join(traceback.format_exception(type(error), error, _from_node(error.__traceback__)))),
         current_inputs=_summaries(inputs),
     )
 
@@ -46,6 +49,19 @@ def _from_node(frames: TracebackType | None) -> TracebackType | None:
     while inner is not None and Path(inner.tb_frame.f_code.co_filename).parent == _HERE:
         inner = inner.tb_next
     return inner or frames
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return _cut(str(error)) or type(error).__name__
+    except Exception:  # of an exception class of the node's own
+        return type(error).__name__
+
+
+def _cut(text: str) -> str:
+    """`text` without its middle where it is longer than anybody reads."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}\n… {len(text) - LONGEST} characters …\n{text[-half:]}"
 
 
 def _missing_input(state: NodeState, inputs: Inputs | None) -> str | None:

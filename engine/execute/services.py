@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+SaveImages: TypeAlias = Callable[
+    [Any, str, str, Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, Any]], Sequence[Mapping[str, Any]]
+]
 
 
 def _no_file(folder: str, name: str) -> Path | None:
@@ -28,7 +32,5 @@ class Services:
     """(folder, name) of an input that chooses a file → where that file is; its content is part of the action key."""
     ui_file: Callable[[Mapping[str, Any]], Path | None] = _no_ui_file
     """A `{filename, subfolder, type}` that a node reported → where that file is; None when that cannot be said."""
-    save_images: (
-        Callable[[Any, str, str, Mapping[str, Any], Mapping[str, Any] | None], Sequence[Mapping[str, Any]]] | None
-    ) = None
-    """(images, prefix, folder, prompt JSON, workflow JSON) → one `{filename, subfolder, type}` per image."""
+    save_images: SaveImages | None = None
+    """(images, prefix, folder, prompt JSON, workflow JSON, more JSON by name) → one `{filename, subfolder, type}` each."""

@@ -187,6 +187,7 @@ class Run:
         self.cancel = cancel
         self.preview_method: PreviewMethod = "none"
         self._workflow = workflow
+        self._extra_pnginfo: JsonSource | None = None
         self._prompt_json = prompt_json
         self._sink = sink
         self._sink_lock = threading.Lock()
@@ -225,6 +226,8 @@ class Run:
         self.tasks: set[asyncio.Task[None]] = set()
         self.finished: asyncio.Future[None] = loop.create_future()
         self.crash: BaseException | None = None
+        self.broken_off_by: NodeState | None = None
+        """The async node whose error ended the others."""
         self.result: RunResult
 
     @property
@@ -245,10 +248,30 @@ class Run:
 
     @property
     def workflow(self) -> Mapping[str, Any] | None:
-        """The saved workflow that the graph came from, if there is one."""
+        """The saved workflow that the graph came from, if there is one: what nodes change of it in `extra_pnginfo` shows here."""
+        embedded = self._embedded()
+        if embedded is not None and isinstance(embedded.get("workflow"), dict):
+            return embedded["workflow"]  # type: ignore[no-any-return]
         if callable(self._workflow):
             self._workflow = self._workflow()
         return self._workflow
+
+    def embed(self, extra_pnginfo: JsonSource | None) -> None:
+        """Set what the client wants embedded in pictures."""
+        self._extra_pnginfo = extra_pnginfo
+
+    @property
+    def extra_pnginfo(self) -> Mapping[str, Any] | None:
+        """All that the client wants embedded in pictures, by name; the workflow is among it."""
+        embedded = self._embedded()
+        if embedded is not None:
+            return embedded
+        return {"workflow": self.workflow} if self.workflow is not None else None
+
+    def _embedded(self) -> Mapping[str, Any] | None:
+        if callable(self._extra_pnginfo):
+            self._extra_pnginfo = self._extra_pnginfo()
+        return self._extra_pnginfo
 
     def emit(self, event: Event) -> None:
         """Send one event to the sink; what happens while planning is held back until the run is announced."""
@@ -321,6 +344,11 @@ class Run:
     def cancel_coroutines(self) -> None:
         """Cancel every async node; from any thread."""
         self.call_loop(self._cancel_tasks)
+
+    def break_off(self, failed: NodeState) -> None:
+        """End the async nodes that run, as one of them failed; from any thread."""
+        self.broken_off_by = self.broken_off_by or failed
+        self.cancel_coroutines()
 
     def free_memory(self) -> None:
         """Let go of models and values that nobody uses."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.graph.problems import GraphError, Problem, one_of, problem
-from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json
+from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json, wrap
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
 from engine.graph.values import Values, WrongValueError
 from engine.graph.workflow_edit import write_value
@@ -66,9 +66,7 @@ def set_value(
     names = _Names(graph, catalogue, workflow)
     found = names.find(key)
     value = _read(found, graph[found.node], text, catalogue)
-    prompt[found.node].setdefault("inputs", {})[found.input] = (
-        {"__value__": value} if isinstance(value, list) else value
-    )
+    prompt[found.node].setdefault("inputs", {})[found.input] = wrap(value)
     if workflow is not None:
         write_value(workflow, found.node, found.input, value, catalogue)
     return msgspec.structs.replace(found, default=value)

@@ -16,6 +16,10 @@ class Link(NamedTuple):
     slot: int
 
 
+DISPLAY: Final = "display"
+"""Key in `Node.meta` of a node in an expansion: the id of the node to show it on."""
+
+
 class Node:
     """One node of a prompt: its type as written, its inputs (constants, or `Link`), and what else the file said."""
 
@@ -81,6 +85,11 @@ def unwrap(value: Any) -> Any:
     return value
 
 
+def wrap(value: Any) -> Any:
+    """A constant as it stands in a prompt, where a bare list could read as a link."""
+    return {"__value__": value} if isinstance(value, list) else value
+
+
 def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
     """Read the prompt form. Entries that are no nodes are left out: `validate.check` is what reports them."""
     return {node_id: node_from_json(entry) for node_id, entry in data.items() if _is_node(entry)}
@@ -111,6 +120,4 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
 
 
 def _input_to_json(value: Any) -> Any:
-    if type(value) is Link:
-        return list(value)
-    return {"__value__": value} if type(value) is list else value
+    return list(value) if type(value) is Link else wrap(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,9 @@ class Mentions(msgspec.Struct, frozen=True):
     folder: str
     suffixes: tuple[str, ...] = ()
 
+
+MOST_OUTPUTS: Final = 64
+"""How many outputs a node has whose declaration sets no bound."""
 
 Choices = tuple[str | int | float | bool, ...] | Files
 
@@ -58,13 +61,15 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: bool = False
     """A seed, with the editor's control after generate."""
     mentions: Mentions | None = None
+    widget: str = ""
+    """A widget of a pack that editors show for it (`widgetType`); its value is JSON, whatever the type."""
     options: dict[str, Any] = {}
     """Further options that `object_info` passes on to editors unchanged."""
 
     @property
     def is_widget(self) -> bool:
         """Whether an editor shows a widget for it, so that its value may stand in the prompt."""
-        return not self.link_only and self.type in WIDGET_TYPES
+        return not self.link_only and (bool(self.widget) or self.type in WIDGET_TYPES)
 
 
 class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +79,8 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     is_list: bool = False
     tip: str = ""
+    match: str = ""
+    """The template whose inputs say which of its types this is."""
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +106,10 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The node can say what outside state it reads (`IS_CHANGED`); the answer is part of its key."""
     open_inputs: bool = False
     """Takes inputs beyond the declared ones."""
+    chooses_inputs: bool = False
+    """Of those, its code says which constants it takes (links always arrive)."""
+    more_outputs: str = ""
+    """The type of outputs beyond the declared ones, for a node to which links may name such; else empty."""
     hidden: dict[str, str] = {}
     """Parameter name → one of UNIQUE_ID, PROMPT, EXTRA_PNGINFO, DYNPROMPT."""
     deprecated: bool = False
@@ -109,6 +120,11 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def input(self, name: str) -> InputSpec | None:
         """The input called `name`, or None."""
         return next((spec for spec in self.inputs if spec.name == name), None)
+
+    @property
+    def slots(self) -> int:
+        """How many outputs links may name."""
+        return max(len(self.outputs), MOST_OUTPUTS if self.more_outputs else 0)
 
     @property
     def reads_id(self) -> bool:
@@ -125,7 +141,7 @@ class Catalogue:
         self.changes = 0
         """How often a spec was added or replaced."""
         self.judged: set[str] = set()
-        """Names of nodes whose inputs only their own code can judge, as it checks them or says what the choices are."""
+        """Names of nodes whose inputs only their own code can judge, as it checks them or says which there are."""
         for spec in specs:
             self.add(spec)
 
@@ -149,7 +165,7 @@ class Catalogue:
         """Add or replace one spec."""
         self._specs[spec.name] = spec
         self.changes += 1
-        if spec.has_validate or spec.dynamic:
+        if spec.has_validate or spec.dynamic or spec.chooses_inputs:
             self.judged.add(spec.name)
         else:
             self.judged.discard(spec.name)

@@ -16,7 +16,7 @@ import msgspec
 from engine.datatypes.sockets import WIDGET_TYPES, types_match
 from engine.graph import topology
 from engine.graph.problems import GraphError, Problem, one_of, problem, shown
-from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap
+from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap, wrap
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.values import ChoicesOf, Values, WrongValueError
 
@@ -26,6 +26,10 @@ class CustomCheck(Protocol):
 
     def owns(self, spec: NodeSpec) -> Container[str]:
         """Names of the inputs whose range and choice the pack checks itself; `input_types` for the types of links."""
+        ...
+
+    def takes(self, spec: NodeSpec, name: str) -> bool:
+        """Whether the pack's code wants the constant `name`, which it does not declare (`chooses_inputs`)."""
         ...
 
     def __call__(
@@ -190,7 +194,7 @@ class _Check:
                     received[name] = kind
                     if spec is not None and kind != spec.type and "input_types" not in plan.owned:
                         self._compare_types(node_id, node, spec, value, kind)
-            elif plan is None or (spec is None and plan.open_inputs):
+            elif plan is None or (spec is None and plan.open_inputs and self._takes(plan.spec, name)):
                 inputs[name] = unwrap(value)
             elif spec is None or value is None:
                 del inputs[name]
@@ -202,6 +206,9 @@ class _Check:
                     self._fill(node_id, node, spec)
             if plan.spec.has_validate and self.custom is not None and node_id not in self.broken:
                 self._ask_pack(self.custom, node_id, node, plan.spec, received)
+
+    def _takes(self, spec: NodeSpec, name: str) -> bool:
+        return not spec.chooses_inputs or self.custom is None or self.custom.takes(spec, name)
 
     def _linked_type(self, node_id: NodeId, node: Node, name: str, spec: InputSpec | None, link: Link) -> str | None:
         """The type of what a link leads to. None if that cannot be known; links to nothing are reported."""
@@ -234,8 +241,8 @@ class _Check:
             self._report(node_id, node, wrong.type, spec=spec, received=value, **wrong.facts)
 
     def _fill(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
-        if spec.default is not None and spec.type in WIDGET_TYPES:
-            self._convert(node_id, node, spec, spec.default, owned=False)
+        if spec.default is not None and (spec.is_widget or spec.type in WIDGET_TYPES):
+            self._convert(node_id, node, spec, wrap(spec.default), owned=False)
         else:
             hint = (
                 "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
@@ -351,6 +358,7 @@ class _Plan:
         self.inputs = {one.name: one for one in spec.inputs}
         self.required = [one for one in spec.inputs if one.required]
         self.outputs = [one.type for one in spec.outputs]
+        self.outputs += [spec.more_outputs] * (spec.slots - len(spec.outputs))
         self.open_inputs = spec.open_inputs
         self.is_output = spec.output_node
 

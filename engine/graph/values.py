@@ -60,7 +60,7 @@ class Values:
             value = read(spec, value)
             if not owned:
                 _check_range(spec, value)
-        elif spec.choices is None and self._is_linked_type(spec.type):
+        elif spec.choices is None and not spec.is_widget and self._is_linked_type(spec.type):
             raise WrongValueError(
                 "invalid_input_type", expected=self.expected(spec), hint="Link the output of a node to this input."
             )
@@ -76,7 +76,7 @@ class Values:
             return f"one of {_listed(spec.choices)}"
         if spec.type in ("INT", "FLOAT"):
             return spec.type + _range_text(spec)
-        return spec.type if spec.type in WIDGET_TYPES else f"a link to {spec.type}"
+        return spec.type if spec.is_widget or spec.type in WIDGET_TYPES else f"a link to {spec.type}"
 
     def _is_linked_type(self, type: str) -> bool:
         """Whether values of `type` come from other nodes. Packs have editor widgets of their own types: no node makes those."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from engine.graph.problems import Problem, problem
+from engine.graph.prompt import wrap
 from engine.graph.saved import BYPASSED, INPUT_SIDE, MUTED, SET, End, Json, first_value, objects
 from engine.graph.schema import Catalogue, NodeSpec
 from engine.graph.scopes import Scope, instance_input, instance_value, read_scopes
@@ -90,23 +91,18 @@ def _inputs(scope: Scope, node_id: str, node: Json, spec: NodeSpec | None, probl
                 details="the values of its widgets cannot be told apart",
             )
         )
-    inputs = {name: _literal(value) for name, value in (named or {}).items() if value is not None}
+    inputs = {name: wrap(value) for name, value in (named or {}).items() if value is not None}
     for name in dict.fromkeys([*listed_widgets(node), *inputs]):
         if (node_id, name) in scope.overrides:
-            inputs[name] = _literal(scope.overrides[node_id, name])
+            inputs[name] = wrap(scope.overrides[node_id, name])
     for slot, entry in enumerate(objects(node.get("inputs"))):
         origin = scope.origin(node_id, slot, entry)
         source = _follow(scope, origin.node, origin.slot) if origin is not None else None
         widget = entry.get("widget")
         called = widget.get("name") if isinstance(widget, Mapping) else entry.get("name")
         if source is not None and isinstance(called, str):
-            inputs[called] = _literal(source.value) if isinstance(source, _Constant) else source
+            inputs[called] = wrap(source.value) if isinstance(source, _Constant) else source
     return inputs
-
-
-def _literal(value: Any) -> Any:
-    """A value as it stands in a prompt, where a bare list could read as a link."""
-    return {"__value__": value} if isinstance(value, list) else value
 
 
 def _follow(scope: Scope, node_id: str, slot: int) -> _Source:

@@ -189,7 +189,9 @@ class PacksOpened(msgspec.Struct, tag=True, gc=False):
     """Every pack that does more than declare nodes has been imported.
 
     Their routes (method or `*`, regular expression of paths) are answered at `port` of this machine, where requests must carry
-    `secret`. `web` names folders of files for the editor, `problems` are (pack, what is wrong with it).
+    `secret`. `web` names folders of files for the editor, `problems` are (pack, what is wrong with it). `folders` are the
+    model folders that packs have registered or changed, with the places of their files and the suffixes that count.
+    `names` are further choices for inputs of the built-in nodes, such as samplers.
     """
 
     port: int = 0
@@ -198,6 +200,8 @@ class PacksOpened(msgspec.Struct, tag=True, gc=False):
     hears_prompts: bool = False
     web: dict[str, str] = {}
     problems: list[tuple[str, str]] = []
+    folders: dict[str, tuple[list[str], list[str]]] = {}
+    names: dict[str, list[str]] = {}
 
 
 class PackMessage(msgspec.Struct, tag=True, gc=False):

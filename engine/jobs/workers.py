@@ -57,6 +57,8 @@ class Worker:
         """A sentence: why the latest process was lost."""
         self.lost_output: list[str] = []
         """The last lines that it wrote to stderr, for developers."""
+        self.replaced = False
+        """Whether its process was told to make room for another, so that its end says nothing about the next one's life."""
         self.job: Any = None
         """The dispatcher's; the pool never touches it."""
         self.process: WorkerProcess | None = None
@@ -167,7 +169,8 @@ class WorkerPool:
             worker.state = "lost"
             _log.warning("%s", worker.lost_reason)
             self._tell_change(worker)
-            short_lives, delay = restart_delay(short_lives, loop.time() - began)
+            short_lives, delay = (0, 0.0) if worker.replaced else restart_delay(short_lives, loop.time() - began)
+            worker.replaced = False
             await _wait(self._stopping, delay)
             worker.restarts += 1
         worker.state = "stopped"

@@ -30,11 +30,13 @@ def save_pictures(
     *,
     prompt: Mapping[str, Any] | None = None,
     workflow: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
     format: Format = "png",
 ) -> list[Path]:
     """Write each image of (B, H, W, C), values 0..1, as `prefix_00001_.png` with the next free number in `folder`.
 
-    The prefix may name subfolders and hold the patterns of `expand_pattern`. `prompt` and `workflow` (JSON) are embedded.
+    The prefix may name subfolders and hold the patterns of `expand_pattern`. `prompt` and `workflow` (JSON) are embedded; in a
+    PNG file `more` (JSON by name) too.
     A file appears whole or not at all and replaces no other.
     Raises MediaError for a shape that is no picture, a prefix that leads out, a full disk, a folder that cannot be written.
     """
@@ -44,22 +46,36 @@ def save_pictures(
         width, height = picture.size
         name = expand_pattern(prefix, width=width, height=height, prompt=prompt, now=now, batch_index=index)
         target, stem = place(folder, name)
-        data = encode_png(picture, prompt, workflow) if format == "png" else encode_webp(picture, prompt, workflow)
+        data = (
+            encode_png(picture, prompt, workflow, more) if format == "png" else encode_webp(picture, prompt, workflow)
+        )
         paths.append(write_numbered(target, stem, f".{format}", data))
     return paths
 
 
-def encode_png(picture: Image, prompt: Mapping[str, Any] | None, workflow: Mapping[str, Any] | None) -> bytes:
-    """The PNG file's bytes, with the text chunks `prompt` and `workflow`."""
+def encode_png(
+    picture: Image,
+    prompt: Mapping[str, Any] | None,
+    workflow: Mapping[str, Any] | None,
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The PNG file's bytes, with the text chunks `prompt`, `workflow`, and those of `more` whose names PNG allows."""
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    for key, value in (("prompt", prompt), ("workflow", workflow)):
+    known = {"prompt": prompt, "workflow": workflow}
+    named = {key: value for key, value in (more or {}).items() if _is_keyword(key)}
+    for key, value in (named | known).items():
         if value is not None:
             info.add_text(key, json.dumps(value))
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
+
+
+def _is_keyword(key: str) -> bool:
+    """Whether a text chunk may have that name: 1 to 79 printable Latin-1 characters (PNG specification, 11.3.4)."""
+    return key.isprintable() and 0 < len(key) < 80 and key.encode("latin-1", "ignore").decode("latin-1") == key
 
 
 def encode_webp(picture: Image, prompt: Mapping[str, Any] | None, workflow: Mapping[str, Any] | None) -> bytes:

@@ -25,10 +25,11 @@ class PictureSaver:
         folder: str = "output",
         prompt: Mapping[str, Any] | None = None,
         workflow: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> list[dict[str, str]]:
         """Save images (B, H, W, C), 0..1, and return one `{filename, subfolder, type}` each. Raises MediaError."""
         home = self._directory(folder).resolve()
-        paths = save_pictures(images, home, prefix, prompt=prompt, workflow=workflow)
+        paths = save_pictures(images, home, prefix, prompt=prompt, workflow=workflow, more=more)
         return [{"filename": path.name, "subfolder": _relative(path.parent, home), "type": folder} for path in paths]
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+_CHANNELS = (1, 3, 4)
+
 
 def to_tensor(picture: Image) -> Tensor:
     """The colours of a picture of any mode as a float32 tensor (1, H, W, 3), values 0..1.
@@ -44,12 +46,14 @@ def has_alpha(picture: Image) -> bool:
 def to_pictures(images: Tensor) -> Iterator[Image]:
     """Each image of (B, H, W, C), values 0..1 and C = 1, 3 or 4, as an 8-bit picture, rounded to nearest; NaN is black.
 
-    Raises MediaError for another shape.
+    Grey images (B, H, W) are taken too, as packs give them. Raises MediaError for another shape.
     """
     from PIL import Image
 
-    shape = tuple(images.shape)
-    if len(shape) != 4 or shape[3] not in (1, 3, 4) or 0 in shape:
+    shape = tuple(getattr(images, "shape", ())) or type(images).__name__
+    if len(shape) == 3 and shape[2] not in _CHANNELS:  # a last side of 3 is an image without a batch
+        images, shape = images[..., None], (*shape, 1)
+    if len(shape) != 4 or shape[3] not in _CHANNELS or 0 in shape:
         raise MediaError(
             f"Expected images of shape (B, H, W, C) with C = 1, 3 or 4 and no empty side, got {shape}. "
             "Connect an IMAGE; masks become one with MaskToImage."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 _PREFIX: Final = "importing-"
+
+_ending: Final = threading.Event()
 
 
 class Attempts:
@@ -21,8 +24,8 @@ class Attempts:
     @contextmanager
     def importing(self, module: str, raw: str) -> Iterator[None]:
         """What is done inside may end the process."""
-        note = self._folder / f"{_PREFIX}{os.getpid()}" if self._folder is not None else None
-        if note is None:
+        note = _note(self._folder) if self._folder is not None else None
+        if note is None or _ending.is_set():
             yield
             return
         with suppress(OSError):
@@ -43,6 +46,17 @@ class Attempts:
                     module, raw = note.read_text().split("\n")[:2]
                     note.unlink(missing_ok=True)
                     yield module, raw
+
+
+def withdraw(folder: Path) -> None:
+    """Remove the note of this process in `folder` and write no more, as it ends for a reason that is no pack's."""
+    _ending.set()
+    with suppress(OSError):
+        _note(folder).unlink(missing_ok=True)
+
+
+def _note(folder: Path) -> Path:
+    return folder / f"{_PREFIX}{os.getpid()}"
 
 
 def _lives(process: int) -> bool:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
 from typing import Final
 
 from engine.plugins.packs import ModuleFile, source_files
 
 GROUP: Final = "safelight.packs"
+
+
+def installed() -> str:
+    """A text that changes when something is installed, which may mend a broken pack, and with the interpreter.
+
+    It reads the time of change of the folders that distributions are installed to, and of those in PYTHONPATH.
+    """
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    folders = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages") or entry in named]
+    return " ".join([sys.version, *(f"{entry} {_changed(entry)}" for entry in dict.fromkeys(folders))])
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def declared() -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import time
@@ -13,11 +14,20 @@ import msgspec
 
 import engine
 from engine.authoring.definition import NodeDefinition
+from engine.authoring.routes import Route
 from engine.graph.schema import Catalogue, NodeSpec
 from engine.plugins import distributions, store
 from engine.plugins.attempts import Attempts
-from engine.plugins.loader import Adapter, Loaded, NodeLoadError, load_module
-from engine.plugins.packs import NAMESPACE, ModuleFile, custom_modules, disabled_packs, package_modules, source_files
+from engine.plugins.loader import Adapter, Loaded, NodeLoadError, SlowImportError, load_module
+from engine.plugins.packs import (
+    NAMESPACE,
+    LeftOut,
+    ModuleFile,
+    custom_modules,
+    disabled_packs,
+    package_modules,
+    source_files,
+)
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
@@ -26,6 +36,12 @@ VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engin
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
 """What a node reaches through `ctx` without importing it."""
+
+ADAPTED_BY = ("engine.plugins.loader", "engine.plugins.adapters.v1", "engine.plugins.adapters.v3")
+"""Modules that make nodes of what packs declare: what they gave is stale once one of them changes."""
+
+SHIM_PACKAGES = ("engine.plugins.adapters", "engine.plugins.compat")
+"""What stands between packs and the engine, at names that no source of a pack leads to."""
 
 
 Prepare = Callable[[Sequence[ModuleFile]], dict[str, str]]
@@ -38,6 +54,8 @@ class Loading(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[Adapter, ...] = ()
     prepare: Prepare | None = None
     disabled: tuple[str, ...] = ()
+    patience: float | None = None
+    """Seconds that importing a pack may take before the rest no longer waits for it; None: for ever."""
 
 
 class LoadProblem(msgspec.Struct, frozen=True):
@@ -63,7 +81,11 @@ class Library:
         self.problems: list[LoadProblem] = []
         self.disabled: tuple[str, ...] = ()
         """Names of packs that are there but switched off."""
+        self.hangs = False
+        """Whether a thread of this process still imports a pack that nobody waits for any longer."""
         self.catalogue = Catalogue()
+        self.routes: dict[tuple[str, str], Route] = {}
+        """(Method, path) → route of the packs imported so far; the first of a path stays."""
         self.on_import: Callable[[str], None] | None = None
         """Called with the name of a module before it is imported, which may take seconds."""
         for record in records:
@@ -87,6 +109,12 @@ class Library:
         """What is known of the packs beside the built-in nodes."""
         return tuple(record for record in self.records if self._files[record.module].foreign)
 
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Pack → folder of its code, of those that are a folder and were loaded."""
+        found = ((record.pack, self._files[record.module].path) for record in self.foreign if not record.error)
+        return {pack: path.parent for pack, path in found if path.name == "__init__.py"}
+
     def open_packs(self) -> None:
         """Import the packs that do more than declare nodes. What fails is logged by name and stops no other."""
         for record in self.foreign:
@@ -106,6 +134,15 @@ class Library:
             self.catalogue if names is None else [spec for name in set(names) if (spec := self.catalogue.spec(name))]
         )
         return [changed for spec in list(wanted) if spec.dynamic and (changed := self._refreshed(spec)) is not None]
+
+    def import_module(self, module: str) -> None:
+        """Import the pack that `module` belongs to. Raises ImportError when it fails or belongs to none."""
+        owner = next((name for name in self._files if f"{module}.".startswith(f"{name}.")), None)
+        if owner is None:
+            raise ImportError(f"no pack has the module {module}")
+        with self._lock:
+            self._load_module(owner)
+        importlib.import_module(module)
 
     def _refreshed(self, spec: NodeSpec) -> NodeSpec | None:
         try:
@@ -132,14 +169,24 @@ class Library:
         self.problems += [LoadProblem(record.pack, record.module, message) for message in record.problems]
         for spec in record.specs:
             other = self._module_of.get(spec.name) or self._module_of.get(self.catalogue.aliases.get(spec.name, ""))
-            if other is None:
+            if other is None or self._files[other].foreign:
+                if other is not None:
+                    self._tell_replaced(spec.name, other, record.module)
                 self._module_of[spec.name] = record.module
                 self.catalogue.add(spec)
             else:
-                message = f"node {spec.name} is left out: {other} has one of that name. Rename one of them."
+                message = f"node {spec.name} is left out: the built-in {other} has one of that name. Rename it."
                 self.problems.append(LoadProblem(record.pack, record.module, message))
         for alias, name in record.aliases.items():
             self.catalogue.aliases.setdefault(alias, name)
+
+    def _tell_replaced(self, name: str, loser: str, winner: str) -> None:
+        """Of two packs with a node of one name, the later has it, as in the field; both are told."""
+        pack = self._files[loser].pack
+        message = f"node {name} is replaced by that of {winner}, which is read later. Rename one of them."
+        self.problems.append(LoadProblem(pack, loser, message))
+        message = f"node {name} replaces that of {loser}, which is read earlier. Rename one of them."
+        self.problems.append(LoadProblem(self._files[winner].pack, winner, message))
 
     def _load(self, name: str) -> None:
         spec = self.catalogue.spec(name)
@@ -158,6 +205,8 @@ class Library:
         if self.on_import is not None:
             self.on_import(module)
         loaded = self._importer.load(self._files[module])
+        for route in loaded.routes:
+            self.routes.setdefault((route.method, route.path), route)
         for found in loaded.definitions.values():
             known = self.catalogue.spec(found.spec.name)
             if known is not None and self._module_of[known.name] == module:
@@ -172,13 +221,18 @@ class _Importer:
         self._packs = [file for file in files if file.foreign]
         self._loading = loading
         self._prepared: dict[str, str] | None = None
+        self.hangs = False
 
     def load(self, file: ModuleFile) -> Loaded:
         """Import a module. Raises NodeLoadError."""
         if file.foreign and self._prepared is None:
             prepare = self._loading.prepare
             self._prepared = prepare(self._packs) if prepare is not None else {}
-        loaded = load_module(file, self._loading.adapters)
+        try:
+            loaded = load_module(file, self._loading.adapters, self._loading.patience)
+        except SlowImportError:
+            self.hangs = True
+            raise
         problem = (self._prepared or {}).get(file.module)
         if problem is not None:
             loaded.problems = (problem, *loaded.problems)
@@ -206,10 +260,13 @@ def load_library(
     if on_change is not None:
         on_change()
     attempts = Attempts(stored_at.parent if stored_at is not None else None)
-    records, sources = _read_all(scan, stored, _Importer(scan.files, loading), attempts)
+    importer = _Importer(scan.files, loading)
+    records, sources = _read_all(scan, stored, importer, attempts)
     if stored_at is not None:
         store.write(stored_at, scan.stored(records, sources))
-    return scan.library(records, loading)
+    library = scan.library(records, loading)
+    library.hangs = importer.hangs
+    return library
 
 
 def stored_library(
@@ -236,16 +293,21 @@ class _Scan:
     def __init__(
         self, packages: Sequence[str], custom: Sequence[Path], disabled: Collection[str], stored: Stored
     ) -> None:
-        self.installed = f"{sys.version} {_site_packages().stat().st_mtime_ns}"
+        self.installed = distributions.installed()
         known = stored.installed == self.installed
         self.distributions = stored.distributions if known else distributions.declared()
         self.files = [file for package in packages for file in package_modules(package)]
-        self.files += custom_modules(custom, disabled)
-        self.files += [
-            file
-            for pack, module in self.distributions
-            if pack not in disabled and (file := distributions.module_file(pack, module)) is not None
-        ]
+        found, self.left_out = custom_modules(custom, disabled)
+        self.files += found
+        for pack, module in self.distributions:
+            if pack in disabled:
+                continue
+            file = distributions.module_file(pack, module)
+            if file is not None:
+                self.files.append(file)
+            else:
+                message = f"its entry point names the module {module}, which is not there. Install the pack again."
+                self.left_out.append(LeftOut(pack, message))
         self.disabled = tuple(disabled_packs(custom, disabled))
         self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
         of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
@@ -256,6 +318,7 @@ class _Scan:
         there = {file.module for file in self.files}
         made = Library(self.files, [record for record in records if record.module in there], loading)
         made.disabled = self.disabled
+        made.problems += [LoadProblem(one.pack, "", one.message) for one in self.left_out]
         return made
 
     def stored(self, records: Sequence[ModuleRecord], sources: Sources) -> Stored:
@@ -269,24 +332,23 @@ class _Scan:
         )
 
 
-def _site_packages() -> Path:
-    """Where packages are installed; its modification time changes when one is added, which may mend a broken pack."""
-    return Path(msgspec.__file__).parent.parent
-
-
 def _read_all(
     scan: _Scan, stored: Stored, importer: _Importer, attempts: Attempts
 ) -> tuple[list[ModuleRecord], Sources]:
     files, own = scan.files, scan.own
     sources = Sources(own | {name: path for file in files for name, path in file.files}, stored.sources)
     context = _valued(sources.reach(name for name in own if name.startswith(CONTEXT_PACKAGES)))
+    shim = [name for name in own if any(file.foreign for file in files) and name.startswith(SHIM_PACKAGES)]
+    behind_packs = {*shim, *_valued(sources.reach(shim))}
     known = {record.module: record for record in stored.records if record.fatal or not record.error}
     records = []
     for file in files:
         own_files = [name for name, _ in file.files] if file.module.startswith(f"{NAMESPACE}.") else [file.module]
         reached = sources.reach(own_files)
-        record = _record(file, sources.raw_digest(reached), known.get(file.module), importer, attempts)
-        plain, through_context = _valued(reached), sorted({*_valued(reached), *context})
+        read_by = reached if not file.foreign else sources.reach([*reached, *ADAPTED_BY])
+        record = _record(file, sources.raw_digest(read_by), known.get(file.module), importer, attempts)
+        plain = sorted({*_valued(reached), *(behind_packs if file.foreign else ())})
+        through_context = sorted({*plain, *context})
         records.append(_versioned(record, sources.code_digest(plain), sources.code_digest(through_context)))
     return records, sources
 
@@ -313,7 +375,7 @@ def _record(
                 loaded = importer.load(file)
         except NodeLoadError as problem:
             error = str(problem)
-    return ModuleRecord(
+    record = ModuleRecord(
         module=file.module,
         pack=file.pack,
         raw=raw,
@@ -327,6 +389,17 @@ def _record(
         eager=loaded.eager,
         web=loaded.web,
     )
+    return _storable(record, file)
+
+
+def _storable(record: ModuleRecord, file: ModuleFile) -> ModuleRecord:
+    """The record, or one that says why it cannot be kept: then the catalogue could not be written, and no pack would load."""
+    try:
+        msgspec.msgpack.encode(record)
+    except (UnicodeEncodeError, msgspec.MsgspecError, TypeError, ValueError, RecursionError) as problem:
+        error = f"{file.path}: what it declares cannot be stored: {problem!r}."
+        return ModuleRecord(module=file.module, pack=file.pack, raw=record.raw, error=error)
+    return record
 
 
 def _versioned(record: ModuleRecord, plain: str, through_context: str) -> ModuleRecord:

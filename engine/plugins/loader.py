@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
+import logging
 import sys
-import traceback
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
-from engine.plugins.packs import NAMESPACE, ModuleFile
+from engine.authoring.routes import Route, routes_of
+from engine.plugins.adapters import ASSIGNED
+from engine.plugins.compat.effects import assigned_classes, changed, surroundings
+from engine.plugins.compat.host import host_or_none
+from engine.plugins.packs import NAMESPACE, PRESTARTUP, ModuleFile
+from engine.plugins.patience import TookTooLongError, within
+from engine.plugins.reasons import reason
 
 Adapter: TypeAlias = Callable[[ModuleType, list[str]], list[NodeDefinition]]
 """Finds nodes that a module declares in another style than `@node`; adds what is wrong with single ones to the list."""
 
+_log = logging.getLogger("safelight.packs")
+
 
 class NodeLoadError(ImportError):
     """A module of nodes that cannot be imported; the message names the pack, the file and the reason."""
+
+
+class SlowImportError(NodeLoadError):
+    """A pack whose import has not ended; it goes on on a thread of its own."""
 
 
 class Loaded(msgspec.Struct):
@@ -33,30 +47,81 @@ class Loaded(msgspec.Struct):
     problems: tuple[str, ...] = ()
     eager: bool = False
     web: str = ""
+    routes: tuple[Route, ...] = ()
 
 
-def load_module(file: ModuleFile, adapters: Sequence[Adapter] = ()) -> Loaded:
-    """Import a module file and collect its nodes and its table `ALIASES`.
+def load_module(file: ModuleFile, adapters: Sequence[Adapter] = (), patience: float | None = None) -> Loaded:
+    """Import a module file and collect its nodes and its table `ALIASES`; a pack is waited for `patience` seconds.
 
-    Raises NodeLoadError for anything that goes wrong in it, SystemExit included.
+    Raises NodeLoadError for anything that goes wrong in it, SystemExit included, SlowImportError when it takes too long.
     """
+    if not file.foreign:
+        return _load(file, ())
+    try:
+        return within(patience, f"the pack {file.pack}", lambda: _load_pack(file, adapters))
+    except TookTooLongError as error:
+        raise SlowImportError(
+            f"{file.path}: importing it took longer than {error}. It is left out. Read the packs anew to try "
+            "again; `pack_import_seconds` in safelight.toml allows it more time."
+        ) from None
+
+
+def _load_pack(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
+    """Load a module and find out what it did beside declaring nodes."""
+    _have_loop()
+    before = surroundings()
+    loaded = _load(file, adapters)
+    module = sys.modules[file.module]
+    loaded.web = _web_folder(file, module)
+    loaded.routes = _routes(module)
+    loaded.eager = bool(loaded.web or loaded.routes) or changed(before, surroundings()) or _has_prestartup(file)
+    loaded.eager = loaded.eager or any(
+        one.spec.module == file.module and one.make for one in loaded.definitions.values()
+    )
+    loaded.eager = loaded.eager or _reaches_server(file.module) or hasattr(module, "comfy_entrypoint")
+    return loaded
+
+
+def _have_loop() -> None:
+    """Let packs that ask for the thread's event loop while they are imported have that of their routes, as in the field."""
+    host = host_or_none()
+    if host is not None and threading.current_thread() is not threading.main_thread():
+        asyncio.set_event_loop(host.any_loop())
+
+
+def _load(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
     problems: list[str] = []
     try:
+        before = surroundings() if file.foreign else None
         module = _import(file)
+        if before is not None:
+            _keep_assigned(module, assigned_classes(before, surroundings()))
         definitions = _declared(module, file.module)
-        if file.foreign:
-            definitions += [found for adapt in adapters for found in adapt(module, problems)]
+        definitions += [found for adapt in adapters for found in adapt(module, problems)]
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a pack may even call sys.exit(); it must not take the others with it
-        raise NodeLoadError(f"{file.path}: {reason(error, str(file.path))}") from error
+        if file.foreign:
+            _log.error("The pack %s cannot be imported.", file.pack, exc_info=error)
+        raise NodeLoadError(f"{file.path}: {reason(error, file.path)}") from error
     found = {one.spec.name: one for one in definitions}
-    loaded = Loaded(found, _aliases(module), tuple(problems))
-    if file.foreign:
-        loaded.web = _web_folder(file, module)
-        loaded.eager = bool(loaded.web) or any(one.spec.module == file.module and one.make for one in definitions)
-        loaded.eager = loaded.eager or _reaches_server(file.module) or hasattr(module, "comfy_entrypoint")
-    return loaded
+    names = [one.spec.name for one in definitions]
+    for name in found:
+        if names.count(name) > 1:
+            problems.append(
+                f"node {name} is declared {names.count(name)} times; the last one stays. Rename the others."
+            )
+    return Loaded(found, _aliases(module), tuple(problems))
+
+
+def _keep_assigned(module: ModuleType, classes: dict[str, Any]) -> None:
+    """Note the classes that a pack put into the field's own table instead of one of its own."""
+    if classes:
+        module.__dict__.setdefault(ASSIGNED, {}).update(classes)
+
+
+def _has_prestartup(file: ModuleFile) -> bool:
+    return file.path.name == "__init__.py" and (file.path.parent / f"{PRESTARTUP}.py").is_file()
 
 
 def _aliases(module: ModuleType) -> dict[str, str]:
@@ -79,15 +144,6 @@ def _reaches_server(name: str) -> bool:
     return any("PromptServer" in (found := getattr(one, "__dict__", {})) or "server" in found for one in own)
 
 
-def reason(error: BaseException, path: str) -> str:
-    """The error in one line, with the line of `path` at which it happened where that is known."""
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {error}"
-
-
 def _import(file: ModuleFile) -> ModuleType:
     if not file.module.startswith(f"{NAMESPACE}."):
         return importlib.import_module(file.module)
@@ -104,9 +160,9 @@ def _import(file: ModuleFile) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[file.module]
+        sys.modules.pop(file.module, None)
         raise
-    return module
+    return sys.modules.get(file.module, module)  # a module may put another in its place
 
 
 def _enter_namespace(folder: Path) -> None:
@@ -123,5 +179,10 @@ def _declared(module: ModuleType, name: str) -> list[NodeDefinition]:
     for value in vars(module).values():
         definition = definition_of(value)
         if definition is not None and f"{definition.spec.module}.".startswith(f"{name}."):
-            found[definition.spec.name] = definition
+            found[id(definition)] = definition  # under two names it is one node all the same
     return list(found.values())
+
+
+def _routes(module: ModuleType) -> tuple[Route, ...]:
+    """The routes that the module's functions are decorated with, those that it imported from its own files too."""
+    return tuple(dict.fromkeys(found for value in list(vars(module).values()) for found in routes_of(value)))

@@ -11,6 +11,9 @@ from typing import Final, NamedTuple
 NAMESPACE: Final = "custom_nodes"
 """The parent package of all packs that are not installed."""
 
+PRESTARTUP: Final = "prestartup_script"
+"""The module of a pack that is run before all packs."""
+
 
 class ModuleFile(NamedTuple):
     """A file that is imported by itself under the name `module`; `files` are the sources it may consist of."""
@@ -41,18 +44,54 @@ def package_modules(package: str) -> list[ModuleFile]:
     ]
 
 
-def custom_modules(folders: Iterable[Path], disabled: Collection[str] = ()) -> list[ModuleFile]:
+class LeftOut(NamedTuple):
+    """Something in a folder of packs that cannot be one, and why."""
+
+    pack: str
+    message: str
+
+
+def custom_modules(folders: Iterable[Path], disabled: Collection[str] = ()) -> tuple[list[ModuleFile], list[LeftOut]]:
     """The packs in folders such as `custom_nodes/`: each `.py` file and each folder with an `__init__.py`.
 
-    Hidden and disabled ones are left out, and those of a name that an earlier folder has.
+    Hidden names and those that begin with `_` are passed over, and those that are switched off. What cannot be a pack, as
+    another has its module's name or it is a link to nothing, is told.
     """
     found: dict[str, ModuleFile] = {}
+    left_out = []
     for folder in folders:
         for path in _packs_in(folder):
-            file = None if is_disabled(path, disabled) else _module_file(path)
-            if file is not None:
-                found.setdefault(file.module, file)
-    return list(found.values())
+            if is_disabled(path, disabled):
+                continue
+            file, wrong = _module_file(path), _wrong_with(path)
+            if file is not None and wrong is None and file.module in found:
+                first = found[file.module]
+                wrong = f"{first.path} has the same module name {file.module}, and comes first. Rename one of them."
+            if wrong is not None:
+                left_out.append(LeftOut(_printable(path.name), f"{_printable(str(path))}: {wrong}"))
+            elif file is not None:
+                found[file.module] = file
+    return list(found.values()), left_out
+
+
+def pack_at(path: Path) -> ModuleFile | None:
+    """The pack that a folder or a file is, wherever it lies; None when it is none."""
+    return _module_file(path)
+
+
+def _wrong_with(path: Path) -> str | None:
+    """Why something in a folder of packs cannot be one, if that is so."""
+    if _printable(str(path)) != str(path):
+        return "its name is not UTF-8. Rename it."
+    if path.is_symlink() and not path.exists():
+        return (
+            f"it is a link to {_printable(str(path.readlink()))}, which is not there. Remove it, or put the pack there."
+        )
+    return None
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def disabled_packs(folders: Iterable[Path], disabled: Collection[str]) -> list[str]:
@@ -95,11 +134,18 @@ def source_files(root: Path, module: str) -> Iterator[tuple[str, Path]]:
     pending = [(str(root), module)]
     while pending:
         folder, name = pending.pop()
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-        for entry in entries:
+        for entry in _entries(folder):
             stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 - on the start-up path, a Path each would show
             if suffix == ".py" and entry.is_file():
                 yield (name if stem == "__init__" else f"{name}.{stem}"), Path(entry.path)
             elif not suffix and stem[0] not in "._" and entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, f"{name}.{stem}"))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, in order of name; nothing of one that cannot be read, and no names that are not UTF-8."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted((one for one in found if _printable(one.name) == one.name), key=lambda entry: entry.name)
+    except OSError:
+        return []

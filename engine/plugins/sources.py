@@ -31,15 +31,22 @@ class Sources:
         """Every source asked for, by path; keep it for the next run."""
 
     def source(self, module: str) -> Source:
-        """The source of `module`. Raises OSError when its file cannot be read."""
+        """The source of `module`; one without code where its file cannot be read."""
         path = self._files[module]
         key = str(path)
         if key not in self.read:
-            facts = path.stat()
-            old = self._known.get(key)
-            same = old is not None and (old.size, old.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-            self.read[key] = old if old is not None and same else _read(path, module, facts.st_size, facts.st_mtime_ns)
+            try:
+                self.read[key] = self._source(module, path)
+            except OSError as error:  # importing it will tell more
+                self.read[key] = Source(0, 0, f"unreadable: {error}", f"unreadable: {error}", ())
         return self.read[key]
+
+    def _source(self, module: str, path: Path) -> Source:
+        facts = path.stat()
+        old = self._known.get(str(path))
+        if old is not None and (old.size, old.mtime_ns) == (facts.st_size, facts.st_mtime_ns):
+            return old
+        return _read(path, module, facts.st_size, facts.st_mtime_ns)
 
     def names(self) -> list[str]:
         """Every known module."""
@@ -87,12 +94,13 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
     raw = xxh3_128_hexdigest(data)
     try:
         tree = ast.parse(data)
-    except (SyntaxError, ValueError):
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        imports = tuple(sorted(set(_imports(tree, package))))
+        _drop_docstrings(tree)
+        code = xxh3_128_hexdigest(ast.dump(tree).encode("utf-8", "surrogatepass"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested, among others
         return Source(size, mtime_ns, raw, raw, ())
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    imports = tuple(sorted(set(_imports(tree, package))))
-    _drop_docstrings(tree)
-    return Source(size, mtime_ns, raw, xxh3_128_hexdigest(ast.dump(tree).encode()), imports)
+    return Source(size, mtime_ns, raw, code, imports)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:

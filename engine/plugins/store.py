@@ -12,6 +12,8 @@ from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
 FORMAT = 2
+FILE_NAME = "catalogue.msgpack"
+"""Of the stored catalogue, in the cache folder."""
 
 
 class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,3 +70,10 @@ def write(path: Path, stored: Stored) -> None:
             os.replace(part, path)  # noqa: PTH105
         finally:
             part.unlink(missing_ok=True)
+
+
+def forget_failures(path: Path) -> None:
+    """Have packs that could not be imported tried again at the next start, though nothing has changed since."""
+    stored = read(path)
+    if any(record.error and not record.fatal for record in stored.records):
+        write(path, msgspec.structs.replace(stored, fingerprint=""))

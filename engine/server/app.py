@@ -31,6 +31,7 @@ from engine.server.routes.jobs import JobRoutes
 from engine.server.routes.logs import log_routes
 from engine.server.routes.models import model_routes
 from engine.server.routes.object_info import object_info_routes
+from engine.server.routes.pack_templates import pack_template_routes
 from engine.server.routes.packs import PackRoutes
 from engine.server.routes.prompts import prompt_routes
 from engine.server.routes.queue import QueueRoutes
@@ -100,6 +101,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *user_routes(),
         *model_routes(paths),
         *template_routes(shipped("workflows")),
+        *pack_template_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
     ]

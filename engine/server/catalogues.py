@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from engine.graph.schema import Catalogue
 from engine.plugins.library import Library, LoadProblem
@@ -38,6 +39,11 @@ class Catalogues:
     def foreign(self) -> tuple[ModuleRecord, ...]:
         """What is known of the packs beside the built-in nodes."""
         return self._library.foreign if self._library is not None else ()
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """Pack → folder of its code, of those that are a folder and were loaded."""
+        return self._library.folders if self._library is not None else {}
 
     @property
     def disabled(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from engine.execute.events import (
     NodeExpanded,
     NodeFailed,
     NodeFinished,
+    NodeMessage,
     NodeProgress,
     NodeReused,
     NodesCached,
@@ -139,6 +140,9 @@ class JobFollower:
         value, total = wire.number(event.value), wire.number(event.total)
         self._say("progress", {"value": value, "max": total, "prompt_id": self.job.id, "node": event.display_node})
         self._state(event, "running", value, total)
+
+    def _message(self, event: NodeMessage) -> None:
+        self._say(event.event, event.data)
 
     def _reused(self, event: NodeReused) -> None:
         self._executed.append(event.node)
@@ -290,6 +294,7 @@ _TELL: Final[Mapping[type, Any]] = {
     NodesCached: JobFollower._cached,
     NodeStarted: JobFollower._node_started,
     NodeProgress: JobFollower._progress,
+    NodeMessage: JobFollower._message,
     NodeReused: JobFollower._reused,
     NodeFinished: JobFollower._finished,
     NodeSkipped: JobFollower._skipped,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from engine.server.bodies import body_chunks
 from engine.server.limits import Limits
@@ -15,7 +17,9 @@ from engine.server.refusals import Refusal
 
 SECRET_HEADER: Final = "X-Safelight-Worker"
 PATIENCE: Final = 300.0
-"""Seconds that a route of a pack may take."""
+"""Seconds that a route of a pack may take before it answers, and between two parts of its answer."""
+
+log = logging.getLogger("safelight.packs")
 
 _BETWEEN_TWO: Final = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "proxy-authorization", "host"}
@@ -23,7 +27,7 @@ _BETWEEN_TWO: Final = frozenset(
 )
 """Headers of one connection, and those that no longer fit a body that was unpacked on the way."""
 
-_CHUNK: Final = 1 << 16
+_Socket: TypeAlias = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 def pack_routes(packs: Packs, limits: Limits) -> Any:
@@ -35,7 +39,7 @@ def pack_routes(packs: Packs, limits: Limits) -> Any:
     ) -> web.StreamResponse:
         if not _is_nobodys(request):
             return await handler(request)
-        place = packs.place_of(request.method, request.path)
+        place = packs.place_of(request.method, request.rel_url.raw_path)
         return await handler(request) if place is None else await _asked(request, place, limits)
 
     return pass_on
@@ -54,8 +58,10 @@ async def _asked(request: web.Request, place: Place, limits: Limits) -> web.Stre
     url = f"http://127.0.0.1:{place.port}{request.rel_url}"
     headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _BETWEEN_TWO]
     headers.append((SECRET_HEADER, place.secret))
+    if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+        return await _connected(request, url, headers, limits)
     body = _body(request, limits) if request.can_read_body else None
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=PATIENCE, sock_read=PATIENCE)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
@@ -63,8 +69,54 @@ async def _asked(request: web.Request, place: Place, limits: Limits) -> web.Stre
         ):
             return await _passed_back(request, answer)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        message = f"The worker did not answer {request.path[:200]!r}, a route of a node pack: {type(error).__name__}."
-        raise Refusal(502, "pack_gone", f"{message} Try again in a few seconds.") from None
+        raise _gone(request, error) from None
+
+
+def _gone(request: web.Request, error: Exception) -> Refusal:
+    message = f"The worker did not answer {request.path[:200]!r}, a route of a node pack: {type(error).__name__}."
+    return Refusal(502, "pack_gone", f"{message} Try again in a few seconds.")
+
+
+async def _connected(
+    request: web.Request, url: str, headers: list[tuple[str, str]], limits: Limits
+) -> web.StreamResponse:
+    """Pass the messages of a websocket on in both directions until one end closes."""
+    asked = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "")
+    protocols = [one.strip() for one in asked.split(",") if one.strip()]
+    headers = [(name, value) for name, value in headers if not name.lower().startswith("sec-websocket-")]
+    async with aiohttp.ClientSession() as session:
+        try:
+            far = await session.ws_connect(
+                url, headers=headers, protocols=protocols, max_msg_size=limits.max_upload_size, compress=0
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            message = f"The route {request.path[:200]!r} of a node pack opened no websocket."
+            raise Refusal(error.status if error.status >= 400 else 502, "no_websocket", message) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _gone(request, error) from None
+        near = web.WebSocketResponse(
+            protocols=[far.protocol] if far.protocol else (), max_msg_size=limits.max_upload_size, compress=False
+        )
+        await near.prepare(request)
+        both = [asyncio.ensure_future(_pumped(near, far)), asyncio.ensure_future(_pumped(far, near))]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            await far.close(code=near.close_code or aiohttp.WSCloseCode.OK)
+            await near.close(code=far.close_code or aiohttp.WSCloseCode.OK)
+    return near
+
+
+async def _pumped(source: _Socket, target: _Socket) -> None:
+    """Pass the messages of `source` on until it closes."""
+    async for message in source:
+        if message.type is aiohttp.WSMsgType.TEXT:
+            await target.send_str(message.data)
+        elif message.type is aiohttp.WSMsgType.BINARY:
+            await target.send_bytes(message.data)
 
 
 async def _body(request: web.Request, limits: Limits) -> AsyncIterator[bytes]:
@@ -79,7 +131,13 @@ async def _passed_back(request: web.Request, answer: aiohttp.ClientResponse) -> 
         if name.lower() not in skipped:
             found.headers.add(name, value)
     await found.prepare(request)
-    async for chunk in answer.content.iter_chunked(_CHUNK):
-        await found.write(chunk)
+    try:
+        async for chunk in answer.content.iter_any():
+            await found.write(chunk)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        log.warning("a route of a node pack broke off", extra={"path": request.path[:200], "problem": str(error)})
+        if request.transport is not None:
+            request.transport.abort()  # an end in good order would say that this was all
+        return found
     await found.write_eof()
     return found

@@ -7,20 +7,27 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from engine.graph.offers import BUILT_IN, offer
 from engine.graph.schema import Catalogue
 from engine.jobs.inspections import NoWorkerError
 from engine.jobs.messages import FromWorker, PackMessage, PacksOpened
 from engine.jobs.pack_calls import PackCalls
 from engine.jobs.workers import Worker
+from engine.paths import Paths
 from engine.server.catalogues import Catalogues
 from engine.server.hub import Hub
+from engine.server.refusals import Refusal
 
 REFRESH_PATIENCE: Final = 5.0
 """Seconds; then the choices that are known must do."""
+
+IMPORT_PATIENCE: Final = 1.0
+"""The same while packs are still being imported, which may take long: editors need not wait for it to show nodes."""
 
 REST: Final = 5.0
 """Nodes are not asked anew until this many times as long as it took has passed."""
@@ -46,10 +53,11 @@ class Place(NamedTuple):
 class Packs:
     """What packs bring beside nodes, once a worker has told, and what it says of their nodes."""
 
-    def __init__(self, calls: PackCalls, catalogues: Catalogues, hub: Hub) -> None:
+    def __init__(self, calls: PackCalls, catalogues: Catalogues, hub: Hub, paths: Paths) -> None:
         self.calls = calls
         self._catalogues = catalogues
         self._hub = hub
+        self._paths = paths
         self._told: dict[int, PacksOpened] = {}
         self._routes: list[tuple[str, re.Pattern[str]]] = []
         self._opened = asyncio.Event()
@@ -76,8 +84,8 @@ class Packs:
 
     def _open(self, worker: Worker, message: PacksOpened) -> None:
         self._told[worker.index] = message
+        self._paths.add_folders(message.folders)
         self._routes = [(method, re.compile(pattern)) for method, pattern in message.routes]
-        self._rested_at = 0.0
         self._opened.set()
         for pack, problem in message.problems:
             log.warning("node pack is not whole", extra={"pack": pack, "problem": problem})
@@ -109,13 +117,24 @@ class Packs:
 
         Raises Refusal while there is no catalogue.
         """
+        catalogue = await self._catalogues.get()
+        if not self._opened.is_set() and any(record.eager for record in self._catalogues.foreign):
+            try:
+                await asyncio.wait_for(self._opened.wait(), OPEN_PATIENCE)
+            except TimeoutError:
+                log.warning("The packs are still being imported; going on without them.")
+        self._offer(catalogue)
+
+    def _offer(self, catalogue: Catalogue) -> None:
+        """Let the built-in nodes choose among the names that packs brought."""
+        for told in self._told.values():
+            if told.names:
+                offer(catalogue, told.names, BUILT_IN)
+
+    async def folders(self) -> Mapping[str, Path]:
+        """Pack → folder of its code. Raises Refusal while there is no catalogue."""
         await self._catalogues.get()
-        if self._opened.is_set() or not any(record.eager for record in self._catalogues.foreign):
-            return
-        try:
-            await asyncio.wait_for(self._opened.wait(), OPEN_PATIENCE)
-        except TimeoutError:
-            log.warning("The packs are still being imported; going on without them.")
+        return self._catalogues.folders
 
     def web_folders(self) -> Mapping[str, Path]:
         """Pack → folder of its files for the editor: as a worker told, else as is stored."""
@@ -133,8 +152,16 @@ class Packs:
     async def catalogue(self) -> Catalogue:
         """The catalogue with the choices that nodes offer now. Raises Refusal when there is none."""
         catalogue = await self._catalogues.get()
+        self._offer(catalogue)
         await self.refresh(catalogue)
         return catalogue
+
+    async def look_ahead(self) -> None:
+        """Ask packs for their choices before a client does: the first time takes them longest."""
+        async with self._refreshing:
+            self._rested_at = 0.0  # what was asked while packs were being imported got no answer
+        with suppress(Refusal):
+            await self.catalogue()
 
     async def refresh(self, catalogue: Catalogue) -> None:
         """Put the choices that packs now offer into the catalogue; where no worker answers they stay."""
@@ -144,8 +171,9 @@ class Packs:
             if time.monotonic() < self._rested_at:
                 return
             began = time.monotonic()
+            patience = REFRESH_PATIENCE if self._opened.is_set() else IMPORT_PATIENCE
             try:
-                for spec in await self.calls.refresh(REFRESH_PATIENCE):
+                for spec in await self.calls.refresh(patience):
                     if catalogue.spec(spec.name) != spec:
                         catalogue.add(spec)
             except NoWorkerError as error:
@@ -159,6 +187,7 @@ class Packs:
         problems: dict[str, list[str]] = {}
         for one in self._catalogues.problems:
             problems.setdefault(one.module, []).append(one.message)
+        no_packs = [_no_pack(one.pack, one.message) for one in self._catalogues.problems if not one.module]
         later = sorted({found for told in self._told.values() for found in told.problems})
         found: list[dict[str, Any]] = []
         for record in self._catalogues.foreign:
@@ -175,7 +204,7 @@ class Packs:
                     "editor_module": editor_module(record.pack, folders.get(record.pack)),
                 }
             )
-        return [*found, *map(_switched_off, self._catalogues.disabled)]
+        return [*found, *no_packs, *map(_switched_off, self._catalogues.disabled)]
 
 
 def editor_module(pack: str, folder: Path | None) -> str | None:
@@ -185,6 +214,11 @@ def editor_module(pack: str, folder: Path | None) -> str | None:
     except OSError:
         return None
     return None if stamp is None else f"{SCRIPTS}/{quote(pack)}/{EDITOR_MODULE}?v={stamp:x}"
+
+
+def _no_pack(name: str, problem: str) -> dict[str, Any]:
+    """Something in a folder of packs that cannot be one."""
+    return {**_switched_off(name), "state": "failed", "errors": [problem]}
 
 
 def _switched_off(name: str) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Final
 
 from engine.jobs.messages import Shutdown
 from engine.jobs.workers import Worker, WorkerPool
+from engine.plugins.store import forget_failures
 from engine.server.catalogues import Catalogues
 from engine.server.refusals import Refusal
 
@@ -19,7 +21,8 @@ log = logging.getLogger("safelight.packs")
 class Reloading:
     """Starts workers again, and keeps the catalogue as the newest of them has stored it."""
 
-    def __init__(self, pool: WorkerPool, catalogues: Catalogues) -> None:
+    def __init__(self, pool: WorkerPool, catalogues: Catalogues, stored_at: Path) -> None:
+        self._stored_at = stored_at
         self._pool = pool
         self._catalogues = catalogues
         self._wanted = False
@@ -33,9 +36,11 @@ class Reloading:
             if running and not force:
                 message = "Jobs run, and reading the node packs anew ends them. Wait for them, or add ?force=true."
                 raise Refusal(409, "jobs_run", message)
+            await asyncio.to_thread(forget_failures, self._stored_at)
             self._wanted = True
             self._read.clear()
             for worker in self._pool.workers:
+                worker.replaced = worker.process is not None
                 if worker in running:
                     worker.kill()
                 elif worker.usable:

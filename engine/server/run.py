@@ -25,6 +25,7 @@ from engine.jobs.messages import (
     JobEvents,
     JobFinished,
     JobPreview,
+    PacksOpened,
 )
 from engine.jobs.pack_calls import PackCalls
 from engine.jobs.records import Job
@@ -33,6 +34,7 @@ from engine.jobs.store_errors import StoreError
 from engine.jobs.workers import Worker, WorkerPool
 from engine.paths import Paths
 from engine.plugins.library import Library
+from engine.plugins.store import FILE_NAME
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -66,6 +68,9 @@ class Engine(Protocol):
 
 DRAIN_SECONDS: Final = 30.0
 """How long jobs that run have to end after SIGTERM; what does not end waits on disk for the next start."""
+
+STARTS: Final = 4
+"""So many times a worker is started again before nobody waits for the catalogue any longer: packs may end its process."""
 
 WORKER_GRACE: Final = 5.0
 WRITE_GRACE: Final = 5.0
@@ -118,8 +123,8 @@ class Server:
             device=device,
         )
         self.inspections = Inspections(lambda: self.pool.workers)
-        self.packs = Packs(PackCalls(lambda: self.pool.workers), self.catalogues, self.hub)
-        self.reloading = Reloading(self.pool, self.catalogues)
+        self.packs = Packs(PackCalls(lambda: self.pool.workers), self.catalogues, self.hub, app.paths)
+        self.reloading = Reloading(self.pool, self.catalogues, app.paths.cache / FILE_NAME)
         self._opened = asyncio.Event()
         self._end = asyncio.Event()
         self._hurry = False
@@ -231,7 +236,7 @@ class Server:
         return next((worker.torch_version for worker in self.pool.workers if worker.torch_version), "")
 
     def _on_worker(self, worker: Worker) -> None:
-        if worker.state == "lost" and worker.restarts and not self.catalogues.known:
+        if worker.state == "lost" and worker.restarts >= STARTS and not self.catalogues.known:
             self.catalogues.give_up(f"{worker.lost_reason} It is started again; its log tells more.")
         self.packs.on_worker(worker)
         self.dispatcher.on_worker(worker)
@@ -245,6 +250,8 @@ class Server:
         else:
             self.packs.on_message(worker, message)
             self.inspections.on_message(worker, message)
+            if kind is PacksOpened:
+                self._spawn(self.packs.look_ahead())
             self.dispatcher.on_message(worker, message)
 
     # -- the end

@@ -34,6 +34,14 @@ class PackChecks:
         except NodeLoadError:
             return ()
 
+    def takes(self, spec: NodeSpec, name: str) -> bool:
+        """Whether the node's own code wants a constant that it does not declare."""
+        try:
+            takes = self._library.definition(spec.name).takes
+            return takes is None or bool(takes(name))
+        except Exception:  # of the pack's own container, or the pack cannot be imported
+            return False
+
     def __call__(
         self, node_id: NodeId, spec: NodeSpec, constants: Mapping[str, Any], received_types: Mapping[str, str]
     ) -> str | bool | None:
@@ -44,7 +52,9 @@ class PackChecks:
         answer = check(**{**dict.fromkeys(received_types), **constants, "input_types": dict(received_types)})
         if inspect.isawaitable(answer):
             answer = asyncio.run(_awaited(answer))
-        return answer if isinstance(answer, str | bool) or answer is None else bool(answer)
+        if isinstance(answer, str | bool) or answer is None:
+            return answer
+        return bool(answer) if getattr(answer, "shape", None) == () else f"VALIDATE_INPUTS gave {answer!r:.200}."
 
 
 def checked_prompt(engine: Engine, message: CheckPrompt) -> CheckedPrompt:

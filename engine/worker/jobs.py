@@ -48,6 +48,7 @@ async def run_job(
             cancel=token,
             prompt_json=lambda: _decoded(message.prompt),
             workflow=(lambda: _decoded(message.workflow)) if message.workflow is not None else None,
+            extra_pnginfo=lambda: _embedded(message),
             preview_method=message.preview_method,
         )
         recent.remember(message.job, prompt, result.digests)
@@ -79,6 +80,13 @@ def crashed(engine: Engine, job: str, error: BaseException) -> JobFinished:
 def never_ran(job: str) -> JobFinished:
     """A job that was cancelled before its turn came."""
     return JobFinished(job, "cancelled", outputs=b"{}", nodes=b"{}", counts=Counts(), seconds=0.0)
+
+
+def _embedded(message: RunJob) -> Any:
+    """What the client wants embedded in pictures; None when it is nothing, or of another shape."""
+    extra = _decoded(message.extra_data)
+    found = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _decoded(data: bytes) -> Any:

@@ -29,6 +29,8 @@ from engine.jobs.messages import (
     ToWorker,
 )
 from engine.jobs.workers_socket import clear, connect
+from engine.plugins.attempts import withdraw
+from engine.plugins.compat.host import serve_on
 from engine.worker.checks import checked_prompt, refreshed_nodes
 from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
@@ -52,6 +54,9 @@ COLLECT_SECONDS: Final = 1.0
 BUSY_SECONDS: Final = 2.0
 """How long torch is not loaded ahead of time while there is always a job."""
 
+HANGING: Final = 75
+"""Exit status of a worker that leaves because a pack hangs in it (`EX_TEMPFAIL` of sysexits.h: try again)."""
+
 IDLE_SECONDS: Final = 15.0
 """How often an idle worker tells of its device."""
 
@@ -73,6 +78,7 @@ class Session:
         self._current: str | None = None
         self._token = CancelToken()
         self._warming = False
+        self._refreshing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._previews = Previews(self._preview_made)
         self._prompts = Prompts()
@@ -86,7 +92,10 @@ class Session:
         """Serve until the server asks to end or is gone; then end the process. Raises OSError when it cannot be reached."""
         self._frames = await connect(self._address, lambda: Frames(ToWorker, self._take, self._closed))
         self._frames.send(self._hello)
+        serve_on(self._loop)
         self._engine = await asyncio.to_thread(open_engine, self._parts)
+        if self._engine.library.hangs:
+            _start_anew()
         self._holdings = Holdings(self._engine)
         self._frames.send(CatalogueReady())
         self._packs = OpenPacks(self._engine, self._frames.send, self._loop)
@@ -102,6 +111,7 @@ class Session:
         """Begin to end: cancel what runs."""
         if not self._ending.is_set():
             self._ending.set()
+            withdraw(self._parts.paths.cache)
             self._has_work.set()
             self._token.cancel()
             timer = threading.Timer(END_SECONDS, os._exit, (1,))  # whatever hangs, the event loop included
@@ -169,7 +179,8 @@ class Session:
     async def _refresh(self, message: RefreshNodes) -> None:
         await self._opened()
         await self._packs.opened.wait()
-        self._frames.send(await asyncio.to_thread(refreshed_nodes, self._engine, message))
+        async with self._refreshing:  # a pack may hang in it: then others wait here, and take no threads from jobs
+            self._frames.send(await asyncio.to_thread(refreshed_nodes, self._engine, message))
 
     async def _check(self, message: CheckPrompt) -> None:
         await self._opened()
@@ -265,3 +276,11 @@ class Session:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _start_anew() -> NoReturn:
+    """End the process, which its server starts again: what is known of the packs is on disk by now, and no pack hangs then."""
+    _log.warning("A pack is still being imported, which nothing but the end of the process can stop.")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(HANGING)

@@ -16,6 +16,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, NoReturn
 
 from engine.jobs.workers import ADDRESS, INDEX, SECRET
+from engine.plugins.attempts import withdraw
 from engine.worker.parts import Parts
 from engine.worker.session import END_SECONDS, Session
 
@@ -33,7 +34,7 @@ def run_worker(parts: Parts) -> NoReturn:
         sys.stderr.write("A worker is started by the server; there is no use in starting one by hand.\n")
         raise SystemExit(2)
     _prepare()
-    threading.Thread(target=_watch_parent, args=(os.getppid(),), name="parent-watch", daemon=True).start()
+    threading.Thread(target=_watch_parent, args=(os.getppid(), parts), name="parent-watch", daemon=True).start()
     _run(_serve(parts, address, int(os.environ.get(INDEX, "0")), secret))
     raise AssertionError("A session ends its process.")
 
@@ -65,9 +66,10 @@ def _run(main: Coroutine[Any, Any, NoReturn]) -> None:
         uvloop.run(main)
 
 
-def _watch_parent(parent: int) -> None:
+def _watch_parent(parent: int, parts: Parts) -> None:
     """End when the server is gone, even if a node holds the event loop and nobody sees the connection close."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
+    withdraw(parts.paths.cache)
     time.sleep(END_SECONDS)
     os._exit(1)

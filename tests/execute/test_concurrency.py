@@ -125,6 +125,30 @@ def test_a_cancelled_run_cancels_its_coroutines(lab, graph):
     assert (lab.result.status, ended) == ("cancelled", [1])
 
 
+def test_an_error_in_an_async_node_ends_the_other_async_nodes_that_run(lab, graph):
+    begun, ended = [], []
+
+    @lab.node("Waits")
+    async def waits(a: int) -> int:
+        begun.append(a)
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.append(a)
+        return a
+
+    @lab.node("Fails")
+    async def fails(a: int) -> int:
+        while not begun:
+            await asyncio.sleep(0.001)
+        raise RuntimeError("as told")
+
+    lab.run(graph(w=("Waits", {"a": 1}), f=("Fails", {"a": 1}), t=("Show", {"a": "@w"})), "t", "f")
+    assert lab.result.status == "failed"
+    assert [(one.node, one.message) for one in lab.result.failures] == [("f", "as told")]
+    assert ended == [1]
+
+
 def test_a_token_cancelled_before_the_run_lets_nothing_run(lab, graph):
     token = CancelToken()
     token.cancel()

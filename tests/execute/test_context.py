@@ -33,7 +33,7 @@ def test_images_are_saved_through_the_services_with_prompt_and_workflow(make_lab
         return WithUi(ui={"images": ctx.save_images("pixels", "x")})
 
     lab.run(graph(s=("Save", {"a": 1})), "s", workflow={"nodes": []})
-    assert saved == [("pixels", "x", "output", {"s": {"class_type": "Save", "inputs": {"a": 1}}}, {"nodes": []})]
+    assert saved == [("pixels", "x", "output", {"s": {"class_type": "Save", "inputs": {"a": 1}}}, {"nodes": []}, {})]
     assert lab.result.ui["s"]["images"][0]["filename"] == "x_00001_.png"
 
 

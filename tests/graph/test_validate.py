@@ -419,6 +419,33 @@ def test_a_packs_refusal_is_a_problem_of_its_node(answer, kind, details):
     assert checked.outputs == ()
 
 
+class Chooser(Pack):
+    """The container of an imaginary pack that wants names of one kind."""
+
+    def takes(self, spec, name):
+        return name.startswith("lora_")
+
+
+@pytest.mark.parametrize(("chooses", "kept"), [(True, {"lora_1"}), (False, {"lora_1", "stray"})])
+def test_of_undeclared_constants_a_pack_gets_those_that_its_code_takes(chooses, kept):
+    spec = NodeSpec(name="Open", output_node=True, open_inputs=True, chooses_inputs=chooses)
+    data = {"1": {"class_type": "Open", "inputs": {"lora_1": {"on": True}, "stray": 2}}}
+    checked = check(data, Catalogue([spec]), choices=lambda files: (), custom=Chooser(True))
+    assert set(checked.prompt["1"].inputs) == kept
+    assert (spec.name in Catalogue([spec]).judged) is chooses
+
+
+@pytest.mark.parametrize(("slot", "sound"), [(0, True), (5, True), (63, True), (64, False), (-1, False)])
+def test_links_may_name_outputs_beyond_those_declared_where_the_node_has_more(slot, sound):
+    outputs = (OutputSpec(name="o", type="IMAGE"),)
+    specs = [
+        NodeSpec(name="Many", outputs=outputs, more_outputs="*"),
+        NodeSpec(name="Sink", inputs=(InputSpec(name="a", type="MASK" if slot else "IMAGE"),), output_node=True),
+    ]
+    data = {"1": {"class_type": "Many", "inputs": {}}, "2": {"class_type": "Sink", "inputs": {"a": ["1", slot]}}}
+    assert check(data, Catalogue(specs), choices=lambda files: ()).ok is sound
+
+
 # ---- any input at all
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -103,6 +103,17 @@ def test_a_date_pattern_pads_doubled_letters():
     assert format_date("d/dd M/MM yy/yyyy h:mm:ss", NOON) == "4/04 3/03 26/2026 12:05:06"
 
 
+def test_grey_images_without_channels_are_saved_as_packs_give_them(tmp_path):
+    paths = save_pictures(torch.ones(2, 6, 8), tmp_path, "grey")
+    assert [Image.open(path).mode for path in paths] == ["L", "L"]
+    assert Image.open(paths[0]).size == (8, 6)
+
+
+def test_a_list_is_refused_by_name(tmp_path):
+    with pytest.raises(MediaError, match="got list"):
+        save_pictures([torch.zeros(1, 4, 4, 3)], tmp_path, "a")
+
+
 @pytest.mark.parametrize("shape", [(4, 4, 3), (1, 4, 4, 2), (1, 0, 4, 3)])
 def test_a_tensor_that_is_no_picture_is_refused_with_its_shape(tmp_path, shape):
     with pytest.raises(MediaError, match=r"got \("):

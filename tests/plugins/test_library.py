@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -40,15 +42,18 @@ class Shelf:
         later = path.stat().st_mtime_ns + 1_000_000 * len(list(self.custom.rglob("*.py")))
         os.utime(path, ns=(later, later))
 
-    def tell(self, expression: str) -> str:
-        """What `expression` over `library` and `sys` prints in a new process that loads these packs."""
+    def tell(self, expression: str, packages: str = "()", engine: Path | None = None) -> str:
+        """What `expression` over `library` and `sys` prints in a new process that loads these packs.
+
+        `engine` is the folder of another engine than this one.
+        """
         script = (
             "import sys, pathlib\n"
             "from engine.plugins.library import load_library\n"
-            f"library = load_library((), [pathlib.Path({str(self.custom)!r})], pathlib.Path({str(self.store)!r}))\n"
+            f"library = load_library({packages}, [pathlib.Path({str(self.custom)!r})], pathlib.Path({str(self.store)!r}))\n"
             f"print(({expression}))"
         )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=engine)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -153,12 +158,15 @@ def test_a_mended_pack_loads(shelf):
     assert shelf.tell("len(library.problems), len(library.catalogue)") == "(0, 1)"
 
 
-def test_of_two_nodes_with_one_name_the_first_stays_and_the_other_is_reported(shelf):
+def test_of_two_packs_with_a_node_of_one_name_the_later_has_it_and_both_are_told(shelf):
     shelf.write("a.py", tagged("Same"))
     shelf.write("b.py", tagged("Same").replace("* 2", "* 5"))
-    told = shelf.tell("library.definition('DoubleSame').run(value=1), library.problems[0].message")
-    assert told.startswith("(2, ")
-    assert "custom_nodes.a has one of that name" in told
+    told = shelf.tell(
+        "library.definition('DoubleSame').run(value=1), [(one.pack, one.message) for one in library.problems]"
+    )
+    assert told.startswith("(5, ")
+    assert "('a', 'node DoubleSame is replaced by that of custom_nodes.b" in told
+    assert "('b', 'node DoubleSame replaces that of custom_nodes.a" in told
 
 
 def test_aliases_lead_to_the_node(shelf):
@@ -217,6 +225,28 @@ def test_threads_that_ask_at_once_get_one_import(tmp_path):
         found = list(pool.map(ask, range(4)))
     assert all(one is found[0] for one in found)
     assert count.read_text() == "x"
+
+
+def test_results_of_packs_are_void_once_what_stands_between_them_and_the_engine_is_another(shelf, tmp_path):
+    other = tmp_path / "other_engine"
+    for package in ("engine", "nodes"):
+        source = Path(__file__).parents[2] / package
+        shutil.copytree(source, other / package, ignore=shutil.ignore_patterns("editor", "__pycache__"))
+    shelf.write("one.py", tagged("One"))
+    asked = "[library.catalogue.spec(name).version for name in ('DoubleOne', 'ImageInvert')]"
+
+    def versions() -> list[str]:
+        assert Path(shelf.tell("sys.modules['engine'].__file__", engine=other)).is_relative_to(other)
+        return ast.literal_eval(shelf.tell(asked, "('nodes',)", other))
+
+    before = versions()
+    for name in ("adapters/results.py", "compat/resizing.py"):
+        path = other / "engine" / "plugins" / name
+        path.write_text(path.read_text() + "\nANOTHER = 1\n")
+        after = versions()
+        assert after[0] != before[0], name
+        assert after[1] == before[1], "of a built-in node"
+        before = after
 
 
 def test_an_adapter_finds_nodes_of_another_style(tmp_path):

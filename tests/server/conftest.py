@@ -175,7 +175,7 @@ async def _serve(
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
-    packs = Packs(PackCalls(list), catalogues, hub)
+    packs = Packs(PackCalls(list), catalogues, hub, paths)
     parts = Parts(
         paths, store, dispatcher, Inspections(list), hub, catalogues, SystemInfo(), ring, "0", opened, packs, _no_reload
     )

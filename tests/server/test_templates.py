@@ -46,5 +46,5 @@ def test_what_is_no_template_is_404(guarded, name, tmp_path):
 
 def test_without_templates_the_lists_are_empty(guarded, tmp_path):
     assert get(guarded, "/templates/index.json", tmp_path)[2] == []
-    for url in ("/workflow_templates", "/api/global_subgraphs", "/node_replacements"):
+    for url in ("/api/global_subgraphs", "/node_replacements"):
         assert get(guarded, url, tmp_path)[2] == {}

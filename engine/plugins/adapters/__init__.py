@@ -8,15 +8,18 @@ them is a problem of that class alone, and the others are nodes all the same.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from engine.authoring.definition import NodeDefinition
 
+ASSIGNED: Final = "__safelight_assigned__"
+"""Attribute under which a module of a pack keeps the node classes that it put into the field's own table."""
+
 
 def class_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinition]:
     """The V1 nodes of a module. Imports the adapter only when there are some."""
-    if not hasattr(module, "NODE_CLASS_MAPPINGS"):
+    if not hasattr(module, "NODE_CLASS_MAPPINGS") and not hasattr(module, ASSIGNED):
         return []
     from engine.plugins.adapters import v1
 
@@ -24,8 +27,8 @@ def class_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinition]
 
 
 def extension_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinition]:
-    """The V3 nodes of a module. Imports the adapter only when there are some."""
-    if not hasattr(module, "comfy_entrypoint"):
+    """The V3 nodes of a module, if it has no table of V1 nodes. Imports the adapter only when there are some."""
+    if not hasattr(module, "comfy_entrypoint") or getattr(module, "NODE_CLASS_MAPPINGS", None) is not None:
         return []
     from engine.plugins.adapters import v3
 

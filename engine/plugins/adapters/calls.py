@@ -9,7 +9,7 @@ from typing import Any
 from engine.authoring.context import Context
 from engine.graph.schema import NodeSpec
 from engine.plugins.compat.running import running
-from engine.plugins.compat.values import HANDLES, to_pack
+from engine.plugins.compat.values import CHANGED, to_pack
 
 
 class EveryInput(Container[str]):
@@ -62,7 +62,7 @@ class Caller:
         if self._lists:
             return self._listed(given)
         for name, value in given.items():
-            if type(value) in HANDLES:
+            if type(value) in CHANGED:
                 given[name] = to_pack(value)
         if self._empty:
             return self._empty | given
@@ -105,8 +105,22 @@ def lazy_status(caller: Caller, name: str = "check_lazy_status") -> Callable[...
     return status
 
 
+def contained(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whose sys.exit() is an error like others: it is called where that would end more than a node."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+    return call
+
+
 def check_of(function: Callable[..., Any], owned: Owned) -> Callable[..., Any]:
     """A pack's check of inputs, called with what it takes of all that is known."""
+
+    function = contained(function)
 
     def check(**values: Any) -> Any:
         return function(**owned.taken(values))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from engine.datatypes.sockets import ANY_TYPE
-from engine.graph.schema import InputSpec, OutputSpec
+from engine.graph.schema import MOST_OUTPUTS, InputSpec, OutputSpec
+from engine.plugins.adapters.plain import choice_values, is_number, number, plain, text_of
 
 HIDDEN_KINDS: Final = frozenset({"UNIQUE_ID", "PROMPT", "EXTRA_PNGINFO", "DYNPROMPT"})
+_ACCOUNT_KINDS: Final = frozenset({"AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG"})
 SEED_NAMES: Final = frozenset({"seed", "noise_seed"})
 """Editors put a control after generate behind whole numbers of these names."""
 
 _NOBODYS_TYPE: Final = "SAFELIGHT_PROBE"
-_DEEPEST: Final = 16
-_LARGEST: Final = 2**64 - 1
-_SMALLEST: Final = -(2**63)
-_READ: Final = frozenset({"tooltip", "multiline", "forceInput", "lazy", "rawLink", "control_after_generate"})
+_READ: Final = frozenset(
+    {"tooltip", "multiline", "forceInput", "lazy", "rawLink", "control_after_generate", "widgetType"}
+)
 _BOUNDS: Final = ("min", "max", "step")
 
 
@@ -28,7 +28,7 @@ def input_spec(name: str, declared: Any, *, required: bool) -> InputSpec:
     io_type = "COMBO" if choices is not None else type_name(kind)
     several = choices is not None and bool(options.get("multiselect") or options.get("multi_select"))
     passed_on = {key: value for key, value in options.items() if key not in _READ and key not in ("default", "options")}
-    bounds = {key: passed_on.pop(key) for key in _BOUNDS if _is_number(passed_on.get(key))}
+    bounds = {key: passed_on.pop(key) for key in _BOUNDS if is_number(passed_on.get(key))}
     if several:
         passed_on["options"], choices = list(choices or ()), None
     elif choices is None and "options" in options:
@@ -48,6 +48,7 @@ def input_spec(name: str, declared: Any, *, required: bool) -> InputSpec:
         link_only=bool(options.get("forceInput")),
         raw_link=bool(options.get("rawLink")),
         seed=bool(options.get("control_after_generate")) or (io_type == "INT" and name in SEED_NAMES),
+        widget=_text(options.get("widgetType")),
         options=plain(passed_on),
     )
 
@@ -57,7 +58,7 @@ def output_specs(types: Any, names: Any, lists: Any, tips: Any) -> tuple[OutputS
     kinds = [types] if isinstance(types, str) else list(types or ())
     found = []
     for slot, kind in enumerate(kinds):
-        io_type = "COMBO" if isinstance(kind, list) else type_name(kind[0] if _is_nested(kind) else kind)
+        io_type = _output_type(kind)
         found.append(
             OutputSpec(
                 name=_text(_at(names, slot)) or io_type,
@@ -69,16 +70,30 @@ def output_specs(types: Any, names: Any, lists: Any, tips: Any) -> tuple[OutputS
     return tuple(found)
 
 
+def more_outputs(types: Any) -> str:
+    """The type of outputs beyond those that RETURN_TYPES lists, where it answers any index; else empty."""
+    if type(types) in (tuple, list, str) or not isinstance(types, tuple | list):
+        return ""
+    try:
+        return _output_type(types[max(MOST_OUTPUTS, len(types)) - 1]) if len(types) < MOST_OUTPUTS else ""
+    except Exception:
+        return ""
+
+
+def _output_type(kind: Any) -> str:
+    return "COMBO" if isinstance(kind, list) else type_name(kind[0] if _is_nested(kind) else kind)
+
+
 def type_name(kind: Any) -> str:
     """The name of a socket type. A type that says it differs from no other (`__ne__` overridden) is `*`."""
     if not isinstance(kind, str):
-        return str(kind)
+        return text_of(kind)
     try:
         if type(kind) is not str and not (_NOBODYS_TYPE != kind):  # noqa: SIM202, SIM300 - packs override `!=` and nothing else
             return ANY_TYPE
     except Exception:
-        return str.__str__(kind)
-    return str.__str__(kind)
+        return text_of(kind)
+    return text_of(kind)
 
 
 def choices_of(kind: Any, options: Mapping[str, Any]) -> tuple[str | int | float | bool, ...] | None:
@@ -91,55 +106,66 @@ def choices_of(kind: Any, options: Mapping[str, Any]) -> tuple[str | int | float
         listed = kind
     else:
         return None
-    return tuple(one if isinstance(one, str | int | float | bool) and _fits(one) else str(one) for one in listed)
+    return choice_values(listed)
 
 
-def hidden_of(declared: Any) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Of a `hidden` section: the names that the engine fills, and those that nobody can fill and that are therefore None."""
-    known, unknown = {}, []
+def hidden_of(declared: Any) -> tuple[dict[str, str], tuple[str, ...], bool]:
+    """Of a `hidden` section: the names that the engine fills, those of an account (which are None), and whether there are more.
+
+    Names of other kinds are passed only when a graph gives them: packs ask whether they are there.
+    """
+    known: dict[str, str] = {}
+    empty, more = [], False
     for name in _names(declared):
         kind = declared[name]
+        if isinstance(kind, list | tuple) and len(kind) == 1:
+            kind = kind[0]
         if isinstance(kind, str) and str.__str__(kind) in HIDDEN_KINDS:
-            known[str(name)] = str.__str__(kind)
+            known[text_of(name)] = str.__str__(kind)
+        elif isinstance(kind, str) and str.__str__(kind) in _ACCOUNT_KINDS:
+            empty.append(text_of(name))
         else:
-            unknown.append(str(name))
-    return known, tuple(unknown)
+            more = True
+    return known, tuple(empty), more
 
 
 def section(declared: Any, name: str) -> Any:
-    """A section of what INPUT_TYPES gave, or an empty one."""
-    found = declared.get(name) if isinstance(declared, Mapping) else None
-    return {} if found is None else found
+    """A section of what INPUT_TYPES gave, or an empty one. Raises TypeError where no names can be looked up."""
+    if not isinstance(declared, Mapping):
+        raise TypeError(
+            f"INPUT_TYPES gave {type(declared).__name__}, not a dict of `required`, `optional` and `hidden`."
+        )
+    found = declared.get(name)
+    if found is None:
+        return {}
+    if not hasattr(type(found), "__getitem__") or isinstance(found, list | tuple | str | bytes):
+        raise TypeError(f"INPUT_TYPES gave {type(found).__name__} for `{name}`, not a dict of inputs by name.")
+    return found
 
 
 def named(entries: Any) -> list[tuple[str, Any]]:
     """(name, declaration) of each input in a section; a container that cannot be listed declares none by name."""
-    return [(str(name), entries[name]) for name in _names(entries)]
+    return [(text_of(name), entries[name]) for name in _names(entries)]
 
 
-def claims_all(entries: Any) -> bool:
-    """Whether a section says that it holds whatever name it is asked for."""
+def claims(entries: Any, name: str) -> bool:
+    """Whether a section holds `name`, as far as it says."""
+    if not hasattr(type(entries), "__contains__"):
+        return False
     try:
-        return _NOBODYS_TYPE in entries
+        return bool(name in entries)
     except Exception:
         return False
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """`value` as JSON can hold it: other objects as text."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int | float):
-        return _number(value)
-    if depth >= _DEEPEST:
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items() if not callable(item)}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth + 1) for item in value]
-    return str(value)
+def claims_all(entries: Any) -> bool:
+    """Whether a section says that it holds whatever name it is asked for."""
+    return claims(entries, _NOBODYS_TYPE)
+
+
+def claims_some(entries: Any) -> bool:
+    """Whether a section decides by itself what it holds, which may be more than it lists."""
+    return getattr(type(entries), "__contains__", None) not in (dict.__contains__, None)
 
 
 def _taken_apart(declared: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -152,6 +178,8 @@ def _taken_apart(declared: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _names(entries: Any) -> list[Any]:
+    if not hasattr(type(entries), "__iter__"):  # one that answers every index would be listed for ever
+        return []
     try:
         return list(entries)
     except Exception:
@@ -172,23 +200,8 @@ def _is_nested(kind: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return str.__str__(value) if isinstance(value, str) else ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return text_of(value) if isinstance(value, str) else ""
 
 
 def _bound(value: Any) -> int | float | None:
-    return None if value is None else _number(value)
-
-
-def _number(value: float) -> int | float:
-    """A plain number; whole ones that no 64 bits hold come as close as those do."""
-    if isinstance(value, int):
-        return max(_SMALLEST, min(_LARGEST, int(value)))
-    return float(value)
-
-
-def _fits(value: Any) -> bool:
-    return not isinstance(value, int) or _SMALLEST <= value <= _LARGEST
+    return None if value is None else number(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from types import ModuleType
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +19,13 @@ from engine.plugins.adapters import calls
 from engine.plugins.adapters.declaration import input_spec, type_name
 from engine.plugins.adapters.results import read_parts, read_v1
 from engine.plugins.adapters.v1 import is_dynamic
+from engine.plugins.compat.comfy_io import HiddenHolder
 from engine.plugins.compat.running import running
+from engine.plugins.reasons import reason
 
 MATCH: Final = "COMFY_MATCHTYPE_V3"
-GROUPED: Final = frozenset({"COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3"})
+CHOOSING: Final = "COMFY_DYNAMICCOMBO_V3"
+GROUPED: Final = frozenset({"COMFY_AUTOGROW_V3", CHOOSING, "COMFY_DYNAMICSLOT_V3"})
 """Types of inputs that stand for several, which prompts name `group.input`."""
 
 _PARAMETERS: Final = {
@@ -30,6 +34,9 @@ _PARAMETERS: Final = {
     "EXTRA_PNGINFO": "extra_pnginfo",
     "DYNPROMPT": "dynprompt",
 }
+
+_HIDDEN: Final = "hidden "
+"""Before the name of a hidden parameter that an input has too."""
 
 
 def extension_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinition]:
@@ -45,13 +52,21 @@ def extension_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinit
             raise
         except BaseException as error:
             name = getattr(cls, "__name__", repr(cls))
-            problems.append(f"node {name} is left out: {type(error).__name__}: {error}")
+            problems.append(f"node {name} is left out: {reason(error, getattr(module, '__file__', None) or '')}")
     return found
 
 
-def definition(cls: Any, module: str) -> NodeDefinition:
-    """The node of one class. Raises what the class raises."""
-    spec, groups = _spec(cls, module)
+def definition(cls: Any, module: str, name: str = "", title: str = "") -> NodeDefinition:
+    """The node of one class, under the `name` and `title` of a table where it stands in one. Raises what the class raises."""
+    with suppress(AttributeError, TypeError):
+        cls.RELATIVE_PYTHON_MODULE = module
+
+    def spec_of() -> tuple[NodeSpec, tuple[str, ...]]:
+        spec, groups = _spec(cls, module)
+        named = {"name": name or spec.name, "display_name": title or spec.display_name}
+        return msgspec.structs.replace(spec, **named), groups
+
+    spec, groups = spec_of()
     is_async = inspect.iscoroutinefunction(cls.execute)
     caller = _Caller(cls, spec, groups)
     made = NodeDefinition(
@@ -59,12 +74,12 @@ def definition(cls: Any, module: str) -> NodeDefinition:
         run=caller.awaited if is_async else caller.blocking,
         read=read,
         is_async=is_async,
-        respec=lambda: _spec(cls, module)[0],
+        respec=lambda: spec_of()[0],
     )
     if _overridden(cls, "check_lazy_status"):
         made.lazy_status = caller.lazy_status
     if _overridden(cls, "fingerprint_inputs"):
-        made.fingerprint = caller.fingerprint
+        made.fingerprint = calls.contained(caller.fingerprint)
     if _overridden(cls, "validate_inputs"):
         owned = calls.Owned(cls.validate_inputs)
         made.validate, made.owned_inputs = calls.check_of(cls.validate_inputs, owned), owned.inputs
@@ -76,7 +91,7 @@ def read(spec: NodeSpec, raw: Any) -> NodeResult:
     if not hasattr(raw, "block_execution"):
         return read_v1(spec, raw)
     if raw.block_execution is not None:
-        return NodeResult((ExecutionBlocker(raw.block_execution or None),) * len(spec.outputs))
+        return NodeResult((ExecutionBlocker(raw.block_execution or None),) * spec.slots)
     shown = raw.ui.as_dict() if hasattr(raw.ui, "as_dict") else raw.ui
     return read_parts(spec, tuple(raw.args or ()), shown, raw.expand)
 
@@ -113,10 +128,8 @@ class _Caller:
         return target.fingerprint_inputs(**inputs)
 
     def _prepared(self, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        facts = {_PARAMETERS[kind]: None for kind in _PARAMETERS}
-        for name in self._hidden:
-            facts[name] = given.pop(name, None)
-        target = type(self._cls.__name__, (self._cls,), {"hidden": SimpleNamespace(**facts)})
+        hidden = HiddenHolder(**{name.removeprefix(_HIDDEN): given.pop(name, None) for name in self._hidden})
+        target = type(self._cls.__name__, (self._cls,), {"hidden": hidden})
         return target, gathered(self._caller.arguments(given), self._groups)
 
 
@@ -126,17 +139,28 @@ def gathered(inputs: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, An
         return dict(inputs)
     found: dict[str, Any] = {}
     for name, value in inputs.items():
-        head, *rest = name.split(".")
-        if head not in groups:
+        parts = name.split(".")
+        if parts[0] not in groups:
             found[name] = value
             continue
-        place = found.setdefault(head, {})
-        for part in rest[:-1]:
+        place = found
+        around = parts if name in groups else parts[:-1]
+        for part in around:
             place = place.setdefault(part, {})
-        place[rest[-1] if rest else head] = value
+        place[parts[-1]] = value
     for name in groups:
-        found.setdefault(name, {})
+        if "." not in name:
+            found.setdefault(name, {})
     return found
+
+
+def _groups(inputs: Iterable[Any], around: str = "") -> Iterator[str]:
+    """The names in prompts of all inputs that stand for several, also of those that a choice brings."""
+    for one in inputs:
+        if _io_type(one) in GROUPED:
+            yield f"{around}{one.id}"
+        for option in getattr(one, "options", None) or () if _io_type(one) == CHOOSING else ():
+            yield from _groups(option.inputs, f"{around}{one.id}.")
 
 
 async def _classes(enter: Callable[[], Any]) -> list[Any]:
@@ -171,14 +195,18 @@ def _overridden(cls: Any, name: str) -> bool:
 
 
 def _schema(cls: Any) -> Any:
-    return cls.GET_SCHEMA() if hasattr(cls, "GET_SCHEMA") else cls.define_schema()
+    from engine.plugins.compat.comfy_io import ComfyNode
+
+    if issubclass(cls, ComfyNode):
+        return cls.GET_SCHEMA()
+    return cls.define_schema()  # on a class that is absent
 
 
 def _spec(cls: Any, module: str) -> tuple[NodeSpec, tuple[str, ...]]:
     schema = _schema(cls)
     lazy = _overridden(cls, "check_lazy_status")
     inputs = tuple(_input(one, lazy=lazy) for one in schema.inputs or ())
-    groups = tuple(one.id for one in schema.inputs or () if _io_type(one) in GROUPED)
+    groups = tuple(dict.fromkeys(_groups(schema.inputs or ())))
     kinds = [str(getattr(one, "value", one)) for one in schema.hidden or ()]
     spec = NodeSpec(
         name=schema.node_id,
@@ -194,12 +222,18 @@ def _spec(cls: Any, module: str) -> tuple[NodeSpec, tuple[str, ...]]:
         has_validate=_overridden(cls, "validate_inputs"),
         has_fingerprint=_overridden(cls, "fingerprint_inputs"),
         open_inputs=bool(groups) or bool(getattr(schema, "accept_all_inputs", False)),
-        hidden={_PARAMETERS[kind]: kind for kind in kinds if kind in _PARAMETERS},
+        hidden=_hidden(kinds, {one.name for one in inputs}),
         deprecated=bool(schema.is_deprecated),
         experimental=bool(schema.is_experimental),
         dynamic=is_dynamic(cls.define_schema, inputs) and _reads_folders(cls),
     )
     return spec, groups
+
+
+def _hidden(kinds: list[str], inputs: set[str]) -> dict[str, str]:
+    """Parameter → kind. They reach the class and not its function, so inputs may have the same names."""
+    names = {kind: _PARAMETERS[kind] for kind in kinds if kind in _PARAMETERS}
+    return {f"{_HIDDEN}{name}" if name in inputs else name: kind for kind, name in names.items()}
 
 
 def _reads_folders(cls: Any) -> bool:
@@ -216,8 +250,9 @@ def _input(one: Any, *, lazy: bool) -> InputSpec:
     made = input_spec(one.id, (kind, options), required=not one.optional)
     grouped = kind in GROUPED
     changes: dict[str, Any] = {} if lazy or not made.lazy else {"lazy": False}
-    if grouped:  # it has no value of its own, or one that its choices do not list
-        changes |= {"required": False, "choices": None, "default": None}
+    if grouped:  # only the one with choices has a value of its own, and its choices do not list it
+        required = made.required and kind == CHOOSING
+        changes |= {"required": required, "choices": None, "default": None}
     return msgspec.structs.replace(made, **changes) if changes else made
 
 
@@ -225,7 +260,8 @@ def _output(one: Any) -> OutputSpec:
     kind = _io_type(one)
     kind = _template_type(one) if kind == MATCH else type_name(kind)
     name = getattr(one, "display_name", None) or one.id or kind
-    return OutputSpec(name=name, type=kind, is_list=bool(one.is_output_list), tip=one.tooltip or "")
+    match = str(getattr(getattr(one, "template", None), "template_id", "") or "")
+    return OutputSpec(name=name, type=kind, is_list=bool(one.is_output_list), tip=one.tooltip or "", match=match)
 
 
 def _template_type(one: Any) -> str:

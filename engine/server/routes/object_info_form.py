@@ -45,6 +45,8 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
         "experimental": spec.experimental,
         "api_node": False,
     }
+    if any(one.match for one in spec.outputs):
+        form["output_matchtypes"] = [one.match or None for one in spec.outputs]
     if name != spec.name:
         form["alias_of"] = spec.name  # not of the convention: so that an editor need not list a node twice
     return form
@@ -58,6 +60,7 @@ def _input_form(spec: InputSpec, file_names: FileNames) -> list[Any]:
         ("max", spec.le),
         ("step", spec.step),
         ("tooltip", spec.tip or None),
+        ("widgetType", spec.widget or None),
     )
     options.update({key: value for key, value in facts if value is not None})
     flags = (

@@ -11,11 +11,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from engine.paths import contained
-from engine.server.packs import Packs
+from engine.server.packs import EDITOR_MODULE, SCRIPTS, Packs
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Query, Route
 
-SCRIPTS: Final = "/extensions"
 _TYPES: Final = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
 
 
@@ -35,6 +34,7 @@ class PackRoutes:
                 handler=self._get,
                 summary="The node packs: which nodes each has, how long it took to load, and what is wrong with it.",
                 tag="nodes",
+                query=(Query(name="wait", doc="`false`: what is known now, though packs are still being imported."),),
                 answer={"type": "object"},
                 api_only=True,
             ),
@@ -71,7 +71,10 @@ class PackRoutes:
         ]
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
-        await self._packs.opened()
+        if _is_no(request.query.get("wait", "")):
+            await self._packs.known()
+        else:
+            await self._packs.opened()
         return json_response({"packs": self._packs.report()})
 
     async def _post_reload(self, request: web.Request) -> web.StreamResponse:
@@ -93,11 +96,16 @@ class PackRoutes:
         return web.FileResponse(path, headers=headers)
 
 
+def _is_no(word: str) -> bool:
+    return word.lower() in ("0", "false", "no")
+
+
 def _scripts(folders: dict[str, Path]) -> list[str]:
+    """What the front ends of the field import. Modules of our editor are none of it: those would not know what to do."""
     found = []
     for pack, folder in sorted(folders.items()):
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.js") if path.is_file())
-        found += [f"{SCRIPTS}/{pack}/{name}" for name in names]
+        found += [f"{SCRIPTS}/{pack}/{name}" for name in names if name != EDITOR_MODULE]
     return found
 
 

@@ -86,7 +86,6 @@ def _of_packs() -> list[Route]:
         return json_response({})
 
     rows = (
-        ("/workflow_templates", "Example workflows of node packs: pack → names."),
         ("/global_subgraphs", "Subgraphs that packs offer, by id."),
         ("/node_replacements", "Nodes that take the place of others, by name."),
     )

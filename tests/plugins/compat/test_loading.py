@@ -17,11 +17,15 @@ def test_the_report_names_every_pack_and_what_is_wrong_with_it(server: Any) -> N
         "early": "loaded",
         "exits": "failed",
         "kills": "failed",
+        "mixed": "loaded",
         "off": "disabled",
         "one_file": "loaded",
+        "reaches": "loaded",
         "rules-pack.v1": "loaded",
         "server-pack": "loaded",
         "switched_off": "disabled",
+        "tricks": "loaded",
+        "v3more": "loaded",
         "v3pack": "loaded",
     }
     assert "a_module_that_nobody_has" in packs["breaks"]["errors"][0]
@@ -43,12 +47,21 @@ def test_nodes_that_cannot_be_declared_are_left_out_alone(server: Any) -> None:
     assert server.get("/object_info/RuleShow")
 
 
-def test_a_name_that_is_taken_stays_with_who_had_it(server: Any) -> None:
+def test_a_note_without_a_function_is_a_node_that_no_graph_runs(server: Any) -> None:
+    assert server.get("/object_info/RuleNote")["RuleNote"]["category"] == "rules"
+    shown = server.run(
+        {"1": {"class_type": "RuleNote", "inputs": {"notes": "x"}}, "2": {"class_type": "RuleShow", "inputs": {}}}
+    )
+    assert shown["status"]["status_str"] == "success" and set(shown["outputs"]) == {"2"}
+
+
+def test_built_in_nodes_stay_and_of_two_packs_the_later_has_a_name(server: Any) -> None:
     packs = report(server)
     assert "KSampler is left out" in "\n".join(packs["rules-pack.v1"]["errors"])
-    assert "Twice is left out: custom_nodes.early" in "\n".join(packs["rules-pack.v1"]["errors"])
+    assert "Twice replaces that of custom_nodes.early" in "\n".join(packs["rules-pack.v1"]["errors"])
+    assert "Twice is replaced by that of custom_nodes.rules-pack_x_v1" in "\n".join(packs["early"]["errors"])
     assert server.get("/object_info/KSampler")["KSampler"]["python_module"] == "nodes.sampling"
-    assert server.get("/object_info/Twice")["Twice"]["python_module"] == "custom_nodes.early"
+    assert server.get("/object_info/Twice")["Twice"]["python_module"] == "custom_nodes.rules-pack_x_v1"
 
 
 def test_prestartup_scripts_run_before_any_pack(server: Any) -> None:
@@ -57,7 +70,7 @@ def test_prestartup_scripts_run_before_any_pack(server: Any) -> None:
 
 
 def test_a_packs_files_for_the_editor_are_listed_and_served(server: Any) -> None:
-    assert server.get("/extensions") == ["/extensions/rules-pack.v1/tool.js"]
+    assert "/extensions/rules-pack.v1/tool.js" in server.get("/extensions")
     status, script = server.ask("GET", "/extensions/rules-pack.v1/tool.js")
     assert status == 200 and b"scripts/app.js" in script
     assert server.ask("GET", "/api/extensions/rules-pack.v1/readme.txt")[0] == 200

@@ -18,6 +18,11 @@ def test_a_packs_routes_answer_with_and_without_api_before_them(server: Any) -> 
         assert status == 201 and body == b"\x00bytes" * 50_000
 
 
+def test_a_name_in_a_route_may_hold_a_slash_that_is_quoted(server: Any) -> None:
+    assert server.get("/server_pack/hello/loras%2Fsub%2Fa.png")["hello"] == "loras/sub/a.png"
+    assert server.ask("GET", "/server_pack/hello/loras/a.png")[0] == 404
+
+
 def test_a_route_that_fails_is_an_answer_and_the_server_goes_on(server: Any) -> None:
     for name in ("fails", "leaves"):
         status, body = server.ask("GET", f"/server_pack/{name}")

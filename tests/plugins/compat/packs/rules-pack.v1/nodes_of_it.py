@@ -335,8 +335,44 @@ class Hidden:
     OUTPUT_NODE = True
 
     def go(self, id, prompt, info, graph):
-        kind = graph.get_node(id)["class_type"]
-        return {"ui": {"id": [id], "prompt": [sorted(prompt)], "info": [info], "kind": [kind]}}
+        me = graph.get_node(id)
+        kind = [me["class_type"], me["_meta"]["title"]]
+        return {"ui": {"id": [id], "prompt": [sorted(prompt)], "info": [info], "kind": kind}}
+
+
+class Sloppy:
+    """Returns other things than lists where lists belong."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    RETURN_TYPES = ("INT", "STRING", "INT")
+    OUTPUT_IS_LIST = (True, True, False)
+    FUNCTION = "go"
+    OUTPUT_NODE = True
+
+    def go(self):
+        return {"ui": {"text": "abc", "pair": (1, 2), "whole": 5}, "result": (range(3), "xy", 7)}
+
+
+class Remember:
+    """Writes what it got into the graph and the workflow, as nodes do that make a seed or show a text."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"seed": ("INT", {"default": 0, "min": -1})},
+            "hidden": {"id": "UNIQUE_ID", "prompt": "PROMPT", "info": "EXTRA_PNGINFO"},
+        }
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "go"
+
+    def go(self, seed, id, prompt, info):
+        prompt[id]["inputs"]["seed"] = 77
+        info["workflow"]["nodes"][0]["widgets_values"] = [77]
+        return (77,)
 
 
 class Repeat:
@@ -371,7 +407,13 @@ class Later:
     OUTPUT_NODE = True
 
     async def go(self, seconds, fail=False):
-        await asyncio.sleep(seconds)
+        note("later-begins")
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            note("later-cancelled")
+            raise
+        note("later-ends")
         if fail:
             raise RuntimeError("late")
         return {"ui": {"slept": [seconds]}, "result": (seconds,)}
@@ -414,6 +456,17 @@ class Leaves:
         return ()
 
 
+class Note:
+    """Only a text to look at."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"notes": ("STRING", {"default": "how to use this pack", "multiline": True})}}
+
+    RETURN_TYPES = ()
+    CATEGORY = "rules"
+
+
 class NoFunction:
     @classmethod
     def INPUT_TYPES(cls):
@@ -453,12 +506,15 @@ NODE_CLASS_MAPPINGS = {
         Raw,
         Block,
         Hidden,
+        Remember,
+        Sloppy,
         Repeat,
         Later,
         Offer,
         Raises,
         Leaves,
         NoFunction,
+        Note,
         Single,
     )
 } | {"KSampler": Plain, "Twice": Plain}

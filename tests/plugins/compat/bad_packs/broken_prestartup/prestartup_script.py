@@ -1,0 +1,2 @@
+# ruff: noqa
+raise RuntimeError("before everything")

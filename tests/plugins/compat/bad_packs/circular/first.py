@@ -1,0 +1,4 @@
+# ruff: noqa
+from .second import SECOND
+
+FIRST = SECOND

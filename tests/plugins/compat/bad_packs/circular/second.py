@@ -1,0 +1,4 @@
+# ruff: noqa
+from .first import FIRST
+
+SECOND = FIRST

@@ -1,0 +1,4 @@
+# ruff: noqa
+import sys
+
+sys.exit("I do not like it here")

@@ -1,0 +1,5 @@
+# ruff: noqa
+import time
+
+while True:
+    time.sleep(0.1)

@@ -1,0 +1,4 @@
+# ruff: noqa
+from .helper import VALUE
+
+NODE_CLASS_MAPPINGS = {}

@@ -1,0 +1,6 @@
+# ruff: noqa
+def made():
+    return {}["a key that is not there"]
+
+
+VALUE = made()
