@@ -6,11 +6,14 @@ from engine.authoring.context import Context
 from engine.authoring.decorator import node
 from engine.authoring.definition import ExecutionBlocker, Expand, WithUi
 from engine.authoring.inputs import Cfg, Denoise, In, Lazy, Out, Seed, Steps, Text
+from engine.authoring.routes import route
 from engine.authoring.subgraph import Subgraph
 from engine.datatypes.sockets import (
     AnyValue,
     Audio,
     Clip,
+    ClipVision,
+    ClipVisionOutput,
     Conditioning,
     ControlNet,
     Guider,
@@ -31,6 +34,8 @@ __all__ = [
     "Audio",
     "Cfg",
     "Clip",
+    "ClipVision",
+    "ClipVisionOutput",
     "Conditioning",
     "Context",
     "ControlNet",
@@ -58,4 +63,5 @@ __all__ = [
     "Vae",
     "WithUi",
     "node",
+    "route",
 ]

@@ -45,6 +45,10 @@ class Context(Protocol):
         """
         ...
 
+    def send(self, event: str, data: Any) -> None:
+        """Send a message of your own to the client of the job: `event` begins with the pack's name, `data` is JSON."""
+        ...
+
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job was cancelled; cheap enough for every iteration of a loop."""
         ...

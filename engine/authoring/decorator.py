@@ -27,8 +27,10 @@ def node(
     """Declare the decorated function or class as the node type `name`.
 
     `output` nodes are what a run is for; `cache=False` runs anew every time; with `input_is_list` the node gets whole
-    lists (`list[Image]`) instead of being run per item. A class has a `run` method with the node's signature and may have
-    `validate(**constants)` and `fingerprint(**constants)`; one instance is kept per node of a graph.
+    lists (`list[Image]`) instead of being run per item. A class has a `run` method with the node's signature, and one
+    instance is kept per node of a graph. It may have two static or class methods, each with some of the inputs as
+    parameters (None where one is linked): `validate` gives True or says what is wrong, before a job is accepted;
+    `fingerprint` gives text or a number that changes when what the node reads of the world does.
     Raises NodeDeclarationError where the signature does not declare a node.
     """
 
@@ -51,8 +53,8 @@ def node(
             output_node=output,
             cache=cache,
             input_is_list=input_is_list,
-            has_validate=hasattr(target, "validate"),
-            has_fingerprint=hasattr(target, "fingerprint"),
+            has_validate=inspect.isclass(target) and hasattr(target, "validate"),
+            has_fingerprint=inspect.isclass(target) and hasattr(target, "fingerprint"),
             deprecated=deprecated,
             experimental=experimental,
         )
@@ -63,14 +65,33 @@ def node(
             is_async=inspect.iscoroutinefunction(run),
             wants_ctx=wants_ctx,
             make=target if inspect.isclass(target) else None,
-            validate=getattr(target, "validate", None),
-            fingerprint=getattr(target, "fingerprint", None),
+            validate=_asked(name, target, "validate"),
+            fingerprint=_asked(name, target, "fingerprint"),
             lazy_inputs=lazy,
         )
         setattr(target, DEFINITION, definition)
         return target
 
     return declare
+
+
+def _asked(name: str, target: Any, method: str) -> Callable[..., Any] | None:
+    """The method of a node class as the engine asks it: with all that is known, of which it gets what it names."""
+    function = getattr(target, method, None)
+    if function is None or not inspect.isclass(target):
+        return None
+    if inspect.isfunction(inspect.getattr_static(target, method)):
+        raise NodeDeclarationError(
+            f"Node {name}: `{method}` is asked before there is an object. Write @staticmethod above it, without self."
+        )
+    parameters = inspect.signature(function).parameters
+    takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+
+    def ask(**known: Any) -> Any:
+        known.pop("input_types", None)  # what links bring is of use to classes of the field only
+        return function(**{key: value for key, value in known.items() if takes_all or key in parameters})
+
+    return ask
 
 
 def definition_of(target: Any) -> NodeDefinition | None:

@@ -72,7 +72,7 @@ class NodeDefinition:
     wanted (class protocol); nodes of our own await `Lazy` inputs instead. `validate(**constants)` returns True or a
     message, and looks itself after range and choice of the `owned_inputs` (after types of links, if `input_types` is one).
     `fingerprint(**constants)` returns any value that changes when the outside state it reads does. `respec` declares the
-    node anew, for its choices may have changed.
+    node anew, for its choices may have changed. `takes(name)` says whether it wants an undeclared constant.
     """
 
     spec: NodeSpec
@@ -86,6 +86,7 @@ class NodeDefinition:
     fingerprint: Callable[..., Any] | None = None
     lazy_inputs: frozenset[str] = field(default_factory=frozenset)
     owned_inputs: Container[str] = ()
+    takes: Callable[[str], bool] | None = None
     respec: Callable[[], NodeSpec] | None = None
 
 

@@ -17,7 +17,8 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
 
     `ge` and `le` bound numbers (inclusive); `step` is the editor's increment; `choices` are values, or `Files(folder)` for
     the file names of a folder; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the
-    editor's control after generate; `mentions` says which files a text names; `options` go to editors unchanged.
+    editor's control after generate; `mentions` says which files a text names; `widget` names a widget that a pack brings for the
+    editor, which shows the ordinary one of the type where nobody brings it; `options` go to editors unchanged.
     """
 
     ge: float | None = None
@@ -30,6 +31,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     raw_link: bool = False
     seed: bool = False
     mentions: Mentions | None = None
+    widget: str = ""
     options: dict[str, Any] = {}
 
 

@@ -8,8 +8,9 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from engine.authoring.definition import Expand, WithUi
+from engine.authoring.definition import ExecutionBlocker, Expand, WithUi
 from engine.authoring.inputs import In, Lazy, Out
+from engine.authoring.json_values import is_json
 from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, Socket
 from engine.graph.schema import InputSpec, OutputSpec
 
@@ -39,7 +40,7 @@ def inputs_of(name: str, function: Callable[..., Any]) -> tuple[bool, tuple[Inpu
 
 def outputs_of(name: str, function: Callable[..., Any]) -> tuple[OutputSpec, ...]:
     """Read the outputs of `function` off its return annotation; a NamedTuple gives one output per field."""
-    annotation = _hints(name, function).get("return", inspect.Parameter.empty)
+    annotation = _without_blocker(_hints(name, function).get("return", inspect.Parameter.empty))
     if get_origin(annotation) in (Expand, WithUi):
         annotation = get_args(annotation)[0]
     if annotation in (None, type(None), inspect.Parameter.empty):
@@ -50,6 +51,13 @@ def outputs_of(name: str, function: Callable[..., Any]) -> tuple[OutputSpec, ...
     return (_output(name, annotation, ""),)
 
 
+def _without_blocker(annotation: Any) -> Any:
+    """What is left of a result that may be an ExecutionBlocker instead of a value."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    return Union[tuple(one for one in get_args(annotation) if one is not ExecutionBlocker)]  # noqa: UP007 - made of a tuple
+
+
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
@@ -58,16 +66,29 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
             f"Node {name}: the type {error.name!r} in its signature is not known in module {function.__module__}. "
             f"Import it at the top of the module (not under TYPE_CHECKING), e.g. from engine.api import {error.name}."
         ) from error
+    except (
+        TypeError
+    ) as error:  # of an In(...) in quotes, which is what `from __future__ import annotations` makes of it
+        raise NodeDeclarationError(
+            f"Node {name}: its signature cannot be read: {error}. In(…) takes {', '.join(In.__struct_fields__)}."
+        ) from error
 
 
 def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> InputSpec:
     if parameter.name not in hints:
+        kind = type(parameter.default)
+        likely = kind.__name__ if kind in PRIMITIVE_TYPES else "Image"
         raise NodeDeclarationError(
-            f"Node {node}: parameter {parameter.name!r} has no type. Write for example {parameter.name}: Image."
+            f"Node {node}: parameter {parameter.name!r} has no type. Write for example {parameter.name}: {likely}."
         )
     read = _read(node, parameter.name, hints[parameter.name])
     extra = read.extra if isinstance(read.extra, In) else In()
     has_default = parameter.default is not inspect.Parameter.empty
+    if has_default and not is_json(parameter.default):
+        raise NodeDeclarationError(
+            f"Node {node}: the default of {parameter.name!r} is a {type(parameter.default).__name__}, and editors keep JSON. "
+            f"Write {parameter.name}: … | None = None and make the default inside the function."
+        )
     choices = extra.choices if extra.choices is not None else read.choices
     return InputSpec(
         name=parameter.name,
@@ -85,6 +106,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         raw_link=extra.raw_link,
         seed=extra.seed,
         mentions=extra.mentions,
+        widget=extra.widget,
         options=extra.options,
     )
 

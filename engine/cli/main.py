@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path, Folde
         options = parser.parse_args(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else exits.USAGE
+    if not getattr(options, "debug", False):  # tracebacks of packs are for logs; commands tell the problem in a line
+        logging.getLogger("safelight.packs").addHandler(logging.NullHandler())
     if options.version:
         return _version()
     if options.command is None:
@@ -82,6 +85,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.doctor import doctor
 
         return doctor
+    if name == "pack":
+        from engine.cli.pack import pack
+
+        return pack
     if name == "train":
         from engine.cli.train import train
 

@@ -28,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_validate,
         _add_nodes,
         _add_workflows,
+        _add_pack,
         _add_train,
         _add_cache,
         _add_doctor,
@@ -177,6 +178,32 @@ def _add_workflows(commands: _Commands[argparse.ArgumentParser], shared: argpars
     parser = _add(commands, shared, "workflows", "List the workflows at hand, or show what --set can set in one.")
     parser.add_argument("name", nargs="?", help="a name from the list, or a file as `run` takes it")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def _add_pack(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("pack", help="Make a node pack, or test one.", epilog=exits.SUMMARY)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    new = _add(actions, shared, "new", "Make a small node pack with its tests, ready to be changed.")
+    new.add_argument("name", help="small letters, digits and _, such as my_pack")
+    new.add_argument(
+        "--into", metavar="DIR", help="folder to make it in (default: custom_nodes/ in the base directory)"
+    )
+    test = _add(
+        actions,
+        shared,
+        "test",
+        "Say everything that is wrong with one node pack; it is imported in a process of its own.",
+    )
+    test.add_argument("pack", metavar="DIR", help="the folder of the pack, or its .py file")
+    test.add_argument("--no-tests", action="store_true", help="do not run the pack's own tests")
+    test.add_argument(
+        "--seconds",
+        type=float,
+        default=120,
+        metavar="N",
+        help="how long importing it, and its tests, may take (default: 120)",
+    )
+    test.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def _add_train(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

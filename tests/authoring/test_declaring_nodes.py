@@ -21,9 +21,11 @@ from engine.api import (
     Socket,
     WithUi,
     node,
+    route,
 )
 from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition, read_result
+from engine.authoring.routes import routes_of
 from engine.authoring.signature import NodeDeclarationError
 from engine.graph.prompt import Link
 from engine.graph.schema import NodeSpec, OutputSpec
@@ -151,7 +153,8 @@ def test_a_class_with_a_run_method_is_a_node_with_one_instance_per_graph_node() 
             self.count += step
             return self.count
 
-        def validate(self, step: int) -> bool | str:
+        @staticmethod
+        def validate(step: int | None) -> bool | str:
             return step != 0 or "step must not be 0"
 
     definition = declared(Counter)
@@ -173,12 +176,110 @@ def test_a_parameter_without_a_type_is_refused_with_the_line_to_write() -> None:
             return image
 
 
+def test_the_line_to_write_follows_the_default() -> None:
+    with pytest.raises(NodeDeclarationError, match=r"Write for example name: str\."):
+
+        @node("Bad")
+        def bad(name="world") -> None:  # type: ignore[no-untyped-def]
+            """Without a type."""
+
+
 def test_an_unknown_type_name_is_refused_naming_module_and_import() -> None:
     def bad(ctx: Context, image: Imagee) -> None:  # type: ignore[name-defined]  # noqa: F821
         """Misspelt."""
 
     with pytest.raises(NodeDeclarationError, match=r"Node Bad: the type 'Imagee'.*from engine.api import Imagee"):
         node("Bad")(bad)
+
+
+def test_an_unknown_fact_of_an_input_is_refused_with_those_there_are() -> None:
+    def bad(steps: Annotated[int, In(minimum=1)]) -> None:  # type: ignore[call-arg]
+        """Misspelt."""
+
+    with pytest.raises(NodeDeclarationError, match=r"Node Bad: .*'minimum'.* In\(…\) takes ge, le, step"):
+        node("Bad")(bad)
+
+
+def test_a_default_that_editors_could_not_keep_is_refused() -> None:
+    with pytest.raises(
+        NodeDeclarationError, match=r"Node Bad: the default of 'own' is a Splitter.*Write own: … \| None"
+    ):
+
+        @node("Bad")
+        def bad(own: Splitter = Splitter()) -> None:  # noqa: B008
+            """With a default of its own type."""
+
+
+def test_a_result_may_be_a_blocker_instead() -> None:
+    @node("Gate")
+    def gate(value: T) -> T | ExecutionBlocker:
+        return ExecutionBlocker()
+
+    @node("Maybe")
+    def maybe(image: Image, mask: Mask) -> ImageAndMask | ExecutionBlocker:
+        return ImageAndMask(image, mask)
+
+    assert [output.type for output in spec_of(gate).outputs] == ["*"]
+    assert [output.name for output in spec_of(maybe).outputs] == ["image", "MASK"]
+
+
+def test_an_input_may_ask_for_a_widget_of_the_packs_own_whatever_its_type() -> None:
+    @node("Paint")
+    def paint(track: Annotated[Track, In(widget="pack.track")], again: Track) -> None:
+        """Has one."""
+
+    with_widget, without = spec_of(paint).inputs
+    assert (with_widget.widget, with_widget.is_widget) == ("pack.track", True)
+    assert not without.is_widget
+
+
+def test_checks_of_a_class_get_the_inputs_that_they_name() -> None:
+    @node("Checked")
+    class Checked:
+        def run(self, a: int, b: int) -> int:
+            return a + b
+
+        @staticmethod
+        def validate(a: int | None) -> bool | str:
+            return a != 0 or "a must not be 0"
+
+        @classmethod
+        def fingerprint(cls, **known: Any) -> str:
+            return str(sorted(known))
+
+    definition = declared(Checked)
+    assert definition.validate is not None
+    assert definition.fingerprint is not None
+    assert definition.validate(a=0, b=2, input_types={}) == "a must not be 0"
+    assert definition.fingerprint(a=1, b=None) == "['a', 'b']"
+
+
+def test_a_check_that_needs_an_object_is_refused() -> None:
+    with pytest.raises(
+        NodeDeclarationError, match=r"`validate` is asked before there is an object. Write @staticmethod"
+    ):
+
+        @node("Bad")
+        class Bad:
+            def run(self, a: int) -> int:
+                return a
+
+            def validate(self, a: int) -> bool:
+                return True
+
+
+def test_a_route_is_kept_on_its_function_and_bad_paths_are_refused() -> None:
+    @route("GET", "/pack/one")
+    @route("POST", "/pack/{name}")
+    async def answer(request: object) -> str:
+        return "answer"
+
+    assert [(one.method, one.path) for one in routes_of(answer)] == [("POST", "/pack/{name}"), ("GET", "/pack/one")]
+    for path in ("pack", "/", "//x", "/api/pack", "/a b"):
+        with pytest.raises(ValueError, match="is no path of a pack"):
+            route("GET", path)
+    with pytest.raises(ValueError, match="'FETCH' is no method"):
+        route("FETCH", "/pack")  # type: ignore[arg-type]
 
 
 def test_a_synchronous_node_with_lazy_inputs_is_refused() -> None:
