@@ -6,9 +6,11 @@ by a value of their own that is no input: a seed by what happens to it after a r
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from engine.graph.dynamic import brought, grown
 from engine.graph.schema import InputSpec, NodeSpec
 
 _AFTER_GENERATE: Final = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
@@ -36,7 +38,7 @@ def named_values(node: Mapping[str, Any], spec: NodeSpec | None) -> dict[str, An
     named = _by_name(own_names, values)
     if named is not None:
         return named
-    return _by_spec(widget_inputs(spec), values) if spec is not None else None
+    return _by_spec(_shown(spec, node), values) if spec is not None else None
 
 
 def listed_widgets(node: Mapping[str, Any]) -> list[str]:
@@ -55,21 +57,30 @@ def _by_name(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any] | No
             return None
         named[name] = values[at]
         spare = len(values) - len(names) + len(named) - at - 1 > 0
-        at += 2 if spare and name in _SEED_NAMES and _is_after_generate(values, at + 1, spare) else 1
+        at += 2 if spare and _last_part(name) in _SEED_NAMES and _is_after_generate(values, at + 1, spare) else 1
     if at + 1 == len(values) and _is_upload(values, at):
         at += 1
     return named if at == len(values) and names else None
 
 
+def _shown(spec: NodeSpec, node: Mapping[str, Any]) -> list[InputSpec]:
+    """The widgets of a saved node: those that have grown go before those that its class declares."""
+    inputs = node.get("inputs")
+    listed = [one for one in inputs if isinstance(one, Mapping)] if isinstance(inputs, list) else []
+    found = [shown for one in spec.inputs for shown in grown(one, listed) if shown.is_widget]
+    return [*found, *widget_inputs(spec)]
+
+
 def _by_spec(widgets: Sequence[InputSpec], values: Sequence[Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     at = 0
-    for index, one in enumerate(widgets):
-        if at >= len(values):
-            break
+    waiting = deque(widgets)
+    while waiting and at < len(values):
+        one = waiting.popleft()
         named[one.name] = values[at]
+        waiting.extendleft(reversed([more for more in brought(one, _plain(values, at)) if more.is_widget]))
         at += 1
-        spare = len(values) - at > len(widgets) - index - 1
+        spare = len(values) - at > len(waiting)
         if (_has_after_generate(one) and _is_after_generate(values, at, spare)) or (
             spare and _has_upload(one) and _is_upload(values, at)
         ):
@@ -107,6 +118,11 @@ class _Place:
         self.at = at
 
 
+def _last_part(name: str) -> str:
+    """The name of an input within its group."""
+    return name.rpartition(".")[2]
+
+
 def _plain(values: Sequence[Any], at: int) -> Any:
     value = values[at] if at < len(values) else None
     return value.value if isinstance(value, _Place) else value
@@ -126,7 +142,7 @@ def _is_upload(values: Sequence[Any], at: int) -> bool:
 def _has_after_generate(one: InputSpec) -> bool:
     if one.type != "INT" and "control_after_generate" not in one.options:
         return False
-    return one.seed or one.name in _SEED_NAMES or bool(one.options.get("control_after_generate"))
+    return one.seed or _last_part(one.name) in _SEED_NAMES or bool(one.options.get("control_after_generate"))
 
 
 def _has_upload(one: InputSpec) -> bool:

@@ -446,3 +446,16 @@ def open_editor() -> Callable[[Visit], Editor]:
     """The editor of a window, once it has started."""
     need_editor()
     return Editor
+
+
+@pytest.fixture(scope="session")
+def servers_of() -> type[Servers]:
+    """`servers_of(base, catalogue)(*options)`: a server of a module's own base directory."""
+    need_editor()
+    return Servers
+
+
+@pytest.fixture(scope="session")
+def home_at() -> type[Home]:
+    """`home_at(url, base)`: to ask that server."""
+    return Home

@@ -84,12 +84,31 @@ export interface SystemStats {
   devices: { name: string; type: string; vram_total: number; vram_free: number }[];
 }
 
+export interface PackReport {
+  name: string;
+  module: string;
+  state: "loaded" | "failed" | "disabled";
+  /** Seconds that importing it took. */
+  seconds: number;
+  nodes: string[];
+  errors: string[];
+  web: boolean;
+  /** Path of the module that it brings for this editor. */
+  editor_module: string | null;
+}
+
 // -- nodes and system
 
 export const objectInfo = (options?: RequestOptions) => getJson<JsonObject>("api/object_info", { timeout: 0, ...options });
 export const systemStats = () => getJson<SystemStats>("api/system_stats");
 export const embeddings = () => getJson<string[]>("api/embeddings");
 export const freeMemory = () => sendJson("POST", "api/free", { unload_models: true, free_memory: true });
+
+/** The node packs. `wait`: until the worker has imported them, so that all of their problems are known. */
+export const listPacks = async ({ wait = true }: { wait?: boolean } = {}) =>
+  (await getJson<{ packs: PackReport[] }>(`api/v1/packs${wait ? "" : "?wait=false"}`, { timeout: 90_000 })).packs;
+export const reloadPacks = async (force: boolean) =>
+  (await sendJson<{ packs: PackReport[] }>("POST", `api/v1/packs/reload${force ? "?force=true" : ""}`, undefined, { timeout: 90_000 })).packs;
 
 // -- jobs
 

@@ -33,6 +33,27 @@ export interface Messages {
 
 export type Message = { [Type in keyof Messages]: { type: Type; data: Messages[Type] } }[keyof Messages];
 
+const OWN: Record<keyof Messages, true> = {
+  status: true,
+  feature_flags: true,
+  execution_start: true,
+  execution_cached: true,
+  executing: true,
+  progress: true,
+  progress_state: true,
+  executed: true,
+  execution_success: true,
+  execution_error: true,
+  execution_interrupted: true,
+  notification: true,
+  logs: true,
+};
+
+/** Whether the server itself sends messages of this type; all others are from packs. */
+export function isOwnMessage(type: string): type is keyof Messages {
+  return Object.hasOwn(OWN, type);
+}
+
 /** An intermediate picture. `job` and `node` are missing when the server does not tell them. */
 export interface PreviewMessage {
   job: string | null;

@@ -35,7 +35,8 @@ class Fake {
 
 const states: Connection[] = [];
 const messages: unknown[] = [];
-const listener = { onMessage: (message: unknown) => messages.push(message), onPreview: vi.fn(), onText: vi.fn(), onConnection: (state: Connection) => states.push(state) };
+const fromPacks: unknown[] = [];
+const listener = { onMessage: (message: unknown) => messages.push(message), onPackMessage: (event: string, data: unknown) => fromPacks.push([event, data]), onPreview: vi.fn(), onText: vi.fn(), onConnection: (state: Connection) => states.push(state) };
 let socket: Socket;
 
 beforeEach(() => {
@@ -97,6 +98,17 @@ function frame(code: number, ...parts: (number | string)[]): ArrayBuffer {
   }
   return whole.buffer;
 }
+
+test("what packs send is any JSON, and is kept apart from what the server says", () => {
+  fromPacks.length = 0;
+  const say = (message: unknown) => Fake.made[0]?.onmessage?.({ data: JSON.stringify(message) });
+  say({ type: "pack.told", data: [1, null] });
+  say({ type: "pack.told", data: "words" });
+  say({ type: "toString", data: { prompt_id: "j" } });
+  say({ type: "executing", data: "no object" });
+  expect(fromPacks).toEqual([["pack.told", [1, null]], ["pack.told", "words"], ["toString", { prompt_id: "j" }]]);
+  expect(messages).toEqual([]);
+});
 
 test("reads previews and texts", async () => {
   const head = JSON.stringify({ node_id: "5:2", display_node_id: "5:2", prompt_id: "j", image_type: "image/png" });

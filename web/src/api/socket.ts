@@ -1,11 +1,13 @@
 /** The websocket: one connection that comes back by itself. */
-import { readBinary, type Message, type PreviewMessage, type TextMessage } from "./messages";
+import { isOwnMessage, readBinary, type Message, type PreviewMessage, type TextMessage } from "./messages";
 import { clientId } from "./session";
 
 export type Connection = "connecting" | "connected" | "reconnecting" | "lost";
 
 export interface SocketListener {
   onMessage(message: Message): void;
+  /** What a pack sends: any JSON. */
+  onPackMessage(event: string, data: unknown): void;
   onPreview(preview: PreviewMessage): void;
   onText(text: TextMessage): void;
   onConnection(state: Connection): void;
@@ -93,8 +95,7 @@ export class Socket {
 
   #take(data: string | ArrayBuffer): void {
     if (typeof data === "string") {
-      const message = parse(data);
-      if (message) this.#listener.onMessage(message);
+      this.#takeText(data);
       return;
     }
     const found = readBinary(data);
@@ -102,12 +103,18 @@ export class Socket {
     if ("preview" in found) this.#listener.onPreview(found.preview);
     else this.#listener.onText(found.text);
   }
+
+  #takeText(text: string): void {
+    const { type, data } = parse(text) ?? {};
+    if (typeof type !== "string") return;
+    if (!isOwnMessage(type)) this.#listener.onPackMessage(type, data);
+    else if (typeof data === "object" && data !== null) this.#listener.onMessage({ type, data } as Message);
+  }
 }
 
-function parse(text: string): Message | null {
+function parse(text: string): { type?: unknown; data?: unknown } | null {
   try {
-    const message = JSON.parse(text) as { type?: unknown; data?: unknown };
-    return typeof message.type === "string" && typeof message.data === "object" && message.data !== null ? (message as Message) : null;
+    return JSON.parse(text) as { type?: unknown; data?: unknown } | null;
   } catch {
     return null;
   }

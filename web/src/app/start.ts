@@ -1,11 +1,13 @@
 /** Everything that begins once with the page. */
 import { closeTab as forgetRun, connectSocket, restoreRun, setActiveTab } from "@/run";
+import { usePackWidgets } from "@/packs/widgets";
 import { applyTheme } from "@/theme/theme";
 import { guardUnload, restoreTabs, startAutosave } from "@/workflows/autosave";
 import { refreshDefinitions } from "@/workflows/definitions";
-import { newWorkflow, openTemplate } from "@/workflows/opening";
+import { newWorkflow, openDefaultWorkflow } from "@/workflows/opening";
 import { useUserFiles } from "@/workflows/userFiles";
 import { useWorkspace } from "@/workflows/workspace";
+import { afterPaint } from "./afterPaint";
 import { registerAllCommands } from "./commands";
 import { startKeys } from "./commands/keyListener";
 import { setBindings } from "./commands/registry";
@@ -61,9 +63,13 @@ async function open(): Promise<void> {
   // What was open is read with the node definitions: they say what the widget values mean.
   await Promise.all([refreshDefinitions(), loadSettings().catch(() => undefined)]);
   const restored = await restoreTabs();
-  if (!restored && (await openTemplate("text_to_image", "Text to image")) === null) newWorkflow();
+  if (!restored && (await openDefaultWorkflow()) === null) newWorkflow();
   startAutosave();
   useStarted.setState({ started: true });
+  void afterPaint()
+    .then(() => import("@/packs/start"))
+    .then(({ startPacks }) => startPacks())
+    .catch(() => usePackWidgets.setState({ ready: true }));
   loadLater();
   void useUserFiles.getState().refresh();
 }

@@ -1,11 +1,13 @@
 /** One field of the form, by the kind of its input. */
-import { useCallback, useId } from "react";
+import { useCallback, useId, useState } from "react";
 import { IconButton, Select, Slider, Switch } from "@/app/ui";
 import { setControl, setValue } from "@/graph/edits";
 import type { InputDefinition } from "@/graph/definitions";
+import { readJson } from "@/graph/json";
 import type { DocumentStore } from "@/graph/store";
 import type { Json } from "@/graph/types";
 import { LARGEST_SEED } from "@/graph/widgets";
+import { PackField } from "@/nodes/PackField";
 import type { FormField } from "./fields";
 import { ImageField } from "./ImageField";
 import { NumberField } from "./NumberField";
@@ -37,6 +39,7 @@ export function Field({ store, field }: FieldProps) {
     if (input.kind === "boolean") return <Switch hideLabel label={label} checked={field.value === true} onChange={change} />;
     if (input.kind === "int" || input.kind === "float") return <Numbers store={store} field={field} id={id} change={change} />;
     if (input.kind === "string" && input.multiline !== true) return <input id={id} className="sl-input sl-form__text" value={String(field.value ?? "")} onChange={(event) => change(event.target.value)} />;
+    if (input.kind === "json") return <JsonText id={id} value={field.value} onChange={change} />;
     return <textarea id={id} className="sl-input sl-form__text" rows={input.multiline ? 4 : 2} value={String(field.value ?? "")} onChange={(event) => change(event.target.value)} />;
   };
   return (
@@ -44,9 +47,20 @@ export function Field({ store, field }: FieldProps) {
       <label className="sl-label" htmlFor={id} title={input.tooltip}>
         {label}
       </label>
-      {body()}
+      <PackField store={store} graphId={graph} id={node.id} promptId={field.place} input={input} ordinary={body()} />
     </div>
   );
+}
+
+/** What cannot be read is not taken. */
+function JsonText({ id, value, onChange }: { id: string; value: Json; onChange: (value: Json) => void }) {
+  const [text, setText] = useState<string | null>(null);
+  const take = (): void => {
+    const read = text === null ? undefined : readJson(text);
+    if (read !== undefined) onChange(read);
+    setText(null);
+  };
+  return <input id={id} className="sl-input sl-form__text" value={text ?? JSON.stringify(value)} onChange={(event) => setText(event.target.value)} onBlur={take} />;
 }
 
 /** Two of these stand side by side. */

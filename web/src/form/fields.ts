@@ -11,6 +11,8 @@ export interface FormField {
   name: string;
   label: string;
   graph: GraphId;
+  /** Id of the node in prompts. */
+  place: string;
   node: NodeRecord;
   input: InputDefinition;
   value: Json;
@@ -23,7 +25,7 @@ export function formFields({ document, definitions }: Pick<DocumentState, "docum
     const definition = found ? definitionOf(document, definitions, found.node, found.graphId) : undefined;
     const input = inputOf(definition, inputName);
     if (!found || !input || isLinked(found.node, inputName)) return [];
-    return [{ name, label: label ?? titled(name), graph: found.graphId, node: found.node, input, value: widgetValue(found.node, input) }];
+    return [{ name, label: label ?? titled(name), graph: found.graphId, place: id, node: found.node, input, value: widgetValue(found.node, input) }];
   });
 }
 

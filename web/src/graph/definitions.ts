@@ -1,8 +1,10 @@
 /** What node classes look like: read from the server's `object_info`, with those nodes that only editors have. */
+import { type Branches, CHOOSING, type Dynamic, dynamicParts, type Growth, withDynamics } from "./dynamic";
 import { finite, isObject, text } from "./json";
 import type { Document, Json, JsonObject, NodeRecord } from "./types";
 
-export type InputKind = "socket" | "int" | "float" | "string" | "boolean" | "combo" | "color";
+/** `json`: set on the node, but by a widget that only its pack has. */
+export type InputKind = "socket" | "int" | "float" | "string" | "boolean" | "combo" | "color" | "json";
 export type Choice = string | number | boolean;
 
 export interface InputDefinition {
@@ -35,6 +37,16 @@ export interface InputDefinition {
   readonly display?: string;
   readonly labelOn?: string;
   readonly labelOff?: string;
+  /** Name of the widget that a pack brings for it. */
+  readonly widget?: string;
+  /** Least height of that widget. */
+  readonly height?: number;
+  /** The inputs that each of its choices brings. */
+  readonly branches?: Branches;
+  /** It stands for several inputs, as many as are linked. */
+  readonly grows?: Growth;
+  /** Inputs and outputs of one template have one type. */
+  readonly template?: string;
   /** Everything the server said. */
   readonly options: JsonObject;
 }
@@ -44,6 +56,7 @@ export interface OutputDefinition {
   readonly type: string;
   readonly isList: boolean;
   readonly tooltip?: string;
+  readonly template?: string;
 }
 
 export interface NodeDefinition {
@@ -63,6 +76,8 @@ export interface NodeDefinition {
   readonly alias: boolean;
   readonly module: string;
   readonly isInputList: boolean;
+  /** There if the inputs of its nodes differ: `inputs` are those of one that holds nothing yet. */
+  readonly dynamic?: Dynamic;
   readonly raw: JsonObject;
 }
 
@@ -80,6 +95,7 @@ const WIDGET_KINDS: Readonly<Record<string, InputKind>> = {
   BOOLEAN: "boolean",
   COMBO: "combo",
   COLOR: "color",
+  [CHOOSING]: "combo",
 };
 const SEED_NAMES = new Set(["seed", "noise_seed"]);
 
@@ -121,7 +137,7 @@ export function parseDefinition(type: string, info: Json | undefined): NodeDefin
   if (!isObject(info)) throw new TypeError("it is not an object.");
   const groups = info["input"] ?? {};
   if (!isObject(groups)) throw new TypeError("`input` is not an object.");
-  return {
+  return withDynamics({
     type,
     title: text(info["display_name"]) || type,
     category: text(info["category"]) ?? "",
@@ -136,7 +152,7 @@ export function parseDefinition(type: string, info: Json | undefined): NodeDefin
     module: text(info["python_module"]) ?? "",
     isInputList: info["is_input_list"] === true,
     raw: info,
-  };
+  });
 }
 
 function inputGroup(info: JsonObject, groups: JsonObject, group: "required" | "optional"): InputDefinition[] {
@@ -183,7 +199,10 @@ export function parseInput(name: string, entry: Json | undefined, required: bool
     display: text(options["display"]),
     labelOn: text(options["label_on"]),
     labelOff: text(options["label_off"]),
+    widget: packWidget(options),
+    height: heightOf(options),
     options,
+    ...dynamicParts(type, options, parseInput),
   };
 }
 
@@ -194,8 +213,24 @@ export function socketType(declared: Json | undefined): string {
 }
 
 function widgetKind(type: string, options: JsonObject): InputKind {
-  const kind = WIDGET_KINDS[type] ?? "socket";
+  // An input of several types names the one whose widget it has.
+  const widget = text(options["widgetType"]) ?? "";
+  const kind = WIDGET_KINDS[type] ?? WIDGET_KINDS[widget] ?? (widget ? "json" : "socket");
   return kind !== "socket" && options["display"] === "color" ? "color" : kind;
+}
+
+/** The name of a widget that no type has by itself. */
+function packWidget(options: JsonObject): string | undefined {
+  const name = text(options["widgetType"]) ?? "";
+  return name === "" || name in WIDGET_KINDS ? undefined : name;
+}
+
+const LOWEST = 24;
+const HIGHEST = 1200;
+
+function heightOf(options: JsonObject): number | undefined {
+  const height = text(options["widgetType"]) ? finite(options["widgetHeight"]) : undefined;
+  return height === undefined ? undefined : Math.min(Math.max(height, LOWEST), HIGHEST);
 }
 
 function choicesOf(listed: Json | undefined): readonly Choice[] {
@@ -227,6 +262,7 @@ function parseOutputs(info: JsonObject): OutputDefinition[] {
       name: text(at("output_name", index)) || type,
       isList: at("output_is_list", index) === true,
       tooltip: text(at("output_tooltips", index)) || undefined,
+      template: text(at("output_matchtypes", index)) || undefined,
     };
   });
 }

@@ -52,13 +52,13 @@ export interface Request extends EditOptions {
   readonly label: string;
   readonly scope: Scope;
   readonly now: number;
+  /** What is to follow from an edit, as part of it; null if nothing does, or no more. */
+  readonly settling?: (before: Document, after: Document) => ((draft: DocumentDraft) => void) | null;
 }
 
 /** Make an edit. The very same document and history if it changed nothing. */
 export function edit(document: Document, history: History, recipe: (draft: DocumentDraft) => void, request: Request): Change {
-  const [changed, patches, inverse] = produceWithPatches(document, (draft: DocumentDraft) => {
-    recipe(draft);
-  });
+  const [changed, patches, inverse] = settled(document, recipe, request);
   const forward = patches.filter(isUndoable);
   const backward = inverse.filter(isUndoable);
   if (forward.length === 0) return { document: changed, history };
@@ -78,6 +78,26 @@ export function edit(document: Document, history: History, recipe: (draft: Docum
   const base = all.at(-1 - HISTORY_LIMIT)?.number ?? history.base;
   return { document: changed, history: { ...history, done: all.slice(-HISTORY_LIMIT), undone: [], next: history.next + 1, base } };
 }
+
+/** An edit with what follows from it. What follows from that again is asked for a bounded number of times. */
+function settled(document: Document, recipe: (draft: DocumentDraft) => void, { settling }: Request): [Document, Patch[], Patch[]] {
+  let now = document;
+  const [patches, inverse]: [Patch[], Patch[]] = [[], []];
+  let next: ((draft: DocumentDraft) => void) | null = recipe;
+  for (let round = 0; next !== null && round < MOST_ROUNDS; round += 1) {
+    const step = next;
+    const [after, forward, backward] = produceWithPatches(now, (draft: DocumentDraft) => {
+      step(draft);
+    });
+    patches.push(...forward);
+    inverse.unshift(...backward);
+    next = after === now ? null : (settling?.(now, after) ?? null);
+    now = after;
+  }
+  return [now, patches, inverse];
+}
+
+const MOST_ROUNDS = 100;
 
 function canJoin(last: Step, history: History, request: Request): boolean {
   if (request.coalesce === undefined || last.coalesce !== request.coalesce) return false;

@@ -1,5 +1,6 @@
 /** Definitions of nodes that depend on where they stand: instances of subgraphs, and primitives. */
 import { type Definitions, type InputDefinition, type NodeDefinition, VIRTUAL, inputOf } from "./definitions";
+import { shapeOf } from "./dynamic";
 import { graphOf, linksFrom } from "./graphs";
 import { isObject } from "./json";
 import { type Document, type GraphId, type GraphRecord, INPUT_SIDE, type Json, type NodeId, type NodeRecord, ROOT } from "./types";
@@ -15,7 +16,8 @@ export function definitionOf(
   const inside = graphOf(document, node.type);
   if (inside?.subgraph) return instanceDefinition(document, definitions, node, inside);
   if (node.type === "PrimitiveNode") return primitiveDefinition(document, definitions, node, graphId);
-  return definitions.get(node.type);
+  const definition = definitions.get(node.type);
+  return definition && shapeOf(node, definition);
 }
 
 interface Remembered {

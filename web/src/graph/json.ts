@@ -27,6 +27,15 @@ export function finite(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
+/** What a text says in JSON; undefined if it is none. */
+export function readJson(written: string): Json | undefined {
+  try {
+    return JSON.parse(written) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A pair of numbers, which files hold as a list or as an object with the keys 0 and 1. */
 export function asPoint(value: unknown): Point | null {
   if (Array.isArray(value)) return pair(value[0], value[1]);

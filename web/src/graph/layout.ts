@@ -10,6 +10,8 @@ export const TITLE_HEIGHT = 30;
 export const SLOT_HEIGHT = 20;
 export const WIDGET_HEIGHT = 24;
 export const BODY_PADDING = 4;
+/** Above and below what stands in the row of a widget, together. */
+const ROW_PADDING = 4;
 /** Between the sockets and the widgets, and under the last row. */
 export const GAP = 4;
 export const TEXT_HEIGHT = 60;
@@ -116,15 +118,15 @@ function measured(node: NodeRecord, definition: NodeDefinition | undefined, opti
   const sockets = socketRows(node, definition);
   const wanted = TITLE_HEIGHT + (node.size?.[1] ?? 0);
   const start = TITLE_HEIGHT + BODY_PADDING + sockets.length * SLOT_HEIGHT + (widgets.length > 0 && sockets.length > 0 ? GAP : 0);
-  const fixed = start + widgets.reduce((sum, one) => sum + (one.multiline ? TEXT_HEIGHT : WIDGET_HEIGHT), 0) + GAP;
+  const fixed = start + widgets.reduce((sum, one) => sum + leastHeight(one), 0) + GAP;
   const spare = Math.max(0, wanted - fixed - (options.preview ?? 0));
-  const texts = widgets.filter((one) => one.multiline).length;
-  const room = (options.preview ?? 0) + (texts === 0 && options.preview !== undefined ? spare : 0);
-  const grow = texts === 0 ? 0 : spare / texts;
+  const growing = widgets.filter(grows).length;
+  const room = (options.preview ?? 0) + (growing === 0 && options.preview !== undefined ? spare : 0);
+  const grow = growing === 0 ? 0 : spare / growing;
   const rows: Row[] = [...sockets];
   let y = start;
   for (const widget of widgets) {
-    const height = widget.multiline ? TEXT_HEIGHT + grow : WIDGET_HEIGHT;
+    const height = leastHeight(widget) + (grows(widget) ? grow : 0);
     rows.push({ kind: "widget", y, height, name: widget.name, input: slotOf(node, widget.name), definition: widget });
     y += height;
   }
@@ -139,6 +141,15 @@ function measured(node: NodeRecord, definition: NodeDefinition | undefined, opti
     preview: options.preview === undefined ? null : { y, height: Math.max(0, height - y - GAP) },
     handles: handles(node, rows, width),
   };
+}
+
+function leastHeight(widget: InputDefinition): number {
+  return widget.height === undefined ? (widget.multiline ? TEXT_HEIGHT : WIDGET_HEIGHT) : widget.height + ROW_PADDING;
+}
+
+/** Texts, and widgets of packs that ask for a height, share what the node is higher than it must be. */
+function grows(widget: InputDefinition): boolean {
+  return widget.multiline === true || widget.height !== undefined;
 }
 
 function slotOf(node: NodeRecord, widget: string): number {
@@ -233,10 +244,8 @@ export function newSize(node: Pick<NodeRecord, "type" | "title" | "inputs" | "ou
   const widgets = definition === undefined ? [] : widgetsOf(definition);
   const inputs = node.inputs.filter((slot) => slot.widget === undefined).length;
   const sockets = Math.max(inputs, node.outputs.length);
-  const texts = widgets.filter((one) => one.multiline).length;
-  const height =
-    BODY_PADDING + sockets * SLOT_HEIGHT + (widgets.length > 0 && sockets > 0 ? GAP : 0) +
-    (widgets.length - texts) * WIDGET_HEIGHT + texts * NEW_TEXT_HEIGHT + GAP;
+  const rows = widgets.reduce((sum, one) => sum + (one.multiline && one.height === undefined ? NEW_TEXT_HEIGHT : leastHeight(one)), 0);
+  const height = BODY_PADDING + sockets * SLOT_HEIGHT + (widgets.length > 0 && sockets > 0 ? GAP : 0) + rows + GAP;
   const upload = widgets.some((one) => one.upload === "image") || isPictureOutput(definition);
   return [newWidth(node, definition), Math.max(height + (upload ? 200 : 0), SLOT_HEIGHT + 2 * GAP)];
 }

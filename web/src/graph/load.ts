@@ -1,6 +1,7 @@
 /** From the JSON of a saved workflow to a document. What cannot be a workflow is refused with a message for people. */
 import type { Definitions, NodeDefinition } from "./definitions";
 import { isMissing } from "./definitions";
+import { shapeOf, shapeOfSaved } from "./dynamic";
 import { asPoint, finite, isObject, objects } from "./json";
 import { GraphReader } from "./read";
 import { withDefinedInputs, withDefinedOutputs, withoutAdded } from "./slots";
@@ -64,8 +65,10 @@ export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
   const subgraphs = definitionsIn(workflow);
   const ids = new Set(subgraphs.map((one) => String(one["id"])));
   const read = (id: GraphId, raw: JsonObject): void => {
-    const known = (node: JsonObject): NodeDefinition | undefined =>
-      ids.has(String(node["type"])) ? undefined : definitions.get(String(node["type"]));
+    const known = (node: JsonObject): NodeDefinition | undefined => {
+      const definition = ids.has(String(node["type"])) ? undefined : definitions.get(String(node["type"]));
+      return definition && shapeOfSaved(node, definition, readValues);
+    };
     const reader = new GraphReader(id, raw, known);
     graphs[id] = reader.read();
     problems.push(...reader.problems);
@@ -223,8 +226,9 @@ function refreshNodes(document: Document, graph: GraphRecord, definitions: Defin
   return changed ? Object.fromEntries(entries) : graph.nodes;
 }
 
-function refreshNode(node: NodeRecord, definition: NodeDefinition | undefined): NodeRecord {
-  if (definition === undefined) return node;
+function refreshNode(node: NodeRecord, declared: NodeDefinition | undefined): NodeRecord {
+  if (declared === undefined) return node;
+  const definition = node.valueForm.kind === "opaque" ? shapeOfSaved(node.raw, declared, readValues) : shapeOf(node, declared);
   const inputs = withDefinedInputs(markWidgets(withoutAdded(node.inputs), definition), definition);
   const outputs = withDefinedOutputs(withoutAdded(node.outputs), definition);
   const same = (a: readonly { name: string; widget?: string }[], b: readonly { name: string; widget?: string }[]): boolean =>

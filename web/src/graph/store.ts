@@ -6,6 +6,7 @@ import { graphOf } from "./graphs";
 import { EMPTY_HISTORY, type EditOptions, type History, closeStep, edit, isDirty, redo, undo, withSavedMark } from "./history";
 import { refreshDefinitions } from "./load";
 import { resolvePath } from "./scope";
+import { settling } from "./settle";
 import { type Document, type GraphRecord, type NodeId, ROOT, type Scope, type Selection, type View } from "./types";
 
 export type SelectMode = "replace" | "add" | "remove" | "toggle";
@@ -72,8 +73,9 @@ export function createDocumentStore(initial: { document: Document; definitions: 
       revision: 0,
 
       edit: (label, recipe, options) => {
-        const { document, history, scope } = get();
-        const result = edit(document, history, recipe, { ...options, label, scope, now: Date.now() });
+        const { document, definitions, history, scope } = get();
+        const follow = (before: Document, after: Document) => settling(before, after, definitions);
+        const result = edit(document, history, recipe, { ...options, label, scope, now: Date.now(), settling: follow });
         if (result.document === document) return false;
         set((state) => changed(state, result.document, result.history, scope));
         return result.history !== history;

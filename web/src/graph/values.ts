@@ -125,7 +125,7 @@ function keysByName(names: readonly string[], list: readonly Json[]): ValueKey[]
     if (keys.length >= list.length) return null;
     keys.push(valueKey(name));
     const spare = list.length - names.length + index + 1 - keys.length > 0;
-    if (spare && SEED_NAMES.has(name) && isControl(list, keys.length, spare)) keys.push({ kind: "control", name });
+    if (spare && SEED_NAMES.has(name.slice(name.lastIndexOf(".") + 1)) && isControl(list, keys.length, spare)) keys.push({ kind: "control", name });
   }
   if (keys.length + 1 === list.length && UPLOAD_WORDS.has(list[keys.length] ?? null)) {
     keys.push(extra(list[keys.length] ?? null));
@@ -214,6 +214,7 @@ export function defaultValue(input: InputDefinition): Json {
       return input.type === "STRING" || input.type === "COLOR" ? "#000000" : 0;
     case "string":
       return "";
+    case "json":
     case "socket":
       return null;
   }

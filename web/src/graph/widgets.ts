@@ -1,5 +1,6 @@
 /** Reading and checking the value of one widget. Where values lie in files is the matter of `values.ts`. */
 import { type Definitions, type InputDefinition, inputOf } from "./definitions";
+import { shapeOf } from "./dynamic";
 import type { Json, NodeRecord } from "./types";
 import { defaultValue } from "./values";
 
@@ -35,6 +36,7 @@ export function coerce(input: InputDefinition, value: Json): Json {
     case "combo":
       return choice(input, value);
     case "color":
+    case "json":
     case "socket":
       return value;
   }
@@ -110,9 +112,10 @@ function randomBetween(least: number, most: number, random: () => number): numbe
 /** Seeds of a node that change after a run: name → next value. */
 export function nextSeeds(node: NodeRecord, definitions: Definitions, random = Math.random): Record<string, Json> {
   const next: Record<string, Json> = {};
+  const definition = definitions.get(node.type);
   for (const [name, control] of Object.entries(node.controls)) {
     if (control === "fixed" || isLinked(node, name)) continue;
-    const input = inputOf(definitions.get(node.type), name);
+    const input = inputOf(definition && shapeOf(node, definition), name);
     const now = node.values[name] ?? (input ? defaultValue(input) : null);
     const choices = input?.choices;
     next[name] = choices ? nextChoice(choices as readonly Json[], now, control, random) : nextSeed(input, now, control, random);

@@ -4,6 +4,7 @@ import { memo, useMemo, useSyncExternalStore } from "react";
 import { useCanvas, useDocument } from "@/canvas/context";
 import type { SceneNode } from "@/canvas/scene";
 import { MODE_BYPASSED, MODE_MUTED } from "@/graph/types";
+import { packOfMissing, usePacks, whyMissing } from "@/packs/report";
 import { useNodeRunPart } from "@/run";
 import { NodeContext, type NodePlace } from "./context";
 import { NodeErrors } from "./NodeErrors";
@@ -81,12 +82,17 @@ function PlainNode({ node }: { node: SceneNode }) {
         : note
           ? <NoteBody node={node} />
           : <Rows node={node} />}
-      {missing && hasRoom(node) && <div className="sl-node-missing">Not installed. Its data are kept.</div>}
+      {missing && hasRoom(node) && <MissingReason node={node} />}
       {!record.collapsed && !note && <NodePreview node={node} />}
       {!record.collapsed && <div className="sl-node-resize" data-resize="" aria-hidden />}
       <NodeErrors id={node.id} />
     </div>
   );
+}
+
+function MissingReason({ node: { record } }: { node: SceneNode }) {
+  const reason = usePacks((state) => whyMissing(packOfMissing(record.type, record.properties, state)));
+  return <div className="sl-node-missing">{reason ?? "Not installed. Its data are kept."}</div>;
 }
 
 /** Whether a line fits below the sockets; the badge in the title says it in any case. */

@@ -10,6 +10,8 @@ export interface NodePlace {
   readonly store: DocumentStore;
   readonly graphId: GraphId;
   readonly id: NodeId;
+  /** What the node is called in prompts, where that is not told by the graph in view. */
+  readonly promptId?: string;
 }
 
 export const NodeContext = createContext<NodePlace | null>(null);

@@ -2,6 +2,7 @@
 import { queueState } from "@/api/calls";
 import type { Message } from "@/api/messages";
 import { Socket, type Connection } from "@/api/socket";
+import { tellPacks } from "@/packs/messages";
 import { checkOpenJobs, onMessage, onPreview, onText } from "./follow";
 import { tellLogs } from "./logs";
 import { notify } from "./notices";
@@ -11,7 +12,7 @@ let socket: Socket | null = null;
 
 /** Connect, once for the page; the returned function ends it. */
 export function connectSocket(): () => void {
-  socket ??= new Socket({ onMessage: take, onPreview, onText, onConnection });
+  socket ??= new Socket({ onMessage: take, onPackMessage: tellPacks, onPreview, onText, onConnection });
   return () => {
     socket?.close();
     socket = null;

@@ -129,14 +129,18 @@ export function remember(path: string): void {
   setSetting("recent", [path, ...getSetting("recent").filter((other) => other !== path)].slice(0, 12));
 }
 
-/** Opens one of the workflows that come with the server. */
-export async function openTemplate(name: string, title: string): Promise<string | null> {
+/** Opens one of the workflows that come with the server or with a pack, by the path of its file on the server. */
+export async function openTemplate(path: string, title: string): Promise<string | null> {
   try {
-    return await openWorkflow({ name: title, json: await getJson<unknown>(`templates/${encodeURIComponent(name)}.json`), whole: true });
+    return await openWorkflow({ name: title, json: await getJson<unknown>(path), whole: true });
   } catch (error) {
     reportUnreadable(title, error);
     return null;
   }
+}
+
+export function openDefaultWorkflow(): Promise<string | null> {
+  return openTemplate("templates/text_to_image.json", "Text to image");
 }
 
 export function newWorkflow(): string {

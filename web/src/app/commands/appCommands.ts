@@ -10,6 +10,7 @@ export const appCommands: readonly Command[] = [
   { id: "app.shortcuts", title: "Keyboard shortcuts", group: "Application", icon: "keyboard", keys: ["?"], words: "help keys", run: () => openDialog("shortcuts") },
   { id: "app.welcome", title: "Show the introduction", group: "Application", icon: "help", words: "onboarding tour help", run: () => openDialog("welcome") },
   { id: "app.about", title: "About Safelight", group: "Application", icon: "info", words: "version licences", run: () => openDialog("settings", "about") },
+  { id: "app.packs", title: "Node packs", group: "Application", icon: "puzzle", words: "custom nodes extensions plugins report errors reload", run: () => openDialog("packs") },
   { id: "app.parameters", title: "Parameters of this workflow…", group: "Workflow", icon: "sliders", words: "expose form api", run: () => openDialog("parameters") },
   { id: "app.errorReport", title: "Error report of the last run", group: "Run", icon: "error", run: () => openErrorReport() },
 ];

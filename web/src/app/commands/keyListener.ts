@@ -3,7 +3,7 @@ import { commandsFor, isEnabled } from "./registry";
 
 const FIELD = "input:not([type=checkbox]):not([type=radio]):not([type=range]), textarea, select, [contenteditable]:not([contenteditable=false])";
 /** Widgets of the keyboard's own: letters there choose an item or type ahead. */
-const OWN_KEYS = "[role=menu], [role=listbox], [role=combobox], [role=dialog], [role=alertdialog], [role=slider], [role=spinbutton]";
+const OWN_KEYS = "[role=menu], [role=listbox], [role=combobox], [role=dialog], [role=alertdialog], [role=slider], [role=spinbutton], [data-pack-widget]";
 
 function inField(target: EventTarget | null): boolean {
   return target instanceof Element && target.closest(FIELD) !== null;

@@ -1,7 +1,7 @@
 import { loadWorkflow } from "@/graph/load";
 import { saveWorkflow } from "@/graph/save";
 import { chooseFiles } from "@/workflows/chooseFiles";
-import { newWorkflow, openTemplate, openWorkflow } from "@/workflows/opening";
+import { newWorkflow, openDefaultWorkflow, openWorkflow } from "@/workflows/opening";
 import { closeTab, exportPrompt, exportWorkflow, readUserJson, rename, save, saveAs } from "@/workflows/saving";
 import { activeTab, stepTab, useWorkspace } from "@/workflows/workspace";
 import { definitions } from "@/workflows/definitions";
@@ -34,7 +34,7 @@ export const workflowCommands: readonly Command[] = [
   { id: "workflow.open", title: "Open file…", group: "Workflow", icon: "folderOpen", keys: ["Mod+O"], words: "import load picture png json", run: () => chooseFiles() },
   { id: "workflow.browse", title: "Your workflows", group: "Workflow", icon: "folder", run: () => openPanel("workflows") },
   { id: "workflow.templates", title: "Browse templates", group: "Workflow", icon: "templates", run: () => openPanel("templates") },
-  { id: "workflow.default", title: "Load the default workflow", group: "Workflow", run: () => openTemplate("text_to_image", "Text to image") },
+  { id: "workflow.default", title: "Load the default workflow", group: "Workflow", run: openDefaultWorkflow },
   { id: "workflow.save", title: "Save", group: "Workflow", icon: "save", keys: ["Mod+S"], inFields: true, when: open, run: () => save() },
   { id: "workflow.saveAs", title: "Save as…", group: "Workflow", keys: ["Mod+Shift+S"], inFields: true, when: open, run: () => saveAs() },
   { id: "workflow.rename", title: "Rename workflow…", group: "Workflow", icon: "pencil", when: open, run: () => rename() },

@@ -1,4 +1,5 @@
 import { Dialog } from "../ui";
+import { PacksDialog } from "./PacksDialog";
 import { ParametersDialog } from "./ParametersDialog";
 import { SettingsDialog } from "./SettingsDialog";
 import { ShortcutSheet } from "./ShortcutSheet";
@@ -13,6 +14,8 @@ export function Dialogs() {
       return <SettingsDialog />;
     case "parameters":
       return <ParametersDialog />;
+    case "packs":
+      return <PacksDialog />;
     case "shortcuts":
       return (
         <Dialog open onOpenChange={change} title="Keyboard shortcuts" size="xl">

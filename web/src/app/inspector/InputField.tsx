@@ -1,10 +1,12 @@
 import { useId, useState } from "react";
 import { isWidget, type InputDefinition } from "@/graph/definitions";
 import { setControl, setValue } from "@/graph/edits";
+import { readJson } from "@/graph/json";
 import { addParameter, listParameters, promptId, removeParameter } from "@/graph/parameters";
 import type { DocumentStore } from "@/graph/store";
 import type { Json, NodeRecord } from "@/graph/types";
 import { AFTER_RUN, coerce, isLinked, widgetValue } from "@/graph/widgets";
+import { PackField } from "@/nodes/PackField";
 import { socketColor } from "@/theme/sockets";
 import { useDocument } from "@/workflows/workspace";
 import { IconButton, Select, Switch, TextField } from "../ui";
@@ -29,7 +31,7 @@ export function InputField({ store, graphId, node, input }: InputFieldProps) {
         {linked || !widget ? <span className="sl-field__linked">{linked ? "linked" : input.required ? "not linked" : "optional"}</span> : null}
         {widget && <ExposeButton store={store} node={node} input={input} />}
       </div>
-      {widget && !linked && <Field id={id} store={store} graphId={graphId} node={node} input={input} />}
+      {widget && !linked && <PackField store={store} graphId={graphId} id={node.id} input={input} ordinary={<Field id={id} store={store} graphId={graphId} node={node} input={input} />} />}
     </div>
   );
 }
@@ -71,6 +73,8 @@ function Field({ id, store, graphId, node, input }: InputFieldProps & { id: stri
           )}
         </>
       );
+    case "json":
+      return <JsonField label={input.name} value={value} set={set} />;
     default:
       return typeof value === "string" || value === null ? (
         <textarea id={id} className="sl-textarea" rows={input.multiline ? 4 : 1} style={input.multiline ? undefined : { minHeight: 30 }} value={value ?? ""} onChange={(event) => set(event.target.value)} />
@@ -86,6 +90,16 @@ function Choice({ input, value, set }: { input: InputDefinition; value: Json; se
   const current = String(value);
   const all = names.includes(current) ? names : [current, ...names];
   return <Select label={input.name} hideLabel value={current} options={all.map((name) => ({ value: name, label: name || "(empty)" }))} onChange={(name) => set(choices.find((choice) => String(choice) === name) ?? name)} />;
+}
+
+function JsonField({ label, value, set }: { label: string; value: Json; set: (value: Json) => void }) {
+  const [text, setText] = useState<string | null>(null);
+  const take = () => {
+    const read = text === null ? undefined : readJson(text);
+    if (read !== undefined) set(read);
+    setText(null);
+  };
+  return <TextField label={`${label} as JSON`} hideLabel value={text ?? JSON.stringify(value)} onChange={setText} onBlur={take} onKeyDown={(event) => event.key === "Enter" && take()} />;
 }
 
 function NumberField({ id, value, onCommit }: { id: string; value: Json; onCommit: (text: string) => void }) {

@@ -3,13 +3,29 @@ import { definitionOf } from "@/graph/instances";
 import { setMode, setProperty, setTitle } from "@/graph/edits";
 import { addOutput, listOutputs, promptId, removeOutput } from "@/graph/parameters";
 import { currentGraph, type DocumentStore } from "@/graph/store";
-import { MODE_BYPASSED, MODE_MUTED, MODE_NORMAL, type NodeId } from "@/graph/types";
+import { MODE_BYPASSED, MODE_MUTED, MODE_NORMAL, type NodeId, type NodeRecord } from "@/graph/types";
+import { packOfMissing, usePacks, whyMissing } from "@/packs/report";
 import { duration, useNodeRun } from "@/run";
 import { useDocument } from "@/workflows/workspace";
-import { Badge, DocText, IconButton, Segmented, Switch, TextField } from "../ui";
+import { Badge, Button, DocText, IconButton, Segmented, Switch, TextField } from "../ui";
+import { openDialog } from "../dialogs/dialogState";
 import { ColorSwatches } from "./ColorSwatches";
 import { InputField } from "./InputField";
 import { Section } from "./Section";
+
+function MissingHint({ node }: { node: NodeRecord }) {
+  const reason = usePacks((state) => whyMissing(packOfMissing(node.type, node.properties, state)));
+  return (
+    <>
+      <p className="sl-hint">{reason ?? "No installed pack has this type."} The node is kept as it is in the file.</p>
+      {reason !== null && (
+        <Button size="sm" icon="puzzle" onClick={() => openDialog("packs")}>
+          Node packs
+        </Button>
+      )}
+    </>
+  );
+}
 
 /** Everything about one node. */
 export function NodeSection({ store, id }: { store: DocumentStore; id: NodeId }) {
@@ -39,7 +55,7 @@ export function NodeSection({ store, id }: { store: DocumentStore; id: NodeId })
           <dd>{id}</dd>
           <RunFacts store={store} id={id} />
         </dl>
-        {!definition && <p className="sl-hint">No installed pack has this type. The node is kept as it is in the file.</p>}
+        {!definition && <MissingHint node={node} />}
       </Section>
       {inputs.length > 0 && (
         <Section title="Inputs">

@@ -1,27 +1,15 @@
 import { useEffect, useState } from "react";
-import { getJson } from "@/api/client";
 import { openTemplate } from "@/workflows/opening";
 import { EmptyState, Icon, TextField } from "../ui";
+import { type Category, readCategories, type Template } from "./templateLists";
 
-interface Template {
-  name: string;
-  title: string;
-  mediaSubtype: string;
-  description: string;
-}
-
-interface Category {
-  title: string;
-  templates: readonly Template[];
-}
-
-/** Workflows that come with the server, with what they make. */
+/** Workflows that come with the server and with packs, with what they make. */
 export function TemplatesPanel() {
   const [categories, setCategories] = useState<readonly Category[] | null>(null);
   const [failed, setFailed] = useState(false);
   const [text, setText] = useState("");
   useEffect(() => {
-    getJson<Category[]>("templates/index.json").then(setCategories, () => setFailed(true));
+    readCategories().then(setCategories, () => setFailed(true));
   }, []);
   const query = text.trim().toLowerCase();
   const fits = (template: Template) => `${template.title} ${template.description}`.toLowerCase().includes(query);
@@ -37,7 +25,7 @@ export function TemplatesPanel() {
             {shown.length > 1 && <h3 className="sl-list-heading">{category.title}</h3>}
             <div className="sl-templates">
               {category.templates.map((template) => (
-                <Card key={template.name} template={template} />
+                <Card key={template.file} template={template} />
               ))}
             </div>
           </section>
@@ -52,13 +40,13 @@ export function TemplatesPanel() {
 function Card({ template }: { template: Template }) {
   const [bare, setBare] = useState(false);
   return (
-    <button type="button" className="sl-template" title={template.description} onClick={() => void openTemplate(template.name, template.title)}>
+    <button type="button" className="sl-template" title={template.description} onClick={() => void openTemplate(template.file, template.title)}>
       {bare ? (
         <span className="sl-template__blank">
           <Icon name="image" size={28} />
         </span>
       ) : (
-        <img src={`templates/${encodeURIComponent(template.name)}-1.${template.mediaSubtype}`} alt="" loading="lazy" onError={() => setBare(true)} />
+        <img src={template.picture} alt="" loading="lazy" onError={() => setBare(true)} />
       )}
       <span className="sl-template__words">
         <span className="sl-template__title">{template.title}</span>

@@ -25,7 +25,7 @@ function items(): MenuItem[] {
     { label: "View", icon: "eye", items: commands("view.form", "view.focusMode", "-", "canvas.fit", "canvas.fitAll", "canvas.zoomIn", "canvas.zoomOut", "canvas.resetView", "-", "canvas.toggleMinimap", "canvas.toggleLinks", "canvas.toggleSnap", "canvas.lock", "canvas.unlock", "-", "view.theme", "view.contrast", "-", "panel.logs") },
     { label: "Run", icon: "play", items: commands("run.run", "run.front", "run.selected", "run.onChange", "-", "run.interrupt", "run.pause", "run.clear", "-", "app.errorReport", "run.unload") },
     "separator",
-    ...commands("app.refresh", "app.palette", "app.shortcuts", "app.settings", "app.about"),
+    ...commands("app.refresh", "app.packs", "app.palette", "app.shortcuts", "app.settings", "app.about"),
   ];
 }
 

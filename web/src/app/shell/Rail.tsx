@@ -1,3 +1,4 @@
+import { troubled, usePacks } from "@/packs/report";
 import { useQueueCount } from "@/run";
 import { runCommand, useCommandKeys } from "../commands/registry";
 import { IconButton, type IconName } from "../ui";
@@ -20,6 +21,10 @@ export function Rail() {
         <RailButton key={entry.panel} {...entry} />
       ))}
       <span className="sl-spacer" />
+      <span className="sl-rail__slot">
+        <CommandButton command="app.packs" label="Node packs" icon="puzzle" />
+        <TroubleCount />
+      </span>
       <CommandButton command="app.shortcuts" label="Keyboard shortcuts" icon="keyboard" />
       <CommandButton command="app.settings" label="Settings" icon="settings" />
     </nav>
@@ -41,6 +46,12 @@ function QueueCount() {
   const { pending, running } = useQueueCount();
   if (pending + running === 0) return null;
   return <span className="sl-rail__count" aria-label={`${pending + running} in the queue`}>{pending + running}</span>;
+}
+
+function TroubleCount() {
+  const count = usePacks((state) => troubled(state).length);
+  if (count === 0) return null;
+  return <span className="sl-rail__count is-danger" role="img" aria-label={`${count} ${count === 1 ? "pack has" : "packs have"} problems`}>{count}</span>;
 }
 
 function CommandButton({ command, label, icon }: { command: string; label: string; icon: IconName }) {

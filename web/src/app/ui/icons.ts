@@ -77,6 +77,7 @@ export {
   Play as play,
   Plus as plus,
   PowerOff as mute,
+  Puzzle as puzzle,
   Redo2 as redo,
   RefreshCw as refresh,
   RotateCcw as reset,

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { InputDefinition } from "@/graph/definitions";
-import type { Json } from "@/graph/types";
+import { readJson } from "@/graph/json";
 import { useWidget } from "../useWidget";
 import { Frame } from "./Frame";
 
@@ -9,7 +9,7 @@ export function JsonWidget({ input }: { input: InputDefinition }) {
   const widget = useWidget(input);
   const [text, setText] = useState<string | null>(null);
   const shown = text ?? JSON.stringify(widget.value);
-  const parsed = text === null ? undefined : read(text);
+  const parsed = text === null ? undefined : readJson(text);
   const take = (): void => {
     if (parsed !== undefined) widget.set(parsed);
     setText(null);
@@ -20,12 +20,4 @@ export function JsonWidget({ input }: { input: InputDefinition }) {
       <input className="sl-json" aria-label={`${input.label ?? input.name} as JSON`} value={shown} onChange={(event) => setText(event.target.value)} onBlur={take} onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()} />
     </Frame>
   );
-}
-
-function read(text: string): Json | undefined {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return undefined;
-  }
 }

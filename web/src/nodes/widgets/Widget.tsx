@@ -1,4 +1,4 @@
-import { memo } from "react";
+import { type ComponentType, lazy, memo, type ReactNode, Suspense } from "react";
 import type { InputDefinition } from "@/graph/definitions";
 import { BooleanWidget } from "./BooleanWidget";
 import { ColorWidget } from "./ColorWidget";
@@ -7,8 +7,30 @@ import { JsonWidget } from "./JsonWidget";
 import { NumberWidget } from "./NumberWidget";
 import { TextWidget } from "./TextWidget";
 
-/** The control for one input, by its kind. */
+interface Brought {
+  input: InputDefinition;
+  ordinary: ReactNode;
+}
+
+/** Without the server the part that hosts widgets of packs may not come: then the ordinary ones serve. */
+const PackWidget = lazy<ComponentType<Brought>>(() =>
+  import("./PackWidget").then(
+    (module) => ({ default: module.PackWidget }),
+    () => ({ default: ({ ordinary }) => ordinary }),
+  ),
+);
+
+/** The control for one input: what a pack brings for it, else by its kind. */
 export const Widget = memo(function Widget({ input }: { input: InputDefinition }) {
+  if (input.widget === undefined) return <Ordinary input={input} />;
+  return (
+    <Suspense>
+      <PackWidget input={input} ordinary={<Ordinary input={input} />} />
+    </Suspense>
+  );
+});
+
+function Ordinary({ input }: { input: InputDefinition }) {
   switch (input.kind) {
     case "int":
     case "float":
@@ -24,7 +46,7 @@ export const Widget = memo(function Widget({ input }: { input: InputDefinition }
     default:
       return <JsonWidget input={input} />;
   }
-});
+}
 
 export function labelOf(input: InputDefinition): string {
   return input.label ?? input.name;

@@ -1,0 +1,86 @@
+"""Inputs that a saved node shows by its values and links: those that a choice brings, and those that grow as they are linked.
+
+V3 classes declare them as one input, whose options hold the declarations of the others in V1's form. Prompts and files name
+them `group.input`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from engine.graph.schema import InputSpec
+
+CHOOSING: Final = "COMFY_DYNAMICCOMBO_V3"
+GROWING: Final = "COMFY_AUTOGROW_V3"
+
+
+def brought(group: InputSpec, value: Any) -> list[InputSpec]:
+    """The inputs that the choice `value` of `group` brings, required ones first; none for inputs that are no such choice."""
+    if group.type != CHOOSING:
+        return []
+    listed = group.options.get("options")
+    options = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
+    found = next((one.get("inputs") for one in options if one.get("key") == value), None)
+    return [_spec(f"{group.name}.{name}", *declared) for name, declared in _declared(found)]
+
+
+def grown(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> list[InputSpec]:
+    """The inputs of a `group` that grows, of a saved node with these `inputs`; none for other inputs.
+
+    They are those that the node lists. Where it lists the linked ones alone, as front ends of the field do in what they
+    send, there is one more than are linked or must be there.
+    """
+    if group.type != GROWING:
+        return []
+    template = group.options.get("template")
+    facts: Mapping[str, Any] = template if isinstance(template, Mapping) else {}
+    inner = next((one for _, one in _declared(facts.get("input"))), None)
+    if inner is None:
+        return []
+    listed = [one for one in inputs if str(one.get("name")).startswith(f"{group.name}.")]
+    names = [str(one["name"]) for one in listed if isinstance(one.get("widget"), Mapping)]
+    if all(one.get("link") is not None for one in listed):
+        known = _names(group.name, facts)
+        last = max((at + 1 for at, name in enumerate(known) if name in names), default=0)
+        names = known[: max(last, _whole(facts.get("min"), 1)) + 1]
+    return [_spec(name, *inner) for name in names]
+
+
+def _names(group: str, template: Mapping[str, Any]) -> list[str]:
+    named = template.get("names")
+    if isinstance(named, list | tuple):
+        return [f"{group}.{name}" for name in named]
+    return [f"{group}.{template.get('prefix', '')}{at}" for at in range(min(_whole(template.get("max"), _MOST), _MOST))]
+
+
+_MOST: Final = 100
+"""Inputs that grow from one, at most."""
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
+
+
+def _declared(groups: Any) -> Iterator[tuple[str, tuple[Any, bool]]]:
+    """(name, (declaration, whether required)) of each input in V1's form."""
+    for section in ("required", "optional"):
+        entries = groups.get(section) if isinstance(groups, Mapping) else None
+        for name, declared in entries.items() if isinstance(entries, Mapping) else ():
+            yield str(name), (declared, section == "required")
+
+
+def _spec(name: str, declared: Any, required: bool) -> InputSpec:
+    kind, given = (*declared, None, None)[:2] if isinstance(declared, list | tuple) else (declared, None)
+    options = dict(given) if isinstance(given, Mapping) else {}
+    widget = options.get("widgetType")
+    return InputSpec(
+        name=name,
+        type=kind if isinstance(kind, str) else "COMBO",
+        required=required,
+        default=options.get("default"),
+        link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),
+        seed=bool(options.get("control_after_generate")),
+        widget=widget if isinstance(widget, str) else "",
+        options=options,
+    )
