@@ -60,6 +60,7 @@ class Packs:
         self._paths = paths
         self._told: dict[int, PacksOpened] = {}
         self._routes: list[tuple[str, re.Pattern[str]]] = []
+        self._offered_to: Catalogue | None = None
         self._opened = asyncio.Event()
         self._refreshing = asyncio.Lock()
         self._rested_at = 0.0
@@ -84,6 +85,7 @@ class Packs:
 
     def _open(self, worker: Worker, message: PacksOpened) -> None:
         self._told[worker.index] = message
+        self._offered_to = None
         self._paths.add_folders(message.folders)
         self._routes = [(method, re.compile(pattern)) for method, pattern in message.routes]
         self._opened.set()
@@ -126,7 +128,10 @@ class Packs:
         self._offer(catalogue)
 
     def _offer(self, catalogue: Catalogue) -> None:
-        """Let the built-in nodes choose among the names that packs brought."""
+        """Let the built-in nodes choose among the names that packs brought, once."""
+        if catalogue is self._offered_to:
+            return
+        self._offered_to = catalogue
         for told in self._told.values():
             if told.names:
                 offer(catalogue, told.names, BUILT_IN)
