@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,27 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 import pytest
+
+from tests.plugins.serving import served, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "custom_nodes" / "example_pack"
 WORKFLOW = PACK / "example_workflows" / "palette.json"
 COLORS = "#ff0000 #0000ff"
-
-
-def _serving() -> Any:
-    """The tools of the tests that start servers."""
-    path = ROOT / "tests" / "serving" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("serving_tools", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = _serving()
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +32,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(base: Path) -> Iterator[Any]:
-    found = serving.Server(base)
-    try:
-        yield found.wait_until_listening()
-    finally:
-        children = psutil.Process(found.process.pid).children(recursive=True) if found.process.poll() is None else []
-        found.kill()
-        for child in children:
-            if child.is_running():
-                child.kill()
+    with served(base) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +151,7 @@ def test_progress_and_messages_of_a_slow_node_reach_its_client(server: Any) -> N
 def test_a_slow_node_ends_when_its_job_is_cancelled(server: Any) -> None:
     slowly = {"class_type": "ExampleSlowly", "inputs": {"text": "cancelled", "seconds": 60, "steps": 600}}
     job = server.post({"5": slowly, "6": show(["5", 0])})
-    serving.until(lambda: server.get("/queue")["queue_running"], "the job to run", server.log)
+    until(lambda: server.get("/queue")["queue_running"], "the job to run", server.log)
     assert server.ask("POST", "/interrupt", {})[0] == 200
     assert server.entry(job)["status"]["messages"][-1][0] == "execution_interrupted"
 

@@ -18,6 +18,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -412,16 +413,30 @@ class Home:
 
 
 @pytest.fixture(scope="session")
-def shared_home(tmp_path_factory: pytest.TempPathFactory, catalogue: Path) -> Iterator[Home]:
-    """Starts it."""
+def home_on(catalogue: Path) -> Callable[[Path], AbstractContextManager[Home]]:
+    """`with home_on(base) as home`: a server on a base directory, for more than one test."""
     need_editor()
+
+    @contextmanager
+    def serve_home(base: Path) -> Iterator[Home]:
+        servers = Servers(base, catalogue)
+        try:
+            home = Home(servers(), base)
+            home.post("api/settings", {"Safelight.welcomed": True})
+            yield home
+        finally:
+            servers.stop()
+
+    return serve_home
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory, home_on: Any) -> Iterator[Home]:
+    """Starts it."""
     base = tmp_path_factory.mktemp("home")
     give_pack(base)
-    servers = Servers(base, catalogue)
-    home = Home(servers(), base)
-    home.post("api/settings", {"Safelight.welcomed": True})
-    yield home
-    servers.stop()
+    with home_on(base) as home:
+        yield home
 
 
 @pytest.fixture
@@ -446,16 +461,3 @@ def open_editor() -> Callable[[Visit], Editor]:
     """The editor of a window, once it has started."""
     need_editor()
     return Editor
-
-
-@pytest.fixture(scope="session")
-def servers_of() -> type[Servers]:
-    """`servers_of(base, catalogue)(*options)`: a server of a module's own base directory."""
-    need_editor()
-    return Servers
-
-
-@pytest.fixture(scope="session")
-def home_at() -> type[Home]:
-    """`home_at(url, base)`: to ask that server."""
-    return Home

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,18 +115,13 @@ MANY = {
 
 
 @pytest.fixture(scope="module")
-def dynamic_home(
-    tmp_path_factory: pytest.TempPathFactory, catalogue: Path, servers_of: Any, home_at: Any
-) -> Iterator[Any]:
+def dynamic_home(tmp_path_factory: pytest.TempPathFactory, home_on: Any) -> Iterator[Any]:
     base = tmp_path_factory.mktemp("editor-dynamic-inputs")
     folder = base / "custom_nodes" / "dynamic_pack"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(PACK)
-    servers = servers_of(base, catalogue)
-    home = home_at(servers(), base)
-    home.post("api/settings", {"Safelight.welcomed": True})
-    yield home
-    servers.stop()
+    with home_on(base) as home:
+        yield home
 
 
 @pytest.fixture

@@ -207,9 +207,7 @@ def give(base: Path, name: str, code: str, **web: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def packs_home(
-    tmp_path_factory: pytest.TempPathFactory, catalogue: Path, servers_of: Any, home_at: Any
-) -> Iterator[Any]:
+def packs_home(tmp_path_factory: pytest.TempPathFactory, home_on: Any) -> Iterator[Any]:
     """A server with packs of which some are broken."""
     base = tmp_path_factory.mktemp("editor-packs")
     give(base, "points_pack", POINTS, safelight__js=POINTS_MODULE, parts__mjs=PARTS_MODULE)
@@ -219,11 +217,8 @@ def packs_home(
     assert example
     give(base, "my_pack", STARS, safelight__js=example[1])
     (base / "custom_nodes" / "resting_pack.disabled").mkdir()
-    servers = servers_of(base, catalogue)
-    home = home_at(servers(), base)
-    home.post("api/settings", {"Safelight.welcomed": True})
-    yield home
-    servers.stop()
+    with home_on(base) as home:
+        yield home
 
 
 @pytest.fixture

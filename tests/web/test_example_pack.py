@@ -16,16 +16,11 @@ PRINT = "#000000 #ffffff #00aeef #ec008c #fff200"
 
 
 @pytest.fixture(scope="module")
-def example_home(
-    tmp_path_factory: pytest.TempPathFactory, catalogue: Path, servers_of: Any, home_at: Any
-) -> Iterator[Any]:
+def example_home(tmp_path_factory: pytest.TempPathFactory, home_on: Any) -> Iterator[Any]:
     base = tmp_path_factory.mktemp("editor-example")
     shutil.copytree(PACK, base / "custom_nodes" / PACK.name, ignore=shutil.ignore_patterns("__pycache__"))
-    servers = servers_of(base, catalogue)
-    home = home_at(servers(), base)
-    home.post("api/settings", {"Safelight.welcomed": True})
-    yield home
-    servers.stop()
+    with home_on(base) as home:
+        yield home
 
 
 @pytest.fixture

@@ -116,10 +116,25 @@ def _settings(model_config: Any) -> dict[str, Any]:
     return dict(getattr(model_config, "sampling_settings", None) or {})
 
 
-class ModelSamplingDiscrete(nn.Module):
-    """A table of trained levels."""
+class _Levels(nn.Module):
+    """Noise levels `sigmas` (T,), ascending."""
 
     sigmas: Tensor
+
+    @property
+    def sigma_min(self) -> Any:
+        """The lowest."""
+        return self.sigmas[0]
+
+    @property
+    def sigma_max(self) -> Any:
+        """The highest."""
+        return self.sigmas[-1]
+
+
+class ModelSamplingDiscrete(_Levels):
+    """A table of trained levels."""
+
     log_sigmas: Tensor
 
     def __init__(self, model_config: Any = None, zsnr: bool | None = None) -> None:
@@ -146,16 +161,6 @@ class ModelSamplingDiscrete(nn.Module):
         self.register_buffer("sigmas", sigmas.float())
         self.register_buffer("log_sigmas", sigmas.log().float())
 
-    @property
-    def sigma_min(self) -> Any:
-        """The lowest."""
-        return self.sigmas[0]
-
-    @property
-    def sigma_max(self) -> Any:
-        """The highest."""
-        return self.sigmas[-1]
-
     def timestep(self, sigma: Any) -> Any:
         """The place in the table that is nearest to a level."""
         distance = sigma.log() - self.log_sigmas.to(sigma.device)[:, None]
@@ -176,10 +181,8 @@ class ModelSamplingDiscrete(nn.Module):
         return float(self.sigma(torch.tensor((1.0 - percent) * (self.num_timesteps - 1))))
 
 
-class ModelSamplingContinuousEDM(nn.Module):
+class ModelSamplingContinuousEDM(_Levels):
     """Levels without a table: the timestep is log(sigma) / 4 (Karras et al. 2022)."""
-
-    sigmas: Tensor
 
     def __init__(self, model_config: Any = None) -> None:
         super().__init__()
@@ -195,16 +198,6 @@ class ModelSamplingContinuousEDM(nn.Module):
         levels = torch.linspace(math.log(sigma_min), math.log(sigma_max), 1000).exp()
         self.register_buffer("sigmas", levels, persistent=False)
         self.register_buffer("log_sigmas", levels.log(), persistent=False)
-
-    @property
-    def sigma_min(self) -> Any:
-        """The lowest."""
-        return self.sigmas[0]
-
-    @property
-    def sigma_max(self) -> Any:
-        """The highest."""
-        return self.sigmas[-1]
 
     def timestep(self, sigma: Any) -> Any:
         """What the network is told."""
@@ -236,10 +229,8 @@ class ModelSamplingContinuousV(ModelSamplingContinuousEDM):
         return (timestep * math.pi / 2).tan()
 
 
-class ModelSamplingDiscreteFlow(nn.Module):
+class ModelSamplingDiscreteFlow(_Levels):
     """The levels of a flow, shifted towards noise (Esser et al. 2024)."""
-
-    sigmas: Tensor
 
     def __init__(self, model_config: Any = None) -> None:
         super().__init__()
@@ -251,16 +242,6 @@ class ModelSamplingDiscreteFlow(nn.Module):
         """Set the shift, the number of levels, and what time 1 is told to the network as."""
         self.shift, self.multiplier = shift, multiplier
         self.register_buffer("sigmas", self.sigma((torch.arange(1, timesteps + 1) / timesteps) * multiplier))
-
-    @property
-    def sigma_min(self) -> Any:
-        """The lowest."""
-        return self.sigmas[0]
-
-    @property
-    def sigma_max(self) -> Any:
-        """The highest."""
-        return self.sigmas[-1]
 
     def timestep(self, sigma: Any) -> Any:
         """What the network is told."""

@@ -1,31 +1,18 @@
 """One real server on a base directory that holds every fixture pack."""
-# ruff: noqa: PT018
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+
+from tests.plugins.serving import served
 
 HERE = Path(__file__).resolve().parent
 PACKS = HERE / "packs"
-
-
-def _serving() -> Any:
-    """The tools of the tests that start servers."""
-    spec = importlib.util.spec_from_file_location("serving_tools", HERE.parent.parent / "serving" / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-serving = _serving()
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +46,5 @@ def packs_base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -
 @pytest.fixture(scope="module")
 def server(packs_base: Path) -> Iterator[Any]:
     """A server that listens and whose worker has opened the packs."""
-    found = serving.Server(packs_base)
-    try:
-        yield found.wait_until_listening()
-    finally:
-        children = psutil.Process(found.process.pid).children(recursive=True) if found.process.poll() is None else []
-        found.kill()
-        for child in children:
-            child.kill() if child.is_running() else None
+    with served(packs_base) as found:
+        yield found

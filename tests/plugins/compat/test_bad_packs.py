@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.plugins.compat.conftest import HERE, put_catalogue, serving
+from tests.plugins.compat.conftest import HERE, put_catalogue
+from tests.plugins.serving import served, until
 
 CORE = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
@@ -45,14 +46,8 @@ def bad(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Itera
     no_utf8.mkdir()
     (no_utf8 / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n")
     Path(os.fsdecode(os.fsencode(packs / "two_in_one") + b"/\xe9.py")).write_text("")
-    found = serving.Server(base)
-    try:
-        yield found.wait_until_listening()
-    finally:
-        children = psutil.Process(found.process.pid).children(recursive=True) if found.process.poll() is None else []
-        found.kill()
-        for child in children:
-            child.kill() if child.is_running() else None
+    with served(base) as found:
+        yield found
 
 
 def report(server: Any) -> dict[str, Any]:
@@ -270,4 +265,4 @@ def test_a_route_that_ends_the_process_is_told_and_a_worker_comes_back(bad: Any)
     status, found = bad.ask("GET", "/route_breaks/kills")
     assert status == 502 and found["error"]["type"] == "pack_gone"
     assert core_runs(bad)
-    serving.until(lambda: bad.ask("GET", "/route_breaks/works")[0] == 200, "the routes to come back", bad.log)
+    until(lambda: bad.ask("GET", "/route_breaks/works")[0] == 200, "the routes to come back", bad.log)

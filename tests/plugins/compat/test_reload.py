@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.plugins.compat.conftest import put_catalogue, serving
+from tests.plugins.compat.conftest import put_catalogue
+from tests.plugins.serving import served, until
 
 INIT = """
 from .helper import factor
@@ -121,15 +121,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> It
     distribution(site, "elsewhere", "elsewhere = safelight_elsewhere.nodes")
     distribution(site, "broken", "installed_broken = safelight_broken")
     distribution(site, "gone", "installed_gone = safelight_that_is_not_there.nodes")
-    found = serving.Server(base, environment={"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
-    found.site = site
-    try:
-        yield found.wait_until_listening()
-    finally:
-        children = psutil.Process(found.process.pid).children(recursive=True) if found.process.poll() is None else []
-        found.kill()
-        for child in children:
-            child.kill() if child.is_running() else None
+    with served(base, environment={"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}) as found:
+        found.site = site
+        yield found
 
 
 def report(server: Any) -> dict[str, Any]:
@@ -201,13 +195,13 @@ def test_packs_may_come_and_go(server: Any) -> None:
 
 
 def test_while_a_job_runs_packs_are_read_anew_only_by_force(server: Any) -> None:
-    until = server.base / "go on"
-    job = server.post({"1": {"class_type": "Waits", "inputs": {"until": str(until)}}})
-    serving.until(lambda: "waits" in server.noted(), "the job to run", server.log)
+    sign = server.base / "go on"
+    job = server.post({"1": {"class_type": "Waits", "inputs": {"until": str(sign)}}})
+    until(lambda: "waits" in server.noted(), "the job to run", server.log)
     status, found = server.ask("POST", "/api/v1/packs/reload", b"")
     assert status == 409 and found["error"]["type"] == "jobs_run"
     edit(server, "edited/helper.py", "return 20", "return 30")
-    until.touch()
+    sign.touch()
     assert reload(server, "?force=true")["edited"]["state"] == "loaded"
     assert server.entry(job)["status"]["status_str"] in ("success", "error")
     assert scaled(server, "Edited", 8) == ([240], 1)
