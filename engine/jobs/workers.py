@@ -167,7 +167,10 @@ class WorkerPool:
                 worker.lost_reason = f"Worker {worker.index} was ended with the server."
                 break
             worker.state = "lost"
-            _log.warning("%s", worker.lost_reason)
+            if worker.replaced:
+                _log.info("Worker %d makes room for another.", worker.index)
+            else:
+                _log.warning("%s", worker.lost_reason)
             self._tell_change(worker)
             short_lives, delay = (0, 0.0) if worker.replaced else restart_delay(short_lives, loop.time() - began)
             worker.replaced = False
