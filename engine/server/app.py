@@ -30,7 +30,7 @@ from engine.server.routes.inspect import InspectRoutes
 from engine.server.routes.jobs import JobRoutes
 from engine.server.routes.logs import log_routes
 from engine.server.routes.models import model_routes
-from engine.server.routes.object_info import object_info_routes
+from engine.server.routes.object_info import ObjectInfo
 from engine.server.routes.pack_templates import pack_template_routes
 from engine.server.routes.packs import PackRoutes
 from engine.server.routes.prompts import prompt_routes
@@ -64,6 +64,7 @@ class Parts:
     opened: asyncio.Event
     """Set once the store is open and its jobs are in the queue."""
     packs: Packs
+    object_info: ObjectInfo
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
 
@@ -91,7 +92,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue),
         _websocket(hub),
-        *object_info_routes(parts.packs.catalogue, paths),
+        *parts.object_info.routes(),
         *system_routes(parts.system),
         *HealthRoutes(dispatcher, store, lambda: len(hub), parts.version).routes(),
         *view_routes(paths, max_pixels=limits.max_pixels),

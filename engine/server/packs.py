@@ -7,7 +7,6 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -21,7 +20,6 @@ from engine.jobs.workers import Worker
 from engine.paths import Paths
 from engine.server.catalogues import Catalogues
 from engine.server.hub import Hub
-from engine.server.refusals import Refusal
 
 REFRESH_PATIENCE: Final = 5.0
 """Seconds; then the choices that are known must do."""
@@ -161,12 +159,10 @@ class Packs:
         await self.refresh(catalogue)
         return catalogue
 
-    async def look_ahead(self) -> None:
-        """Ask packs for their choices before a client does: the first time takes them longest."""
+    async def ask_anew(self) -> None:
+        """Let the next one who wants the catalogue ask the packs, which did not answer while they were being imported."""
         async with self._refreshing:
-            self._rested_at = 0.0  # what was asked while packs were being imported got no answer
-        with suppress(Refusal):
-            await self.catalogue()
+            self._rested_at = 0.0
 
     async def refresh(self, catalogue: Catalogue) -> None:
         """Put the choices that packs now offer into the catalogue; where no worker answers they stay."""

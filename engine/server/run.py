@@ -46,7 +46,9 @@ from engine.server.log_ring import LogRing
 from engine.server.logs import configure_logging
 from engine.server.options import OptionsError, ServeOptions
 from engine.server.packs import Packs
+from engine.server.refusals import Refusal
 from engine.server.reloading import Reloading
+from engine.server.routes.object_info import ObjectInfo
 from engine.server.routes.system import SystemInfo
 from engine.server.temp_files import remove_old
 from engine.server.tokens import ensure_token
@@ -124,6 +126,7 @@ class Server:
         )
         self.inspections = Inspections(lambda: self.pool.workers)
         self.packs = Packs(PackCalls(lambda: self.pool.workers), self.catalogues, self.hub, app.paths)
+        self.object_info = ObjectInfo(self.packs.catalogue, app.paths)
         self.reloading = Reloading(self.pool, self.catalogues, app.paths.cache / FILE_NAME)
         self._opened = asyncio.Event()
         self._end = asyncio.Event()
@@ -195,6 +198,7 @@ class Server:
             version=version(),
             opened=self._opened,
             packs=self.packs,
+            object_info=self.object_info,
             reload=self.reloading.reload,
         )
 
@@ -251,8 +255,14 @@ class Server:
             self.packs.on_message(worker, message)
             self.inspections.on_message(worker, message)
             if kind is PacksOpened:
-                self._spawn(self.packs.look_ahead())
+                self._spawn(self._make_object_info())
             self.dispatcher.on_message(worker, message)
+
+    async def _make_object_info(self) -> None:
+        """Ask packs for their choices, and encode all nodes, before a client wants them: the first time takes longest."""
+        await self.packs.ask_anew()
+        with contextlib.suppress(Refusal):
+            await self.object_info.body()
 
     # -- the end
 

@@ -165,6 +165,7 @@ async def _serve(
     from engine.server.openapi import describe
     from engine.server.options import ServeOptions
     from engine.server.packs import Packs
+    from engine.server.routes.object_info import ObjectInfo
     from engine.server.routes.system import SystemInfo
 
     ring = LogRing()
@@ -176,8 +177,10 @@ async def _serve(
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
     packs = Packs(PackCalls(list), catalogues, hub, paths)
+    info = ObjectInfo(packs.catalogue, paths)
+    inspections, system = Inspections(list), SystemInfo()
     parts = Parts(
-        paths, store, dispatcher, Inspections(list), hub, catalogues, SystemInfo(), ring, "0", opened, packs, _no_reload
+        paths, store, dispatcher, inspections, hub, catalogues, system, ring, "0", opened, packs, info, _no_reload
     )
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()

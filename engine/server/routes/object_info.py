@@ -108,11 +108,6 @@ class ObjectInfo:
         return found
 
 
-def object_info_routes(catalogue: Callable[[], Awaitable[Catalogue]], paths: Paths) -> list[Route]:
-    """The routes of an `ObjectInfo`."""
-    return ObjectInfo(catalogue, paths).routes()
-
-
 class _FileNames:
     """The names of files as JSON, each folder encoded once however many nodes offer it."""
 
