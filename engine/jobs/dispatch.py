@@ -278,14 +278,15 @@ class Dispatcher:
     def _on_lost(self, running: Running, reason: str) -> None:
         self._let_go(running)
         job = running.job
+        blamed = running.started and not self.draining and not running.worker.replaced
         if running.cancelled:
             self._end(job, running.follower, "cancelled", None, "It was cancelled.")
-        elif running.started and job.attempts >= MAX_ATTEMPTS and not self.draining:
+        elif blamed and job.attempts >= MAX_ATTEMPTS:
             text = f"{reason} That was attempt {job.attempts} of {MAX_ATTEMPTS}."
             log.error("job failed", extra={"job": job.id, "reason": text})
             self._end(job, running.follower, "failed", None, text)
         else:
-            if running.started and not self.draining:
+            if blamed:
                 self.totals.retried += 1
                 log.warning("job goes back to the queue", extra={"job": job.id, "reason": reason})
             elif running.started:

@@ -58,7 +58,7 @@ class Worker:
         self.lost_output: list[str] = []
         """The last lines that it wrote to stderr, for developers."""
         self.replaced = False
-        """Whether its process was told to make room for another, so that its end says nothing about the next one's life."""
+        """Whether its process was told to make room for another, so that its end says nothing about its job or the next one."""
         self.job: Any = None
         """The dispatcher's; the pool never touches it."""
         self.process: WorkerProcess | None = None
@@ -168,7 +168,8 @@ class WorkerPool:
                 break
             worker.state = "lost"
             if worker.replaced:
-                _log.info("Worker %d makes room for another.", worker.index)
+                worker.lost_reason = f"Worker {worker.index} makes room for another."
+                _log.info("%s", worker.lost_reason)
             else:
                 _log.warning("%s", worker.lost_reason)
             self._tell_change(worker)

@@ -28,6 +28,7 @@ class Ear:
         self.job: Any = None
         self.device = None
         self.lost_reason = ""
+        self.replaced = False
         self.heard: list[Any] = []
         self.killed = False
 
@@ -181,6 +182,26 @@ def test_a_job_whose_worker_dies_runs_again_once_and_then_fails_with_the_reason(
     house = live(tmp_path, story)
     assert ("a", "retried: Worker 0 was killed.") in house.log
     assert ("a", "failed: Worker 0 was killed. That was attempt 2 of 2.") in house.log
+
+
+def test_a_worker_that_makes_room_for_another_costs_its_job_no_attempt(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        for _ in range(3):
+            house.start()
+            house.workers[0].replaced = True
+            house.lose()
+            house.workers[0].replaced = False
+            house.come_back()
+        house.start()
+        house.lose()
+        assert "a" in house.dispatcher.queue, "the first attempt that it is to blame for"
+        house.come_back()
+        house.start()
+        house.lose()
+        assert await house.history() == [("a", "failed")]
+
+    live(tmp_path, story)
 
 
 def test_a_worker_that_dies_before_the_job_began_costs_no_attempt(tmp_path: Path) -> None:
