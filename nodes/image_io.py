@@ -41,7 +41,7 @@ def load_image_mask(
         Literal["alpha", "red", "green", "blue"], In(tip="Channel to take; alpha is 1 where see-through.")
     ] = "alpha",
 ) -> Mask:
-    """Load one channel of a picture as a mask (B, H, W)."""
+    """Load one channel of a picture, or of the first frame of an animation, as a mask (1, H, W)."""
     return load_channel(ctx.paths.find("input", image), channel)
 
 

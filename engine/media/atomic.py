@@ -15,8 +15,8 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EACCES}
 
 
-def write_numbered(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
-    """Write `data` as `stem_00001_` + `suffix` in `folder` with the next free number, and return the path.
+def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int = 1) -> Path:
+    """Write `data` as `stem_00001_` + `suffix` in `folder` with the next free number from `least` on, and return the path.
 
     The bytes go to a hidden file that then takes its name in one step, so the name only ever stands for the whole file, and
     of several writers each gets a number of its own. Raises MediaError when the disk is full or the folder cannot be written.
@@ -26,7 +26,7 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
         part = folder / f".{os.urandom(8).hex()}.part"
         try:
             part.write_bytes(data)
-            return _take_name(part, folder, stem, suffix)
+            return _take_name(part, folder, stem, suffix, least)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -35,14 +35,23 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
 
 
 def next_number(folder: Path, stem: str) -> int:
-    """One more than the highest number among the files `stem_NUMBER_…` in `folder`; 1 when there is none."""
-    pattern = re.compile(re.escape(stem) + r"_(\d+)_")
+    """One more than the highest number among the files `stem_NUMBER_…` in `folder`; 1 when there is none.
+
+    `%batch_num%` in the stem, which packs fill in afterwards, stands for any number.
+    """
+    literal = map(re.escape, stem.split("%batch_num%"))
+    pattern = re.compile(r"\d+".join(literal) + r"_(\d+)_")
     numbers = (int(match[1]) for entry in os.scandir(folder) if (match := pattern.match(entry.name)))
     return max(numbers, default=0) + 1
 
 
-def _take_name(part: Path, folder: Path, stem: str, suffix: str) -> Path:
-    number = next_number(folder, stem)
+def number_of(path: Path, stem: str) -> int:
+    """The number in the name that `write_numbered` gave to a file."""
+    return int(path.name[len(stem) + 1 :].partition("_")[0])
+
+
+def _take_name(part: Path, folder: Path, stem: str, suffix: str, least: int) -> Path:
+    number = max(least, next_number(folder, stem))
     while True:
         target = folder / f"{stem}_{number:05}_{suffix}"
         try:

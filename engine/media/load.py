@@ -49,16 +49,17 @@ def load_picture(path: Path) -> Picture:
 
 
 def load_channel(path: Path, channel: Channel) -> Tensor:
-    """One channel of a picture file as a mask, float32 (B, H, W) in 0..1; "alpha" gives 1 - alpha, zeros without alpha.
+    """One channel of a picture file as a mask, float32 (1, H, W) in 0..1; "alpha" gives 1 - alpha, zeros without alpha.
 
-    Raises MediaError as `load_picture` does.
+    Of an animation it is that of the first frame. Raises MediaError as `load_picture` does.
     """
     import torch
 
-    image, mask = load_picture(path)
+    frame = _frames(path)[0]
     if channel != "alpha":
-        return image[..., ("red", "green", "blue").index(channel)].contiguous()
-    return mask if mask.shape[1:] == image.shape[1:3] else torch.zeros(image.shape[:3])
+        return to_tensor(frame)[..., ("red", "green", "blue").index(channel)].contiguous()
+    mask = alpha_mask(frame)
+    return torch.zeros(1, frame.height, frame.width) if mask is None else mask
 
 
 def _frames(path: Path) -> list[Image]:

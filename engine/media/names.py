@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from engine.media.errors import MediaError
@@ -23,18 +24,18 @@ def expand_pattern(
     height: int,
     prompt: Mapping[str, Any] | None = None,
     now: datetime,
-    batch_index: int = 0,
+    batch_index: int | None = None,
 ) -> str:
     """Fill in the `%…%` of a file name prefix; what names nothing stays as written.
 
-    `%width%`, `%height%` (pixels), `%batch_num%`, `%year%` … `%second%`, `%date:yyyy-MM-dd hh.mm.ss%`, and
-    `%Node.input%`, where Node is a title, a node type or an id in `prompt` (prompt form, JSON). What is filled in can add
-    no folders.
+    `%width%`, `%height%` (pixels), `%batch_num%` unless `batch_index` is None, `%year%` … `%second%`,
+    `%date:yyyy-MM-dd hh.mm.ss%`, and `%Node.input%`, where Node is a title, a node type or an id in `prompt` (prompt form,
+    JSON). What is filled in can add no folders.
     """
     facts = {
         "width": str(width),
         "height": str(height),
-        "batch_num": str(batch_index),
+        **({} if batch_index is None else {"batch_num": str(batch_index)}),
         "date": f"{now:%Y-%m-%d}",
         "year": f"{now:%Y}",
         "month": f"{now:%m}",
@@ -77,18 +78,18 @@ def format_date(pattern: str, now: datetime) -> str:
 def place(folder: Path, prefix: str) -> tuple[Path, str]:
     """Where a filled-in prefix leads: (the folder, inside `folder`; the file name's stem).
 
+    What is judged is the place that is named, so `a/../b` is `b`, and folders in `folder` may be links to others.
     Raises MediaError for a prefix that leads out of `folder`.
     """
-    parts = prefix.replace("\\", "/").split("/")
-    stem = _UNSAFE.sub("_", parts.pop()).strip()[:_LONGEST]
     home = folder.resolve()
-    target = (
-        home.joinpath(*(part for part in parts if part not in ("", "."))).resolve() if "\0" not in prefix else Path()
-    )
-    absolute = prefix.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", prefix)
-    if absolute or ".." in parts or stem == ".." or not target.is_relative_to(home):
-        raise MediaError(f"The file name prefix {prefix!r} leads out of {folder}. Use a relative one, without '..'.")
-    return target, stem
+    written = prefix.replace("\\", "/")
+    named = PurePosixPath(posixpath.normpath(written)) if written else PurePosixPath()
+    absolute = written.startswith("/") or re.match(r"^[A-Za-z]:", written)
+    if absolute or ".." in named.parts or "\0" in written:
+        raise MediaError(
+            f"The file name prefix {prefix!r} leads out of {folder}. Use a relative one that stays inside."
+        )
+    return home / named.parent, _UNSAFE.sub("_", named.name).strip()[:_LONGEST]
 
 
 def _input_value(token: str, prompt: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from engine.media.atomic import write_numbered
+from engine.media.atomic import number_of, write_numbered
 from engine.media.names import expand_pattern, place
 from engine.media.tensors import to_pictures
 
@@ -35,13 +35,15 @@ def save_pictures(
 ) -> list[Path]:
     """Write each image of (B, H, W, C), values 0..1, as `prefix_00001_.png` with the next free number in `folder`.
 
-    The prefix may name subfolders and hold the patterns of `expand_pattern`. `prompt` and `workflow` (JSON) are embedded; in a
+    The prefix may name subfolders and hold the patterns of `expand_pattern`; the number goes on within the batch even
+    where `%batch_num%` already tells its pictures apart. `prompt` and `workflow` (JSON) are embedded; in a
     PNG file `more` (JSON by name) too.
     A file appears whole or not at all and replaces no other.
     Raises MediaError for a shape that is no picture, a prefix that leads out, a full disk, a folder that cannot be written.
     """
     now = datetime.now()
     paths: list[Path] = []
+    number = 0
     for index, picture in enumerate(to_pictures(images)):
         width, height = picture.size
         name = expand_pattern(prefix, width=width, height=height, prompt=prompt, now=now, batch_index=index)
@@ -49,7 +51,8 @@ def save_pictures(
         data = (
             encode_png(picture, prompt, workflow, more) if format == "png" else encode_webp(picture, prompt, workflow)
         )
-        paths.append(write_numbered(target, stem, f".{format}", data))
+        paths.append(write_numbered(target, stem, f".{format}", data, number + 1))
+        number = number_of(paths[-1], stem)
     return paths
 
 

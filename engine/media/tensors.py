@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from engine.media.errors import MediaError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
 
@@ -44,7 +46,7 @@ def has_alpha(picture: Image) -> bool:
 
 
 def to_pictures(images: Tensor) -> Iterator[Image]:
-    """Each image of (B, H, W, C), values 0..1 and C = 1, 3 or 4, as an 8-bit picture, rounded to nearest; NaN is black.
+    """Each image of (B, H, W, C), values 0..1 and C = 1, 3 or 4, as an 8-bit picture by `to_bytes`.
 
     Grey images (B, H, W) are taken too, as packs give them. Raises MediaError for another shape.
     """
@@ -59,8 +61,14 @@ def to_pictures(images: Tensor) -> Iterator[Image]:
             "Connect an IMAGE; masks become one with MaskToImage."
         )
     for image in images:
-        bytes_ = image.detach().float().nan_to_num(0.0).clamp(0, 1).mul(255).round().byte().cpu().numpy()
-        yield Image.fromarray(bytes_[..., 0] if shape[3] == 1 else bytes_)
+        pixels = to_bytes(image)
+        yield Image.fromarray(pixels[..., 0] if shape[3] == 1 else pixels)
+
+
+def to_bytes(values: Tensor) -> NDArray[np.uint8]:
+    """Values 0..1 of any shape as 0..255: cut to the range, then truncated, not rounded, as the field does; NaN is 0."""
+    pixels: NDArray[np.uint8] = values.detach().float().nan_to_num(0.0).clamp(0, 1).mul(255).byte().cpu().numpy()
+    return pixels
 
 
 def _colours(picture: Image) -> Any:

@@ -100,6 +100,13 @@ def test_channels_are_read_by_name(tmp_path):
     )
 
 
+def test_a_channel_of_an_animation_is_that_of_its_first_frame(tmp_path):
+    frames = [Image.new("RGBA", (4, 3), (51, 0, 0, 255)), Image.new("RGBA", (4, 3), (255, 0, 0, 0))]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert torch.allclose(load_channel(tmp_path / "a.png", "red"), torch.full((1, 3, 4), 0.2))
+    assert not load_channel(tmp_path / "a.png", "alpha").any()
+
+
 def test_the_alpha_channel_of_an_opaque_picture_is_a_mask_of_its_size_that_hides_nothing(tmp_path):
     Image.fromarray(gradient()).save(tmp_path / "a.png")
     mask = load_channel(tmp_path / "a.png", "alpha")

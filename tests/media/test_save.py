@@ -35,7 +35,7 @@ def test_a_saved_picture_loads_back_with_its_prompt_and_workflow(tmp_path, kind)
     assert path == tmp_path / f"a_00001_.{kind}"
     found = read_embedded(path.read_bytes())
     assert (found.prompt, found.workflow) == (PROMPT, WORKFLOW)
-    assert torch.equal(load_picture(path).image, (original * 255).round() / 255)
+    assert torch.equal(load_picture(path).image, (original * 255).floor() / 255)
 
 
 def test_the_text_chunks_are_the_ones_that_other_programs_read(tmp_path):
@@ -45,12 +45,18 @@ def test_the_text_chunks_are_the_ones_that_other_programs_read(tmp_path):
         assert json.loads(picture.text["workflow"]) == WORKFLOW
 
 
-def test_alpha_is_saved_and_values_outside_the_range_are_clamped(tmp_path):
-    picture = torch.tensor([[[[-1.0, 0.5, 2.0, 0.25], [float("nan"), 1.0, 0.0, 1.0]]]])
+def test_values_are_cut_to_the_range_and_truncated_to_bytes(tmp_path):
+    picture = torch.tensor([[[[-1.0, 0.5, 2.0, 0.1], [float("nan"), 1.0, 0.999, 1.0]]]])
     [path] = save_pictures(picture, tmp_path, "a")
     with Image.open(path) as saved:
         assert saved.mode == "RGBA"
-        assert saved.tobytes() == bytes([0, 128, 255, 64, 0, 255, 0, 255])
+        assert saved.tobytes() == bytes([0, 127, 255, 25, 0, 255, 254, 255])
+
+
+def test_every_byte_comes_back_as_it_was_saved(tmp_path):
+    grey = torch.arange(256).view(1, 16, 16, 1).expand(1, 16, 16, 3) / 255
+    [path] = save_pictures(grey, tmp_path, "a")
+    assert torch.equal(load_picture(path).image, grey)
 
 
 def test_numbers_go_on_from_the_highest_there_is(tmp_path):
@@ -58,6 +64,14 @@ def test_numbers_go_on_from_the_highest_there_is(tmp_path):
     (tmp_path / "ab_00099_.png").touch()
     paths = save_pictures(images(2), tmp_path, "a")
     assert [path.name for path in paths] == ["a_00042_.png", "a_00043_.png"]
+
+
+def test_the_number_goes_on_within_a_batch_whose_names_differ_and_replaces_nothing(tmp_path):
+    def names() -> list[str]:
+        return [path.name for path in save_pictures(images(2), tmp_path, "x_%batch_num%")]
+
+    assert names() == ["x_0_00001_.png", "x_1_00002_.png"]
+    assert names() == ["x_0_00002_.png", "x_1_00003_.png"]
 
 
 def test_a_prefix_may_name_folders_and_patterns(tmp_path):
@@ -74,11 +88,31 @@ def test_a_prefix_that_leads_out_is_refused(tmp_path, prefix):
     assert [path.name for path in tmp_path.rglob("*")] == ["output"]
 
 
-def test_a_folder_link_that_leads_out_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("prefix", "name"),
+    [
+        ("a/../b", "b_00001_.png"),
+        ("a/b/../../c/d", "c/d_00001_.png"),
+        ("./a", "a_00001_.png"),
+        ("a/", "a_00001_.png"),
+        ("a//b", "a/b_00001_.png"),
+        ("a\\b", "a/b_00001_.png"),
+        ("a..b/c..", "a..b/c.._00001_.png"),
+    ],
+)
+def test_a_prefix_leads_to_the_place_that_it_names(tmp_path, prefix, name):
+    [path] = save_pictures(images(), tmp_path, prefix)
+    assert path.relative_to(tmp_path).as_posix() == name
+    assert [one.name for one in tmp_path.iterdir()] == [name.split("/")[0]]
+
+
+def test_a_folder_in_the_output_may_be_a_link_to_another(tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "link").symlink_to(tmp_path, target_is_directory=True)
-    with pytest.raises(MediaError, match="leads out"):
-        save_pictures(images(), tmp_path / "out", "link/a")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "disk", target_is_directory=True)
+    saver = PictureSaver(lambda kind: tmp_path / "out")
+    assert saver(images(), "link/a") == [{"filename": "a_00001_.png", "subfolder": "link", "type": "output"}]
+    assert [one.name for one in (tmp_path / "disk").iterdir()] == ["a_00001_.png"]
 
 
 def test_patterns_are_filled_in():
@@ -88,6 +122,7 @@ def test_patterns_are_filled_in():
     assert filled("%date:yyyy-MM-dd%/%date:yy.M.d hh-mm-ss%") == "2026-03-04/26.3.4 12-05-06"
     assert filled("%year%%month%%day%-%hour%%minute%%second%") == "20260304-120506"
     assert filled("%width%x%height%-%batch_num%") == "512x768-2"
+    assert expand_pattern("%batch_num%", width=1, height=1, now=NOON) == "%batch_num%"
     assert filled("%3.seed%") == "7"
     assert filled("%KSampler.model% 100% %Nobody.seed% %KSampler.nothing%") == (
         "%KSampler.model% 100% %Nobody.seed% %KSampler.nothing%"

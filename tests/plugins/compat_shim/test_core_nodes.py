@@ -28,6 +28,10 @@ def test_a_subclass_of_save_image_saves_where_and_as_it_says(host: Host) -> None
     shown = Mine().save_images(torch.rand(2, 8, 6, 3), "x", {"1": {}}, {"workflow": {"n": 1}, "more": 2})
     names = [one["filename"] for one in shown["ui"]["images"]]
     assert names == ["x_mine_00001_.png", "x_mine_00002_.png"]
+    numbered = Mine().save_images(torch.rand(2, 8, 6, 3), "y_%batch_num%")["ui"]["images"]
+    assert [one["filename"] for one in numbered] == ["y_0_mine_00001_.png", "y_1_mine_00002_.png"]
+    again = Mine().save_images(torch.rand(1, 8, 6, 3), "y_%batch_num%")["ui"]["images"]
+    assert [one["filename"] for one in again] == ["y_0_mine_00003_.png"]
     with Image.open(host.paths.temp / names[0]) as picture:
         assert picture.size == (6, 8)
         assert json.loads(picture.text["workflow"]) == {"n": 1}
