@@ -6,18 +6,25 @@ Latents here are those of the VAE itself; the scale and shift of a latent format
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import torch
 
 from engine.models.errors import ModelError
 from engine.models.memory import unless_out_of_memory
+from engine.models.tiles import in_tiles, starts
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from torch import Tensor, nn
 
     from engine.models.handles import VaeHandle
+
+Tiling: TypeAlias = Literal["mean of three", "square only"]
+"""Tiles in three shapes (square, twice as wide and half as high, the other way round) averaged, or only square ones."""
+
+Report: TypeAlias = Callable[[int, int], None]
+"""Told how many tiles are done, and of how many."""
 
 _PIXELS_AT_ONCE = 1 << 20
 """Pictures are coded in batches of about one megapixel: memory is bounded and small pictures still share a call."""
@@ -47,26 +54,70 @@ class Autoencoder:
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """Return pictures (B, H, W, 3) float32 in 0..1 on the CPU of latents (B, C, h, w). Falls back to tiles as `encode`."""
-        self._check(latent)
-        height, width = latent.shape[-2] * self.downscale, latent.shape[-1] * self.downscale
-        decoded = unless_out_of_memory(lambda: _in_batches(latent, self._batch(height, width), self._decode))
-        return self.decode_tiled(latent) if decoded is None else _to_picture(decoded)
+        """Return pictures (B, H, W, 3) float32 in 0..1 on the CPU of latents (B, C, h, w).
 
-    @torch.no_grad()
-    def encode_tiled(self, pixels: Tensor, tile: int = 512, overlap: int = 64) -> Tensor:
-        """As `encode`, in tiles of `tile` pixels that blend linearly over `overlap` pixels."""
-        images, f = self._network_input(pixels), self.downscale
-        side, shared = _tile_sizes(tile, overlap, f)
-        return _tiled(images, self._encode, side * f, shared * f, lambda n: n // f, self.channels)
-
-    @torch.no_grad()
-    def decode_tiled(self, latent: Tensor, tile: int = 512, overlap: int = 64) -> Tensor:
-        """As `decode`, in tiles of `tile` pixels that blend linearly over `overlap` pixels."""
+        Falls back to tiles of 64 latent pixels that share 16 when memory runs out, as the field does.
+        """
         self._check(latent)
         f = self.downscale
-        side, shared = _tile_sizes(tile, overlap, f)
-        return _to_picture(_tiled(latent, self._decode, side, shared, lambda n: n * f, 3))
+        height, width = latent.shape[-2] * f, latent.shape[-1] * f
+        decoded = unless_out_of_memory(lambda: _in_batches(latent, self._batch(height, width), self._decode))
+        return self.decode_tiled(latent, 64 * f, 16 * f) if decoded is None else _to_picture(decoded)
+
+    @torch.no_grad()
+    def encode_tiled(
+        self,
+        pixels: Tensor,
+        tile: int = 512,
+        overlap: int = 64,
+        tiling: Tiling = "mean of three",
+        report: Report | None = None,
+    ) -> Tensor:
+        """As `encode`, in tiles of `tile` pixels a side that blend over `overlap` pixels.
+
+        Tiles of each shape of `tiling` give a latent of their own, even where one tile would hold the whole, and the mean
+        of the three is returned: no seam is at the same place in all.
+        """
+        return self._tiled(self._network_input(pixels), self._encode, tile, overlap, tiling, report, encoding=True)
+
+    @torch.no_grad()
+    def decode_tiled(
+        self,
+        latent: Tensor,
+        tile: int = 512,
+        overlap: int = 64,
+        tiling: Tiling = "mean of three",
+        report: Report | None = None,
+    ) -> Tensor:
+        """As `decode`, in tiles of `tile` pixels a side that blend over `overlap` pixels; see `encode_tiled`."""
+        self._check(latent)
+        return _to_picture(self._tiled(latent, self._decode, tile, overlap, tiling, report, encoding=False))
+
+    def _tiled(
+        self,
+        items: Tensor,
+        apply: Callable[[Tensor], Tensor],
+        tile: int,
+        overlap: int,
+        tiling: Tiling,
+        report: Report | None,
+        *,
+        encoding: bool,
+    ) -> Tensor:
+        """Map (B, ., H, W) item by item in tiles of each shape, and return the mean; sizes are in pixels of the picture."""
+        f = self.downscale
+        unit, scale, channels = (f, 1 / f, self.channels) if encoding else (1, float(f), 3)
+        shapes, shared = _tile_sizes(tile // f, overlap // f, tiling)
+        sides = [(height * unit, width * unit) for height, width in shapes]
+        progress = _Progress(report, items.shape[0] * sum(_count(items, side, shared * unit) for side in sides))
+        parts = []
+        for index in range(items.shape[0]):
+            item = items[index : index + 1]
+            results = [
+                in_tiles(item, apply, side, [shared * unit] * 2, [scale] * 2, channels, done=progress) for side in sides
+            ]
+            parts.append(sum(results[1:], results[0]) / len(results))
+        return torch.cat(parts)
 
     def _network_input(self, pixels: Tensor) -> Tensor:
         if pixels.ndim != 4 or pixels.shape[-1] < 3 or min(pixels.shape[1:3]) < self.downscale:
@@ -107,45 +158,28 @@ def _in_batches(items: Tensor, size: int, apply: Callable[[Tensor], Tensor]) -> 
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _tile_sizes(tile: int, overlap: int, downscale: int) -> tuple[int, int]:
-    """Return tile and overlap in latent pixels; the overlap is less than the tile."""
-    side = max(2, tile // downscale)
-    return side, min(max(1, overlap // downscale), side - 1)
+def _tile_sizes(side: int, overlap: int, tiling: Tiling) -> tuple[list[tuple[int, int]], int]:
+    """Return (height, width) of each shape of tile, and what they share: less than half a side, so that tiles advance."""
+    side = max(2, side)
+    half = side // 2
+    shapes = [(side * 2, half), (half, side * 2), (side, side)] if tiling == "mean of three" else [(side, side)]
+    return shapes, max(0, min(overlap, half - 1))
 
 
-def _tiled(
-    items: Tensor,
-    apply: Callable[[Tensor], Tensor],
-    tile: int,
-    overlap: int,
-    scaled: Callable[[int], int],
-    channels: int,
-) -> Tensor:
-    """Apply a map of (B, ., H, W) to (B, `channels`, scaled(H), scaled(W)) tile by tile, weighing tiles by linear ramps."""
-    batch, _, height, width = items.shape
-    total = torch.zeros(batch, channels, scaled(height), scaled(width))
-    weights = torch.zeros(1, 1, scaled(height), scaled(width))
-    for top in _starts(height, tile, overlap):
-        for left in _starts(width, tile, overlap):
-            piece = items[:, :, top : top + tile, left : left + tile]
-            mask = _ramp(scaled(piece.shape[-2]), scaled(overlap))[:, None] * _ramp(
-                scaled(piece.shape[-1]), scaled(overlap)
-            )
-            y, x = scaled(top), scaled(left)
-            rows, columns = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
-            total[:, :, rows, columns] += _in_batches(piece, 1, apply) * mask
-            weights[:, :, rows, columns] += mask
-    return total / weights
+def _count(items: Tensor, side: tuple[int, int], overlap: int) -> int:
+    rows, columns = (len(starts(size, tile, overlap)) for size, tile in zip(items.shape[-2:], side, strict=True))
+    return rows * columns
 
 
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    if length <= tile:
-        return [0]
-    step = tile - overlap
-    return [*range(0, length - tile, step), length - tile]
+class _Progress:
+    """Counts tiles."""
 
+    def __init__(self, report: Report | None, total: int) -> None:
+        self._report = report
+        self._done = 0
+        self._total = total
 
-def _ramp(length: int, overlap: int) -> Tensor:
-    """Return weights (length,) that rise over `overlap` from above 0 to 1 and fall likewise; the sum of tiles is divided out."""
-    rise = (torch.arange(length, dtype=torch.float32) + 1) / (overlap + 1)
-    return torch.minimum(rise, rise.flip(0)).clamp(max=1.0)
+    def __call__(self) -> None:
+        self._done += 1
+        if self._report is not None:
+            self._report(self._done, self._total)

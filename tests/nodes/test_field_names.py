@@ -52,7 +52,7 @@ def test_a_workflow_saved_elsewhere_whose_nodes_are_known_has_no_problem(path, b
             "CONDITIONING CONDITIONING LATENT",
         ),
         ("VAEEncodeForInpaint", "pixels vae mask grow_mask_by", "LATENT"),
-        ("VAEDecodeTiled", "samples vae tile_size overlap temporal_size temporal_overlap", "IMAGE"),
+        ("VAEDecodeTiled", "samples vae tile_size overlap temporal_size temporal_overlap tiling", "IMAGE"),
         (
             "KSampler",
             "model positive negative latent_image seed steps cfg sampler_name scheduler denoise",

@@ -43,19 +43,42 @@ def test_a_latent_of_another_model_is_refused_with_both_channel_counts(bench, ti
         v.vae_decode(bench, {"samples": torch.zeros(1, 16, 4, 4)}, tiny_vae)
 
 
-def test_tiles_larger_than_the_picture_change_nothing(bench, tiny_vae):
-    picture = torch.rand(1, 32, 32, 3)
+def test_the_tiled_nodes_give_the_mean_of_square_wide_and_tall_tiles(bench, tiny_vae):
+    picture = torch.rand(1, 64, 64, 3)
     latent = v.vae_encode(bench, picture, tiny_vae)
-    tiled = v.vae_encode_tiled(bench, picture, tiny_vae, tile_size=64, overlap=16)
-    assert torch.allclose(tiled["samples"], latent["samples"], atol=1e-5)
-    whole = v.vae_decode(bench, latent, tiny_vae)
-    assert torch.allclose(v.vae_decode_tiled(bench, latent, tiny_vae, 64, 16), whole, atol=1e-5)
+    with bench.models.use(tiny_vae) as live:
+        encoded, decoded = live.encode_tiled(picture, 64, 16), live.decode_tiled(latent["samples"], 64, 16)
+    assert torch.equal(v.vae_encode_tiled(bench, picture, tiny_vae, 64, 16)["samples"], encoded)
+    assert torch.equal(v.vae_decode_tiled(bench, latent, tiny_vae, 64, 16), decoded)
+    assert not torch.allclose(encoded, latent["samples"], atol=1e-4)
 
 
-def test_small_tiles_give_a_picture_of_the_same_size(bench, tiny_vae):
+def test_square_tiles_only_are_a_named_choice(bench, tiny_vae):
+    picture = torch.rand(1, 64, 64, 3)
+    latent = v.vae_encode(bench, picture, tiny_vae)
+    encoded = v.vae_encode_tiled(bench, picture, tiny_vae, 64, 16, tiling="square only")["samples"]
+    decoded = v.vae_decode_tiled(bench, latent, tiny_vae, 64, 16, tiling="square only")
+    assert torch.equal(encoded, latent["samples"])  # one tile holds the whole
+    assert torch.equal(decoded, v.vae_decode(bench, latent, tiny_vae))
+
+
+@pytest.mark.parametrize("node", ["VAEDecodeTiled", "VAEEncodeTiled"])
+def test_the_choice_of_tiles_may_be_left_out(builtin_catalogue, node):
+    inputs = builtin_catalogue.spec(node).inputs
+    assert [one.name for one in inputs if not one.required] == ["tiling"]
+    assert inputs[-1].default == inputs[-1].choices[0] == "mean of three"
+
+
+def test_decoding_shares_at_most_a_quarter_of_a_tile(bench, tiny_vae):
     latent = {"samples": torch.randn(1, 4, 20, 13)}
     tiled = v.vae_decode_tiled(bench, latent, tiny_vae, tile_size=64, overlap=4096)
     assert tiled.shape == (1, 160, 104, 3)
+    assert torch.equal(tiled, v.vae_decode_tiled(bench, latent, tiny_vae, tile_size=64, overlap=16))
+
+
+def test_progress_counts_the_tiles_of_all_shapes(bench, tiny_vae):
+    v.vae_encode_tiled(bench, torch.rand(2, 64, 64, 3), tiny_vae, 64, 0)
+    assert bench.told == [(step, 10.0) for step in range(1, 11)]  # of each picture: 1 square, 2 wide, 2 tall
 
 
 def test_inpainting_greys_out_the_mask_and_grows_the_noise_mask(bench, tiny_vae):
@@ -68,6 +91,21 @@ def test_inpainting_greys_out_the_mask_and_grows_the_noise_mask(bench, tiny_vae)
     expected = torch.zeros(1, 1, 32, 32)
     expected[..., 6:18, 6:18] = 1.0
     assert torch.equal(latent["noise_mask"], expected)
+
+
+def test_the_noise_mask_grows_by_six_two_before_and_three_after(bench, tiny_vae):
+    mask = torch.zeros(1, 32, 32)
+    mask[:, 10, 20] = 1.0
+    grown = v.vae_encode_for_inpaint(bench, torch.rand(1, 32, 32, 3), tiny_vae, mask, 6)["noise_mask"]
+    assert grown[0, 0].nonzero().amin(0).tolist() == [8, 18]
+    assert grown[0, 0].nonzero().amax(0).tolist() == [13, 23]
+    assert grown.sum() == 36
+
+
+def test_a_mask_is_scaled_bilinearly_and_then_rounded(bench, tiny_vae):
+    mask = torch.tensor([0.0, 0.5, 0.51, 1.0]).repeat_interleave(8).view(1, 1, 32).expand(1, 16, 32)
+    latent = v.vae_encode_for_inpaint(bench, torch.ones(1, 16, 32, 3), tiny_vae, mask, 0)
+    assert latent["noise_mask"][0, 0, 0, ::8].tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("grow", [0, 1, 6, 64])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.models.tiles import in_tiles
 from engine.plugins.compat.absent import refuse
 from engine.plugins.compat.resizing import resize
 from engine.plugins.compat.running import check_cancelled, current_context
@@ -172,60 +174,12 @@ def tiled_scale_multidim(
     if any(callable(factor) for factor in factors):
         refuse("comfy.utils.tiled_scale_multidim with functions for upscale_amount", "tiles of videos")
     scale = [1 / factor if downscale else factor for factor in factors]
-    sizes = [round(size * factor) for size, factor in zip(samples.shape[2:], scale, strict=True)]
+    done = check_cancelled if pbar is None else partial(pbar.update, 1)
     results = [
-        _tiled(samples[index : index + 1], function, tile, overlaps, scale, sizes, out_channels, output_device, pbar)
+        in_tiles(samples[index : index + 1], function, tile, overlaps, scale, out_channels, output_device, done)
         for index in range(samples.shape[0])
     ]
     return torch.cat(results)
-
-
-def _tiled(
-    sample: Tensor,
-    function: Callable[[Tensor], Tensor],
-    tile: Sequence[int],
-    overlaps: Sequence[int],
-    scale: Sequence[float],
-    sizes: Sequence[int],
-    out_channels: int,
-    device: Any,
-    pbar: ProgressBar | None,
-) -> Tensor:
-    """One item (1, C, …) tile by tile, each weighted by a ramp over what it shares with its neighbours."""
-    total = torch.zeros((1, out_channels, *sizes), device=device)
-    weights = torch.zeros((1, 1, *sizes), device=device)
-    starts = [_starts(size, t, o) for size, t, o in zip(sample.shape[2:], tile, overlaps, strict=True)]
-    for place in torch.cartesian_prod(*(torch.tensor(one) for one in starts)).reshape(-1, len(tile)).tolist():
-        part = sample
-        for dim, (start, size) in enumerate(zip(place, tile, strict=True)):
-            part = part.narrow(dim + 2, start, min(size, sample.shape[dim + 2] - start))
-        made = function(part).to(device)
-        weight = torch.ones((1, 1, *made.shape[2:]), device=device)
-        where: list[Any] = [slice(None), slice(None)]
-        for dim, start in enumerate(place):
-            _feather(weight, dim + 2, round(overlaps[dim] * scale[dim]))
-            first = round(start * scale[dim])
-            where.append(slice(first, first + made.shape[dim + 2]))
-        total[tuple(where)] += made * weight
-        weights[tuple(where)] += weight
-        if pbar is not None:
-            pbar.update(1)
-        else:
-            check_cancelled()
-    return total / weights.clamp(min=1e-9)
-
-
-def _starts(size: int, tile: int, overlap: int) -> list[int]:
-    if size <= tile:
-        return [0]
-    return sorted({min(start, size - tile) for start in range(0, size - overlap, max(1, tile - overlap))})
-
-
-def _feather(weight: Tensor, dim: int, width: int) -> None:
-    for step in range(min(width, weight.shape[dim])):
-        share = (step + 1) / width
-        weight.narrow(dim, step, 1).mul_(share)
-        weight.narrow(dim, weight.shape[dim] - 1 - step, 1).mul_(share)
 
 
 class FileWeights(dict[str, Tensor]):
