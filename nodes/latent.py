@@ -5,7 +5,7 @@ A latent is a dict with `samples` (B, C, h, w), or (B, C, T, h, w) for video, ei
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +22,6 @@ from nodes.dimensions import (
     ScaleFactor,
     bounded,
     first_of,
-    require_inside,
     target_size,
 )
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
@@ -30,6 +29,9 @@ from nodes.resizing import Crop, LatentMethod, fit_mask, match_batches, repeat_t
 
 PIXELS = 8
 """Pixels of the picture per latent pixel in each direction; sizes and places on nodes are in pixels."""
+
+SMALLEST = 64
+"""Pixels of the picture that scaling and cutting leave at least, in each direction."""
 
 PictureSize = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=8, tip="Pixels of the picture to be.")]
 CutSize = Annotated[int, In(ge=8, le=MAX_RESOLUTION, step=8, tip="Size in pixels of the picture.")]
@@ -63,10 +65,15 @@ def latent_upscale(
     height: TargetSize = 512,
     crop: Annotated[Crop, In(tip="center keeps proportions by cutting; disabled stretches.")] = "disabled",
 ) -> Latent:
-    """Scale a latent (B, C, h, w) to (B, C, height / 8, width / 8). A width or height of 0 follows the other one."""
+    """Scale a latent (B, C, h, w) to (B, C, height / 8, width / 8), but to no less than 8 each way.
+
+    A width or height of 0 follows the other one; both 0 change nothing.
+    """
+    if width == height == 0:
+        return samples
     old_height, old_width = samples["samples"].shape[-2:]
-    new_width, new_height = target_size(old_width * PIXELS, old_height * PIXELS, width, height)
-    size = max(1, new_width // PIXELS), max(1, new_height // PIXELS)
+    asked = (max(SMALLEST, size) if size else 0 for size in (width, height))
+    size = (max(SMALLEST, side) // PIXELS for side in target_size(old_width, old_height, *asked))
     return {**samples, "samples": resize(samples["samples"], *size, upscale_method, crop)}
 
 
@@ -91,6 +98,7 @@ def latent_composite(
     """
     below, above = samples_to["samples"], samples_from["samples"]
     left, top, reach = x // PIXELS, y // PIXELS, feather // PIXELS
+    above = above[..., : max(1, below.shape[-2] - top), : max(1, below.shape[-1] - left)]
     height, width = above.shape[-2:]
     bottom, right = below.shape[-2] - top - height, below.shape[-1] - left - width
     mask = _ramp(height, reach * (top > 0), reach * (bottom > 0))[:, None] * _ramp(
@@ -100,9 +108,16 @@ def latent_composite(
 
 
 def _ramp(size: int, before: int, after: int) -> Tensor:
-    """Weights of `size` latent pixels that rise over the first `before` and fall over the last `after`."""
-    at = torch.arange(1, size + 1, dtype=torch.float32)
-    return (at / max(1, before)).clamp(max=1) * (at.flip(0) / max(1, after)).clamp(max=1)
+    """Weights of `size` latent pixels that rise over the first `before` and fall over the last `after`.
+
+    Steps of the falling side that lie before the first pixel count from the end again: a slip of the field, kept.
+    """
+    weights = torch.ones(size)
+    for step in range(min(before, size)):
+        weights[step] *= (step + 1) / before
+    for step in range(after):
+        weights[size - 1 - step : size - step] *= (step + 1) / after
+    return weights
 
 
 @node("LatentCompositeMasked", category="latent")
@@ -121,23 +136,26 @@ def latent_composite_masked(
 
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
 def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) -> Latent:
-    """Mix two latents (B, C, h, w): `blend_factor` of the first and the rest of the second, scaled to its size."""
-    first, second = _alike(samples1, samples2, "bicubic")
-    return {**samples1, "samples": torch.lerp(second, first, blend_factor)}
+    """Mix two latents (B, C, h, w): `blend_factor` of the first and the rest of the second, scaled to its size.
+
+    The shorter batch repeats.
+    """
+    first, second = match_batches(*_alike(samples1, samples2, "bicubic"))
+    return {**samples1, "samples": first * blend_factor + second * (1 - blend_factor)}
 
 
 @node("LatentAdd", category="latent/advanced")
 def latent_add(samples1: Latent, samples2: Latent) -> Latent:
-    """Add two latents (B, C, h, w); the second is scaled to the size of the first."""
+    """Add two latents (B, C, h, w); the second is scaled to the size of the first, and repeated to its batch or cut."""
     first, second = _alike(samples1, samples2)
-    return {**samples1, "samples": first + second}
+    return {**samples1, "samples": first + repeat_to(second, first.shape[0])}
 
 
 @node("LatentSubtract", category="latent/advanced")
 def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
-    """Take the second latent from the first (B, C, h, w), scaled to its size."""
+    """Take the second latent from the first (B, C, h, w), scaled to its size, and repeated to its batch or cut."""
     first, second = _alike(samples1, samples2)
-    return {**samples1, "samples": first - second}
+    return {**samples1, "samples": first - repeat_to(second, first.shape[0])}
 
 
 @node("LatentMultiply", category="latent/advanced")
@@ -152,9 +170,11 @@ def latent_multiply(
 def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -> Latent:
     """Mix directions and lengths of the channel vectors apart, so that the mix of two latents does not get weaker.
 
-    `ratio` is the share of the first latent (B, C, h, w); the second is scaled to its size.
+    `ratio` is the share of the first latent (B, C, h, w); the second is scaled to its size, and repeated to its batch or
+    cut.
     """
     first, second = _alike(samples1, samples2)
+    second = repeat_to(second, first.shape[0])
     first_length, second_length = (one.norm(dim=1, keepdim=True) for one in (first, second))
     direction = torch.lerp(_unit(second, second_length), _unit(first, first_length), ratio)
     mixed = _unit(direction, direction.norm(dim=1, keepdim=True)) * torch.lerp(second_length, first_length, ratio)
@@ -166,10 +186,10 @@ def _unit(vectors: Tensor, length: Tensor) -> Tensor:
 
 
 def _alike(samples1: Latent, samples2: Latent, method: str = "bilinear") -> tuple[Tensor, Tensor]:
-    """The samples of both, the second scaled and cut to the size of the first, the shorter batch repeated."""
+    """The samples of both, the second scaled and cut to the size of the first."""
     first, second = samples1["samples"], samples2["samples"]
     _require_same_channels(first, second)
-    return match_batches(first, resize(second, first.shape[-1], first.shape[-2], method, "center").to(first))
+    return first, resize(second, first.shape[-1], first.shape[-2], method, "center").to(first)
 
 
 def _require_same_channels(first: Tensor, second: Tensor) -> None:
@@ -182,31 +202,18 @@ def _require_same_channels(first: Tensor, second: Tensor) -> None:
 
 @node("LatentBatch", category="latent/batch", display_name="Latent Batch")
 def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
-    """Put two batches of latents (B, C, h, w) behind one another; the second is scaled to the size of the first."""
-    first, second = samples1["samples"], samples2["samples"]
-    _require_same_channels(first, second)
-    fitted = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center").to(first)
-    result = {**samples1, "samples": torch.cat([first, fitted]), "batch_index": _indices(samples1) + _indices(samples2)}
-    if "noise_mask" in samples1 or "noise_mask" in samples2:
-        result["noise_mask"] = _joined_masks(samples1, samples2)
-    return result
+    """Put two batches of latents (B, C, h, w) behind one another; the second is scaled to the size of the first.
+
+    A noise mask stays as the first one has it, so that samplers repeat it over the batch.
+    """
+    joined = torch.cat(_alike(samples1, samples2))
+    return {**samples1, "samples": joined, "batch_index": _indices(samples1) + _indices(samples2)}
 
 
-def _indices(samples: Latent) -> list[int]:
-    """Which noise of the seed each latent gets: `batch_index`, or counting from 0."""
-    return list(samples.get("batch_index") or range(samples["samples"].shape[0]))
-
-
-def _joined_masks(samples1: Latent, samples2: Latent) -> Tensor:
-    """Noise masks of both behind one another, (B, 1, H, W); who has none gets ones."""
-    known = [samples["noise_mask"] for samples in (samples1, samples2) if "noise_mask" in samples]
-    height, width = known[0].shape[-2:]
-    masks = [
-        fit_mask(samples["noise_mask"], height, width) if "noise_mask" in samples else torch.ones(1, height, width)
-        for samples in (samples1, samples2)
-    ]
-    counts = (samples["samples"].shape[0] for samples in (samples1, samples2))
-    return torch.cat([repeat_to(mask.to(known[0]), count) for mask, count in zip(masks, counts)])[:, None]
+def _indices(samples: Latent, first: int = 0) -> list[int]:
+    """Which noise of the seed each latent gets: `batch_index`, or counting from `first`."""
+    count = samples["samples"].shape[0]
+    return list(samples.get("batch_index") or range(first, first + count))
 
 
 @node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")
@@ -217,7 +224,7 @@ def repeat_latent_batch(samples: Latent, amount: Repeats = 1) -> Latent:
     result = {**samples, "samples": repeat_to(batch, count * amount)}
     mask = samples.get("noise_mask")
     if mask is not None and mask.shape[0] > 1:
-        result["noise_mask"] = repeat_to(repeat_to(mask, count), count * amount)
+        result["noise_mask"] = repeat_to(mask, mask.shape[0] * amount)
     if samples.get("batch_index"):
         indices = _indices(samples)
         step = max(indices) - min(indices) + 1
@@ -258,21 +265,51 @@ def _slice(samples: Latent, where: slice) -> Latent:
 
 @node("RebatchLatents", category="latent/batch", display_name="Rebatch Latents", input_is_list=True)
 def rebatch_latents(latents: list[Latent], batch_size: Batches = 1) -> list[Latent]:
-    """Deal all latents (B, C, h, w) out again, as a list of batches of `batch_size`; a new size starts a new batch."""
+    """Deal all latents (B, C, h, w) out again, as a list of batches of `batch_size`; a new size starts a new batch.
+
+    Those without noise indices get the next ones, counting all latents of the list, so that no two get the same noise.
+    Who has no noise mask gets one of ones; a mask that is ones everywhere is left out.
+    """
     size = first_of(batch_size)
     batches: list[Latent] = []
+    count = 0
     for latent in latents:
-        if batches and _continues(batches[-1], latent, size):
-            latent = latent_batch(batches.pop(), latent)
-        count = latent["samples"].shape[0]
-        batches.extend(_slice(latent, slice(first, first + size)) for first in range(0, count, size))
-    return batches
+        batch = {**latent, "batch_index": _indices(latent, count)}
+        count += latent["samples"].shape[0]
+        if batches and _continues(batches[-1], batch, size):
+            batch = _joined(batches.pop(), batch)
+        held = batch["samples"].shape[0]
+        batches.extend(_slice(batch, slice(first, first + size)) for first in range(0, held, size))
+    return [_without_idle_mask(batch) for batch in batches]
 
 
 def _continues(batch: Latent, latent: Latent, size: int) -> bool:
     """Whether `batch` is not full and `latent` has its shape."""
     last: Tensor = batch["samples"]
     return last.shape[0] % size != 0 and latent["samples"].shape[1:] == last.shape[1:]
+
+
+def _joined(batch: Latent, latent: Latent) -> Latent:
+    """Both behind one another, with a noise mask for each latent if either has any."""
+    result = latent_batch(batch, latent)
+    known = [samples["noise_mask"] for samples in (batch, latent) if "noise_mask" in samples]
+    if known:
+        height, width = known[0].shape[-2:]
+        masks = [_masks(samples, height, width).to(known[0]) for samples in (batch, latent)]
+        result["noise_mask"] = torch.cat(masks)[:, None]
+    return result
+
+
+def _masks(samples: Latent, height: int, width: int) -> Tensor:
+    """One noise mask (B, height, width) for each latent; ones where there is none."""
+    mask = samples.get("noise_mask")
+    fitted = torch.ones(1, height, width) if mask is None else fit_mask(mask, height, width)
+    return repeat_to(fitted, samples["samples"].shape[0])
+
+
+def _without_idle_mask(batch: Latent) -> Latent:
+    idle = "noise_mask" in batch and bool((batch["noise_mask"] == 1).all())
+    return {key: value for key, value in batch.items() if key != "noise_mask" or not idle}
 
 
 @node("SetLatentNoiseMask", category="latent/inpaint", display_name="Set Latent Noise Mask")
@@ -283,33 +320,25 @@ def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
 
 @node("LatentFlip", category="latent/transform", display_name="Flip Latent")
 def latent_flip(samples: Latent, flip_method: FlipMethod = "x-axis: vertically") -> Latent:
-    """Turn latents (B, C, h, w) upside down, or mirror them; the noise mask goes along."""
-    axis = -2 if flip_method.startswith("x") else -1
-    return _with_planes(samples, lambda planes: planes.flip(axis))
+    """Turn latents (B, C, h, w) upside down, or mirror them; a noise mask stays as it is."""
+    return {**samples, "samples": samples["samples"].flip(-2 if flip_method.startswith("x") else -1)}
 
 
 @node("LatentRotate", category="latent/transform", display_name="Rotate Latent")
 def latent_rotate(samples: Latent, rotation: Rotation = "none") -> Latent:
-    """Turn latents (B, C, h, w) clockwise by quarter turns; the noise mask goes along."""
-    return _with_planes(samples, lambda planes: planes.rot90(quarter_turns(rotation), dims=(-1, -2)))
-
-
-def _with_planes(samples: Latent, turn: Any) -> Latent:
-    return {**samples, **{key: turn(samples[key]) for key in ("samples", "noise_mask") if key in samples}}
+    """Turn latents (B, C, h, w) clockwise by quarter turns; a noise mask stays as it is."""
+    return {**samples, "samples": samples["samples"].rot90(quarter_turns(rotation), dims=(-1, -2))}
 
 
 @node("LatentCrop", category="latent/transform", display_name="Crop Latent")
 def latent_crop(samples: Latent, width: CutSize = 512, height: CutSize = 512, x: Place = 0, y: Place = 0) -> Latent:
-    """Cut a rectangle, in pixels of the picture, out of latents (B, C, h, w); the noise mask goes along.
+    """Cut a rectangle, in pixels of the picture, out of latents (B, C, h, w); a noise mask stays as it is.
 
-    What reaches past the right or bottom edge is left out. Raises ValueError when the rectangle begins outside.
+    What reaches past the right or bottom edge is left out. A rectangle that begins less than 64 pixels before such an
+    edge, or outside, begins 64 pixels before it.
     """
     rows, columns = samples["samples"].shape[-2:]
-    left, top = x // PIXELS, y // PIXELS
-    require_inside("LatentCrop", x, y, columns * PIXELS, rows * PIXELS)
+    least = SMALLEST // PIXELS
+    left, top = min(x // PIXELS, max(0, columns - least)), min(y // PIXELS, max(0, rows - least))
     right, bottom = left + width // PIXELS, top + height // PIXELS
-    result = {**samples, "samples": samples["samples"][..., top:bottom, left:right]}
-    if "noise_mask" in samples:
-        mask = fit_mask(samples["noise_mask"], rows * PIXELS, columns * PIXELS)[:, None]
-        result["noise_mask"] = mask[..., top * PIXELS : bottom * PIXELS, left * PIXELS : right * PIXELS]
-    return result
+    return {**samples, "samples": samples["samples"][..., top:bottom, left:right]}

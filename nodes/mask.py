@@ -75,17 +75,24 @@ def _combined(below: Tensor, above: Tensor, operation: str) -> Tensor:
 
 @node("FeatherMask", category="mask")
 def feather_mask(mask: Mask, left: Margin = 0, top: Margin = 0, right: Margin = 0, bottom: Margin = 0) -> Mask:
-    """Fade masks (B, H, W) out towards their edges, linearly over the given numbers of pixels."""
+    """Fade masks (B, H, W) out towards their edges, linearly over the given numbers of pixels.
+
+    At the right and the bottom the step that belongs to the outermost pixel falls on the first one instead: a slip of the
+    field, kept.
+    """
     masks = as_masks(mask)
     return masks * _fade(masks.shape[1], top, bottom)[:, None] * _fade(masks.shape[2], left, right)
 
 
 def _fade(size: int, before: int, after: int) -> Tensor:
-    """Factors of `size` pixels that rise as 1/n, 2/n, … 1 over the first `before` and fall so over the last `after`."""
-    at = torch.arange(1, size + 1, dtype=torch.float32)
-    rising = at / max(1, min(before, size))
-    falling = at.flip(0) / max(1, min(after, size))
-    return rising.clamp(max=1) * falling.clamp(max=1)
+    """Factors of `size` pixels: 1/n, 2/n, … 1 over the first `before`, and over the last `after` as indexed by -0, -1, …"""
+    factors = torch.ones(size)
+    before, after = min(before, size), min(after, size)
+    for step in range(before):
+        factors[step] *= (step + 1) / before
+    for step in range(after):
+        factors[-step] *= (step + 1) / after
+    return factors
 
 
 @node("GrowMask", category="mask")

@@ -58,9 +58,17 @@ def test_upscaling_goes_by_pixels_of_the_picture_and_keeps_the_rest() -> None:
     assert result["batch_index"] == [5]
 
 
-@pytest.mark.parametrize(("width", "height", "size"), [(0, 64, (8, 12)), (96, 0, (8, 12)), (0, 0, (4, 6))])
+@pytest.mark.parametrize(("width", "height", "size"), [(0, 128, (16, 24)), (192, 0, (16, 24)), (0, 0, (4, 6))])
 def test_a_size_of_zero_keeps_proportions(width: int, height: int, size: tuple[int, int]) -> None:
     assert latent_upscale(latent(4, 6), "bislerp", width, height)["samples"].shape[2:] == size
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [(16, 128, (16, 8)), (128, 8, (8, 16)), (0, 16, (8, 12)), (16, 0, (8, 8)), (8, 8, (8, 8))],
+)
+def test_an_upscaled_latent_is_at_least_eight_each_way(width: int, height: int, size: tuple[int, int]) -> None:
+    assert latent_upscale(latent(4, 6), "area", width, height)["samples"].shape[2:] == size
 
 
 def test_upscaling_by_a_factor_rounds() -> None:
@@ -70,24 +78,47 @@ def test_upscaling_by_a_factor_rounds() -> None:
 @pytest.mark.parametrize("method", ["nearest-exact", "bilinear", "area", "bicubic", "bislerp"])
 def test_every_method_scales_latents_of_videos_frame_by_frame(method: str) -> None:
     video = torch.randn(2, 4, 3, 5, 6)
-    result = latent_upscale({"samples": video}, method, 64, 56, "center")["samples"]
-    assert result.shape == (2, 4, 3, 7, 8)
-    frame = latent_upscale({"samples": video[:, :, 1]}, method, 64, 56, "center")["samples"]
+    result = latent_upscale({"samples": video}, method, 72, 64, "center")["samples"]
+    assert result.shape == (2, 4, 3, 8, 9)
+    frame = latent_upscale({"samples": video[:, :, 1]}, method, 72, 64, "center")["samples"]
     assert torch.allclose(result[:, :, 1], frame, atol=1e-6)
 
 
+def bislerp(columns: list[list[float]], width: int) -> torch.Tensor:
+    """A row of channel vectors (n, C) as a latent one pixel high, scaled to `width` pixels: (width, C)."""
+    samples = torch.tensor(columns).T[None, :, None]
+    return latent_upscale_by({"samples": samples}, "bislerp", width / len(columns))["samples"][0, :, 0].T
+
+
 def test_bislerp_to_the_same_size_changes_nothing() -> None:
-    samples = latent()["samples"]
-    assert torch.allclose(latent_upscale({"samples": samples}, "bislerp", 48, 32)["samples"], samples)
+    samples = latent(8, 9)["samples"]
+    assert torch.allclose(latent_upscale({"samples": samples}, "bislerp", 72, 64)["samples"], samples)
 
 
 def test_bislerp_turns_directions_and_mixes_lengths() -> None:
-    samples = torch.tensor([[1.0, 0.0], [0.0, 3.0]]).view(1, 2, 1, 2)
-    result = latent_upscale({"samples": samples}, "bislerp", 32, 8)["samples"][0, :, 0]
+    result = bislerp([[1.0, 0.0], [0.0, 3.0]], 4)
     quarter = torch.tensor(torch.pi / 8)
-    assert torch.allclose(result[:, 0], samples[0, :, 0, 0])
-    assert torch.allclose(result[:, 1], 1.5 * torch.stack([quarter.cos(), quarter.sin()]), atol=1e-6)
-    assert torch.allclose(result[:, 2], 2.5 * torch.stack([quarter.sin(), quarter.cos()]), atol=1e-6)
+    assert torch.allclose(result[0], torch.tensor([1.0, 0.0]))
+    assert torch.allclose(result[1], 1.5 * torch.stack([quarter.cos(), quarter.sin()]), atol=1e-6)
+    assert torch.allclose(result[2], 2.5 * torch.stack([quarter.sin(), quarter.cos()]), atol=1e-6)
+    assert torch.allclose(result[3], torch.tensor([0.0, 3.0]))
+
+
+def test_bislerp_of_parallel_vectors_repeats_the_left_one() -> None:
+    result = bislerp([[1.0, 2.0], [3.0, 6.0]], 4)
+    assert result.tolist() == [[1, 2], [1, 2], [1, 2], [3, 6]]
+
+
+def test_bislerp_of_opposite_vectors_mixes_them_linearly() -> None:
+    result = bislerp([[1.0, 2.0], [-3.0, -6.0]], 4)
+    assert torch.allclose(result, torch.tensor([[1.0, 2], [0, 0], [-2, -4], [-3, -6]]), atol=1e-6)
+
+
+def test_bislerp_towards_nothing_fades_like_a_quarter_turn() -> None:
+    result = bislerp([[2.0, 0.0], [0.0, 0.0]], 4)[:, 0]
+    quarter = torch.tensor(torch.pi / 8)
+    expected = [2.0, (2 * 0.75 * quarter.cos()).item(), (2 * 0.25 * quarter.sin()).item(), 0.0]
+    assert result.tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_bislerp_keeps_the_strength_that_bilinear_loses() -> None:
@@ -113,6 +144,16 @@ def test_a_feathered_composite_fades_only_at_inner_edges() -> None:
     assert result[0, 0].tolist() == [[0, 0, 0.5, 1, 1, 1]] * 2
     result = latent_composite(flat(0.0, 2, 6), flat(1.0, 2, 4), 0, 0, 16)["samples"]
     assert result[0, 0].tolist() == [[1, 1, 1, 0.5, 0, 0]] * 2
+
+
+def test_a_composite_that_is_cut_off_fades_within_what_is_left_of_it() -> None:
+    result = latent_composite(flat(0.0, 3, 6), flat(1.0, 2, 9), 24, 0, 16)["samples"]
+    assert result[0, 0].tolist() == [[0, 0, 0, 0.5, 1, 1], [0, 0, 0, 0.25, 0.5, 0.5], [0] * 6]
+
+
+def test_a_fade_longer_than_the_source_comes_back_at_its_far_end() -> None:
+    result = latent_composite(flat(0.0, 8, 8), flat(1.0, 8, 2), 0, 0, 40)["samples"][0, 0, 0, :2]
+    assert result.tolist() == pytest.approx([2 / 5 * 4 / 5, 1 / 5])  # steps 2 and 1 of 5, and step 4 once more
 
 
 def test_a_composite_under_a_mask_of_zeros_is_the_destination() -> None:
@@ -149,10 +190,29 @@ def test_calculating_with_latents() -> None:
     assert torch.allclose(latent_blend(one, two, 0.25)["samples"], torch.tensor(1.75))
 
 
-def test_calculating_fits_the_second_latent_to_the_first() -> None:
-    result = latent_add(latent(4, 6, batch_index=[7]), latent(8, 8, batch=3, seed=1))
+def test_blending_repeats_the_shorter_batch() -> None:
+    assert latent_blend(flat(1.0), flat(2.0, batch=3), 0.5)["samples"].shape[0] == 3
+    assert latent_blend(flat(1.0, batch=3), flat(2.0), 0.5)["samples"].shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("combine", "expected"),
+    [
+        (latent_add, [8, 9, 8]),
+        (latent_subtract, [6, 5, 6]),
+        (lambda one, two: latent_interpolate(one, two, 1.0), [7] * 3),
+    ],
+)
+def test_calculating_fits_the_second_latent_to_the_first_and_repeats_it_or_cuts_it(
+    combine: Any, expected: list[float]
+) -> None:
+    second = {"samples": torch.tensor([1.0, 2.0]).view(2, 1, 1, 1).expand(2, 4, 8, 8)}
+    result = combine({**flat(7.0, 4, 6, batch=3), "batch_index": [7, 8, 9]}, second)
     assert result["samples"].shape == (3, 4, 4, 6)
-    assert result["batch_index"] == [7]
+    assert result["samples"][:, 0, 1, 1].tolist() == pytest.approx(expected)
+    assert result["batch_index"] == [7, 8, 9]
+    cut = combine(flat(7.0), second)["samples"]
+    assert cut[:, 0, 0, 0].tolist() == pytest.approx(expected[:1])
 
 
 @FAST
@@ -177,11 +237,10 @@ def test_batching_keeps_track_of_the_noise_of_each() -> None:
     assert "noise_mask" not in result
 
 
-def test_batching_gives_latents_without_a_noise_mask_one_of_ones() -> None:
+def test_batching_keeps_the_noise_mask_of_the_first_only() -> None:
     mask = torch.zeros(1, 1, 32, 48)
-    result = latent_batch(latent(batch=2), latent(batch=3, noise_mask=mask))
-    assert result["noise_mask"].shape == (5, 1, 32, 48)
-    assert result["noise_mask"].mean((1, 2, 3)).tolist() == [1, 1, 0, 0, 0]
+    assert latent_batch(latent(batch=2, noise_mask=mask), latent(batch=3))["noise_mask"] is mask
+    assert "noise_mask" not in latent_batch(latent(batch=2), latent(batch=3, noise_mask=mask))
 
 
 def test_repeating_gives_every_copy_new_noise() -> None:
@@ -196,6 +255,12 @@ def test_repeating_a_latent_with_one_mask_keeps_the_one() -> None:
     result = repeat_latent_batch(latent(noise_mask=torch.ones(1, 1, 8, 8)), 3)
     assert result["noise_mask"].shape[0] == 1
     assert "batch_index" not in result
+
+
+def test_repeating_repeats_the_noise_masks_as_many_as_there_are() -> None:
+    masks = torch.arange(2.0).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    result = repeat_latent_batch(latent(batch=3, noise_mask=masks), 2)
+    assert result["noise_mask"][:, 0, 0, 0].tolist() == [0, 1, 0, 1]
 
 
 def test_latents_taken_from_a_batch_keep_their_noise_and_mask() -> None:
@@ -224,15 +289,20 @@ def test_the_noise_of_a_batch_is_made_the_same_or_different() -> None:
     assert "batch_index" not in latent_batch_seed_behavior(given_latent, "random")
 
 
-def test_rebatching_deals_latents_out_again_with_their_noise() -> None:
-    batches = rebatch_latents([latent(batch=3), latent(batch=2, batch_index=[8, 9]), latent(5, 5)], [2])
-    assert [batch["batch_index"] for batch in batches] == [[0, 1], [2, 8], [9], [0]]
-    assert [tuple(batch["samples"].shape) for batch in batches] == [
-        (2, 4, 4, 6),
-        (2, 4, 4, 6),
-        (1, 4, 4, 6),
-        (1, 4, 5, 5),
-    ]
+def test_rebatching_deals_latents_out_again_with_noise_counted_through_the_list() -> None:
+    batches = rebatch_latents(
+        [latent(batch=3), latent(batch=2), latent(batch=2, batch_index=[8, 9]), latent(5, 5)], [2]
+    )
+    assert [batch["batch_index"] for batch in batches] == [[0, 1], [2, 3], [4, 8], [9], [7]]
+    assert [tuple(batch["samples"].shape) for batch in batches] == [(2, 4, 4, 6)] * 3 + [(1, 4, 4, 6), (1, 4, 5, 5)]
+
+
+def test_rebatching_gives_each_its_noise_mask_and_drops_those_of_ones() -> None:
+    mask = torch.zeros(1, 1, 32, 48)
+    batches = rebatch_latents([latent(batch=2), latent(batch=3, noise_mask=mask)], [3])
+    assert batches[0]["noise_mask"].mean((1, 2, 3)).tolist() == [1, 1, 0]
+    assert batches[1]["noise_mask"].mean() == 0
+    assert "noise_mask" not in rebatch_latents([latent(batch=2), latent(batch=3, noise_mask=mask)], [2])[0]
 
 
 def test_a_noise_mask_gets_a_channel_dimension() -> None:
@@ -241,31 +311,35 @@ def test_a_noise_mask_gets_a_channel_dimension() -> None:
     assert set_latent_noise_mask(latent(), torch.rand(32, 48))["noise_mask"].shape == (1, 1, 32, 48)
 
 
-@pytest.mark.parametrize("method", ["x-axis: vertically", "y-axis: horizontally"])
-def test_flipping_twice_gives_the_latent_back_with_its_mask(method: str) -> None:
+@pytest.mark.parametrize(("method", "axis"), [("x-axis: vertically", 2), ("y-axis: horizontally", 3)])
+def test_flipping_leaves_the_noise_mask_as_it_is(method: str, axis: int) -> None:
     given_latent = latent(noise_mask=torch.rand(1, 1, 32, 48))
     flipped = latent_flip(given_latent, method)
-    assert not torch.equal(flipped["noise_mask"], given_latent["noise_mask"])
-    again = latent_flip(flipped, method)
-    assert torch.equal(again["samples"], given_latent["samples"])
-    assert torch.equal(again["noise_mask"], given_latent["noise_mask"])
+    assert torch.equal(flipped["samples"], given_latent["samples"].flip(axis))
+    assert flipped["noise_mask"] is given_latent["noise_mask"]
 
 
-def test_a_quarter_turn_is_clockwise_and_turns_the_mask_too() -> None:
+def test_a_quarter_turn_is_clockwise_and_leaves_the_noise_mask_as_it_is() -> None:
     given_latent = latent(2, 3, noise_mask=torch.rand(1, 1, 16, 24))
     turned = latent_rotate(given_latent, "90 degrees")
     assert turned["samples"].shape[2:] == (3, 2)
     assert torch.equal(turned["samples"][..., 0, 1], given_latent["samples"][..., 0, 0])
-    assert torch.equal(turned["noise_mask"][..., 0, 15], given_latent["noise_mask"][..., 0, 0])
+    assert turned["noise_mask"] is given_latent["noise_mask"]
 
 
-def test_a_crop_goes_by_pixels_and_cuts_the_mask_alike() -> None:
-    mask = torch.rand(1, 1, 32, 48)
-    result = latent_crop(latent(4, 6, noise_mask=mask), 16, 512, 8, 16)
-    assert torch.equal(result["samples"], latent(4, 6)["samples"][..., 2:, 1:3])
-    assert torch.equal(result["noise_mask"], mask[..., 16:, 8:24])
+def test_a_crop_goes_by_pixels_and_leaves_the_noise_mask_as_it_is() -> None:
+    mask = torch.rand(1, 1, 160, 128)
+    result = latent_crop(latent(20, 16, noise_mask=mask), 64, 512, 8, 16)
+    assert torch.equal(result["samples"], latent(20, 16)["samples"][..., 2:, 1:9])
+    assert result["noise_mask"] is mask
 
 
-def test_a_crop_outside_the_latent_says_how_large_it_is() -> None:
-    with pytest.raises(ValueError, match=r"LatentCrop: .* outside the input of 48 × 32 pixels"):
-        latent_crop(latent(4, 6), 8, 8, 48, 0)
+@pytest.mark.parametrize(("x", "y"), [(96, 128), (72, 104), (4096, 16384)])
+def test_a_crop_that_begins_near_the_edge_or_outside_moves_back_to_eight_before_it(x: int, y: int) -> None:
+    samples = latent(20, 16)["samples"]
+    assert torch.equal(latent_crop({"samples": samples}, 64, 64, x, y)["samples"], samples[..., 12:, 8:])
+
+
+def test_a_latent_smaller_than_eight_is_cut_from_its_beginning() -> None:
+    samples = latent(4, 6)["samples"]
+    assert torch.equal(latent_crop({"samples": samples}, 64, 64, 16, 0)["samples"], samples)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import grey_dilation, grey_erosion
 
+from engine.sampling.masks import mask_bounds, resolve_area
 from nodes.mask import (
     crop_mask,
     feather_mask,
@@ -81,15 +82,27 @@ def test_a_mask_combined_far_outside_changes_nothing() -> None:
     assert torch.equal(mask_composite(mask, torch.zeros(1, 2, 2), 100, 0, "and"), mask)
 
 
-def test_feathering_rises_in_equal_steps_from_every_edge() -> None:
-    mask = feather_mask(torch.ones(1, 4, 6), left=2, right=4)
-    assert mask[0, 0].tolist() == pytest.approx([0.5, 1.0, 1.0, 0.75, 0.5, 0.25])
-    mask = feather_mask(torch.ones(1, 4, 6), top=4, bottom=2)
-    assert mask[0, :, 0].tolist() == pytest.approx([0.25, 0.5, 0.75, 0.5])
+def test_feathering_rises_in_equal_steps_from_the_left_and_the_top() -> None:
+    assert feather_mask(torch.ones(1, 4, 6), left=2)[0, 0].tolist() == [0.5, 1, 1, 1, 1, 1]
+    assert feather_mask(torch.ones(1, 4, 6), top=4)[0, :, 0].tolist() == [0.25, 0.5, 0.75, 1]
 
 
-def test_feathering_wider_than_the_mask_reaches_one_at_the_far_edge() -> None:
+def test_feathering_at_the_right_and_the_bottom_darkens_the_first_pixel_instead_of_the_last_step() -> None:
+    mask = feather_mask(torch.ones(1, 2, 8), right=4)
+    assert mask[0, 1].tolist() == [0.25, 1, 1, 1, 1, 1, 0.75, 0.5]
+    mask = feather_mask(torch.ones(2, 8, 2), bottom=4)
+    assert mask[1, :, 0].tolist() == [0.25, 1, 1, 1, 1, 1, 0.75, 0.5]
+
+
+def test_feathering_on_all_sides_multiplies() -> None:
+    mask = feather_mask(torch.ones(1, 1, 6), left=3, right=3)[0, 0]
+    assert mask.tolist() == pytest.approx([1 / 9, 2 / 3, 1, 1, 1, 2 / 3])
+    assert feather_mask(torch.ones(1, 3, 3), right=1, bottom=2)[0].tolist() == [[0.5] * 3, [1] * 3, [1] * 3]
+
+
+def test_feathering_wider_than_the_mask_is_as_wide_as_the_mask() -> None:
     assert feather_mask(torch.ones(1, 1, 4), left=100)[0, 0].tolist() == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert feather_mask(torch.ones(1, 1, 4), right=100)[0, 0].tolist() == pytest.approx([0.25, 1.0, 0.75, 0.5])
 
 
 @FAST
@@ -134,3 +147,10 @@ def test_alpha_is_taken_only_from_pictures_that_have_it() -> None:
 def test_a_colour_is_found_where_it_is_exact_to_eight_bits() -> None:
     image = torch.tensor([[255, 128, 0], [255, 129, 0], [254.6, 128.3, 0.2]]).div(255).view(1, 1, 3, 3)
     assert image_color_to_mask(image, 0xFF8000)[0, 0].tolist() == [1, 0, 1]
+
+
+def test_the_bounds_of_a_single_pixel_reach_eight_down_and_to_the_right() -> None:
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[0, 0, 5, 3] = 0.5
+    assert mask_bounds(mask) == (8, 8, 5, 3)
+    assert resolve_area(mask_bounds(mask.roll((25, 25), (2, 3))), 32, 32) == (2, 4, 30, 28)
