@@ -22,7 +22,6 @@ from nodes.dimensions import (
     Top,
     Width,
     bounded,
-    require_inside,
     target_size,
 )
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
@@ -90,7 +89,7 @@ def image_scale_to_total_pixels(
     ] = 1,
 ) -> Image:
     """Scale pictures (B, H, W, C) in proportion to an area of `megapixels` × 1024 × 1024 pixels."""
-    scale = math.sqrt(megapixels * 1024 * 1024 / (image.shape[1] * image.shape[2]))
+    scale = math.sqrt(int(megapixels * 1024 * 1024) / (image.shape[1] * image.shape[2]))
     height, width = (max(1, round(size * scale / resolution_steps)) * resolution_steps for size in image.shape[1:3])
     return resize_images(image, width, height, upscale_method)
 
@@ -99,10 +98,10 @@ def image_scale_to_total_pixels(
 def image_crop(image: Image, width: Width = 512, height: Height = 512, x: Left = 0, y: Top = 0) -> Image:
     """Cut a rectangle out of pictures (B, H, W, C); what reaches past the right or bottom edge is left out.
 
-    Raises ValueError when the rectangle begins outside the picture.
+    A rectangle that begins outside begins in the last column (or row) instead.
     """
-    require_inside("ImageCrop", x, y, image.shape[2], image.shape[1])
-    return image[:, y : y + height, x : x + width].clone()  # a view would keep the whole picture in memory
+    left, top = min(x, image.shape[2] - 1), min(y, image.shape[1] - 1)
+    return image[:, top : top + height, left : left + width].clone()  # a view would keep the whole picture in memory
 
 
 @node("ImagePadForOutpaint", category="image", display_name="Pad Image for Outpainting")
@@ -116,7 +115,7 @@ def image_pad_for_outpaint(
         int, In(ge=0, le=MAX_RESOLUTION, tip="Pixels over which the mask fades into the picture.")
     ] = 40,
 ) -> Padded:
-    """Add a grey border to pictures (B, H, W, C), and give the mask (1, H', W') of what to paint.
+    """Add a border of 0.5 in all channels to pictures (B, H, W, C), and give the mask (1, H', W') of what to paint.
 
     The mask is 1 on the border and falls off quadratically into the picture, over `feathering` pixels, at those edges
     that have a border. Without room for it (twice the feathering in the picture) the mask has a hard edge.
@@ -124,7 +123,6 @@ def image_pad_for_outpaint(
     batch, height, width, channels = image.shape
     shape = bounded(batch, height + top + bottom, width + left + right, channels)
     padded = torch.full(shape, 0.5, dtype=image.dtype)
-    padded[..., 3:] = 1.0
     padded[:, top : top + height, left : left + width] = image
     mask = torch.ones(1, *shape[1:3])
     fade = torch.zeros(height, width)
@@ -136,7 +134,10 @@ def image_pad_for_outpaint(
 
 
 def _distance(size: int, before: int, after: int) -> Tensor:
-    """For each of `size` pixels in a row, how far the nearest edge that has a border is."""
+    """For each of `size` pixels in a row, how far the nearest edge that has a border is.
+
+    The first pixel is 0 from the edge before it, the last one 1 from the edge after it, as in the field.
+    """
     at = torch.arange(size, dtype=torch.float32)
     far = torch.full((size,), float("inf"))
     return torch.minimum(at if before else far, size - at if after else far)

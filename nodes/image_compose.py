@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.api import Image, In, Mask, node
 from nodes.compositing import paste
 from nodes.dimensions import MAX_RESOLUTION, Batches, BatchIndex, BatchLength, Repeats, bounded, first_of
-from nodes.resizing import fit_mask, match_batches, match_channels, repeat_to, resize_images
+from nodes.resizing import fit_mask, match_channels, repeat_to, resize_images
 
 Offset = Annotated[int, In(ge=-MAX_RESOLUTION, le=MAX_RESOLUTION, tip="Where the source's top left corner goes.")]
 
@@ -94,39 +94,56 @@ def image_stitch(
 ) -> Image:
     """Set two batches of pictures (B, H, W, C) side by side, or below one another.
 
-    Sizes across the seam are made equal by scaling image2, or else by black margins around the smaller one.
+    Sizes across the seam are made equal by scaling image2, or else by margins around the smaller one, in white if that is
+    the colour of the gap and black otherwise. The shorter batch goes on with its last picture.
     """
     if image2 is None:
         return image1
     across = 1 if direction in ("right", "left") else 2
-    along = 3 - across
-    first, second = match_batches(image1, image2)
-    channels = max(first.shape[-1], second.shape[-1])
-    first, second = match_channels(first, channels), match_channels(second, channels)
+    count = max(image1.shape[0], image2.shape[0])
+    first, second = _lengthened(image1, count), _lengthened(image2, count)
     if match_image_size:
-        sizes = {
-            across: first.shape[across],
-            along: int(first.shape[across] * second.shape[along] / second.shape[across]),
-        }
-        second = resize_images(second, max(1, sizes[2]), max(1, sizes[1]), "lanczos")
-    size = max(first.shape[across], second.shape[across])
-    parts = [_centred(first, across, size), _centred(second, across, size)]
+        second = _matched(second, first, across)
+    else:
+        size = max(first.shape[across], second.shape[across])
+        margin = 1.0 if spacing_color == "white" else 0.0
+        first, second = (_centred(images, across, size, margin) for images in (first, second))
+    channels = max(first.shape[-1], second.shape[-1])
+    parts = [match_channels(first, channels), match_channels(second, channels)]
     if spacing_width:
-        shape = list(parts[0].shape)
-        shape[along] = spacing_width
-        gap = match_channels(torch.tensor(SPACING_COLORS[spacing_color]).expand(*shape[:3], 3), channels)
-        parts.insert(1, gap.to(first))
-    return torch.cat(parts[::-1] if direction in ("left", "up") else parts, dim=along)
+        parts.insert(1, _gap(parts[0], 3 - across, spacing_width + spacing_width % 2, spacing_color))
+    return torch.cat(parts[::-1] if direction in ("left", "up") else parts, dim=3 - across)
 
 
-def _centred(images: Tensor, dimension: int, size: int) -> Tensor:
-    """`images` with black margins at both ends of `dimension`, `size` long there."""
+def _lengthened(images: Tensor, count: int) -> Tensor:
+    """`images` (B, …) with the last one repeated up to `count`."""
+    return images[torch.arange(count, device=images.device).clamp(max=images.shape[0] - 1)]
+
+
+def _matched(second: Tensor, first: Tensor, across: int) -> Tensor:
+    """`second` scaled in proportion to the size of `first` in dimension `across`."""
+    proportions = second.shape[2] / second.shape[1]
+    height, width = first.shape[1:3]
+    if across == 1:
+        width = int(height * proportions)
+    else:
+        height = int(width / proportions)
+    return resize_images(second, max(1, width), max(1, height), "lanczos").to(first)
+
+
+def _gap(beside: Tensor, dimension: int, size: int, color: str) -> Tensor:
+    """Opaque pictures of one colour, as large as `beside` but for `size` in `dimension`."""
+    shape = list(beside.shape[:3])
+    shape[dimension] = size
+    return match_channels(torch.tensor(SPACING_COLORS[color]).expand(*shape, 3), beside.shape[-1]).to(beside)
+
+
+def _centred(images: Tensor, dimension: int, size: int, value: float) -> Tensor:
+    """`images` with margins of `value`, alpha too, at both ends of `dimension`, `size` long there."""
     missing = size - images.shape[dimension]
     if not missing:
         return images
-    shape = list(bounded(*images.shape[:dimension], size, *images.shape[dimension + 1 :]))
-    result = torch.zeros(shape, dtype=images.dtype)
-    result[..., 3:] = 1.0
+    result = images.new_full(bounded(*images.shape[:dimension], size, *images.shape[dimension + 1 :]), value)
     result.narrow(dimension, missing // 2, images.shape[dimension]).copy_(images)
     return result
 
@@ -142,6 +159,7 @@ def split_image_with_alpha(image: Image) -> ImageAndMask:
 def join_image_with_alpha(
     image: Image, alpha: Annotated[Mask, In(tip="1 where the picture is to be see-through.")]
 ) -> Image:
-    """Give pictures (B, H, W, C) a new alpha channel 1 - `alpha`: (B, H, W, 4)."""
-    colours, mask = match_batches(image[..., :3], fit_mask(alpha, image.shape[1], image.shape[2]))
+    """Give pictures (B, H, W, C) a new alpha channel 1 - `alpha`, repeated to their number or cut: (B, H, W, 4)."""
+    colours = image[..., :3]
+    mask = repeat_to(fit_mask(alpha, image.shape[1], image.shape[2]), image.shape[0])
     return torch.cat([colours, 1.0 - mask.to(colours)[..., None]], dim=-1)

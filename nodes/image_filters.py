@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from engine.api import Image, In, Seed, node
+from engine.media.tensors import to_bytes
 from nodes.resizing import match_batches, match_channels, resize_images
 
 Radius = Annotated[int, In(ge=1, le=31, tip="Reach in pixels.")]
@@ -21,8 +23,8 @@ Dither = Literal["none", "floyd-steinberg", "bayer-2", "bayer-4", "bayer-8", "ba
 
 @node("ImageInvert", category="image", display_name="Invert Image")
 def image_invert(image: Image) -> Image:
-    """Turn the colours of pictures (B, H, W, C) into their negatives; alpha stays."""
-    return torch.cat([1.0 - image[..., :3], image[..., 3:]], dim=-1)
+    """Turn pictures (B, H, W, C) into their negatives, alpha like the colours."""
+    return 1.0 - image
 
 
 @node("ImageBlend", category="image/postprocessing", display_name="Blend Images")
@@ -34,12 +36,12 @@ def image_blend(
 ) -> Image:
     """Blend `image2` onto `image1` (B, H, W, C); it is scaled and cut to its size, and the shorter batch repeats.
 
-    The modes are those of https://www.w3.org/TR/compositing-1, with `image1` as the backdrop; `difference` is |1 - 2|.
+    The modes are those of https://www.w3.org/TR/compositing-1, with `image1` as the backdrop, except `difference`: it is
+    1 - 2 without an absolute value, a slip of the field. Alpha is blended like the colours; results are cut to 0..1.
     """
     fitted = resize_images(image2, image1.shape[2], image1.shape[1], "bicubic", "center")
     below, above = match_batches(image1, match_channels(fitted, image1.shape[-1]).to(image1))
-    colours = torch.lerp(below[..., :3], _blended(below[..., :3], above[..., :3], blend_mode), blend_factor)
-    return torch.cat([colours.clamp(0, 1), below[..., 3:]], dim=-1)
+    return (below * (1 - blend_factor) + _blended(below, above, blend_mode) * blend_factor).clamp(0, 1)
 
 
 def _blended(below: Tensor, above: Tensor, mode: str) -> Tensor:
@@ -47,13 +49,13 @@ def _blended(below: Tensor, above: Tensor, mode: str) -> Tensor:
         case "multiply":
             return below * above
         case "screen":
-            return below + above - below * above
+            return 1 - (1 - below) * (1 - above)
         case "overlay":
             return torch.where(below <= 0.5, 2 * below * above, 1 - 2 * (1 - below) * (1 - above))
         case "soft_light":
             return _soft_light(below, above)
         case "difference":
-            return (below - above).abs()
+            return below - above
         case _:
             return above
 
@@ -79,10 +81,9 @@ def image_sharpen(
     sigma: RelativeSigma = 1.0,
     alpha: Annotated[float, In(ge=0.0, le=5.0, step=0.01, tip="Strength; adds 10 × alpha of the lost detail.")] = 1.0,
 ) -> Image:
-    """Unsharp masking: add 10 × `alpha` times what a blur takes away, to the colours of pictures (B, H, W, C)."""
+    """Unsharp masking: add 10 × `alpha` times what a blur takes away, to all channels of pictures (B, H, W, C)."""
     detail = image - gaussian_blur(image, sharpen_radius, sigma * sharpen_radius)
-    sharpened = (image + 10 * alpha * detail).clamp(0, 1)
-    return torch.cat([sharpened[..., :3], image[..., 3:]], dim=-1)
+    return (image + 10 * alpha * detail).clamp(0, 1)
 
 
 def gaussian_blur(images: Tensor, radius: int, sigma: float) -> Tensor:
@@ -94,8 +95,8 @@ def gaussian_blur(images: Tensor, radius: int, sigma: float) -> Tensor:
     channels = planes.shape[1]
     rows = _mirrored(planes.shape[2], radius)
     columns = _mirrored(planes.shape[3], radius)
-    planes = conv2d(planes[:, :, rows], weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
     planes = conv2d(planes[..., columns], weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    planes = conv2d(planes[:, :, rows], weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
     return planes.movedim(1, -1)
 
 
@@ -112,10 +113,10 @@ def image_add_noise(
     seed: Seed = 0,
     strength: Annotated[float, In(ge=0, le=1, step=0.01, tip="Standard deviation of the noise.")] = 0.5,
 ) -> Image:
-    """Add Gaussian noise to the colours of pictures (B, H, W, C), cut to 0..1; drawn on the CPU from `seed`."""
+    """Add Gaussian noise to all channels of pictures (B, H, W, C), cut to 0..1; drawn on the CPU from `seed`."""
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(image[..., :3].shape, generator=generator).to(image)
-    return torch.cat([(image[..., :3] + strength * noise).clamp(0, 1), image[..., 3:]], dim=-1)
+    noise = torch.randn(image.shape, generator=generator).to(image)
+    return (image + strength * noise).clamp(0, 1)
 
 
 @node("ImageQuantize", category="image/postprocessing", display_name="Quantize Image")
@@ -125,30 +126,33 @@ def image_quantize(
     dither: Annotated[Dither, In(tip="How the missing colours are suggested.")] = "none",
 ) -> Image:
     """Reduce each picture (B, H, W, C) to a palette of its own by median cut; alpha stays."""
-    pixels = (image[..., :3].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    pixels = to_bytes(image[..., :3])
     reduced = np.stack([_quantized(PillowImage.fromarray(picture), colors, dither) for picture in pixels])
     return torch.cat([torch.from_numpy(reduced).to(image) / 255, image[..., 3:]], dim=-1)
 
 
-def _quantized(picture: PillowImage.Image, colors: int, dither: str) -> np.ndarray:
+def _quantized(picture: PillowImage.Image, colors: int, dither: str) -> NDArray[np.uint8]:
     palette = picture.quantize(colors)
     if dither.startswith("bayer"):
-        picture = _with_bayer_pattern(picture, int(dither.split("-")[1]), colors)
+        picture = _with_bayer_pattern(picture, int(dither.split("-")[1]), len(palette.getpalette() or ()) // 3)
     kind = PillowImage.Dither.FLOYDSTEINBERG if dither == "floyd-steinberg" else PillowImage.Dither.NONE
     return np.asarray(picture.quantize(palette=palette, dither=kind).convert("RGB"))
 
 
 def _with_bayer_pattern(picture: PillowImage.Image, order: int, colors: int) -> PillowImage.Image:
-    """Add the ordered pattern of Bayer (1973), `order` pixels wide, scaled to the distance of `colors` in RGB."""
-    pattern = np.zeros((1, 1))
+    """Add the ordered pattern of Bayer (1973), `order` pixels wide, over a spread of 2 × 256 / `colors` levels.
+
+    `colors` is how many the palette has. The sum is rounded by adding a half and truncating.
+    """
+    pattern = np.zeros((1, 1), np.float32)
     while len(pattern) < order:
         pattern = np.block([[4 * pattern, 4 * pattern + 2], [4 * pattern + 3, 4 * pattern + 1]])
     pattern = (pattern + 0.5) / order**2 - 0.5
-    pixels = np.asarray(picture, dtype=np.float64)
+    pixels = np.asarray(picture, dtype=np.float32)
     rows, columns = (np.arange(size) % order for size in pixels.shape[:2])
-    spread = 255 / max(1.0, colors ** (1 / 3))
-    shifted = pixels + spread * pattern[rows[:, None], columns[None], None]
-    return PillowImage.fromarray(shifted.clip(0, 255).round().astype(np.uint8))
+    added = 2 * 256 / colors * pattern + 0.5
+    shifted = pixels + added[rows[:, None], columns[None], None]
+    return PillowImage.fromarray(shifted.clip(0, 255).astype(np.uint8))
 
 
 @node("Canny", category="image/preprocessors")
@@ -160,14 +164,16 @@ def canny(
     """Draw the edges of pictures (B, H, W, C) white on black (B, H, W, 3), as ControlNets for edges expect them.
 
     Canny (1986): blur, gradient, thinning across the edge, and keeping weak edges only where they touch strong ones.
-    Thresholds are for the gradient of luma by Sobel's operator, without its usual division by 8.
+    Thresholds are for the gradient of luma by Sobel's operator, without its usual division by 8. Of two equal neighbours
+    across an upright or level edge the left or upper one is the edge, as in kornia 0.9, which the field uses.
     Raises ValueError when the low threshold is above the high one.
     """
     if low_threshold > high_threshold:
         raise ValueError(
             f"Canny: low_threshold {low_threshold} is above high_threshold {high_threshold}; exchange them."
         )
-    luma = (image[..., :3] @ image.new_tensor([0.299, 0.587, 0.114]))[..., None]
+    red, green, blue = image[..., :3].unbind(-1)
+    luma = (0.299 * red + 0.587 * green + 0.114 * blue)[..., None]
     ridge = _thinned(*_gradient(gaussian_blur(luma, 2, 1.0)[..., 0]))
     edges = torch.stack([_connected(one > low_threshold, one > high_threshold) for one in ridge])
     return edges.to(image)[..., None].expand(-1, -1, -1, 3).contiguous()
@@ -182,8 +188,8 @@ def _gradient(luma: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _thinned(x: Tensor, y: Tensor) -> Tensor:
-    """Gradient strength (B, H, W), zero where a neighbour along the gradient is stronger."""
-    strength = torch.hypot(x, y)
+    """Gradient strength (B, H, W), zero where a neighbour along the gradient is stronger, or as strong on the diagonals."""
+    strength = (x.square() + y.square() + 1e-6).sqrt()
     direction = (torch.atan2(y, x) * (4 / torch.pi)).round().long() % 4
     padded = pad(strength, (1, 1, 1, 1))
     height, width = strength.shape[-2:]
@@ -191,8 +197,8 @@ def _thinned(x: Tensor, y: Tensor) -> Tensor:
     for index, (dy, dx) in enumerate(((0, 1), (1, 1), (1, 0), (1, -1))):
         ahead = padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
         behind = padded[:, 1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
-        peak = (direction == index) & (strength >= ahead) & (strength > behind)
-        kept = torch.where(peak, strength, kept)
+        wins = strength > ahead if index % 2 else strength >= ahead
+        kept = torch.where((direction == index) & wins & (strength > behind), strength, kept)
     return kept
 
 

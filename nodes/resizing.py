@@ -6,10 +6,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from engine.media.tensors import to_bytes
 from nodes.dimensions import bounded
 
 Crop: TypeAlias = Literal["disabled", "center"]
@@ -21,7 +23,8 @@ def resize(planes: Tensor, width: int, height: int, method: str, crop: str = "di
     """Resize `planes` (B, C, h, w) or (B, C, T, h, w) to `width` × `height`.
 
     `crop="center"` first cuts the longer direction so that proportions are kept; "disabled" stretches. Methods are those
-    of `torch.nn.functional.interpolate` without antialiasing, plus "lanczos" and "bislerp".
+    of `torch.nn.functional.interpolate` without antialiasing, whose bicubic may overshoot, plus "lanczos", which gives
+    8-bit values 0..1 whatever the sizes, and "bislerp".
     """
     if planes.ndim == 5:
         batch, channels, frames = planes.shape[:3]
@@ -30,18 +33,18 @@ def resize(planes: Tensor, width: int, height: int, method: str, crop: str = "di
     bounded(*planes.shape[:2], height, width)
     if crop == "center":
         planes = _cut_to_proportions(planes, width / height)
-    if planes.shape[-2:] == (height, width):
-        return planes
     if method == "lanczos":
         return _lanczos(planes, width, height)
     if method == "bislerp":
         return _bislerp(_bislerp(planes, width).mT, height).mT
+    if planes.shape[-2:] == (height, width):
+        return planes
     return interpolate(planes, size=(height, width), mode=method)
 
 
 def resize_images(images: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
-    """Resize `images` (B, H, W, C) to (B, height, width, C); overshoot of bicubic and lanczos is cut to 0..1."""
-    return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1).clamp(0.0, 1.0)
+    """Resize `images` (B, H, W, C) to (B, height, width, C); bicubic may leave 0..1."""
+    return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
 
 
 def as_masks(mask: Tensor) -> Tensor:
@@ -78,53 +81,69 @@ def match_channels(images: Tensor, channels: int) -> Tensor:
 def _cut_to_proportions(planes: Tensor, proportions: float) -> Tensor:
     """Cut equal parts off both sides of the longer direction until width / height is `proportions`."""
     height, width = planes.shape[-2:]
+    old = width / height
     x = y = 0
-    if width / height > proportions:
-        x = round((width - height * proportions) / 2)
-    else:
-        y = round((height - width / proportions) / 2)
+    # The quotients are the field's: which half is rounded to the even number depends on their last bit.
+    if old > proportions:
+        x = round((width - width * (proportions / old)) / 2)
+    elif old < proportions:
+        y = round((height - height * (old / proportions)) / 2)
     # A very flat target must leave at least one row or column.
     x, y = min(x, (width - 1) // 2), min(y, (height - 1) // 2)
     return planes[..., y : height - y, x : width - x]
 
 
 def _lanczos(planes: Tensor, width: int, height: int) -> Tensor:
-    """Pillow's windowed sinc (a = 3, antialiased when shrinking), on floats so that no precision is lost."""
-    flat = planes.flatten(0, 1).cpu().float().numpy()
-    resized = [
-        np.asarray(PillowImage.fromarray(plane).resize((width, height), PillowImage.Resampling.LANCZOS))
-        for plane in flat
-    ]
-    return torch.from_numpy(np.stack(resized)).reshape(*planes.shape[:2], height, width).to(planes)
+    """Pillow's windowed sinc (a = 3, antialiased when shrinking) on 8-bit pictures, truncated, as the field does.
+
+    Four channels are RGBA, resized with the colours weighted by alpha; two are grey and alpha. Other numbers of channels
+    are resized one by one.
+    """
+    together = planes.shape[1] in (1, 2, 3, 4)
+    pictures = to_bytes((planes if together else planes.flatten(0, 1)[:, None]).movedim(1, -1))
+    resized = [_resampled(picture, width, height) for picture in pictures]
+    stacked = torch.from_numpy(np.stack(resized).astype(np.float32) / np.float32(255))
+    return stacked.movedim(-1, 1).reshape(*planes.shape[:2], height, width).to(planes)
+
+
+def _resampled(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """One picture (h, w, C) as (height, width, C), C = 1 to 4."""
+    picture = PillowImage.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    resized = np.asarray(picture.resize((width, height), PillowImage.Resampling.LANCZOS))
+    return resized.reshape(height, width, -1)
 
 
 def _bislerp(planes: Tensor, width: int) -> Tensor:
     """Resize the last dimension of (B, C, h, w), interpolating channel vectors on the sphere (Shoemake 1985).
 
     Directions turn at constant speed and lengths are interpolated linearly, so latents keep their variance, which plain
-    bilinear interpolation lowers between pixels.
+    bilinear interpolation lowers between pixels. Both neighbours' places are interpolated and cut to whole numbers, as
+    in the field, so that rounding picks the same ones.
     """
     old = planes.shape[-1]
-    at = ((torch.arange(width, device=planes.device, dtype=torch.float32) + 0.5) * (old / width) - 0.5).clamp(
-        0, old - 1
-    )
-    low = at.floor().long()
-    high = (low + 1).clamp(max=old - 1)
-    mixed = _slerp(planes[..., low].float(), planes[..., high].float(), at - low)
+    low = torch.arange(old, dtype=torch.float32, device=planes.device)
+    low, high = (_spread(places, width) for places in (low, (low + 1).clamp(max=old - 1)))
+    mixed = _slerp(planes[..., low.long()].float(), planes[..., high.long()].float(), low - low.floor())
     return mixed.to(planes.dtype)
 
 
+def _spread(values: Tensor, width: int) -> Tensor:
+    """A row of values (n,) stretched to (width,)."""
+    return interpolate(values.view(1, 1, 1, -1), size=(1, width), mode="bilinear").view(-1)
+
+
 def _slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Spherical interpolation along dimension 1; nearly parallel or opposite vectors are interpolated linearly."""
-    start_length = start.norm(dim=1, keepdim=True)
-    end_length = end.norm(dim=1, keepdim=True)
-    start_unit = start / start_length.clamp(min=1e-12)
-    end_unit = end / end_length.clamp(min=1e-12)
+    """Spherical interpolation along dimension 1. Opposite vectors are mixed linearly; nearly parallel ones give `start`.
+
+    Nothing is mixed between parallel vectors, not even their lengths: a slip of the field, kept.
+    """
+    start_length, end_length = (one.norm(dim=1, keepdim=True) for one in (start, end))
+    start_unit, end_unit = (
+        torch.where(length > 0, one / length, 0.0) for one, length in ((start, start_length), (end, end_length))
+    )
     cosine = (start_unit * end_unit).sum(1, keepdim=True)
     angle = cosine.clamp(-1, 1).acos()
-    sine = angle.sin().clamp(min=1e-12)
-    direction = (((1 - share) * angle).sin() * start_unit + (share * angle).sin() * end_unit) / sine
-    linear = torch.lerp(start, end, share.expand_as(start))
-    turned = direction * torch.lerp(start_length, end_length, share.expand_as(start_length))
-    vanishing = (start_length < 1e-12) | (end_length < 1e-12)
-    return torch.where((cosine.abs() > 1 - 1e-5) | vanishing, linear, turned)
+    direction = ((1 - share) * angle).sin() / angle.sin() * start_unit + (share * angle).sin() / angle.sin() * end_unit
+    turned = direction * (start_length * (1 - share) + end_length * share)
+    opposite = torch.where(cosine < 1e-5 - 1, start * (1 - share) + end * share, turned)
+    return torch.where(cosine > 1 - 1e-5, start, opposite)

@@ -35,6 +35,10 @@ def test_a_batch_fits_the_second_to_the_first_and_makes_it_opaque() -> None:
     assert (joined[1:, ..., 3] == 1).all()
 
 
+def test_a_batch_keeps_what_is_brighter_than_white() -> None:
+    assert image_batch(flat(2.0), flat(1.5, 4, 4))[:, 0, 0, 0].tolist() == [2.0, 1.5]
+
+
 def test_pictures_are_taken_from_a_batch_as_far_as_there_are_any() -> None:
     image = picture(batch=4)
     assert torch.equal(image_from_batch(image, 1, 2), image[1:3])
@@ -94,25 +98,52 @@ def test_a_resized_source_covers_the_destination() -> None:
 @pytest.mark.parametrize(
     ("direction", "expected"),
     [
-        ("right", [[0, 0.5, 1]]),
-        ("left", [[1, 0.5, 0]]),
-        ("down", [[0], [0.5], [1]]),
-        ("up", [[1], [0.5], [0]]),
+        ("right", [[0, 0.2, 1]]),
+        ("left", [[1, 0.2, 0]]),
+        ("down", [[0], [0.2], [1]]),
+        ("up", [[1], [0.2], [0]]),
     ],
 )
 def test_stitching_puts_the_second_on_the_named_side(direction: str, expected: list[list[float]]) -> None:
-    two = image_stitch(flat(0.0, 1, 1), direction, True, 0, "white", flat(0.5, 1, 1))
+    two = image_stitch(flat(0.0, 1, 1), direction, True, 0, "white", flat(0.2, 1, 1))
     three = image_stitch(two, direction, False, 0, "white", flat(1.0, 1, 1))
-    assert three[0, ..., 0].tolist() == expected
+    assert torch.allclose(three[0, ..., 0], torch.tensor(expected))
 
 
 def test_stitching_scales_the_second_to_the_height_of_the_first() -> None:
     assert image_stitch(picture(4, 6), "right", True, 0, "white", picture(8, 10)).shape == (1, 4, 11, 3)
+    assert image_stitch(picture(4, 6), "down", True, 0, "white", picture(8, 10)).shape == (1, 8, 6, 3)
 
 
-def test_stitching_unequal_sizes_centres_the_smaller_on_black() -> None:
-    result = image_stitch(flat(1.0, 3, 1), "right", False, 0, "white", flat(1.0, 1, 1))
-    assert result[0, ..., 0].tolist() == [[1, 0], [1, 1], [1, 0]]
+def test_the_scaled_one_goes_through_truncated_bytes() -> None:
+    result = image_stitch(flat(0.1, 1, 1), "right", True, 0, "white", flat(0.1, 1, 1))
+    assert result[0, 0, :, 0].tolist() == pytest.approx([0.1, 25 / 255])
+
+
+@pytest.mark.parametrize(("color", "margin"), [("white", 1), ("black", 0), ("red", 0), ("green", 0), ("blue", 0)])
+def test_unequal_sizes_get_margins_in_white_or_black(color: str, margin: float) -> None:
+    result = image_stitch(flat(0.5, 4, 1), "right", False, 0, color, flat(0.5, 1, 1, channels=4))
+    expected = [[margin] * 4, [0.5] * 4, [margin] * 4, [margin] * 4]
+    assert result[0, :, 1].tolist() == expected  # the alpha of a margin is that of its colour
+    assert (result[0, :, 0, 3] == 1).all()
+    result = image_stitch(flat(0.5, 1, 1), "down", False, 0, color, flat(0.5, 1, 3))
+    assert result[0, 0, :, 0].tolist() == [margin, 0.5, margin]
+
+
+def test_the_shorter_batch_goes_on_with_its_last_picture() -> None:
+    two = torch.cat([flat(0.0, 1, 1), flat(0.5, 1, 1)])
+    result = image_stitch(two, "right", False, 0, "white", flat(1.0, 1, 1, batch=4))
+    assert result[:, 0, :, 0].tolist() == [[0, 1], [0.5, 1], [0.5, 1], [0.5, 1]]
+
+
+def test_an_odd_gap_gets_one_pixel_more() -> None:
+    assert image_stitch(flat(0.0, 1, 1), "right", True, 3, "red", flat(0.0, 1, 1)).shape == (1, 1, 6, 3)
+
+
+def test_the_gap_beside_a_picture_with_alpha_is_opaque() -> None:
+    result = image_stitch(flat(0.0, 1, 1, channels=4), "down", True, 2, "blue", flat(0.0, 1, 1))
+    assert result[0, 1:3, 0].tolist() == [[0, 0, 1, 1]] * 2
+    assert result[0, 3, 0].tolist() == [0, 0, 0, 1]
 
 
 def test_the_gap_between_stitched_pictures_has_its_colour() -> None:
@@ -136,7 +167,12 @@ def test_a_picture_without_alpha_is_nowhere_see_through() -> None:
     assert (split_image_with_alpha(picture()).MASK == 0).all()
 
 
-def test_a_joined_mask_is_stretched_and_repeated() -> None:
-    result = join_image_with_alpha(picture(4, 6, batch=3), torch.zeros(2, 9, 9))
-    assert result.shape == (3, 4, 6, 4)
-    assert (result[..., 3] == 1).all()
+def test_a_joined_mask_is_stretched() -> None:
+    mask = torch.tensor([[[0.0, 1.0]]])
+    assert join_image_with_alpha(flat(0.5, 1, 4), mask)[0, 0, :, 3].tolist() == [1, 0.75, 0.25, 0]
+
+
+@pytest.mark.parametrize(("pictures", "masks", "alphas"), [(3, 2, [1, 0.5, 1]), (1, 2, [1])])
+def test_a_joined_mask_repeats_or_is_cut_to_the_pictures(pictures: int, masks: int, alphas: list[float]) -> None:
+    result = join_image_with_alpha(flat(0.5, batch=pictures), torch.tensor([0.0, 0.5]).view(2, 1, 1)[:masks])
+    assert result[:, 0, 0, 3].tolist() == alphas
