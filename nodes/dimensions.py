@@ -58,9 +58,7 @@ def require_inside(name: str, x: int, y: int, width: int, height: int) -> None:
 
 
 def target_size(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int]:
-    """The (width, height) to scale to, where a target of 0 follows the other one and keeps the proportions."""
-    if target_width == 0 and target_height == 0:
-        return width, height
+    """The (width, height) to scale to, where one target of 0 follows the other one and keeps the proportions."""
     if target_width == 0:
         return max(1, round(width * target_height / height)), target_height
     if target_height == 0:

@@ -67,7 +67,12 @@ def image_scale(
     height: TargetHeight = 512,
     crop: Annotated[Crop, In(tip="center keeps proportions by cutting; disabled stretches.")] = "disabled",
 ) -> Image:
-    """Scale pictures (B, H, W, C) to (B, height, width, C). A width or height of 0 follows the other one."""
+    """Scale pictures (B, H, W, C) to (B, height, width, C). A width or height of 0 follows the other one.
+
+    Both 0 change nothing.
+    """
+    if width == height == 0:
+        return image
     new_width, new_height = target_size(image.shape[2], image.shape[1], width, height)
     return resize_images(image, new_width, new_height, upscale_method, crop)
 

@@ -59,6 +59,12 @@ def test_a_size_of_zero_keeps_proportions(width: int, height: int, size: tuple[i
     assert image_scale(picture(4, 6), "bilinear", width, height).shape[1:3] == size
 
 
+def test_a_width_and_a_height_of_zero_change_nothing() -> None:
+    image = picture()
+    assert image_scale(image, "lanczos", 0, 0) is image
+    assert not torch.equal(image_scale(image, "lanczos", 6, 4), image)
+
+
 def test_center_crop_takes_the_middle_and_disabled_squeezes_everything_in() -> None:
     image = torch.arange(6.0).div(10).view(1, 1, 6, 1).expand(1, 2, 6, 3)
     cut = image_scale(image, "nearest-exact", 2, 2, "center")

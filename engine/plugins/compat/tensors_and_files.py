@@ -102,21 +102,21 @@ def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tenso
 
 def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
     """`batch_size` items spread over those that are there."""
-    count = tensor.shape[0]
-    if batch_size <= 1:
-        return tensor[:batch_size]
-    if count == batch_size:
-        return tensor
-    places = torch.linspace(0, count - 1, batch_size).round().long()
-    return tensor[places.to(tensor.device)]
+    return tensor[_spread(tensor.shape[0], batch_size)]
 
 
 def resize_list_to_batch_size(items: Sequence[Any], batch_size: int) -> list[Any]:
     """`batch_size` of the `items`, spread over those that are there."""
-    if len(items) == batch_size or not items:
-        return list(items)
-    places = torch.linspace(0, len(items) - 1, batch_size).round().long() if batch_size > 1 else torch.zeros(batch_size)
-    return [items[int(place)] for place in places]
+    return [items[place] for place in _spread(len(items), batch_size)] if items else []
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Places of `wanted` among `count` items: fewer keep the first and the last, more repeat each about as often."""
+    if wanted <= 1 or wanted == count:
+        return list(range(min(wanted, count)))
+    if wanted < count:
+        return [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
+    return [min(int((index + 0.5) * (count / wanted)), count - 1) for index in range(wanted)]
 
 
 def reshape_mask(input_mask: Tensor, output_shape: Sequence[int]) -> Tensor:

@@ -25,6 +25,8 @@ def test_a_list_is_spread_over_a_batch(host: Host) -> None:
     from comfy.utils import resize_list_to_batch_size
 
     assert resize_list_to_batch_size(["a", "b", "c"], 5) == ["a", "a", "b", "c", "c"]
+    assert resize_list_to_batch_size(["a", "b"], 3) == ["a", "b", "b"]
+    assert resize_list_to_batch_size(list("abcd"), 3) == ["a", "c", "d"]
     assert resize_list_to_batch_size(["a", "b", "c"], 1) == ["a"]
     assert resize_list_to_batch_size(["a"], 3) == ["a", "a", "a"]
 
