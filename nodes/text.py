@@ -7,7 +7,7 @@ import string as standard_string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from engine.api import AnyValue, In, Out, Text, node
+from engine.api import AnyValue, Choice, In, Out, Text, node
 from nodes.dimensions import ONE_CHOICE
 
 MAX_TEXT = 10_000_000
@@ -209,10 +209,16 @@ class _ValuesOnly(standard_string.Formatter):
         return str(format(value, format_spec))
 
 
+@node("TextAsChoice", category="utils/string", display_name="Text as Choice")
+def text_as_choice(text: Annotated[str, In(tip="Exactly one of the choices of the input that it goes to.")]) -> Choice:
+    """Give a text to an input with choices, such as a sampler's name or a file's."""
+    return text
+
+
 @node("TextLines", category="utils/list", display_name="Lines of Text")
 def text_lines(
     text: Annotated[str, In(multiline=True, tip="One item a line; empty lines are left out.")] = "",
-) -> list[str]:
+) -> list[str | Choice]:
     """Give the lines of a text as a list: nodes linked to it run once per line, with other prompts or samplers say.
 
     Raises ValueError when there is no line.

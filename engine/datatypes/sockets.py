@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     ClipVision: TypeAlias = Any
     ClipVisionOutput: TypeAlias = Any
     Audio: TypeAlias = dict[str, Any]
+    Choice: TypeAlias = str
     AnyValue: TypeAlias = Any
 else:
 
@@ -95,6 +96,9 @@ else:
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""
 
+    class Choice(Socket, io_type="COMBO"):
+        """One of the choices of an input that has some, as text: STRING outputs do not feed such inputs."""
+
     class AnyValue(Socket, io_type=ANY_TYPE):
         """Anything."""
 
@@ -102,12 +106,10 @@ else:
 def types_match(received: str, declared: str) -> bool:
     """Say whether an output of type `received` may feed an input of type `declared`.
 
-    Each may be a union ("IMAGE,MASK"); `*` matches everything; INT feeds FLOAT and COMBO feeds STRING and back, as the
-    field's editors allow.
+    Each may be a union ("IMAGE,MASK"), of which one type in common is enough; `*` matches everything. Nothing else does, as
+    in the field: an INT feeds no FLOAT, and a STRING no COMBO.
     """
     if received == declared or ANY_TYPE in (received, declared):
         return True
-    have, want = set(received.split(",")), set(declared.split(","))
-    if have & want or ANY_TYPE in have | want:
-        return True
-    return ("INT" in have and "FLOAT" in want) or ({"COMBO", "STRING"} <= have | want)
+    have, want = ({kind.strip() for kind in union.split(",")} for union in (received, declared))
+    return bool(have & want) or ANY_TYPE in have | want

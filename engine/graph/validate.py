@@ -13,10 +13,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.datatypes.sockets import WIDGET_TYPES, types_match
+from engine.datatypes.sockets import types_match
 from engine.graph import topology
 from engine.graph.problems import GraphError, Problem, one_of, problem, shown
-from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap, wrap
+from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.values import ChoicesOf, Values, WrongValueError
 
@@ -43,7 +43,7 @@ class Checked(msgspec.Struct, frozen=True):
     """What `check` found."""
 
     prompt: Prompt
-    """Every well-formed node, its constants converted, defaults filled in, undeclared constants left out."""
+    """Every well-formed node, its constants converted, undeclared constants left out."""
     outputs: tuple[NodeId, ...]
     """The requested outputs that are sound with all they need, in the order of the prompt."""
     problems: list[Problem]
@@ -196,14 +196,14 @@ class _Check:
                         self._compare_types(node_id, node, spec, value, kind)
             elif plan is None or (spec is None and plan.open_inputs and self._takes(plan.spec, name)):
                 inputs[name] = unwrap(value)
-            elif spec is None or value is None:
+            elif spec is None:
                 del inputs[name]
             elif wanted:
                 self._convert(node_id, node, spec, value, name in plan.owned)
         if wanted and plan is not None:
             for spec in plan.required:
                 if spec.name not in inputs:
-                    self._fill(node_id, node, spec)
+                    self._report_missing(node_id, node, spec)
             if plan.spec.has_validate and self.custom is not None and node_id not in self.broken:
                 self._ask_pack(self.custom, node_id, node, plan.spec, received)
 
@@ -231,7 +231,7 @@ class _Check:
     def _compare_types(self, node_id: NodeId, node: Node, spec: InputSpec, link: Link, kind: str) -> None:
         if not types_match(kind, spec.type):
             details = f"{spec.name}: received {kind}, expected {spec.type}"
-            facts = {"details": details, "expected": spec.type, "linked_node": list(link)}
+            facts = {"details": details, "expected": spec.type, "linked_node": list(link), "hint": _between(kind, spec.type)}
             self._report(node_id, node, "return_type_mismatch", spec=spec, received=kind, **facts)
 
     def _convert(self, node_id: NodeId, node: Node, spec: InputSpec, value: Any, owned: bool) -> None:
@@ -240,15 +240,12 @@ class _Check:
         except WrongValueError as wrong:
             self._report(node_id, node, wrong.type, spec=spec, received=value, **wrong.facts)
 
-    def _fill(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
-        if spec.default is not None and (spec.is_widget or spec.type in WIDGET_TYPES):
-            self._convert(node_id, node, spec, wrap(spec.default), owned=False)
-        else:
-            hint = (
-                "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
-            )
-            expected = self.values.expected(spec)
-            self._report(node_id, node, "required_input_missing", spec=spec, expected=expected, hint=hint)
+    def _report_missing(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
+        hint = "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
+        if spec.default is not None:
+            hint = f"Give it a value, such as its default {shown(str(spec.default))}, or link an output to it."
+        expected = self.values.expected(spec)
+        self._report(node_id, node, "required_input_missing", spec=spec, expected=expected, hint=hint)
 
     def _ask_pack(
         self, custom: CustomCheck, node_id: NodeId, node: Node, spec: NodeSpec, received: Mapping[str, str]
@@ -361,6 +358,18 @@ class _Plan:
         self.outputs += [spec.more_outputs] * (spec.slots - len(spec.outputs))
         self.open_inputs = spec.open_inputs
         self.is_output = spec.output_node
+
+
+_NUMBERS: Final = frozenset({"INT", "FLOAT", "BOOLEAN"})
+
+
+def _between(made: str, wanted: str) -> str:
+    """What to put between two nodes whose types do not fit; empty where there is nothing."""
+    if made in _NUMBERS and not _NUMBERS.isdisjoint(wanted.split(",")):
+        return "Put the node ConvertNumber between the two."
+    if (made, wanted) == ("STRING", "COMBO"):
+        return "Put the node TextAsChoice between the two."
+    return ""
 
 
 def _slots(outputs: Sequence[str]) -> str:

@@ -50,7 +50,9 @@ CONSTANTS: dict[str, Any] = {
 
 def sample(kind: str) -> Any:
     generator = torch.Generator().manual_seed(7)
-    match kind:
+    match kind.split(",")[0]:
+        case "INT":
+            return 1
         case "IMAGE":
             return torch.rand(2, 9, 11, 3, generator=generator)
         case "MASK":
