@@ -109,7 +109,12 @@ def types_match(received: str, declared: str) -> bool:
     Each may be a union ("IMAGE,MASK"), of which one type in common is enough; `*` matches everything. Nothing else does, as
     in the field: an INT feeds no FLOAT, and a STRING no COMBO.
     """
-    if received == declared or ANY_TYPE in (received, declared):
-        return True
-    have, want = ({kind.strip() for kind in union.split(",")} for union in (received, declared))
-    return bool(have & want) or ANY_TYPE in have | want
+    return received == declared or bool(types_in_common(received, declared))
+
+
+def types_in_common(first: str, second: str) -> str:
+    """The union of what two unions share, in the order of the first; empty when they share nothing."""
+    have, want = ([kind.strip() for kind in union.split(",")] for union in (first, second))
+    if ANY_TYPE in have:
+        return second
+    return first if ANY_TYPE in want else ",".join(kind for kind in have if kind in want)

@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.datatypes.sockets import types_match
+from engine.datatypes.sockets import ANY_TYPE, types_in_common, types_match
 from engine.graph import topology
+from engine.graph.live_inputs import GROUPS, LiveInputs, matched
 from engine.graph.problems import GraphError, Problem, one_of, problem, shown
 from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
@@ -186,6 +187,9 @@ class _Check:
         received: dict[str, str] = {}
         inputs = node.inputs
         declared = plan.inputs if plan is not None else _NOTHING
+        live = LiveInputs(plan.groups, inputs) if plan is not None and plan.groups else None
+        if live is not None:
+            declared = {**declared, **live.declared}
         for name, value in [*inputs.items()]:
             spec = declared.get(name)
             if type(value) is Link:
@@ -194,6 +198,8 @@ class _Check:
                     received[name] = kind
                     if spec is not None and kind != spec.type and "input_types" not in plan.owned:
                         self._compare_types(node_id, node, spec, value, kind)
+            elif live is not None and spec is None and "." in name and not live.may_have(name):
+                del inputs[name]
             elif plan is None or (spec is None and plan.open_inputs and self._takes(plan.spec, name)):
                 inputs[name] = unwrap(value)
             elif spec is None:
@@ -204,6 +210,10 @@ class _Check:
             for spec in plan.required:
                 if spec.name not in inputs:
                     self._report_missing(node_id, node, spec)
+            if live is not None:
+                self._check_groups(node_id, node, live)
+            if plan.matched or live is not None:
+                self._check_templates(node_id, node, declared, received)
             if plan.spec.has_validate and self.custom is not None and node_id not in self.broken:
                 self._ask_pack(self.custom, node_id, node, plan.spec, received)
 
@@ -231,8 +241,40 @@ class _Check:
     def _compare_types(self, node_id: NodeId, node: Node, spec: InputSpec, link: Link, kind: str) -> None:
         if not types_match(kind, spec.type):
             details = f"{spec.name}: received {kind}, expected {spec.type}"
-            facts = {"details": details, "expected": spec.type, "linked_node": list(link), "hint": _between(kind, spec.type)}
+            facts = {
+                "details": details,
+                "expected": spec.type,
+                "linked_node": list(link),
+                "hint": _between(kind, spec.type),
+            }
             self._report(node_id, node, "return_type_mismatch", spec=spec, received=kind, **facts)
+
+    def _check_groups(self, node_id: NodeId, node: Node, live: LiveInputs) -> None:
+        """Report inputs that a choice or a count asks for and that are not there, and those that neither allows."""
+        for spec in live.declared.values():
+            if spec.required and spec.type not in GROUPS and spec.name not in node.inputs:
+                self._report_missing(node_id, node, spec)
+        for name, details in live.unexpected.items():
+            self._report(node_id, node, "unexpected_input", input_name=name, details=f"{name}: {details}")
+
+    def _check_templates(
+        self, node_id: NodeId, node: Node, declared: Mapping[str, InputSpec], received: Mapping[str, str]
+    ) -> None:
+        """Report links of different types to inputs that must all have one."""
+        for names in matched(declared).values():
+            first, so_far = "", ANY_TYPE
+            for name in names:
+                kind = received.get(name, ANY_TYPE)
+                common = types_in_common(so_far, kind)
+                if not common:
+                    facts = {"expected": f"{so_far}, which comes to {first}", "linked_node": list(node.inputs[name])}
+                    details = f"{name}: received {kind}, expected {so_far} as at {first}"
+                    spec = declared[name]
+                    self._report(
+                        node_id, node, "return_type_mismatch", spec=spec, received=kind, details=details, **facts
+                    )
+                elif common != so_far:
+                    first, so_far = name, common
 
     def _convert(self, node_id: NodeId, node: Node, spec: InputSpec, value: Any, owned: bool) -> None:
         try:
@@ -347,7 +389,7 @@ def _dependents(
 class _Plan:
     """A NodeSpec laid out for checking."""
 
-    __slots__ = ("inputs", "is_output", "open_inputs", "outputs", "owned", "required", "spec")
+    __slots__ = ("groups", "inputs", "is_output", "matched", "open_inputs", "outputs", "owned", "required", "spec")
 
     def __init__(self, spec: NodeSpec, owned: Container[str]) -> None:
         self.spec = spec
@@ -358,6 +400,8 @@ class _Plan:
         self.outputs += [spec.more_outputs] * (spec.slots - len(spec.outputs))
         self.open_inputs = spec.open_inputs
         self.is_output = spec.output_node
+        self.groups = [one for one in spec.inputs if one.type in GROUPS]
+        self.matched = bool(matched(self.inputs))
 
 
 _NUMBERS: Final = frozenset({"INT", "FLOAT", "BOOLEAN"})

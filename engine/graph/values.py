@@ -15,7 +15,8 @@ import difflib
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final
 
-from engine.datatypes.sockets import ANY_TYPE, WIDGET_TYPES
+from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, WIDGET_TYPES
+from engine.graph.dynamic import CHOOSING, options_of
 from engine.graph.problems import as_json, one_of, shown
 from engine.graph.prompt import unwrap
 from engine.graph.schema import Catalogue, Files, InputSpec
@@ -52,11 +53,13 @@ class Values:
             raise WrongValueError("bad_linked_input", expected=self.expected(spec))
         if type(value) is dict:
             value = unwrap(value)
-        read = _READERS.get(spec.type)
+        read = _READERS.get(spec.type) or (_of_several if spec.widget in _READERS else None)
         if read is not None:
             value = read(spec, value)
             if not owned:
                 _check_range(spec, value)
+        elif spec.type == CHOOSING:
+            return self._choose(spec, options_of(spec), value)
         elif (
             spec.choices is None
             and not spec.is_widget
@@ -76,7 +79,9 @@ class Values:
             return f"a file of the {spec.choices.folder} folder"
         if spec.choices is not None:
             return f"one of {_listed(spec.choices)}"
-        if spec.type in ("INT", "FLOAT"):
+        if spec.type == CHOOSING:
+            return f"one of {_listed(options_of(spec))}"
+        if spec.type in ("INT", "FLOAT") or spec.widget in ("INT", "FLOAT"):
             return spec.type + _range_text(spec)
         return spec.type if spec.is_widget or spec.type in WIDGET_TYPES else f"a link to {spec.type}"
 
@@ -188,8 +193,15 @@ _READERS: Final[Mapping[str, Callable[[InputSpec, Any], Any]]] = {
 }
 
 
+def _of_several(spec: InputSpec, value: Any) -> Any:
+    """A constant for an input of several types with the widget of one: as it is if it is of one of them, else read as that."""
+    if PRIMITIVE_TYPES.get(type(value)) in spec.type.split(",") and value == value:
+        return value
+    return _READERS[spec.widget](spec, value)
+
+
 def _check_range(spec: InputSpec, value: Any) -> None:
-    if spec.type not in ("INT", "FLOAT"):
+    if type(value) is bool or not isinstance(value, int | float):
         return
     if spec.ge is not None and value < spec.ge:
         raise WrongValueError("value_smaller_than_min", expected=spec.type + _range_text(spec))
