@@ -218,7 +218,7 @@ def text_as_choice(text: Annotated[str, In(tip="Exactly one of the choices of th
 @node("TextLines", category="utils/list", display_name="Lines of Text")
 def text_lines(
     text: Annotated[str, In(multiline=True, tip="One item a line; empty lines are left out.")] = "",
-) -> list[str | Choice]:
+) -> Annotated[list[str | Choice], Out(name="STRING")]:
     """Give the lines of a text as a list: nodes linked to it run once per line, with other prompts or samplers say.
 
     Raises ValueError when there is no line.
