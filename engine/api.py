@@ -11,6 +11,7 @@ from engine.authoring.subgraph import Subgraph
 from engine.datatypes.sockets import (
     AnyValue,
     Audio,
+    Choice,
     Clip,
     ClipVision,
     ClipVisionOutput,
@@ -33,6 +34,7 @@ __all__ = [
     "AnyValue",
     "Audio",
     "Cfg",
+    "Choice",
     "Clip",
     "ClipVision",
     "ClipVisionOutput",

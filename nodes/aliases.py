@@ -11,8 +11,6 @@ _WITHOUT_MODELS: Mapping[str, str] = {
 
 _WITH_MODELS: Mapping[str, str] = {
     "CLIPTextEncode": "TextEncode",
-    "CheckpointLoaderSimple": "CheckpointLoader",
-    "ControlNetApplySD3": "ControlNetApplyAdvanced",
     "LoraLoader": "LoRALoader",
     "LoraLoaderModelOnly": "LoRALoaderModelOnly",
 }

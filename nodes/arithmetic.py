@@ -120,6 +120,14 @@ def compare_numbers(a: Real = 0.0, b: Real = 0.0, comparison: Literal["==", "!="
     return COMPARISONS[comparison](a, b)
 
 
+@node("ConvertNumber", category="utils/math", display_name="Convert Number")
+def convert_number(
+    value: Annotated[int | float | bool, In(tip="A number, or true and false for 1 and 0.")],
+) -> Result:
+    """Give a number as each of the types: an INT goes into no FLOAT input, nor the other way round."""
+    return Result(_as_float(value), int(value), bool(value))
+
+
 @node("RoundNumber", category="utils/math", display_name="Round to Int")
 def round_number(
     value: Real = 0.0,

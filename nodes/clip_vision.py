@@ -9,13 +9,13 @@ from engine.api import ClipVision, ClipVisionOutput, Context, Files, Image, In, 
 ClipVisionName = Annotated[str, In(choices=Files("clip_vision"), tip="A file in models/clip_vision.")]
 
 
-@node("CLIPVisionLoader", category="loaders", display_name="Load Image Encoder")
+@node("CLIPVisionLoader", category="loaders", display_name="Load CLIP Vision")
 def clip_vision_loader(ctx: Context, clip_name: ClipVisionName) -> ClipVision:
     """Load an image encoder: CLIP's vision tower."""
     return ctx.models.vision(ctx.paths.find("clip_vision", clip_name))
 
 
-@node("CLIPVisionEncode", category="conditioning", display_name="Encode Image (CLIP Vision)")
+@node("CLIPVisionEncode", category="conditioning", display_name="CLIP Vision Encode")
 def clip_vision_encode(
     ctx: Context,
     clip_vision: ClipVision,

@@ -24,7 +24,7 @@ AreaStrength = Annotated[float, In(ge=0, le=10, step=0.01, tip="Weight against o
 Moment = Annotated[float, In(ge=0, le=1, step=0.001, tip="Share of the sampling done: 0 the start, 1 the end.")]
 
 
-@node("TextEncode", category="conditioning", display_name="Encode Text (Prompt)")
+@node("TextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)")
 def text_encode(
     ctx: Context,
     text: Annotated[
@@ -32,6 +32,7 @@ def text_encode(
         In(
             multiline=True,
             mentions=Mentions("embedding:", "embeddings", CHECKPOINT_SUFFIXES),
+            options={"dynamicPrompts": True},
             tip="The prompt. (word:1.2) weights a word, embedding:name inserts one.",
         ),
     ],
@@ -43,7 +44,7 @@ def text_encode(
     return [[context, {"pooled_output": pooled}]]
 
 
-@node("CLIPSetLastLayer", category="conditioning", display_name="Text Encoder: Set Last Layer")
+@node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")
 def clip_set_last_layer(
     clip: Clip,
     stop_at_clip_layer: Annotated[int, In(ge=-24, le=-1, step=1, tip="-1 is the last layer, -2 the one before.")] = -1,
@@ -52,13 +53,13 @@ def clip_set_last_layer(
     return clip.with_last_layer(stop_at_clip_layer)
 
 
-@node("ConditioningCombine", category="conditioning")
+@node("ConditioningCombine", category="conditioning", display_name="Conditioning (Combine)")
 def conditioning_combine(conditioning_1: Conditioning, conditioning_2: Conditioning) -> Conditioning:
     """Use both: the network predicts under each, and the predictions are averaged by strength where they overlap."""
     return [*conditioning_1, *conditioning_2]
 
 
-@node("ConditioningConcat", category="conditioning")
+@node("ConditioningConcat", category="conditioning", display_name="Conditioning (Concat)")
 def conditioning_concat(conditioning_to: Conditioning, conditioning_from: Conditioning) -> Conditioning:
     """Append the tokens of `conditioning_from` to each entry of `conditioning_to`: (B, T1 + T2, D), one prediction."""
     added = _first(conditioning_from, "conditioning_from")[0]

@@ -18,7 +18,7 @@ class PositiveNegative(NamedTuple):
     negative: Annotated[Conditioning, Out(name="negative")]
 
 
-@node("ControlNetApply", category="conditioning/controlnet", display_name="Apply ControlNet (Simple)")
+@node("ControlNetApply", category="conditioning/controlnet", display_name="Apply ControlNet (OLD)", deprecated=True)
 def control_net_apply(
     conditioning: Conditioning, control_net: ControlNet, image: Image, strength: Strength = 1.0
 ) -> Conditioning:
@@ -46,6 +46,23 @@ def control_net_apply_advanced(
     return PositiveNegative(
         apply(positive, control_apply_to_uncond=False), apply(negative, control_apply_to_uncond=False)
     )
+
+
+@node(
+    "ControlNetApplySD3", category="conditioning/controlnet", display_name="Apply Controlnet with VAE", deprecated=True
+)
+def control_net_apply_with_vae(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNet,
+    vae: Vae,
+    image: Image,
+    strength: Strength = 1.0,
+    start_percent: Moment = 0.0,
+    end_percent: Moment = 1.0,
+) -> PositiveNegative:
+    """Steer both conditionings by a control picture (B, H, W, C), for control networks that take latents."""
+    return control_net_apply_advanced(positive, negative, control_net, image, strength, start_percent, end_percent, vae)
 
 
 class _Applied:

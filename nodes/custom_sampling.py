@@ -30,8 +30,10 @@ from engine.sampling.run import sample
 from nodes.denoising import latent_for, network_of, rescale_of
 from nodes.sampling import SamplerName
 
-Eta = Annotated[float, In(ge=0, le=100, step=0.01, tip="How much fresh noise; 0 makes the sampler deterministic.")]
-NoiseScale = Annotated[float, In(ge=0, le=100, step=0.01, tip="Factor on the fresh noise.")]
+Eta = Annotated[
+    float, In(ge=0, le=100, step=0.01, round=False, tip="How much fresh noise; 0 makes the sampler deterministic.")
+]
+NoiseScale = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Factor on the fresh noise.")]
 NoiseDevice = Annotated[
     str,
     In(choices=("gpu", "cpu"), tip="Kept for saved workflows; noise is always drawn on the CPU, so it is the same."),
@@ -66,14 +68,15 @@ class SampledLatents(NamedTuple):
 def sampler_custom(
     ctx: Context,
     model: Model,
+    *,
+    add_noise: Annotated[bool, In(tip="Off: the latent already holds its noise.")] = True,
+    noise_seed: Seed = 0,
+    cfg: Cfg = 8.0,
     positive: Conditioning,
     negative: Conditioning,
     sampler: SamplerObject,
     sigmas: Sigmas,
     latent_image: Latent,
-    add_noise: Annotated[bool, In(tip="Off: the latent already holds its noise.")] = True,
-    noise_seed: Seed = 0,
-    cfg: Cfg = 8.0,
 ) -> SampledLatents:
     """Denoise with a sampler and a schedule given as values."""
     guidance = CfgGuidance(positive, negative, cfg, rescale_of(model))
@@ -126,7 +129,7 @@ def disable_noise() -> Noise:
     return SeededNoise(None)
 
 
-@node("AddNoise", category="advanced/noise")
+@node("AddNoise", category="_for_testing/custom_sampling/noise")
 def add_noise(model: Model, noise: Noise, sigmas: Sigmas, latent_image: Latent) -> Latent:
     """Add the noise of a run over `sigmas` (level sigmas[0] - sigmas[-1]) to a latent (B, C, h, w), without denoising."""
     latent = latent_for(model, latent_image)
@@ -153,8 +156,10 @@ def dual_cfg_guider(
     cond1: Conditioning,
     cond2: Conditioning,
     negative: Conditioning,
-    cfg_conds: Annotated[float, In(ge=0, le=100, step=0.1, tip="From `cond2` towards `cond1`.")] = 8.0,
-    cfg_cond2_negative: Annotated[float, In(ge=0, le=100, step=0.1, tip="From `negative` towards `cond2`.")] = 8.0,
+    cfg_conds: Annotated[float, In(ge=0, le=100, step=0.1, round=0.01, tip="From `cond2` towards `cond1`.")] = 8.0,
+    cfg_cond2_negative: Annotated[
+        float, In(ge=0, le=100, step=0.1, round=0.01, tip="From `negative` towards `cond2`.")
+    ] = 8.0,
     style: Annotated[
         str, In(choices=("regular", "nested"), tip="Whether one guidance is inside the other.")
     ] = "regular",
@@ -178,7 +183,7 @@ def sampler_euler_ancestral(eta: Eta = 1.0, s_noise: NoiseScale = 1.0) -> Sample
 
 @node("SamplerLMS", category="sampling/custom_sampling/samplers")
 def sampler_lms(
-    order: Annotated[int, In(ge=1, le=100, step=1, tip="How many slopes are remembered.")] = 4,
+    order: Annotated[int, In(ge=1, le=100, tip="How many slopes are remembered.")] = 4,
 ) -> SamplerObject:
     """Linear multistep."""
     return Sampler(name="lms", options={"order": order})
@@ -194,7 +199,9 @@ def sampler_dpmpp_2s_ancestral(eta: Eta = 1.0, s_noise: NoiseScale = 1.0) -> Sam
 def sampler_dpmpp_sde(
     eta: Eta = 1.0,
     s_noise: NoiseScale = 1.0,
-    r: Annotated[float, In(ge=0.01, le=100, step=0.01, tip="Where in the step the second evaluation lies.")] = 0.5,
+    r: Annotated[
+        float, In(ge=0.0, le=100, step=0.01, round=False, tip="Where in the step the second evaluation lies.")
+    ] = 0.5,
     noise_device: NoiseDevice = "gpu",
 ) -> SamplerObject:
     """DPM-Solver++ for the diffusion SDE."""
@@ -222,14 +229,16 @@ def sampler_dpmpp_3m_sde(eta: Eta = 1.0, s_noise: NoiseScale = 1.0, noise_device
 
 @node("SamplerDPMAdaptative", category="sampling/custom_sampling/samplers")
 def sampler_dpm_adaptive(
-    order: Annotated[int, In(ge=2, le=3, step=1, tip="Order of the solver.")] = 3,
-    rtol: Annotated[float, In(ge=0, le=100, step=0.01, tip="Relative tolerance.")] = 0.05,
-    atol: Annotated[float, In(ge=0, le=100, step=0.01, tip="Absolute tolerance.")] = 0.0078,
-    h_init: Annotated[float, In(ge=0, le=100, step=0.01, tip="First step size, in log noise.")] = 0.05,
-    pcoeff: Annotated[float, In(ge=0, le=100, step=0.01, tip="Step control: proportional part.")] = 0.0,
-    icoeff: Annotated[float, In(ge=0, le=100, step=0.01, tip="Step control: integral part.")] = 1.0,
-    dcoeff: Annotated[float, In(ge=0, le=100, step=0.01, tip="Step control: derivative part.")] = 0.0,
-    accept_safety: Annotated[float, In(ge=0, le=100, step=0.01, tip="Step control: accept above this.")] = 0.81,
+    order: Annotated[int, In(ge=2, le=3, tip="Order of the solver.")] = 3,
+    rtol: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Relative tolerance.")] = 0.05,
+    atol: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Absolute tolerance.")] = 0.0078,
+    h_init: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="First step size, in log noise.")] = 0.05,
+    pcoeff: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Step control: proportional part.")] = 0.0,
+    icoeff: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Step control: integral part.")] = 1.0,
+    dcoeff: Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Step control: derivative part.")] = 0.0,
+    accept_safety: Annotated[
+        float, In(ge=0, le=100, step=0.01, round=False, tip="Step control: accept above this.")
+    ] = 0.81,
     eta: Eta = 0.0,
     s_noise: NoiseScale = 1.0,
 ) -> SamplerObject:

@@ -16,22 +16,26 @@ MAX_BATCH = 4096
 MAX_VALUES = 2**32
 """Most numbers in one tensor that a node makes (16 GiB of float32)."""
 
-Width: TypeAlias = Annotated[int, In(ge=1, le=MAX_RESOLUTION, tip="Width in pixels.")]
-Height: TypeAlias = Annotated[int, In(ge=1, le=MAX_RESOLUTION, tip="Height in pixels.")]
+ONE_CHOICE: dict[str, Any] = {"multiselect": False}
+"""What the field says of choices in its newer form of declarations: one is taken, not several."""
+
+Width: TypeAlias = Annotated[int, In(ge=1, le=MAX_RESOLUTION, step=1, tip="Width in pixels.")]
+Height: TypeAlias = Annotated[int, In(ge=1, le=MAX_RESOLUTION, step=1, tip="Height in pixels.")]
 BatchSize: TypeAlias = Annotated[int, In(ge=1, le=MAX_BATCH, tip="How many to make.")]
 Batches: TypeAlias = Annotated[int | list[int], In(ge=1, le=MAX_BATCH, tip="How many in each batch.")]
 BatchIndex: TypeAlias = Annotated[int, In(ge=0, le=MAX_BATCH - 1, tip="Position of the first one to take, from 0.")]
 BatchLength: TypeAlias = Annotated[int, In(ge=1, le=MAX_BATCH, tip="How many to take.")]
 Repeats: TypeAlias = Annotated[int, In(ge=1, le=MAX_BATCH, tip="How many times the batch is repeated.")]
 TargetWidth: TypeAlias = Annotated[
-    int, In(ge=0, le=MAX_RESOLUTION, tip="Width in pixels; 0 keeps the proportions of the input.")
+    int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Width in pixels; 0 keeps the proportions of the input.")
 ]
 TargetHeight: TypeAlias = Annotated[
-    int, In(ge=0, le=MAX_RESOLUTION, tip="Height in pixels; 0 keeps the proportions of the input.")
+    int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Height in pixels; 0 keeps the proportions of the input.")
 ]
-Left: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, tip="Distance from the left edge in pixels.")]
-Top: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, tip="Distance from the top edge in pixels.")]
-Margin: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, tip="Pixels at this edge.")]
+Left: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Distance from the left edge in pixels.")]
+Top: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Distance from the top edge in pixels.")]
+Margin: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Pixels at this edge.")]
+Border: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Pixels to add at this edge.")]
 ScaleFactor: TypeAlias = Annotated[float, In(ge=0.01, le=8.0, step=0.01, tip="Factor for width and height.")]
 
 

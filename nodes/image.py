@@ -12,10 +12,11 @@ from engine.api import Image, In, Mask, Out, node
 from nodes.colors import Color, rgb_of
 from nodes.dimensions import (
     MAX_RESOLUTION,
+    ONE_CHOICE,
     BatchSize,
+    Border,
     Height,
     Left,
-    Margin,
     ScaleFactor,
     TargetHeight,
     TargetWidth,
@@ -27,7 +28,9 @@ from nodes.dimensions import (
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
 from nodes.resizing import Crop, ImageMethod, resize_images
 
-Method = Annotated[ImageMethod, In(tip="How pixels are computed; area or lanczos to shrink, lanczos to enlarge.")]
+_METHOD_TIP = "How pixels are computed; area or lanczos to shrink, lanczos to enlarge."
+Method = Annotated[ImageMethod, In(tip=_METHOD_TIP)]
+SingleMethod = Annotated[ImageMethod, In(tip=_METHOD_TIP, options=ONE_CHOICE)]
 
 
 class ImageSize(NamedTuple):
@@ -52,7 +55,7 @@ def empty_image(width: Width = 512, height: Height = 512, batch_size: BatchSize 
     return torch.tensor(rgb_of(color)).expand(*shape).contiguous()
 
 
-@node("GetImageSize", category="image", display_name="Get Image Size")
+@node("GetImageSize", category="image", display_name="Get Image Size", hidden={"unique_id": "UNIQUE_ID"})
 def get_image_size(image: Image) -> ImageSize:
     """Give width, height and number of the pictures (B, H, W, C)."""
     batch, height, width, _ = image.shape
@@ -84,18 +87,19 @@ def image_scale_by(image: Image, upscale_method: Method = "nearest-exact", scale
     return resize_images(image, width, height, upscale_method)
 
 
-@node("ImageScaleToTotalPixels", category="image/upscaling", display_name="Scale Image to Total Pixels")
+@node("ImageScaleToTotalPixels", category="image/upscaling", display_name=None)
 def image_scale_to_total_pixels(
     image: Image,
-    upscale_method: Method = "nearest-exact",
+    upscale_method: SingleMethod = "nearest-exact",
     megapixels: Annotated[float, In(ge=0.01, le=16, step=0.01, tip="Area in units of 1024 × 1024 pixels.")] = 1.0,
     resolution_steps: Annotated[
-        int, In(ge=1, le=256, tip="Width and height become multiples of this.", options={"advanced": True})
+        int | None, In(ge=1, le=256, tip="Width and height become multiples of this.", options={"advanced": True})
     ] = 1,
 ) -> Image:
     """Scale pictures (B, H, W, C) in proportion to an area of `megapixels` × 1024 × 1024 pixels."""
     scale = math.sqrt(int(megapixels * 1024 * 1024) / (image.shape[1] * image.shape[2]))
-    height, width = (max(1, round(size * scale / resolution_steps)) * resolution_steps for size in image.shape[1:3])
+    step = resolution_steps or 1
+    height, width = (max(1, round(size * scale / step)) * step for size in image.shape[1:3])
     return resize_images(image, width, height, upscale_method)
 
 
@@ -112,12 +116,12 @@ def image_crop(image: Image, width: Width = 512, height: Height = 512, x: Left =
 @node("ImagePadForOutpaint", category="image", display_name="Pad Image for Outpainting")
 def image_pad_for_outpaint(
     image: Image,
-    left: Margin = 0,
-    top: Margin = 0,
-    right: Margin = 0,
-    bottom: Margin = 0,
+    left: Border = 0,
+    top: Border = 0,
+    right: Border = 0,
+    bottom: Border = 0,
     feathering: Annotated[
-        int, In(ge=0, le=MAX_RESOLUTION, tip="Pixels over which the mask fades into the picture.")
+        int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Pixels over which the mask fades into the picture.")
     ] = 40,
 ) -> Padded:
     """Add a border of 0.5 in all channels to pictures (B, H, W, C), and give the mask (1, H', W') of what to paint.
@@ -148,13 +152,13 @@ def _distance(size: int, before: int, after: int) -> Tensor:
     return torch.minimum(at if before else far, size - at if after else far)
 
 
-@node("ImageFlip", category="image/transform", display_name="Flip Image")
+@node("ImageFlip", category="image/transform", display_name="ImageFlip")
 def image_flip(image: Image, flip_method: FlipMethod = "x-axis: vertically") -> Image:
     """Turn pictures (B, H, W, C) upside down, or mirror them."""
     return image.flip(1 if flip_method.startswith("x") else 2)
 
 
-@node("ImageRotate", category="image/transform", display_name="Rotate Image")
+@node("ImageRotate", category="image/transform", display_name="ImageRotate")
 def image_rotate(image: Image, rotation: Rotation = "none") -> Image:
     """Turn pictures (B, H, W, C) clockwise by quarter turns."""
     return image.rot90(quarter_turns(rotation), dims=(2, 1))

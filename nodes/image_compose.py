@@ -12,7 +12,7 @@ from nodes.compositing import paste
 from nodes.dimensions import MAX_RESOLUTION, Batches, BatchIndex, BatchLength, Repeats, bounded, first_of
 from nodes.resizing import fit_mask, match_channels, repeat_to, resize_images
 
-Offset = Annotated[int, In(ge=-MAX_RESOLUTION, le=MAX_RESOLUTION, tip="Where the source's top left corner goes.")]
+Offset = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Where the source's top left corner goes.")]
 
 SPACING_COLORS = {
     "white": (1.0, 1.0, 1.0),
@@ -66,7 +66,7 @@ def rebatch_images(images: list[Image], batch_size: Batches = 1) -> list[Image]:
     return batches
 
 
-@node("ImageCompositeMasked", category="image", display_name="Image Composite Masked")
+@node("ImageCompositeMasked", category="image", display_name="ImageCompositeMasked")
 def image_composite_masked(
     destination: Image,
     source: Image,

@@ -13,10 +13,12 @@ from torch.nn.functional import conv2d, pad
 
 from engine.api import Image, In, Seed, node
 from engine.media.tensors import to_bytes
+from nodes.dimensions import ONE_CHOICE
 from nodes.resizing import match_batches, match_channels, resize_images
 
-Radius = Annotated[int, In(ge=1, le=31, tip="Reach in pixels.")]
+Radius = Annotated[int, In(ge=1, le=31, step=1, tip="Reach in pixels.")]
 RelativeSigma = Annotated[float, In(ge=0.1, le=10.0, step=0.1, tip="Width of the bell curve, in units of the radius.")]
+FineSigma = Annotated[float, In(ge=0.1, le=10.0, step=0.01, tip="Width of the bell curve, in units of the radius.")]
 BlendMode = Literal["normal", "multiply", "screen", "overlay", "soft_light", "difference"]
 Dither = Literal["none", "floyd-steinberg", "bayer-2", "bayer-4", "bayer-8", "bayer-16"]
 
@@ -27,12 +29,14 @@ def image_invert(image: Image) -> Image:
     return 1.0 - image
 
 
-@node("ImageBlend", category="image/postprocessing", display_name="Blend Images")
+@node("ImageBlend", category="image/postprocessing", display_name=None)
 def image_blend(
     image1: Image,
     image2: Image,
     blend_factor: Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the blended result.")] = 0.5,
-    blend_mode: Annotated[BlendMode, In(tip="Formulas of the W3C's Compositing and Blending Level 1.")] = "normal",
+    blend_mode: Annotated[
+        BlendMode, In(tip="Formulas of the W3C's Compositing and Blending Level 1.", options=ONE_CHOICE)
+    ] = "normal",
 ) -> Image:
     """Blend `image2` onto `image1` (B, H, W, C); it is scaled and cut to its size, and the shorter batch repeats.
 
@@ -68,17 +72,17 @@ def _soft_light(below: Tensor, above: Tensor) -> Tensor:
     return torch.where(above <= 0.5, darker, lighter)
 
 
-@node("ImageBlur", category="image/postprocessing", display_name="Blur Image")
+@node("ImageBlur", category="image/postprocessing", display_name=None)
 def image_blur(image: Image, blur_radius: Radius = 1, sigma: RelativeSigma = 1.0) -> Image:
     """Blur pictures (B, H, W, C) with a Gaussian over 2 × `blur_radius` + 1 pixels, mirrored at the edges."""
     return gaussian_blur(image, blur_radius, sigma * blur_radius)
 
 
-@node("ImageSharpen", category="image/postprocessing", display_name="Sharpen Image")
+@node("ImageSharpen", category="image/postprocessing", display_name=None)
 def image_sharpen(
     image: Image,
     sharpen_radius: Radius = 1,
-    sigma: RelativeSigma = 1.0,
+    sigma: FineSigma = 1.0,
     alpha: Annotated[float, In(ge=0.0, le=5.0, step=0.01, tip="Strength; adds 10 × alpha of the lost detail.")] = 1.0,
 ) -> Image:
     """Unsharp masking: add 10 × `alpha` times what a blur takes away, to all channels of pictures (B, H, W, C)."""
@@ -107,7 +111,7 @@ def _mirrored(size: int, radius: int) -> Tensor:
     return torch.minimum(at, period - at) if size > 1 else torch.zeros_like(at)
 
 
-@node("ImageAddNoise", category="image", display_name="Add Noise to Image")
+@node("ImageAddNoise", category="image", display_name="ImageAddNoise")
 def image_add_noise(
     image: Image,
     seed: Seed = 0,
@@ -119,11 +123,11 @@ def image_add_noise(
     return (image + strength * noise).clamp(0, 1)
 
 
-@node("ImageQuantize", category="image/postprocessing", display_name="Quantize Image")
+@node("ImageQuantize", category="image/postprocessing", display_name=None)
 def image_quantize(
     image: Image,
-    colors: Annotated[int, In(ge=1, le=256, tip="How many colours remain.")] = 256,
-    dither: Annotated[Dither, In(tip="How the missing colours are suggested.")] = "none",
+    colors: Annotated[int, In(ge=1, le=256, step=1, tip="How many colours remain.")] = 256,
+    dither: Annotated[Dither, In(tip="How the missing colours are suggested.", options=ONE_CHOICE)] = "none",
 ) -> Image:
     """Reduce each picture (B, H, W, C) to a palette of its own by median cut; alpha stays."""
     pixels = to_bytes(image[..., :3])
@@ -155,7 +159,7 @@ def _with_bayer_pattern(picture: PillowImage.Image, order: int, colors: int) -> 
     return PillowImage.fromarray(shifted.clip(0, 255).astype(np.uint8))
 
 
-@node("Canny", category="image/preprocessors")
+@node("Canny", category="image/preprocessors", display_name=None)
 def canny(
     image: Image,
     low_threshold: Annotated[float, In(ge=0.01, le=0.99, step=0.01, tip="Weaker edges are dropped.")] = 0.4,

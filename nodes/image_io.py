@@ -15,6 +15,8 @@ InputPicture = Annotated[
     ),
 ]
 
+_IN_FILES = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
+
 
 class Loaded(NamedTuple):
     """A picture and its transparency."""
@@ -45,25 +47,25 @@ def load_image_mask(
     return load_channel(ctx.paths.find("input", image), channel)
 
 
-@node("SaveImage", category="image", display_name="Save Image", output=True)
+@node("SaveImage", category="image", display_name="Save Image", output=True, hidden=_IN_FILES)
 def save_image(
     ctx: Context,
     images: Image,
     filename_prefix: Annotated[
         str, In(tip="Beginning of the file name; a/b makes folders, %date:yyyy-MM-dd% and %Node.input% are filled in.")
-    ] = "Safelight",
+    ] = "ComfyUI",
 ) -> WithUi[None]:
     """Save pictures (B, H, W, C) as PNG files in the output folder, with the workflow inside."""
     return _shown(ctx, images, filename_prefix, "output")
 
 
-@node("PreviewImage", category="image", display_name="Preview Image", output=True)
+@node("PreviewImage", category="image", display_name="Preview Image", output=True, hidden=_IN_FILES)
 def preview_image(ctx: Context, images: Image) -> WithUi[None]:
     """Show pictures (B, H, W, C) without keeping them."""
     return _shown(ctx, images, "preview", "temp")
 
 
-@node("MaskPreview", category="mask", display_name="Preview Mask", output=True)
+@node("MaskPreview", category="mask", display_name="MaskPreview", output=True, hidden=_IN_FILES)
 def mask_preview(ctx: Context, mask: Mask) -> WithUi[None]:
     """Show masks (B, H, W) as grey pictures without keeping them."""
     return _shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp")

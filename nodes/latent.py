@@ -14,11 +14,9 @@ from engine.api import In, Latent, Mask, node
 from nodes.compositing import paste
 from nodes.dimensions import (
     MAX_RESOLUTION,
+    ONE_CHOICE,
     Batches,
-    BatchIndex,
-    BatchLength,
     BatchSize,
-    Repeats,
     ScaleFactor,
     bounded,
     first_of,
@@ -34,12 +32,16 @@ SMALLEST = 64
 """Pixels of the picture that scaling and cutting leave at least, in each direction."""
 
 PictureSize = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=8, tip="Pixels of the picture to be.")]
-CutSize = Annotated[int, In(ge=8, le=MAX_RESOLUTION, step=8, tip="Size in pixels of the picture.")]
+WideStep = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=16, tip="Pixels of the picture to be.")]
+CutSize = Annotated[int, In(ge=64, le=MAX_RESOLUTION, step=8, tip="Size in pixels of the picture.")]
 TargetSize = Annotated[
     int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Pixels of the picture to be; 0 keeps the proportions.")
 ]
 Place = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Place in pixels of the picture.")]
 Method = Annotated[LatentMethod, In(tip="bislerp keeps the strength of the latent, the others blur or repeat it.")]
+LatentRepeats = Annotated[int, In(ge=1, le=64, tip="How many times the batch is repeated.")]
+LatentIndex = Annotated[int, In(ge=0, le=63, tip="Position of the first one to take, from 0.")]
+LatentCount = Annotated[int, In(ge=1, le=64, tip="How many to take.")]
 Share = Annotated[float, In(ge=0.0, le=1.0, step=0.01, tip="Share of the first latent.")]
 
 
@@ -49,10 +51,8 @@ def empty_latent(width: PictureSize = 512, height: PictureSize = 512, batch_size
     return {"samples": torch.zeros(bounded(batch_size, 4, height // PIXELS, width // PIXELS))}
 
 
-@node("EmptySD3LatentImage", category="latent/sd3", display_name="Empty SD3 Latent Image")
-def empty_latent_of_16_channels(
-    width: PictureSize = 1024, height: PictureSize = 1024, batch_size: BatchSize = 1
-) -> Latent:
+@node("EmptySD3LatentImage", category="latent/sd3", display_name=None)
+def empty_latent_of_16_channels(width: WideStep = 1024, height: WideStep = 1024, batch_size: BatchSize = 1) -> Latent:
     """Make zeros (batch_size, 16, height / 8, width / 8) to start from, for models with 16 latent channels."""
     return {"samples": torch.zeros(bounded(batch_size, 16, height // PIXELS, width // PIXELS))}
 
@@ -84,7 +84,7 @@ def latent_upscale_by(samples: Latent, upscale_method: Method = "nearest-exact",
     return {**samples, "samples": resize(samples["samples"], width, height, upscale_method)}
 
 
-@node("LatentComposite", category="latent")
+@node("LatentComposite", category="latent", display_name="Latent Composite")
 def latent_composite(
     samples_to: Latent,
     samples_from: Latent,
@@ -144,21 +144,21 @@ def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) 
     return {**samples1, "samples": first * blend_factor + second * (1 - blend_factor)}
 
 
-@node("LatentAdd", category="latent/advanced")
+@node("LatentAdd", category="latent/advanced", display_name=None)
 def latent_add(samples1: Latent, samples2: Latent) -> Latent:
     """Add two latents (B, C, h, w); the second is scaled to the size of the first, and repeated to its batch or cut."""
     first, second = _alike(samples1, samples2)
     return {**samples1, "samples": first + repeat_to(second, first.shape[0])}
 
 
-@node("LatentSubtract", category="latent/advanced")
+@node("LatentSubtract", category="latent/advanced", display_name=None)
 def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
     """Take the second latent from the first (B, C, h, w), scaled to its size, and repeated to its batch or cut."""
     first, second = _alike(samples1, samples2)
     return {**samples1, "samples": first - repeat_to(second, first.shape[0])}
 
 
-@node("LatentMultiply", category="latent/advanced")
+@node("LatentMultiply", category="latent/advanced", display_name=None)
 def latent_multiply(
     samples: Latent, multiplier: Annotated[float, In(ge=-10.0, le=10.0, step=0.01, tip="Factor.")] = 1.0
 ) -> Latent:
@@ -166,7 +166,7 @@ def latent_multiply(
     return {**samples, "samples": samples["samples"] * multiplier}
 
 
-@node("LatentInterpolate", category="latent/advanced")
+@node("LatentInterpolate", category="latent/advanced", display_name=None)
 def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -> Latent:
     """Mix directions and lengths of the channel vectors apart, so that the mix of two latents does not get weaker.
 
@@ -200,7 +200,7 @@ def _require_same_channels(first: Tensor, second: Tensor) -> None:
         )
 
 
-@node("LatentBatch", category="latent/batch", display_name="Latent Batch")
+@node("LatentBatch", category="latent/batch", display_name=None)
 def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
     """Put two batches of latents (B, C, h, w) behind one another; the second is scaled to the size of the first.
 
@@ -217,7 +217,7 @@ def _indices(samples: Latent, first: int = 0) -> list[int]:
 
 
 @node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")
-def repeat_latent_batch(samples: Latent, amount: Repeats = 1) -> Latent:
+def repeat_latent_batch(samples: Latent, amount: LatentRepeats = 1) -> Latent:
     """Repeat the whole batch to (B × amount, C, h, w); every repetition gets noise of its own."""
     batch = samples["samples"]
     count = batch.shape[0]
@@ -232,11 +232,12 @@ def repeat_latent_batch(samples: Latent, amount: Repeats = 1) -> Latent:
     return result
 
 
-@node("LatentBatchSeedBehavior", category="latent/advanced", display_name="Latent Batch Seed Behavior")
+@node("LatentBatchSeedBehavior", category="latent/advanced", display_name=None)
 def latent_batch_seed_behavior(
     samples: Latent,
     seed_behavior: Annotated[
-        Literal["random", "fixed"], In(tip="random: noise by place in the batch; fixed: all get that of the first.")
+        Literal["random", "fixed"],
+        In(tip="random: noise by place in the batch; fixed: all get that of the first.", options=ONE_CHOICE),
     ] = "fixed",
 ) -> Latent:
     """Choose whether the latents of a batch (B, C, h, w) get different noise, or the same."""
@@ -246,7 +247,7 @@ def latent_batch_seed_behavior(
 
 
 @node("LatentFromBatch", category="latent/batch", display_name="Latent From Batch")
-def latent_from_batch(samples: Latent, batch_index: BatchIndex = 0, length: BatchLength = 1) -> Latent:
+def latent_from_batch(samples: Latent, batch_index: LatentIndex = 0, length: LatentCount = 1) -> Latent:
     """Take `length` latents from `batch_index` on (past the end, the last ones there are); each keeps its noise."""
     batch = samples["samples"]
     first = min(batch_index, batch.shape[0] - 1)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any, NamedTuple
 
-from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
+import msgspec
 
+from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
+from nodes.checkpoint_config import read_config
+
+ConfigName = Annotated[str, In(choices=Files("configs"), tip="A YAML file in models/configs.")]
 CheckpointName = Annotated[str, In(choices=Files("checkpoints"), tip="A file in models/checkpoints.")]
 VaeName = Annotated[str, In(choices=Files("vae"), tip="A file in models/vae.")]
 LoraName = Annotated[str, In(choices=Files("loras"), tip="A file in models/loras.")]
@@ -36,13 +40,30 @@ class ModelAndClip(NamedTuple):
     CLIP: Clip
 
 
-@node("CheckpointLoader", category="loaders", display_name="Load Checkpoint")
+@node("CheckpointLoaderSimple", category="loaders", display_name="Load Checkpoint")
 def checkpoint_loader(ctx: Context, ckpt_name: CheckpointName) -> Checkpoint:
     """Load a checkpoint file: denoiser, text encoder and VAE. A part that the file lacks stops the nodes that want it."""
     return _parts(ctx.models.checkpoint(ctx.paths.find("checkpoints", ckpt_name)), ckpt_name)
 
 
-@node("DiffusersLoader", category="advanced/loaders", display_name="Load Diffusers Folder")
+@node(
+    "CheckpointLoader",
+    category="advanced/loaders",
+    display_name="Load Checkpoint With Config (DEPRECATED)",
+    deprecated=True,
+)
+def checkpoint_loader_with_config(ctx: Context, config_name: ConfigName, ckpt_name: CheckpointName) -> Checkpoint:
+    """Load a checkpoint file, and let its YAML file say what the network predicts and where the text encoder stops."""
+    model, clip, vae = ctx.models.checkpoint(ctx.paths.find("checkpoints", ckpt_name))
+    config = read_config(ctx.paths.find("configs", config_name))
+    if config.predicts_v and model is not None:
+        model = model.with_parameterization(msgspec.structs.replace(model.parameterization, prediction="v"))
+    if config.stop_at is not None and clip is not None:
+        clip = clip.with_last_layer(config.stop_at)
+    return _parts((model, clip, vae), ckpt_name)
+
+
+@node("DiffusersLoader", category="advanced/loaders/deprecated")
 def diffusers_loader(ctx: Context, model_path: FolderName) -> Checkpoint:
     """Load a model kept as a diffusers folder (unet, vae, text_encoder, tokenizer, scheduler)."""
     return _parts(ctx.models.checkpoint(ctx.paths.find("diffusers", model_path)), model_path)
@@ -74,14 +95,16 @@ def denoiser_loader(
     return ctx.models.denoiser(ctx.paths.find("diffusion_models", unet_name))
 
 
-@node("CLIPLoader", category="advanced/loaders", display_name="Load Text Encoder")
+@node("CLIPLoader", category="advanced/loaders", display_name="Load CLIP")
 def text_encoder_loader(
     ctx: Context,
     clip_name: TextEncoderName,
     type: Annotated[
         str, In(choices=("stable_diffusion",), tip="The family whose conditioning it makes.")
     ] = "stable_diffusion",
-    device: Annotated[str, In(choices=("default", "cpu"), tip="Kept for saved workflows.")] = "default",
+    device: Annotated[
+        str | None, In(choices=("default", "cpu"), options={"advanced": True}, tip="Kept for saved workflows.")
+    ] = None,
 ) -> Clip:
     """Load a text encoder that is kept in a file of its own."""
     return ctx.models.text_encoder(ctx.paths.find("text_encoders", clip_name))
@@ -93,7 +116,7 @@ def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
     return ctx.models.vae(ctx.paths.find("vae", vae_name))
 
 
-@node("ControlNetLoader", category="loaders", display_name="Load ControlNet")
+@node("ControlNetLoader", category="loaders", display_name="Load ControlNet Model")
 def control_net_loader(ctx: Context, control_net_name: ControlNetName) -> ControlNet:
     """Load a control network."""
     return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name))
@@ -112,7 +135,7 @@ def lora_loader(
     return ModelAndClip(*_with_lora(ctx, lora_name, model, clip, strength_model, strength_clip))
 
 
-@node("LoRALoaderModelOnly", category="loaders", display_name="Load LoRA (Model Only)")
+@node("LoRALoaderModelOnly", category="loaders", display_name="LoraLoaderModelOnly")
 def lora_loader_model_only(
     ctx: Context, model: Model, lora_name: LoraName, strength_model: LoraStrength = 1.0
 ) -> Model:

@@ -40,7 +40,7 @@ def crop_mask(mask: Mask, x: Left = 0, y: Top = 0, width: Width = 512, height: H
     return masks[:, y : y + height, x : x + width].clone()
 
 
-@node("MaskComposite", category="mask", display_name="Combine Masks")
+@node("MaskComposite", category="mask", display_name="MaskComposite")
 def mask_composite(
     destination: Mask,
     source: Mask,
@@ -98,7 +98,9 @@ def _fade(size: int, before: int, after: int) -> Tensor:
 @node("GrowMask", category="mask")
 def grow_mask(
     mask: Mask,
-    expand: Annotated[int, In(ge=-MAX_RESOLUTION, le=MAX_RESOLUTION, tip="Pixels to grow; negative shrinks.")] = 0,
+    expand: Annotated[
+        int, In(ge=-MAX_RESOLUTION, le=MAX_RESOLUTION, step=1, tip="Pixels to grow; negative shrinks.")
+    ] = 0,
     tapered_corners: Annotated[bool, In(tip="Grow corners diagonally, instead of as squares.")] = True,
 ) -> Mask:
     """Grow (or shrink) what is in the masks (B, H, W) by `expand` pixels; grey values spread as maxima (minima)."""
@@ -161,7 +163,7 @@ def image_to_mask(image: Image, channel: Annotated[Channel, In(tip="Channel to t
     return image[..., index]
 
 
-@node("ImageColorToMask", category="mask", display_name="Image Color to Mask")
+@node("ImageColorToMask", category="mask", display_name="ImageColorToMask")
 def image_color_to_mask(image: Image, color: Color = 0) -> Mask:
     """1 where pictures (B, H, W, C), rounded to 8 bits, have exactly the given colour, else 0: (B, H, W)."""
     levels = (image[..., :3].clamp(0, 1) * 255).round().int()

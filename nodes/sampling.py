@@ -11,7 +11,7 @@ from nodes.denoising import latent_for, network_of, rescale_of
 
 SamplerName = Annotated[str, In(choices=(*SAMPLER_NAMES, *SAMPLER_ALIASES), tip="The algorithm that takes the steps.")]
 SchedulerName = Annotated[str, In(choices=SCHEDULER_NAMES, tip="How the noise falls from step to step.")]
-StepIndex = Annotated[int, In(ge=0, le=10_000, step=1, tip="Counted in steps of the whole run.")]
+StepIndex = Annotated[int, In(ge=0, le=10_000, tip="Counted in steps of the whole run.")]
 Switched = Annotated[str, In(choices=("enable", "disable"))]
 
 
@@ -19,14 +19,15 @@ Switched = Annotated[str, In(choices=("enable", "disable"))]
 def ksampler(
     ctx: Context,
     model: Model,
-    positive: Conditioning,
-    negative: Conditioning,
-    latent_image: Latent,
+    *,
     seed: Seed = 0,
     steps: Steps = 20,
     cfg: Cfg = 8.0,
-    sampler_name: SamplerName = "euler",
-    scheduler: SchedulerName = "normal",
+    sampler_name: SamplerName,
+    scheduler: SchedulerName,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
     denoise: Denoise = 1.0,
 ) -> Latent:
     """Denoise `latent_image` (B, C, h, w) under `positive` against `negative`.
@@ -54,15 +55,16 @@ def ksampler(
 def ksampler_advanced(
     ctx: Context,
     model: Model,
-    positive: Conditioning,
-    negative: Conditioning,
-    latent_image: Latent,
+    *,
     add_noise: Switched = "enable",
     noise_seed: Seed = 0,
     steps: Steps = 20,
     cfg: Cfg = 8.0,
-    sampler_name: SamplerName = "euler",
-    scheduler: SchedulerName = "normal",
+    sampler_name: SamplerName,
+    scheduler: SchedulerName,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
     start_at_step: StepIndex = 0,
     end_at_step: StepIndex = 10_000,
     return_with_leftover_noise: Annotated[

@@ -11,9 +11,9 @@ from engine.sampling import schedules
 from engine.sampling.noise_schedule import NoiseSchedule
 from nodes.sampling import SchedulerName
 
-SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, tip="The noise level to start from.")]
-SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, tip="The last noise level above zero.")]
-Rho = Annotated[float, In(ge=0, le=100, step=0.01, tip="How strongly steps gather at low noise.")]
+SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The noise level to start from.")]
+SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The last noise level above zero.")]
+Rho = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="How strongly steps gather at low noise.")]
 
 
 class HighAndLow(NamedTuple):
@@ -60,8 +60,8 @@ def laplace_scheduler(
     steps: Steps = 20,
     sigma_max: SigmaMax = 14.614642,
     sigma_min: SigmaMin = 0.0291675,
-    mu: Annotated[float, In(ge=-10, le=10, step=0.1, tip="Centre, in log sigma.")] = 0.0,
-    beta: Annotated[float, In(ge=0, le=10, step=0.1, tip="Width.")] = 0.5,
+    mu: Annotated[float, In(ge=-10, le=10, step=0.1, round=False, tip="Centre, in log sigma.")] = 0.0,
+    beta: Annotated[float, In(ge=0, le=10, step=0.1, round=False, tip="Width.")] = 0.5,
 ) -> Sigmas:
     """Log noise levels at quantiles of a Laplace distribution (Hang et al. 2024)."""
     return schedules.laplace_sigmas(steps, sigma_min, sigma_max, mu, beta)
@@ -70,9 +70,9 @@ def laplace_scheduler(
 @node("VPScheduler", category="sampling/custom_sampling/schedulers")
 def vp_scheduler(
     steps: Steps = 20,
-    beta_d: Annotated[float, In(ge=0, le=5000, step=0.01, tip="Growth of the noise rate.")] = 19.9,
-    beta_min: Annotated[float, In(ge=0, le=5000, step=0.01, tip="First noise rate.")] = 0.1,
-    eps_s: Annotated[float, In(ge=0, le=1, step=0.0001, tip="The time to end at.")] = 0.001,
+    beta_d: Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="Growth of the noise rate.")] = 19.9,
+    beta_min: Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="First noise rate.")] = 0.1,
+    eps_s: Annotated[float, In(ge=0, le=1, step=0.0001, round=False, tip="The time to end at.")] = 0.001,
 ) -> Sigmas:
     """Even in the time of the continuous variance-preserving process (Song et al. 2021)."""
     return schedules.vp_sigmas(steps, beta_d, beta_min, eps_s)
@@ -82,8 +82,8 @@ def vp_scheduler(
 def beta_sampling_scheduler(
     model: Model,
     steps: Steps = 20,
-    alpha: Annotated[float, In(ge=0, le=50, step=0.01, tip="Lower: denser at high noise.")] = 0.6,
-    beta: Annotated[float, In(ge=0, le=50, step=0.01, tip="Lower: denser at low noise.")] = 0.6,
+    alpha: Annotated[float, In(ge=0, le=50, step=0.01, round=False, tip="Lower: denser at high noise.")] = 0.6,
+    beta: Annotated[float, In(ge=0, le=50, step=0.01, round=False, tip="Lower: denser at low noise.")] = 0.6,
 ) -> Sigmas:
     """Timesteps at quantiles of a beta distribution (Lee et al. 2024)."""
     return schedules.beta(NoiseSchedule.of(model.parameterization), steps, alpha, beta)
@@ -102,7 +102,7 @@ def linear_quadratic_scheduler(
 @node("SDTurboScheduler", category="sampling/custom_sampling/schedulers")
 def sd_turbo_scheduler(
     model: Model,
-    steps: Annotated[int, In(ge=1, le=10, step=1, tip="How many denoising steps to take.")] = 1,
+    steps: Annotated[int, In(ge=1, le=10, tip="How many denoising steps to take.")] = 1,
     denoise: Denoise = 1.0,
 ) -> Sigmas:
     """The ten levels that SD Turbo was distilled for (Sauer et al. 2023): every hundredth timestep from the top."""
@@ -114,7 +114,7 @@ def sd_turbo_scheduler(
 
 @node("SplitSigmas", category="sampling/custom_sampling/sigmas")
 def split_sigmas(
-    sigmas: Sigmas, step: Annotated[int, In(ge=0, le=10_000, step=1, tip="Steps in the first part.")] = 0
+    sigmas: Sigmas, step: Annotated[int, In(ge=0, le=10_000, tip="Steps in the first part.")] = 0
 ) -> HighAndLow:
     """Cut a schedule after `step` steps."""
     return HighAndLow(sigmas[: step + 1], sigmas[step:])
@@ -139,7 +139,8 @@ def flip_sigmas(sigmas: Sigmas) -> Sigmas:
 
 @node("SetFirstSigma", category="sampling/custom_sampling/sigmas")
 def set_first_sigma(
-    sigmas: Sigmas, sigma: Annotated[float, In(ge=0, le=20_000, step=0.001, tip="The new first level.")] = 136.0
+    sigmas: Sigmas,
+    sigma: Annotated[float, In(ge=0, le=20_000, step=0.001, round=False, tip="The new first level.")] = 136.0,
 ) -> Sigmas:
     """Replace the level that a schedule starts from."""
     return torch.cat((sigmas.new_tensor([sigma]), sigmas[1:]))

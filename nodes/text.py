@@ -7,7 +7,8 @@ import string as standard_string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from engine.api import AnyValue, In, Out, Text, node
+from engine.api import AnyValue, Choice, In, Out, Text, node
+from nodes.dimensions import ONE_CHOICE
 
 MAX_TEXT = 10_000_000
 """Most characters that a node makes."""
@@ -17,30 +18,34 @@ CaseInsensitive = Annotated[bool, In(tip="Whether A and a are the same.")]
 Multiline = Annotated[bool, In(tip="^ and $ match at every line.")]
 DotAll = Annotated[bool, In(tip=". matches line ends too.")]
 Pattern = Annotated[str, In(multiline=True, tip="A regular expression in Python's notation.")]
-Position = Annotated[int, In(ge=-MAX_TEXT, le=MAX_TEXT, tip="Counted from 0; negative counts from the end.")]
+Delimiter = Annotated[str, In(options={"multiline": False})]
+Position = Annotated[int, In(tip="Counted from 0; negative counts from the end.")]
 
 
 @node("StringConcatenate", category="utils/string", display_name="Concatenate")
-def string_concatenate(string_a: Text = "", string_b: Text = "", delimiter: str = "") -> str:
+def string_concatenate(string_a: Text, string_b: Text, delimiter: Delimiter = "") -> str:
     """Put two texts together with `delimiter` between them."""
     return f"{string_a}{delimiter}{string_b}"
 
 
 @node("StringSubstring", category="utils/string", display_name="Substring")
-def string_substring(string: Text = "", start: Position = 0, end: Position = 0) -> str:
+def string_substring(string: Text, start: Position, end: Position) -> str:
     """Cut out the characters from `start` up to but without `end`."""
     return string[start:end]
 
 
 @node("StringLength", category="utils/string", display_name="Length")
-def string_length(string: Text = "") -> Annotated[int, Out(name="length")]:
+def string_length(string: Text) -> Annotated[int, Out(name="length")]:
     """Count the characters."""
     return len(string)
 
 
 @node("CaseConverter", category="utils/string", display_name="Case Converter")
 def case_converter(
-    string: Text = "", mode: Literal["UPPERCASE", "lowercase", "Capitalize", "Title Case"] = "UPPERCASE"
+    string: Text,
+    mode: Annotated[
+        Literal["UPPERCASE", "lowercase", "Capitalize", "Title Case"], In(options=ONE_CHOICE)
+    ] = "UPPERCASE",
 ) -> str:
     """Change letters to capitals or small ones."""
     convert: Mapping[str, Callable[[str], str]] = {
@@ -53,14 +58,16 @@ def case_converter(
 
 
 @node("StringTrim", category="utils/string", display_name="Trim")
-def string_trim(string: Text = "", mode: Literal["Both", "Left", "Right"] = "Both") -> str:
+def string_trim(
+    string: Text, mode: Annotated[Literal["Both", "Left", "Right"], In(options=ONE_CHOICE)] = "Both"
+) -> str:
     """Take white space off the ends."""
     trim: Mapping[str, Callable[[str], str]] = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
     return trim[mode](string)
 
 
 @node("StringReplace", category="utils/string", display_name="Replace")
-def string_replace(string: Text = "", find: Text = "", replace: Text = "") -> str:
+def string_replace(string: Text, find: Text, replace: Text) -> str:
     """Replace every `find` by `replace`; an empty `find` changes nothing."""
     if not find:
         return string
@@ -75,7 +82,7 @@ def _bounded(make: Callable[..., str], *args: Any, size: int) -> str:
 
 @node("StringContains", category="utils/string", display_name="Contains")
 def string_contains(
-    string: Text = "", substring: Text = "", case_sensitive: CaseSensitive = True
+    string: Text, substring: Text, case_sensitive: CaseSensitive = True
 ) -> Annotated[bool, Out(name="contains")]:
     """Say whether `substring` is in the text."""
     return _folded(substring, case_sensitive) in _folded(string, case_sensitive)
@@ -83,9 +90,9 @@ def string_contains(
 
 @node("StringCompare", category="utils/string", display_name="Compare")
 def string_compare(
-    string_a: Text = "",
-    string_b: Text = "",
-    mode: Literal["Starts With", "Ends With", "Equal"] = "Starts With",
+    string_a: Text,
+    string_b: Text,
+    mode: Annotated[Literal["Starts With", "Ends With", "Equal"], In(options=ONE_CHOICE)] = "Starts With",
     case_sensitive: CaseSensitive = True,
 ) -> bool:
     """Say whether `string_a` starts with, ends with or is `string_b`."""
@@ -104,8 +111,8 @@ def _folded(text: str, case_sensitive: bool) -> str:
 
 @node("RegexMatch", category="utils/string", display_name="Regex Match")
 def regex_match(
-    string: Text = "",
-    regex_pattern: Pattern = "",
+    string: Text,
+    regex_pattern: Pattern,
     case_insensitive: CaseInsensitive = True,
     multiline: Multiline = False,
     dotall: DotAll = False,
@@ -116,9 +123,11 @@ def regex_match(
 
 @node("RegexExtract", category="utils/string", display_name="Regex Extract")
 def regex_extract(
-    string: Text = "",
-    regex_pattern: Pattern = "",
-    mode: Literal["First Match", "All Matches", "First Group", "All Groups"] = "First Match",
+    string: Text,
+    regex_pattern: Pattern,
+    mode: Annotated[
+        Literal["First Match", "All Matches", "First Group", "All Groups"], In(options=ONE_CHOICE)
+    ] = "First Match",
     case_insensitive: CaseInsensitive = True,
     multiline: Multiline = False,
     dotall: DotAll = False,
@@ -140,18 +149,18 @@ def regex_extract(
 
 @node("RegexReplace", category="utils/string", display_name="Regex Replace")
 def regex_replace(
-    string: Text = "",
-    regex_pattern: Pattern = "",
-    replace: Annotated[str, In(multiline=True, tip=r"\1 or \g<name> stands for a group.")] = "",
-    case_insensitive: CaseInsensitive = True,
-    multiline: Multiline = False,
-    dotall: DotAll = False,
-    count: Annotated[int, In(ge=0, le=100, tip="Most replacements; 0 replaces all.")] = 0,
+    string: Text,
+    regex_pattern: Pattern,
+    replace: Annotated[str, In(multiline=True, tip=r"\1 or \g<name> stands for a group.")],
+    case_insensitive: CaseInsensitive | None = True,
+    multiline: Multiline | None = False,
+    dotall: DotAll | None = False,
+    count: Annotated[int | None, In(ge=0, le=100, tip="Most replacements; 0 replaces all.")] = 0,
 ) -> str:
     """Replace what the pattern matches. Raises ValueError for a pattern that is none and for groups it does not have."""
-    pattern = _pattern("RegexReplace", regex_pattern, case_insensitive, multiline, dotall)
+    pattern = _pattern("RegexReplace", regex_pattern, bool(case_insensitive), bool(multiline), bool(dotall))
     try:
-        return pattern.sub(replace, string, count=count)
+        return pattern.sub(replace, string, count=count or 0)
     except (re.error, IndexError) as error:
         raise ValueError(f"RegexReplace: the replacement {replace!r} does not fit the pattern: {error}.") from None
 
@@ -200,10 +209,16 @@ class _ValuesOnly(standard_string.Formatter):
         return str(format(value, format_spec))
 
 
+@node("TextAsChoice", category="utils/string", display_name="Text as Choice")
+def text_as_choice(text: Annotated[str, In(tip="Exactly one of the choices of the input that it goes to.")]) -> Choice:
+    """Give a text to an input with choices, such as a sampler's name or a file's."""
+    return text
+
+
 @node("TextLines", category="utils/list", display_name="Lines of Text")
 def text_lines(
     text: Annotated[str, In(multiline=True, tip="One item a line; empty lines are left out.")] = "",
-) -> list[str]:
+) -> Annotated[list[str | Choice], Out(name="STRING")]:
     """Give the lines of a text as a list: nodes linked to it run once per line, with other prompts or samplers say.
 
     Raises ValueError when there is no line.

@@ -12,6 +12,7 @@ from engine.api import Conditioning, Context, Image, In, Latent, Mask, Out, Vae,
 from engine.models.autoencoder import Tiling
 
 TileSize = Annotated[int, In(ge=64, le=4096, step=32, tip="Side of a tile in pixels.")]
+EncodedTileSize = Annotated[int, In(ge=64, le=4096, step=64, tip="Side of a tile in pixels.")]
 Overlap = Annotated[int, In(ge=0, le=4096, step=32, tip="Pixels that neighbouring tiles share and blend over.")]
 FramesPerTile = Annotated[int, In(ge=8, le=4096, step=4, tip="For video VAEs: frames per tile.")]
 FrameOverlap = Annotated[int, In(ge=4, le=4096, step=4, tip="For video VAEs: frames that tiles share.")]
@@ -41,7 +42,7 @@ def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     return picture
 
 
-@node("VAEDecodeTiled", category="latent", display_name="VAE Decode (Tiled)")
+@node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
 def vae_decode_tiled(
     ctx: Context,
     samples: Latent,
@@ -67,12 +68,12 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
         return {"samples": autoencoder.encode(pixels[..., :3])}
 
 
-@node("VAEEncodeTiled", category="latent", display_name="VAE Encode (Tiled)")
+@node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
 def vae_encode_tiled(
     ctx: Context,
     pixels: Image,
     vae: Vae,
-    tile_size: TileSize = 512,
+    tile_size: EncodedTileSize = 512,
     overlap: Overlap = 64,
     temporal_size: FramesPerTile = 64,
     temporal_overlap: FrameOverlap = 8,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from engine.authoring.definition import DEFINITION, NodeDefinition, read_result
@@ -17,20 +17,25 @@ def node(
     name: str,
     *,
     category: str = "",
-    display_name: str = "",
+    display_name: str | None = "",
     output: bool = False,
     cache: bool = True,
     input_is_list: bool = False,
     deprecated: bool = False,
     experimental: bool = False,
+    hidden: Mapping[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Declare the decorated function or class as the node type `name`.
 
+    With `display_name` None no name is told beside it, as of many of the field's nodes; editors show `name` then.
     `output` nodes are what a run is for; `cache=False` runs anew every time; with `input_is_list` the node gets whole
-    lists (`list[Image]`) instead of being run per item. A class has a `run` method with the node's signature, and one
-    instance is kept per node of a graph. It may have two static or class methods, each with some of the inputs as
-    parameters (None where one is linked): `validate` gives True or says what is wrong, before a job is accepted;
-    `fingerprint` gives text or a number that changes when what the node reads of the world does.
+    lists (`list[Image]`) instead of being run per item. `hidden` lists the hidden inputs (name → kind) that the field's
+    class has: editors are told of them, and the node takes what would be in them from `ctx`.
+
+    A class has a `run` method with the node's signature, and one instance is kept per node of a graph. It may have two
+    static or class methods, each with some of the inputs as parameters (None where one is linked): `validate` gives True
+    or says what is wrong, before a job is accepted; `fingerprint` gives text or a number that changes when what the node
+    reads of the world does.
     Raises NodeDeclarationError where the signature does not declare a node.
     """
 
@@ -46,7 +51,7 @@ def node(
             name=name,
             inputs=inputs,
             outputs=outputs_of(name, run),
-            display_name=display_name or name,
+            display_name=name if display_name == "" else display_name or "",
             category=category,
             doc=inspect.getdoc(target) or "",
             module=target.__module__,
@@ -57,6 +62,7 @@ def node(
             has_fingerprint=inspect.isclass(target) and hasattr(target, "fingerprint"),
             deprecated=deprecated,
             experimental=experimental,
+            told_hidden=dict(hidden or {}),
         )
         definition = NodeDefinition(
             spec,

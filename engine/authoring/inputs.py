@@ -15,7 +15,8 @@ T = TypeVar("T")
 class In(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of one input, written in `Annotated[int, In(ge=1, le=100, tip="…")]`.
 
-    `ge` and `le` bound numbers (inclusive); `step` is the editor's increment; `choices` are values, or `Files(folder)` for
+    `ge` and `le` bound numbers (inclusive); `step` is the editor's increment, `round` what it rounds to (False: to nothing);
+    `choices` are values, or `Files(folder)` for
     the file names of a folder; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the
     editor's control after generate; `mentions` says which files a text names; `widget` names a widget that a pack brings for the
     editor, which shows the ordinary one of the type where nobody brings it; `options` go to editors unchanged.
@@ -24,6 +25,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     ge: float | None = None
     le: float | None = None
     step: float | None = None
+    round: float | bool | None = None
     choices: tuple[str | int | float | bool, ...] | Files | None = None
     multiline: bool = False
     tip: str = ""
@@ -33,6 +35,9 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     mentions: Mentions | None = None
     widget: str = ""
     options: dict[str, Any] = {}
+
+    def __hash__(self) -> int:
+        return hash((self.ge, self.le, self.step, self.tip))  # `… | None` hashes its members, and `options` has no hash
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +64,6 @@ class Lazy(Generic[T]):
 
 Seed: TypeAlias = Annotated[int, In(ge=0, le=2**64 - 1, seed=True, tip="Seed of the random noise.")]
 Steps: TypeAlias = Annotated[int, In(ge=1, le=10_000, tip="How many denoising steps to take.")]
-Cfg: TypeAlias = Annotated[float, In(ge=0, le=100, step=0.1, tip="Guidance scale; 1.0 turns guidance off.")]
+Cfg: TypeAlias = Annotated[float, In(ge=0, le=100, step=0.1, round=0.01, tip="Guidance scale; 1.0 turns guidance off.")]
 Denoise: TypeAlias = Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the noise schedule to run.")]
 Text: TypeAlias = Annotated[str, In(multiline=True)]

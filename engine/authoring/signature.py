@@ -107,7 +107,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         seed=extra.seed,
         mentions=extra.mentions,
         widget=extra.widget,
-        options=extra.options,
+        options=extra.options if extra.round is None else {"round": extra.round, **extra.options},
     )
 
 

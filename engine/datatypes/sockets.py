@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     ClipVision: TypeAlias = Any
     ClipVisionOutput: TypeAlias = Any
     Audio: TypeAlias = dict[str, Any]
+    Choice: TypeAlias = str
     AnyValue: TypeAlias = Any
 else:
 
@@ -95,6 +96,9 @@ else:
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""
 
+    class Choice(Socket, io_type="COMBO"):
+        """One of the choices of an input that has some, as text: STRING outputs do not feed such inputs."""
+
     class AnyValue(Socket, io_type=ANY_TYPE):
         """Anything."""
 
@@ -102,12 +106,15 @@ else:
 def types_match(received: str, declared: str) -> bool:
     """Say whether an output of type `received` may feed an input of type `declared`.
 
-    Each may be a union ("IMAGE,MASK"); `*` matches everything; INT feeds FLOAT and COMBO feeds STRING and back, as the
-    field's editors allow.
+    Each may be a union ("IMAGE,MASK"), of which one type in common is enough; `*` matches everything. Nothing else does, as
+    in the field: an INT feeds no FLOAT, and a STRING no COMBO.
     """
-    if received == declared or ANY_TYPE in (received, declared):
-        return True
-    have, want = set(received.split(",")), set(declared.split(","))
-    if have & want or ANY_TYPE in have | want:
-        return True
-    return ("INT" in have and "FLOAT" in want) or ({"COMBO", "STRING"} <= have | want)
+    return received == declared or bool(types_in_common(received, declared))
+
+
+def types_in_common(first: str, second: str) -> str:
+    """The union of what two unions share, in the order of the first; empty when they share nothing."""
+    have, want = ([kind.strip() for kind in union.split(",")] for union in (first, second))
+    if ANY_TYPE in have:
+        return second
+    return first if ANY_TYPE in want else ",".join(kind for kind in have if kind in want)

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from engine.graph.jsontext import parse_json
 from engine.graph.problems import GraphError, Problem, problem
+from engine.graph.renamed import renamed
 from engine.graph.schema import Catalogue
 from engine.graph.workflow import workflow_to_prompt
 
@@ -65,7 +66,7 @@ def load(data: Any, catalogue: Catalogue) -> Loaded:
     """
     kind = detect_format(data)
     if kind == "prompt":
-        return Loaded(dict(data), None, {}, [])
+        return Loaded(renamed(data), None, {}, [])
     if kind == "workflow":
         return _from_workflow(data, {}, catalogue)
     if kind == "envelope":
@@ -86,9 +87,9 @@ def _from_envelope(data: Mapping[str, Any], catalogue: Catalogue) -> Loaded:
         raise GraphError([problem("unknown_format", received=list(inner)[:8])])
     embedded = extra_data.get("extra_pnginfo")
     workflow = data.get("workflow") or (embedded.get("workflow") if isinstance(embedded, Mapping) else None)
-    return Loaded(dict(inner), dict(workflow) if isinstance(workflow, Mapping) else None, extra_data, [])
+    return Loaded(renamed(inner), dict(workflow) if isinstance(workflow, Mapping) else None, extra_data, [])
 
 
 def _from_workflow(workflow: Mapping[str, Any], extra_data: dict[str, Any], catalogue: Catalogue) -> Loaded:
     converted = workflow_to_prompt(workflow, catalogue)
-    return Loaded(converted.prompt, dict(workflow), extra_data, converted.problems)
+    return Loaded(renamed(converted.prompt), dict(workflow), extra_data, converted.problems)

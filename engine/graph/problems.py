@@ -49,6 +49,7 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "dependency_cycle": ProblemType(
         "Nodes depend on each other in a circle", "Remove one of the links between these nodes."
     ),
+    "unexpected_input": ProblemType("The node has no such input", "Remove it, or choose what brings it."),
     # links
     "required_input_missing": ProblemType("Required input is missing", "Link the input or give it a value."),
     "bad_linked_input": ProblemType(

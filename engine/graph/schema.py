@@ -112,6 +112,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The type of outputs beyond the declared ones, for a node to which links may name such; else empty."""
     hidden: dict[str, str] = {}
     """Parameter name → one of UNIQUE_ID, PROMPT, EXTRA_PNGINFO, DYNPROMPT."""
+    told_hidden: dict[str, str] = {}
+    """Of the same form, and told to editors only: the node takes from its context what the field's class takes from these."""
     deprecated: bool = False
     experimental: bool = False
     dynamic: bool = False

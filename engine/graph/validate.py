@@ -13,10 +13,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from engine.datatypes.sockets import WIDGET_TYPES, types_match
+from engine.datatypes.sockets import ANY_TYPE, types_in_common, types_match
 from engine.graph import topology
+from engine.graph.live_inputs import GROUPS, LiveInputs, matched
 from engine.graph.problems import GraphError, Problem, one_of, problem, shown
-from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap, wrap
+from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.values import ChoicesOf, Values, WrongValueError
 
@@ -43,7 +44,7 @@ class Checked(msgspec.Struct, frozen=True):
     """What `check` found."""
 
     prompt: Prompt
-    """Every well-formed node, its constants converted, defaults filled in, undeclared constants left out."""
+    """Every well-formed node, its constants converted, undeclared constants left out."""
     outputs: tuple[NodeId, ...]
     """The requested outputs that are sound with all they need, in the order of the prompt."""
     problems: list[Problem]
@@ -186,6 +187,9 @@ class _Check:
         received: dict[str, str] = {}
         inputs = node.inputs
         declared = plan.inputs if plan is not None else _NOTHING
+        live = LiveInputs(plan.groups, inputs) if plan is not None and plan.groups else None
+        if live is not None:
+            declared = {**declared, **live.declared}
         for name, value in [*inputs.items()]:
             spec = declared.get(name)
             if type(value) is Link:
@@ -194,16 +198,22 @@ class _Check:
                     received[name] = kind
                     if spec is not None and kind != spec.type and "input_types" not in plan.owned:
                         self._compare_types(node_id, node, spec, value, kind)
+            elif live is not None and spec is None and "." in name and not live.may_have(name):
+                del inputs[name]
             elif plan is None or (spec is None and plan.open_inputs and self._takes(plan.spec, name)):
                 inputs[name] = unwrap(value)
-            elif spec is None or value is None:
+            elif spec is None:
                 del inputs[name]
             elif wanted:
                 self._convert(node_id, node, spec, value, name in plan.owned)
         if wanted and plan is not None:
             for spec in plan.required:
                 if spec.name not in inputs:
-                    self._fill(node_id, node, spec)
+                    self._report_missing(node_id, node, spec)
+            if live is not None:
+                self._check_groups(node_id, node, live)
+            if plan.matched or live is not None:
+                self._check_templates(node_id, node, declared, received)
             if plan.spec.has_validate and self.custom is not None and node_id not in self.broken:
                 self._ask_pack(self.custom, node_id, node, plan.spec, received)
 
@@ -231,8 +241,40 @@ class _Check:
     def _compare_types(self, node_id: NodeId, node: Node, spec: InputSpec, link: Link, kind: str) -> None:
         if not types_match(kind, spec.type):
             details = f"{spec.name}: received {kind}, expected {spec.type}"
-            facts = {"details": details, "expected": spec.type, "linked_node": list(link)}
+            facts = {
+                "details": details,
+                "expected": spec.type,
+                "linked_node": list(link),
+                "hint": _between(kind, spec.type),
+            }
             self._report(node_id, node, "return_type_mismatch", spec=spec, received=kind, **facts)
+
+    def _check_groups(self, node_id: NodeId, node: Node, live: LiveInputs) -> None:
+        """Report inputs that a choice or a count asks for and that are not there, and those that neither allows."""
+        for spec in live.declared.values():
+            if spec.required and spec.type not in GROUPS and spec.name not in node.inputs:
+                self._report_missing(node_id, node, spec)
+        for name, details in live.unexpected.items():
+            self._report(node_id, node, "unexpected_input", input_name=name, details=f"{name}: {details}")
+
+    def _check_templates(
+        self, node_id: NodeId, node: Node, declared: Mapping[str, InputSpec], received: Mapping[str, str]
+    ) -> None:
+        """Report links of different types to inputs that must all have one."""
+        for names in matched(declared).values():
+            first, so_far = "", ANY_TYPE
+            for name in names:
+                kind = received.get(name, ANY_TYPE)
+                common = types_in_common(so_far, kind)
+                if not common:
+                    facts = {"expected": f"{so_far}, which comes to {first}", "linked_node": list(node.inputs[name])}
+                    details = f"{name}: received {kind}, expected {so_far} as at {first}"
+                    spec = declared[name]
+                    self._report(
+                        node_id, node, "return_type_mismatch", spec=spec, received=kind, details=details, **facts
+                    )
+                elif common != so_far:
+                    first, so_far = name, common
 
     def _convert(self, node_id: NodeId, node: Node, spec: InputSpec, value: Any, owned: bool) -> None:
         try:
@@ -240,15 +282,12 @@ class _Check:
         except WrongValueError as wrong:
             self._report(node_id, node, wrong.type, spec=spec, received=value, **wrong.facts)
 
-    def _fill(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
-        if spec.default is not None and (spec.is_widget or spec.type in WIDGET_TYPES):
-            self._convert(node_id, node, spec, wrap(spec.default), owned=False)
-        else:
-            hint = (
-                "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
-            )
-            expected = self.values.expected(spec)
-            self._report(node_id, node, "required_input_missing", spec=spec, expected=expected, hint=hint)
+    def _report_missing(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
+        hint = "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
+        if spec.default is not None:
+            hint = f"Give it a value, such as its default {shown(str(spec.default))}, or link an output to it."
+        expected = self.values.expected(spec)
+        self._report(node_id, node, "required_input_missing", spec=spec, expected=expected, hint=hint)
 
     def _ask_pack(
         self, custom: CustomCheck, node_id: NodeId, node: Node, spec: NodeSpec, received: Mapping[str, str]
@@ -350,7 +389,7 @@ def _dependents(
 class _Plan:
     """A NodeSpec laid out for checking."""
 
-    __slots__ = ("inputs", "is_output", "open_inputs", "outputs", "owned", "required", "spec")
+    __slots__ = ("groups", "inputs", "is_output", "matched", "open_inputs", "outputs", "owned", "required", "spec")
 
     def __init__(self, spec: NodeSpec, owned: Container[str]) -> None:
         self.spec = spec
@@ -361,6 +400,20 @@ class _Plan:
         self.outputs += [spec.more_outputs] * (spec.slots - len(spec.outputs))
         self.open_inputs = spec.open_inputs
         self.is_output = spec.output_node
+        self.groups = [one for one in spec.inputs if one.type in GROUPS]
+        self.matched = bool(matched(self.inputs))
+
+
+_NUMBERS: Final = frozenset({"INT", "FLOAT", "BOOLEAN"})
+
+
+def _between(made: str, wanted: str) -> str:
+    """What to put between two nodes whose types do not fit; empty where there is nothing."""
+    if made in _NUMBERS and not _NUMBERS.isdisjoint(wanted.split(",")):
+        return "Put the node ConvertNumber between the two."
+    if (made, wanted) == ("STRING", "COMBO"):
+        return "Put the node TextAsChoice between the two."
+    return ""
 
 
 def _slots(outputs: Sequence[str]) -> str:

@@ -2,12 +2,11 @@
 
 As the field does:
 
-- INT: `int(value)` of numbers, booleans and text (3.7 → 3, "5" → 5, True → 1); FLOAT: `float(value)`; both refuse NaN and
-  infinities. STRING: `str(value)` of text, numbers and booleans. BOOLEAN: booleans, numbers (0 is false), and the words
-  true/false, yes/no, on/off, 1/0 (stricter than the field, for which every text but "" is true).
-- COMBO: one of the choices. Any other type: as it is; but a constant where other nodes' outputs belong (IMAGE…) is refused.
-- `null` reads as not given. A widget input that is missing takes its default, so that a workflow saved before its node
-  learnt a new input still runs.
+- INT: `int(value)` of numbers, booleans and text (3.7 → 3, "5" → 5, True → 1); FLOAT: `float(value)`. Both refuse `null`,
+  NaN and infinities (the field's FLOAT takes the last two, which no range then holds back).
+- STRING: `str(value)`, of `null` too. BOOLEAN: `bool(value)`: every text but "" is true, "false" as well.
+- COMBO: one of the choices. Any other type: as it is; but a constant where other nodes' outputs belong (IMAGE…) is refused,
+  `null` only where the input is required.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ import difflib
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final
 
-from engine.datatypes.sockets import ANY_TYPE, WIDGET_TYPES
+from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, WIDGET_TYPES
+from engine.graph.dynamic import CHOOSING, options_of
 from engine.graph.problems import as_json, one_of, shown
 from engine.graph.prompt import unwrap
 from engine.graph.schema import Catalogue, Files, InputSpec
@@ -35,8 +35,6 @@ class WrongValueError(Exception):
 
 
 _MOST_LISTED: Final = 12
-_TRUE: Final = frozenset({"true", "yes", "on", "1"})
-_FALSE: Final = frozenset({"false", "no", "off", "0", ""})
 
 
 class Values:
@@ -55,12 +53,19 @@ class Values:
             raise WrongValueError("bad_linked_input", expected=self.expected(spec))
         if type(value) is dict:
             value = unwrap(value)
-        read = _READERS.get(spec.type)
+        read = _READERS.get(spec.type) or (_of_several if spec.widget in _READERS else None)
         if read is not None:
             value = read(spec, value)
             if not owned:
                 _check_range(spec, value)
-        elif spec.choices is None and not spec.is_widget and self._is_linked_type(spec.type):
+        elif spec.type == CHOOSING:
+            return self._choose(spec, options_of(spec), value)
+        elif (
+            spec.choices is None
+            and not spec.is_widget
+            and self._is_linked_type(spec.type)
+            and (value is not None or spec.required)
+        ):
             raise WrongValueError(
                 "invalid_input_type", expected=self.expected(spec), hint="Link the output of a node to this input."
             )
@@ -74,7 +79,9 @@ class Values:
             return f"a file of the {spec.choices.folder} folder"
         if spec.choices is not None:
             return f"one of {_listed(spec.choices)}"
-        if spec.type in ("INT", "FLOAT"):
+        if spec.type == CHOOSING:
+            return f"one of {_listed(options_of(spec))}"
+        if spec.type in ("INT", "FLOAT") or spec.widget in ("INT", "FLOAT"):
             return spec.type + _range_text(spec)
         return spec.type if spec.is_widget or spec.type in WIDGET_TYPES else f"a link to {spec.type}"
 
@@ -92,7 +99,7 @@ class Values:
         if isinstance(choices, Files):
             return self._choose_file(choices, value)
         for choice in choices:
-            if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+            if choice == value:
                 return choice
         raise WrongValueError("value_not_in_list", **_choice_facts(choices, value))
 
@@ -168,22 +175,14 @@ def _read_float(spec: InputSpec, value: Any) -> float:
 
 
 def _read_string(spec: InputSpec, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float):
-        try:
-            return str(value)
-        except ValueError:  # more digits than Python prints
-            pass
-    raise WrongValueError("invalid_input_type", expected="STRING", hint="Give a text.")
+    try:
+        return str(value)
+    except (ValueError, RecursionError) as error:  # more digits than Python prints
+        raise WrongValueError("invalid_input_type", expected="STRING", hint="Give a text.") from error
 
 
 def _read_boolean(spec: InputSpec, value: Any) -> bool:
-    if isinstance(value, int | float):
-        return bool(value)
-    if isinstance(value, str) and (word := value.strip().lower()) in _TRUE | _FALSE:
-        return word in _TRUE
-    raise WrongValueError("invalid_input_type", expected="BOOLEAN", hint="Give true or false.")
+    return bool(value)
 
 
 _READERS: Final[Mapping[str, Callable[[InputSpec, Any], Any]]] = {
@@ -194,8 +193,15 @@ _READERS: Final[Mapping[str, Callable[[InputSpec, Any], Any]]] = {
 }
 
 
+def _of_several(spec: InputSpec, value: Any) -> Any:
+    """A constant for an input of several types with the widget of one: as it is if it is of one of them, else read as that."""
+    if PRIMITIVE_TYPES.get(type(value)) in spec.type.split(",") and value == value:
+        return value
+    return _READERS[spec.widget](spec, value)
+
+
 def _check_range(spec: InputSpec, value: Any) -> None:
-    if spec.type not in ("INT", "FLOAT"):
+    if type(value) is bool or not isinstance(value, int | float):
         return
     if spec.ge is not None and value < spec.ge:
         raise WrongValueError("value_smaller_than_min", expected=spec.type + _range_text(spec))

@@ -14,7 +14,7 @@ from engine.jobs.messages import Ready
 from engine.worker.devices import devices, own_device
 from engine.worker.parts import Engine
 
-FIRST_NODES: Final = ("CheckpointLoader", "TextEncode", "EmptyLatent", "KSampler", "VAEDecode", "SaveImage")
+FIRST_NODES: Final = ("CheckpointLoaderSimple", "TextEncode", "EmptyLatent", "KSampler", "VAEDecode", "SaveImage")
 """Nodes of nearly every picture; loading their modules loads torch and what samples."""
 
 FIRST_MODULES: Final = (

@@ -23,9 +23,9 @@ def test_one_node_is_shown_with_types_ranges_and_tips(base):
 
 
 def test_a_node_is_found_by_an_alias_of_saved_workflows(base):
-    shown = base.run("nodes", "CheckpointLoaderSimple").out
-    assert shown.startswith("CheckpointLoader ·")
-    assert "also known as CheckpointLoaderSimple" in shown
+    shown = base.run("nodes", "CLIPTextEncode").out
+    assert shown.startswith("TextEncode ·")
+    assert "also known as CLIPTextEncode" in shown
 
 
 def test_nodes_as_json_have_all_declared_facts(base):

@@ -100,3 +100,22 @@ assert not {"networkx", "torch", "numpy"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+OLD_LOADER = {
+    "id": 1,
+    "type": "CheckpointLoader",
+    "inputs": [{"name": "ckpt_name", "type": "COMBO", "widget": {"name": "ckpt_name"}}],
+}
+
+
+def test_the_loader_that_earlier_versions_saved_has_its_name_of_today_and_the_fields_own_keeps_it(catalogue):
+    saved = {
+        "nodes": [{**OLD_LOADER, "outputs": [{"type": "MODEL", "links": [1]}], "widgets_values": ["a.safetensors"]}]
+    }
+    posted = {"1": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "a.safetensors"}}}
+    for data in (saved, posted, {"prompt": posted}):
+        entry = load(data, catalogue).prompt["1"]
+        assert (entry["class_type"], entry["inputs"]) == ("CheckpointLoaderSimple", {"ckpt_name": "a.safetensors"})
+    of_the_field = {"1": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "a", "config_name": "b.yaml"}}}
+    assert load(of_the_field, catalogue).prompt == of_the_field

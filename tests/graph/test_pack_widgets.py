@@ -35,8 +35,9 @@ def test_a_list_is_a_value_when_it_says_so():
     assert checked(curve={"__value__": [1, 2]}, n=1).prompt["1"].inputs["curve"] == [1, 2]
 
 
-def test_a_missing_value_is_the_default_even_if_that_is_a_list():
-    assert checked(n=1).prompt["1"].inputs["curve"] == [0, 1]
+def test_a_missing_value_is_a_problem_and_its_default_is_told_even_if_that_is_a_list():
+    [problem] = checked(n=1).problems
+    assert (problem.type, problem.input_config) == ("required_input_missing", ["CURVE", {"default": [0, 1]}])
 
 
 def test_a_link_is_taken_all_the_same():
@@ -44,7 +45,7 @@ def test_a_link_is_taken_all_the_same():
 
 
 def test_without_a_widget_the_same_type_must_be_linked():
-    [problem] = checked(plain="text", n=1).problems
+    [problem] = checked(curve=1, plain="text", n=1).problems
     assert problem.type == "invalid_input_type"
 
 

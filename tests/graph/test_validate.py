@@ -70,26 +70,26 @@ def test_link_ids_may_be_whole_numbers(catalogue, files, text_to_image):
     assert check(text_to_image, catalogue, choices=files).ok
 
 
-def test_a_missing_widget_takes_its_default_but_a_missing_link_is_a_problem(catalogue, files, text_to_image):
+def test_a_missing_required_input_is_a_problem_whatever_its_default(catalogue, files, text_to_image):
     del text_to_image["3"]["inputs"]["steps"]
-    checked = check(text_to_image, catalogue, choices=files)
-    assert checked.ok
-    assert checked.prompt["3"].inputs["steps"] == 20
     del text_to_image["3"]["inputs"]["model"]
-    assert kinds(check(text_to_image, catalogue, choices=files)) == [("required_input_missing", "3", "model")]
+    checked = check(text_to_image, catalogue, choices=files)
+    assert kinds(checked) == [("required_input_missing", "3", "model"), ("required_input_missing", "3", "steps")]
+    assert "default 20" in checked.problems[1].hint
+    assert "steps" not in checked.prompt["3"].inputs
 
 
-def test_null_reads_as_not_given(catalogue, files):
+def test_null_is_no_link_and_an_optional_input_takes_it(catalogue, files):
     data = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
-        "2": {"class_type": "Resize", "inputs": {"image": ["1", 0], "factor": 2, "mask": None, "note": None}},
+        "2": {"class_type": "Resize", "inputs": {"image": ["1", 0], "factor": 2, "mask": None}},
         "3": preview("2"),
     }
     checked = check(data, catalogue, choices=files)
     assert checked.ok
-    assert checked.prompt["2"].inputs == {"image": Link("1", 0), "factor": 2}
+    assert checked.prompt["2"].inputs == {"image": Link("1", 0), "factor": 2, "mask": None}
     data["2"]["inputs"]["image"] = None
-    assert kinds(check(data, catalogue, choices=files)) == [("required_input_missing", "2", "image")]
+    assert kinds(check(data, catalogue, choices=files)) == [("invalid_input_type", "2", "image")]
 
 
 def test_undeclared_constants_are_dropped_unless_the_node_takes_any_input(catalogue, files):
@@ -135,13 +135,22 @@ def test_an_undeclared_link_is_kept_and_counts_as_needed(catalogue, files):
         ("PrimitiveInt", ["1", 0.0], "bad_linked_input"),
         ("PrimitiveString", "text", "text"),
         ("PrimitiveString", 1.5, "1.5"),
-        ("PrimitiveString", {"a": 1}, "invalid_input_type"),
-        ("PrimitiveString", {"__value__": ["1", 0]}, "invalid_input_type"),
+        ("PrimitiveInt", None, "invalid_input_type"),
+        ("PrimitiveInt", " 7 ", 7),
+        ("PrimitiveInt", "7.5", "invalid_input_type"),
+        ("PrimitiveString", 7, "7"),
+        ("PrimitiveString", True, "True"),
+        ("PrimitiveString", None, "None"),
+        ("PrimitiveString", {"a": 1}, "{'a': 1}"),
+        ("PrimitiveString", {"__value__": ["1", 0]}, "['1', 0]"),
         ("PrimitiveBoolean", True, True),
         ("PrimitiveBoolean", 0, False),
-        ("PrimitiveBoolean", "False", False),
-        ("PrimitiveBoolean", "yes", True),
-        ("PrimitiveBoolean", "maybe", "invalid_input_type"),
+        ("PrimitiveBoolean", 0.5, True),
+        ("PrimitiveBoolean", "false", True),
+        ("PrimitiveBoolean", "", False),
+        ("PrimitiveBoolean", None, False),
+        ("PrimitiveBoolean", {}, False),
+        ("PrimitiveBoolean", [], "bad_linked_input"),
     ],
 )
 def test_a_constant_is_read_by_its_declared_type(catalogue, files, class_type, value, expected):
@@ -150,9 +159,23 @@ def test_a_constant_is_read_by_its_declared_type(catalogue, files, class_type, v
     assert type(got) is type(expected)
 
 
+def test_a_number_with_more_digits_than_are_printed_is_no_text(catalogue, files):
+    assert value_of(catalogue, files, "PrimitiveString", "value", 10**5000) == "invalid_input_type"
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1, 1.0), ("0.5", 0.5), (True, 1.0), (10**400, "invalid_input_type"), ("inf", "invalid_input_type")],
+    [
+        (7, 7.0),
+        ("7", 7.0),
+        ("0.5", 0.5),
+        (True, 1.0),
+        (None, "invalid_input_type"),
+        ({}, "invalid_input_type"),
+        ("nan", "invalid_input_type"),
+        (10**400, "invalid_input_type"),
+        ("inf", "invalid_input_type"),
+    ],
 )
 def test_a_float_is_read_from_numbers_and_text_but_never_infinite(catalogue, files, text_to_image, value, expected):
     text_to_image["3"]["inputs"]["cfg"] = value
@@ -188,8 +211,8 @@ def test_a_literal_list_is_wrapped(catalogue, files):
     assert checked.prompt["1"].inputs["source"] == ["1", 0]
 
 
-def test_choices_keep_numbers_and_booleans_apart(catalogue, files):
-    for value, sound in ((2, True), (2.0, True), (True, False), ("2", False), (3, False)):
+def test_a_choice_is_equal_to_one_of_the_list_as_numbers_are(catalogue, files):
+    for value, sound in ((2, True), (2.0, True), (True, True), ("2", False), (3, False), (None, False)):
         data = {
             "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
             "2": {"class_type": "Resize", "inputs": {"image": ["1", 0], "factor": value}},
@@ -238,6 +261,31 @@ def test_a_constant_of_an_editor_widget_type_is_let_through_where_one_of_a_link_
     assert kinds(check(data, catalogue, choices=files)) == [("invalid_input_type", "2", "image")]
 
 
+KINDS = ["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "IMAGE", "IMAGE,MASK", "FLOAT, INT", "*"]
+FED_BY_OTHERS = {
+    ("INT", "FLOAT, INT"),
+    ("FLOAT", "FLOAT, INT"),
+    ("FLOAT, INT", "INT"),
+    ("FLOAT, INT", "FLOAT"),
+    ("IMAGE", "IMAGE,MASK"),
+    ("IMAGE,MASK", "IMAGE"),
+}
+"""Besides equal types, and `*` on either side."""
+
+
+@pytest.mark.parametrize("made", KINDS)
+@pytest.mark.parametrize("wanted", KINDS)
+def test_a_link_joins_equal_types_unions_with_one_in_common_and_any(made, wanted):
+    specs = [
+        NodeSpec(name="Source", outputs=(OutputSpec(name="o", type=made),)),
+        NodeSpec(name="Sink", inputs=(InputSpec(name="i", type=wanted),), output_node=True),
+    ]
+    data = {"1": {"class_type": "Source", "inputs": {}}, "2": {"class_type": "Sink", "inputs": {"i": ["1", 0]}}}
+    checked = check(data, Catalogue(specs), choices=lambda files: ())
+    fits = made == wanted or "*" in (made, wanted) or (made, wanted) in FED_BY_OTHERS
+    assert kinds(checked) == ([] if fits else [("return_type_mismatch", "2", "i")])
+
+
 # ---- many problems, some sound outputs
 
 
@@ -264,7 +312,7 @@ def test_one_sound_output_is_enough_and_the_others_are_reported_with_what_breaks
     data = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}},
         "2": {"class_type": "LoadImage", "inputs": {"image": "no.png"}},
-        "3": {"class_type": "ImageBlend", "inputs": {"image1": ["1", 0], "image2": ["2", 0]}},
+        "3": {"class_type": "ImageBlend", "inputs": {"image1": ["1", 0], "image2": ["2", 0], "blend_factor": 0.5}},
         "good": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
         "bad": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
         "worse": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
@@ -352,7 +400,7 @@ def test_every_node_of_a_circle_is_reported_once_and_the_rest_is_still_checked(c
 
 def test_two_circles_that_share_a_node_name_all_their_nodes(catalogue, files):
     data = {
-        "a": {"class_type": "ImageBlend", "inputs": {"image1": ["b", 0], "image2": ["c", 0]}},
+        "a": {"class_type": "ImageBlend", "inputs": {"image1": ["b", 0], "image2": ["c", 0], "blend_factor": 0.5}},
         "b": {"class_type": "ImageInvert", "inputs": {"image": ["a", 0]}},
         "c": {"class_type": "ImageInvert", "inputs": {"image": ["a", 0]}},
         "out": {"class_type": "PreviewImage", "inputs": {"images": ["a", 0]}},
@@ -481,7 +529,8 @@ def test_a_random_sound_graph_has_no_problems(catalogue, files, data, count):
     graph = {"0": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}}}
     for number in range(1, count):
         sources = [[str(data.draw(st.integers(0, number - 1))), 0] for _ in range(2)]
-        graph[str(number)] = {"class_type": "ImageBlend", "inputs": {"image1": sources[0], "image2": sources[1]}}
+        inputs = {"image1": sources[0], "image2": sources[1], "blend_factor": 0.5}
+        graph[str(number)] = {"class_type": "ImageBlend", "inputs": inputs}
     shuffled = data.draw(st.permutations(list(graph)))
     prompt = {node_id: graph[node_id] for node_id in shuffled}
     prompt["out"] = {"class_type": "PreviewImage", "inputs": {"images": [str(count - 1), 0]}}

@@ -58,7 +58,8 @@ def test_applications_chain_and_entries_with_different_pasts_stay_apart(edges):
 
 def run(bench, model, positive, negative) -> torch.Tensor:
     empty = {"samples": torch.zeros(1, 4, 8, 8)}
-    return ksampler(bench, model, positive, negative, empty, seed=3, steps=3, cfg=2.0)["samples"]
+    settings = {"seed": 3, "steps": 3, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal"}
+    return ksampler(bench, model, positive=positive, negative=negative, latent_image=empty, **settings)["samples"]
 
 
 def test_a_control_changes_the_picture_and_outside_its_window_does_not(bench, edges):

@@ -36,10 +36,12 @@ def empty(channels: int = 4) -> dict[str, Any]:
 
 @pytest.mark.parametrize("sampler_name", ["euler", "euler_ancestral", "dpmpp_2m"])
 def test_sampler_custom_equals_ksampler(bench, model, positive, negative, sampler_name):
-    whole = ksampler(bench, model, positive, negative, empty(), 3, 4, 5.0, sampler_name, "karras")
+    shared = {"positive": positive, "negative": negative, "cfg": 5.0}
+    settings = {"seed": 3, "steps": 4, "sampler_name": sampler_name, "scheduler": "karras"}
+    whole = ksampler(bench, model, latent_image=empty(), **settings, **shared)
     sampler, sigmas = c.ksampler_select(sampler_name), s.basic_scheduler(model, "karras", 4)
     parts = c.sampler_custom(
-        bench, model, positive, negative, sampler, sigmas, empty(16), add_noise=True, noise_seed=3, cfg=5.0
+        bench, model, sampler=sampler, sigmas=sigmas, latent_image=empty(16), noise_seed=3, **shared
     )
     assert torch.allclose(parts.output["samples"], whole["samples"], atol=1e-5)
 
@@ -47,9 +49,10 @@ def test_sampler_custom_equals_ksampler(bench, model, positive, negative, sample
 def test_sampler_custom_advanced_equals_sampler_custom(bench, model, positive, negative):
     sampler, sigmas = c.sampler_euler_ancestral(0.5, 1.0), s.basic_scheduler(model, "normal", 4)
     guided = rescale_cfg(model, 0.5)
-    one = c.sampler_custom(bench, guided, positive, negative, sampler, sigmas, empty(), True, 3, 5.0)
+    shared = {"sampler": sampler, "sigmas": sigmas, "latent_image": empty()}
+    one = c.sampler_custom(bench, guided, positive=positive, negative=negative, noise_seed=3, cfg=5.0, **shared)
     guider = c.cfg_guider(guided, positive, negative, 5.0)
-    two = c.sampler_custom_advanced(bench, c.random_noise(3), guider, sampler, sigmas, empty())
+    two = c.sampler_custom_advanced(bench, c.random_noise(3), guider, **shared)
     assert torch.equal(one.output["samples"], two.output["samples"])
 
 

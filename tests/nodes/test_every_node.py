@@ -50,7 +50,9 @@ CONSTANTS: dict[str, Any] = {
 
 def sample(kind: str) -> Any:
     generator = torch.Generator().manual_seed(7)
-    match kind:
+    match kind.split(",")[0]:
+        case "INT":
+            return 1
         case "IMAGE":
             return torch.rand(2, 9, 11, 3, generator=generator)
         case "MASK":
@@ -70,7 +72,12 @@ def argument(spec: InputSpec, choice: Any) -> Any:
     if spec.name in CONSTANTS:
         return CONSTANTS[spec.name]
     if spec.is_widget:
-        return 1 if spec.type in ("INT", "FLOAT") and spec.default == 0 and (spec.le or 1) >= 1 else spec.default
+        default = (
+            spec.default
+            if spec.default is not None
+            else {"INT": 0, "FLOAT": 0.0, "BOOLEAN": False}.get(spec.type, "ab")
+        )
+        return 1 if spec.type in ("INT", "FLOAT") and default == 0 and (spec.le or 1) >= 1 else default
     value = sample(spec.type)
     return Lazy(lambda: asyncio.sleep(0, value)) if spec.lazy else value
 

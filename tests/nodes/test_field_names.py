@@ -55,18 +55,18 @@ def test_a_workflow_saved_elsewhere_whose_nodes_are_known_has_no_problem(path, b
         ("VAEDecodeTiled", "samples vae tile_size overlap temporal_size temporal_overlap tiling", "IMAGE"),
         (
             "KSampler",
-            "model positive negative latent_image seed steps cfg sampler_name scheduler denoise",
+            "model seed steps cfg sampler_name scheduler positive negative latent_image denoise",
             "LATENT",
         ),
         (
             "KSamplerAdvanced",
-            "model positive negative latent_image add_noise noise_seed steps cfg sampler_name scheduler "
+            "model add_noise noise_seed steps cfg sampler_name scheduler positive negative latent_image "
             "start_at_step end_at_step return_with_leftover_noise",
             "LATENT",
         ),
         (
             "SamplerCustom",
-            "model positive negative sampler sigmas latent_image add_noise noise_seed cfg",
+            "model add_noise noise_seed cfg positive negative sampler sigmas latent_image",
             "LATENT LATENT",
         ),
         ("SamplerCustomAdvanced", "noise guider sampler sigmas latent_image", "LATENT LATENT"),

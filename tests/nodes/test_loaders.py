@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +22,39 @@ def test_a_checkpoint_gives_its_three_parts(bench):
     model, clip, vae = loaders.checkpoint_loader(bench, "tiny.safetensors")
     assert model.latent.channels == vae.latent.channels == 4
     assert model.context_dim == clip.config["hidden_size"] == 32
+
+
+@pytest.mark.parametrize(
+    ("params", "prediction", "stop_at"),
+    [
+        ("parameterization: v\n    cond_stage_config:\n      params: {layer: penultimate}", "v", -1),
+        ("cond_stage_config:\n      params: {layer: hidden, layer_idx: -2}", "eps", -2),
+        ("linear_start: 0.00085", "eps", -1),
+    ],
+)
+def test_a_config_says_what_the_network_predicts_and_where_the_text_encoder_stops(
+    bench, tmp_path, params, prediction, stop_at
+):
+    from engine.paths import Paths
+
+    (tmp_path / "models" / "checkpoints").mkdir(parents=True)
+    shutil.copy(bench.paths.find("checkpoints", "tiny.safetensors"), tmp_path / "models" / "checkpoints")
+    (tmp_path / "models" / "configs").mkdir()
+    (tmp_path / "models" / "configs" / "v.yaml").write_text(f"model:\n  params:\n    {params}\n")
+    here = replace(bench, paths=Paths(tmp_path))
+    model, clip, vae = loaders.checkpoint_loader_with_config(here, "v.yaml", "tiny.safetensors")
+    assert (model.parameterization.prediction, clip.stop_at) == (prediction, stop_at)
+    assert vae == loaders.checkpoint_loader(here, "tiny.safetensors").VAE
+
+
+@pytest.mark.parametrize(("text", "said"), [("model: {", "not readable as YAML"), ("a: 1", "has no `model: params:`")])
+def test_a_config_of_another_form_is_refused_by_name(tmp_path, text, said):
+    from nodes.checkpoint_config import read_config
+
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=rf"odd\.yaml.*{said}"):
+        read_config(file)
 
 
 def test_a_missing_part_stops_what_wants_it_and_says_what_to_load(bench):
@@ -105,7 +140,16 @@ def test_a_diffusers_folder_gives_the_same_models_as_the_file(bench, tiny_sd):
     assert torch.allclose(*texts, atol=1e-5)
     latents = [
         ksampler(
-            bench, parts.MODEL, [[texts[0], {}]], [[texts[0], {}]], {"samples": torch.zeros(1, 4, 8, 8)}, 1, 1, 1.0
+            bench,
+            parts.MODEL,
+            positive=[[texts[0], {}]],
+            negative=[[texts[0], {}]],
+            latent_image={"samples": torch.zeros(1, 4, 8, 8)},
+            seed=1,
+            steps=1,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="normal",
         )
         for parts in (from_folder, from_file)
     ]

@@ -21,7 +21,8 @@ def model(bench):
 @pytest.fixture
 def prompts(bench):
     clip = checkpoint_loader(bench, "tiny.safetensors").CLIP
-    return {name: text_encode(bench, text, clip) for name, text in {"positive": "red apple", "negative": ""}.items()}
+    texts = {name: text_encode(bench, text, clip) for name, text in {"positive": "red apple", "negative": ""}.items()}
+    return {**texts, "sampler_name": "euler", "scheduler": "normal"}
 
 
 def empty(batch: int = 1, channels: int = 4, side: int = 8) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def test_the_unmasked_part_is_kept_exactly(bench, model, prompts):
 
 
 def test_two_advanced_samplers_share_one_run(bench, model, prompts):
-    arguments = {"noise_seed": 5, "steps": 6, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", **prompts}
+    arguments = {"noise_seed": 5, "steps": 6, "cfg": 3.0, **prompts}
     whole = ksampler_advanced(bench, model, latent_image=empty(), **arguments)
     first = ksampler_advanced(
         bench, model, latent_image=empty(), end_at_step=2, return_with_leftover_noise="enable", **arguments

@@ -84,9 +84,9 @@ def ours(bench: Any, loras: dict[str, float], control: float = CONTROL) -> torch
         model, clip = lora_loader(bench, model, clip, f"{name}.safetensors", strength, strength)
     positive, negative = text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip)
     edges = control_net_loader(bench, "edges.safetensors")
-    steered = control_net_apply_advanced(positive, negative, edges, control_picture(), control)
-    empty = {"samples": torch.zeros(1, 4, 8, 8)}
-    latent = ksampler(bench, model, *steered, empty, SEED, STEPS, CFG, "euler", "normal")
+    steered = control_net_apply_advanced(positive, negative, edges, control_picture(), control)._asdict()
+    settings = {"seed": SEED, "steps": STEPS, "cfg": CFG, "sampler_name": "euler", "scheduler": "normal"}
+    latent = ksampler(bench, model, **steered, latent_image={"samples": torch.zeros(1, 4, 8, 8)}, **settings)
     return vae_decode(bench, latent, vae)
 
 

@@ -18,6 +18,7 @@ from nodes.vae import inpaint_model_conditioning, vae_decode
 
 PROMPT, NEGATIVE = "a green ball on the tree", "blue dog"
 SEED, CFG, STEPS = 5, 6.0, 10
+SETTINGS = {"seed": SEED, "cfg": CFG, "sampler_name": "euler", "scheduler": "normal"}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,8 @@ def test_an_inpainting_run_gives_the_pipelines_picture(bench, pipeline):
     told = inpaint_model_conditioning(bench, *texts, vae, picture, mask, noise_mask=False)
     # From pure noise, as the pipeline at strength 1; we would add it to the picture's latent.
     empty = {"samples": torch.zeros_like(told.latent["samples"])}
-    latent = ksampler(bench, model, told.positive, told.negative, empty, SEED, STEPS, CFG, "euler", "normal")
+    sides = {"positive": told.positive, "negative": told.negative}
+    latent = ksampler(bench, model, **sides, latent_image=empty, steps=STEPS, **SETTINGS)
     assert float((vae_decode(bench, latent, vae) - theirs(pipeline)).abs().max()) <= 1e-4
 
 
@@ -119,4 +121,5 @@ def test_without_its_conditioning_an_inpainting_checkpoint_still_runs_as_if_all_
     model, clip, _ = checkpoint_loader(bench, "tiny_inpainting.safetensors")
     text = text_encode(bench, PROMPT, clip)
     empty = {"samples": torch.zeros(1, 4, 8, 8)}
-    assert ksampler(bench, model, text, text, empty, SEED, 2, CFG)["samples"].isfinite().all()
+    result = ksampler(bench, model, positive=text, negative=text, latent_image=empty, steps=2, **SETTINGS)
+    assert result["samples"].isfinite().all()

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 CHAIN = [
-    ("CheckpointLoader", (40, 100)),
+    ("CheckpointLoaderSimple", (40, 100)),
     ("CLIPTextEncode", (330, 60)),
     ("CLIPTextEncode", (330, 300)),
     ("EmptyLatent", (330, 540)),

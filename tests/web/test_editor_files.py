@@ -119,7 +119,7 @@ def test_a_picture_without_a_workflow_can_become_an_input(editor):
 
 def test_the_prompt_form_opens_laid_out(editor):
     prompt = {
-        "1": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "emoji-64.safetensors"}},
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "emoji-64.safetensors"}},
         "2": {"class_type": "TextEncode", "inputs": {"clip": ["1", 1], "text": "moon"}, "_meta": {"title": "Words"}},
     }
     editor.drop("[data-canvas]", ("prompt.json", json.dumps(prompt).encode()))

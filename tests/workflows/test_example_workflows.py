@@ -114,7 +114,7 @@ def test_text_to_image_is_seven_nodes(builtin_catalogue):
     loaded = load(read(FOLDER / "text_to_image.json"), builtin_catalogue)
     types = sorted(entry["class_type"] for entry in loaded.prompt.values())
     assert types == [
-        "CheckpointLoader",
+        "CheckpointLoaderSimple",
         "EmptyLatent",
         "KSampler",
         "SaveImage",

@@ -12,7 +12,7 @@ import pytest
 from engine.graph.prompt import prompt_from_json
 
 PROMPT: dict[str, Any] = {
-    "checkpoint": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "tiny.safetensors"}},
+    "checkpoint": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny.safetensors"}},
     "lora": {
         "class_type": "LoRALoader",
         "inputs": {

@@ -76,7 +76,7 @@ def test_text_to_image_reuses_everything_the_second_time(run):
 def test_another_prompt_reuses_checkpoint_and_empty_latent_and_another_seed_the_texts_too(run):
     first = run("text_to_image", seed=4, **FEW)
     prompt = run("text_to_image", seed=4, prompt="green apple", **FEW)
-    assert prompt.status("CheckpointLoader") == prompt.status("EmptyLatent") == ["reused"]
+    assert prompt.status("CheckpointLoaderSimple") == prompt.status("EmptyLatent") == ["reused"]
     assert sorted(prompt.status("TextEncode")) == ["ran", "reused"]
     assert prompt.status("KSampler") == ["ran"]
     seed = run("text_to_image", seed=5, prompt="green apple", **FEW)

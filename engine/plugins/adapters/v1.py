@@ -170,7 +170,7 @@ def _spec(name: str, cls: Any, title: str, module: str) -> tuple[NodeSpec, tuple
             getattr(cls, "OUTPUT_IS_LIST", ()),
             getattr(cls, "OUTPUT_TOOLTIPS", ()),
         ),
-        display_name=title,
+        display_name=title or name,
         category=_text(cls, "CATEGORY") or "sd",
         doc=_text(cls, "DESCRIPTION"),
         module=module,

@@ -114,8 +114,8 @@ def input_types(found: NodeDefinition) -> dict[str, Any]:
     for one in found.spec.inputs:
         section = sections.setdefault("required" if one.required else "optional", {})
         section[one.name] = (_type(one), _options(one))
-    if found.spec.hidden:
-        sections["hidden"] = dict(found.spec.hidden)
+    if found.spec.hidden or found.spec.told_hidden:
+        sections["hidden"] = found.spec.hidden | found.spec.told_hidden
     return sections
 
 

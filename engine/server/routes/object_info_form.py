@@ -25,8 +25,8 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
     groups: dict[str, dict[str, Any]] = {"required": required}
     if optional:
         groups["optional"] = optional
-    if spec.hidden:
-        groups["hidden"] = dict(spec.hidden)
+    if spec.hidden or spec.told_hidden:
+        groups["hidden"] = spec.hidden | spec.told_hidden
     form: dict[str, Any] = {
         "input": groups,
         "input_order": {group: list(entries) for group, entries in groups.items()},
@@ -36,7 +36,7 @@ def node_form(spec: NodeSpec, name: str, file_names: FileNames) -> dict[str, Any
         "output_name": [one.name for one in spec.outputs],
         "output_tooltips": [one.tip for one in spec.outputs],
         "name": name,
-        "display_name": spec.display_name or name,
+        "display_name": spec.display_name or None,
         "description": spec.doc,
         "python_module": spec.module or "nodes",
         "category": spec.category,
@@ -76,14 +76,22 @@ def _input_form(spec: InputSpec, file_names: FileNames) -> list[Any]:
     return [file_names(spec.choices) if isinstance(spec.choices, Files) else spec.choices, options]
 
 
-def _absent(name: str, title: str, file_input: str, folder: str, outputs: Sequence[str]) -> NodeSpec:
-    choice = InputSpec(name=file_input, type="COMBO", choices=Files(folder))
+def _absent(
+    name: str,
+    title: str,
+    file_input: str,
+    folder: str,
+    outputs: Sequence[str],
+    category: str = _LOADERS,
+    **options: Any,
+) -> NodeSpec:
+    choice = InputSpec(name=file_input, type="COMBO", choices=Files(folder), options=options)
     return NodeSpec(
         name=name,
         inputs=(choice,),
         outputs=tuple(OutputSpec(name=one, type=one) for one in outputs),
         display_name=title,
-        category=_LOADERS,
+        category=category,
         doc=_NOT_HERE,
         deprecated=True,
     )
@@ -92,13 +100,23 @@ def _absent(name: str, title: str, file_input: str, folder: str, outputs: Sequen
 ASKED_FOR: Final = (
     _absent(
         "ImageOnlyCheckpointLoader",
-        "Image Only Checkpoint",
+        "Image Only Checkpoint Loader (img2vid model)",
         "ckpt_name",
         "checkpoints",
         ["MODEL", "CLIP_VISION", "VAE"],
+        "loaders/video_models",
     ),
-    _absent("UpscaleModelLoader", "Load Upscale Model", "model_name", "upscale_models", ["UPSCALE_MODEL"]),
+    _absent(
+        "UpscaleModelLoader",
+        "Load Upscale Model",
+        "model_name",
+        "upscale_models",
+        ["UPSCALE_MODEL"],
+        multiselect=False,
+    ),
     _absent("StyleModelLoader", "Load Style Model", "style_model_name", "style_models", ["STYLE_MODEL"]),
-    _absent("GLIGENLoader", "Load GLIGEN", "gligen_name", "gligen", ["GLIGEN"]),
+    _absent("GLIGENLoader", "GLIGENLoader", "gligen_name", "gligen", ["GLIGEN"]),
 )
-"""Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run."""
+"""Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run.
+
+Marked as deprecated, which the field's are not, so that editors keep out of their menus what cannot run."""

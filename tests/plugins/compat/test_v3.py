@@ -83,6 +83,24 @@ def test_matching_types_are_what_their_template_allows(server: Any) -> None:
     assert errors["1"]["errors"][0]["type"] == "return_type_mismatch"
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs", "expected"),
+    [
+        ("V3Dynamic", {"size": "round"}, ("value_not_in_list", "size")),
+        ("V3Dynamic", {"size": "fixed"}, ("required_input_missing", "size.width")),
+        ("V3Dynamic", {"size": "fixed", "size.width": "wide"}, ("invalid_input_type", "size.width")),
+        ("V3Grow", {"ns.n0": 1}, ("required_input_missing", "ns.n1")),
+        ("V3Grow", {"ns.n0": 1, "ns.n1": 2, "ns.n5": 3}, ("unexpected_input", "ns.n5")),
+        ("V3Grow", {"ns.n0": 1, "ns.n1": 2, "sides.left": "far"}, ("invalid_input_type", "sides.left")),
+    ],
+)
+def test_dynamic_inputs_are_checked_as_declared_before_anything_runs(
+    server: Any, kind: str, inputs: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    [error] = refused(server, {"1": node(kind, **inputs)})["1"]["errors"]
+    assert (error["type"], error["extra_info"]["input_name"]) == expected
+
+
 def test_an_input_of_several_types_has_the_widget_of_its_own(server: Any) -> None:
     assert shown(server, {"1": node("V3Multi", value=2.5)}) == "2.5"
     assert shown(server, {"1": node("V3Multi", value=["2", 0]), "2": node("RulePlain", value=3)}) == "3"

@@ -100,6 +100,8 @@ def picture(node: Any, texts: Any) -> Any:
         latent = {"samples": torch.full((1, 4, 8, 8), 0.5)}
         if mask is not None:
             latent["noise_mask"] = mask
-        return ksampler(node, from_pack(model), *texts, latent, 1, steps, cfg, sampler, "normal", 1.0)["samples"]
+        settings = {"seed": 1, "steps": steps, "cfg": cfg, "sampler_name": sampler, "scheduler": "normal"}
+        sides = {"positive": texts[0], "negative": texts[1]}
+        return ksampler(node, from_pack(model), **sides, latent_image=latent, **settings)["samples"]
 
     return run

@@ -30,6 +30,14 @@ def latent() -> dict[str, Any]:
     return {"samples": torch.full((1, 4, 8, 8), 0.5)}
 
 
+def denoised(node: Any, model: Any, sides: Any, steps: int) -> Any:
+    """What our KSampler node makes of conditionings (positive, negative)."""
+    from nodes.sampling import ksampler
+
+    settings = {"seed": 1, "steps": steps, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal"}
+    return ksampler(node, model, positive=sides[0], negative=sides[1], latent_image=latent(), **settings)["samples"]
+
+
 @pytest.fixture
 def custom(node: Any, texts: Any) -> Any:
     """Denoises with our SamplerCustom node."""
@@ -40,7 +48,8 @@ def custom(node: Any, texts: Any) -> Any:
         handle = from_pack(model)
         sigmas = basic_scheduler(handle, "karras", 3)
         given = {**latent(), **more}
-        return sampler_custom(node, handle, *texts, from_pack(sampler), sigmas, given, True, 7, 3.0)
+        parts = {"sampler": from_pack(sampler), "sigmas": sigmas, "latent_image": given, "noise_seed": 7, "cfg": 3.0}
+        return sampler_custom(node, handle, positive=texts[0], negative=texts[1], **parts)
 
     return run
 
@@ -307,7 +316,6 @@ def test_areas_masks_moments_and_controls_hold_for_a_hooked_model_too(
 ) -> None:
     from nodes.controlnet import control_net_apply_advanced
     from nodes.loaders import control_net_loader
-    from nodes.sampling import ksampler
 
     hooked = model.clone()
     hooked.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
@@ -320,17 +328,13 @@ def test_areas_masks_moments_and_controls_hold_for_a_hooked_model_too(
     control = control_net_loader(node, "edges.safetensors")
     steered = control_net_apply_advanced(positive, texts[1], control, torch.rand(1, 64, 64, 3), 0.8, 0.0, 0.7)
     for pair in ((positive, texts[1]), steered):
-        done = [
-            ksampler(node, from_pack(one), *pair, latent(), 1, 4, 3.0, "euler", "normal", 1.0)["samples"]
-            for one in (model, hooked)
-        ]
+        done = [denoised(node, from_pack(one), pair, steps=4) for one in (model, hooked)]
         assert torch.equal(*done)
 
 
 def test_a_control_that_a_pack_sets_up_is_that_of_our_node(model: Any, texts: Any, node: Any, tiny_sd: Any) -> None:
     from nodes.controlnet import control_net_apply_advanced
     from nodes.loaders import control_net_loader
-    from nodes.sampling import ksampler
 
     handle, picture = control_net_loader(node, "edges.safetensors"), torch.rand(1, 64, 64, 3)
     ours = control_net_apply_advanced(*texts, handle, picture, 0.8, 0.0, 0.7)
@@ -342,10 +346,7 @@ def test_a_control_that_a_pack_sets_up_is_that_of_our_node(model: Any, texts: An
         options = {**conditioning[0][1], "control": used, "control_apply_to_uncond": False}
         theirs.append([[conditioning[0][0], options]])
     assert control.hint is None
-    done = [
-        ksampler(node, model.handle, *pair, latent(), 1, 3, 3.0, "euler", "normal", 1.0)["samples"]
-        for pair in (ours, theirs)
-    ]
+    done = [denoised(node, model.handle, pair, steps=3) for pair in (ours, theirs)]
     assert torch.allclose(*done, rtol=1e-3, atol=1e-2)
 
 
