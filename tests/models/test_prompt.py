@@ -110,7 +110,7 @@ def spelled_out(text: str, weight: float) -> list[tuple[str, float]]:
     found = []
     for stretch in filter(None, [*stretches, current]):
         if len(stretch) > 1 and (stretch[0], stretch[-1]) == ("(", ")"):
-            inner, colon, number = stretch[1:-1].rpartition(":")
+            inner, _, number = stretch[1:-1].rpartition(":")
             try:
                 found += spelled_out(inner, float(number)) if inner else spelled_out(stretch[1:-1], weight * 1.1)
             except ValueError:
