@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class RecordingContext:
-    """A `Context` without an engine. `steps`, `previews`, `sent` and `saved` hold what the node told, in order."""
+    """A `Context` without an engine. `steps`, `previews`, `sent`, `warned` and `saved` hold what the node told, in order."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class RecordingContext:
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []
         self.sent: list[tuple[str, Any]] = []
+        self.warned: list[str] = []
         self.saved: list[Any] = []
         self._cancel_at = cancel_at
         self._cancelled = False
@@ -54,6 +55,10 @@ class RecordingContext:
     def send(self, event: str, data: Any) -> None:
         """Note a message."""
         self.sent.append((event, data))
+
+    def warn(self, message: str) -> None:
+        """Note a warning."""
+        self.warned.append(message)
 
     def check_cancelled(self) -> None:
         """Raise Cancelled once progress has come to `cancel_at`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -21,8 +20,6 @@ FolderName = Annotated[str, In(choices=Files("diffusers"), tip="A folder in mode
 LoraStrength = Annotated[
     float, In(ge=-100, le=100, step=0.01, tip="How much of the LoRA to add; 0 leaves it out, negative takes away.")
 ]
-
-log = logging.getLogger(__name__)
 
 
 class Checkpoint(NamedTuple):
@@ -150,7 +147,5 @@ def _with_lora(
         return model, clip
     result = ctx.models.lora(ctx.paths.find("loras", name), model, clip, strength_model, strength_clip)
     if result.unmatched and clip is not None:  # alone, a model leaves the text encoder's part over
-        log.warning(
-            "%s: %d tensors fit nothing in this model, such as %s", name, len(result.unmatched), result.unmatched[0]
-        )
+        ctx.warn(f"{name}: {len(result.unmatched)} tensors fit nothing in this model, such as {result.unmatched[0]}.")
     return result.model, result.clip

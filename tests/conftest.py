@@ -42,12 +42,16 @@ class Bench:
     workflow: dict[str, Any] | None = None
     told: list[tuple[float, float]] = field(default_factory=list)
     previews: list[Any] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
 
     def progress(self, value: float, total: float) -> None:
         self.told.append((value, total))
 
     def preview(self, image: Any) -> None:
         self.previews.append(image() if callable(image) else image)
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
 
     def check_cancelled(self) -> None:
         return None

@@ -49,6 +49,10 @@ class Context(Protocol):
         """Send a message of your own to the client of the job: `event` begins with the pack's name, `data` is JSON."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Tell the person something that does not stop the run: one sentence that says what is left out and what to do."""
+        ...
+
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job was cancelled; cheap enough for every iteration of a loop."""
         ...

@@ -93,7 +93,7 @@ class NodeContext:
         except Exception as error:  # a picture to look at is not worth the node's work
             self._next_preview = math.inf
             message = f"No previews: {type(error).__name__}: {error}"
-            self._run.emit(Warned(message=message, node=self._state.id))
+            self.warn(message)
             return None
         seconds = time.perf_counter() - started
         self._next_preview = started + max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
@@ -104,6 +104,10 @@ class NodeContext:
         state = self._state
         told = NodeMessage(node=state.id, display_node=state.display, parent=state.parent, event=event, data=data)
         self._run.emit(told)
+
+    def warn(self, message: str) -> None:
+        """Tell the person something that does not stop the run."""
+        self._run.emit(Warned(message=message, node=self._state.id))
 
     def check_cancelled(self) -> None:
         """Raise Cancelled when the job was cancelled."""

@@ -18,6 +18,9 @@ from engine.graph.prompt import Link
 from engine.graph.schema import Mentions
 
 NO_FILE = b"no file"
+_NAME_END = re.compile(r"[,;:()\[\]]")
+_MOST_ENDS = 16
+"""Of a word this many places are looked at where the name of a file could end."""
 
 
 class Blocked(Exception):  # noqa: N818 - a signal, not an error
@@ -162,14 +165,20 @@ def _texts(run: Run, state: NodeState, name: str) -> list[str]:
 
 
 def _mentioned_files(run: Run, mentions: Mentions, text: str) -> list[bytes]:
-    """Digests of the files that `text` names, in the order it names them."""
+    """Digests of the files that `text` may name, in the order it names them.
+
+    Where a name ends is for the node to say: every place where it could counts, since a file too many does no harm.
+    """
     digests = []
-    for name in re.findall(rf"{re.escape(mentions.prefix)}([^\s,;:()\[\]]+)", text):
-        for suffix in ("", *mentions.suffixes):
-            found = _file_bytes(run, mentions.folder, name.rstrip(".") + suffix)
-            if found != NO_FILE:
-                digests.append(found)
-                break
+    for match in re.finditer(rf"{re.escape(mentions.prefix)}\s*(\S+)", text):
+        word = re.sub(r"\\(?=[()])", "", match[1])
+        ends = [end.start() for end in _NAME_END.finditer(word)][:_MOST_ENDS]
+        for name in (word[:end].replace("\\", "/") for end in (*ends, len(word)) if end):
+            for suffix in ("", *mentions.suffixes):
+                found = _file_bytes(run, mentions.folder, name + suffix)
+                if found != NO_FILE:
+                    digests.append(found)
+                    break
     return digests
 
 

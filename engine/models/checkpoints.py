@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
+import numpy as np
 
 from engine.models.errors import CheckpointError, shortened
 
@@ -29,6 +30,7 @@ CHECKPOINT_SUFFIXES = SAFETENSORS_SUFFIXES + PICKLE_SUFFIXES
 
 _MAX_HEADER = 100_000_000
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+_NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _REMAKE = "Download or export the file again."
 
 
@@ -64,6 +66,13 @@ def read_header(path: Path) -> Header:
 
 
 def _safetensors_header(path: Path) -> Header:
+    entries, metadata, _ = _safetensors_table(path)
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    return Header(path=str(path), shapes=shapes, dtypes={n: e.dtype for n, e in entries.items()}, metadata=metadata)
+
+
+def _safetensors_table(path: Path) -> tuple[dict[str, _Entry], dict[str, str], int]:
+    """Return the tensors' entries, the metadata, and where the tensors' bytes begin."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -86,8 +95,27 @@ def _safetensors_header(path: Path) -> Header:
             f"{path}: truncated: the header promises {needed} bytes, the file has {size} "
             f"({needed - size} are missing). {_REMAKE}"
         )
-    shapes = {name: entry.shape for name, entry in entries.items()}
-    return Header(path=str(path), shapes=shapes, dtypes={n: e.dtype for n, e in entries.items()}, metadata=metadata)
+    return entries, metadata, 8 + length
+
+
+def spread(path: Path, name: str) -> float:
+    """Return the standard deviation of one tensor's values about their mean. Reads its bytes alone, and mostly without torch.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICKLE_SUFFIXES:
+        entries, _, data = _safetensors_table(path)
+        entry = entries[name]
+        if entry.dtype in _NUMPY_DTYPES:
+            begin, end = entry.data_offsets
+            with path.open("rb") as file:
+                file.seek(data + begin)
+                values = np.frombuffer(file.read(end - begin), _NUMPY_DTYPES[entry.dtype])
+            if entry.dtype == "BF16":  # the upper half of a float32
+                values = (values.astype(np.uint32) << 16).view(np.float32)
+            return float(values.astype(np.float64).std())
+    return float(load_tensors(path, [name])[name].double().std(correction=0))
 
 
 def _not_safetensors(path: Path, size: int, length: int) -> str:

@@ -1,12 +1,13 @@
-"""What model a file holds: a pure function of tensor names, shapes and metadata. No torch, no weights.
+"""What model a file holds: a function of tensor names, shapes and metadata, and of one tensor's spread. No torch.
 
 Everything that has a size is read off the tensors. What they do not say comes, first found first taken, from the file's
 metadata (`safelight.config`, the JSON object described below), then from the rules of the family's record:
 
 - attention heads of the U-Net: 8 at every level (Stable Diffusion 1), or heads 64 wide (2.x);
 - prediction type: metadata `modelspec.prediction_type`, then an (empty) tensor `v_pred`, then the family's: eps for 1.x; for
-  2.x, v, except for the inpainting and depth checkpoints (9 and 5 input channels), which were trained on the 512 base
-  and predict eps. The 2.x 512 base itself looks exactly like the 768 v model: set its parameterization by hand.
+  2.x the two are told apart as the field does it, by how far the biases of one normalisation are spread (`V_SPREAD`): the
+  512 base and the 768 v model have the same names and shapes. Inpainting and depth checkpoints (9 and 5 input channels)
+  were trained on the base and predict eps.
 
 `safelight.config`: {"family", "unet": {"head_dim" or "heads", "norm_groups", "norm_eps", "act"}, "vae": {"norm_groups",
 "scale_factor", "shift_factor"}, "text": {"heads", "act", "norm_eps", "max_length", "bos", "eos", "pad"},
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -31,6 +32,17 @@ from engine.models.sd_keys import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VA
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = Mapping[str, Shape]
 Facts: TypeAlias = Mapping[str, Any]
+Spread: TypeAlias = Callable[[str], float]
+"""Reads the standard deviation of one tensor's values."""
+
+V_SPREAD = 0.09
+"""A Stable Diffusion 2 predicts v if the last first normalisation's biases deviate by more than this, else eps."""
+
+_SPREAD_TENSORS = (
+    f"{UNET_PREFIX}output_blocks.11.1.transformer_blocks.0.norm1.bias",
+    "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias",
+)
+"""The same tensor in the original and in the diffusers naming."""
 
 
 class TextEncoderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +65,13 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     text: TextEncoderFacts | None = None
 
 
-def detect(shapes: Shapes, metadata: Mapping[str, str] | None = None, where: str = "checkpoint") -> Detected:
-    """Return what a single file holds, from its tensor names and shapes.
+def detect(
+    shapes: Shapes,
+    metadata: Mapping[str, str] | None = None,
+    where: str = "checkpoint",
+    spread: Spread | None = None,
+) -> Detected:
+    """Return what a single file holds, from its tensor names and shapes; `spread` is asked where these do not tell.
 
     Raises CheckpointError, naming `where`, when it holds no U-Net of a known family, VAE or text encoder, or sizes
     that cannot be.
@@ -73,7 +90,7 @@ def detect(shapes: Shapes, metadata: Mapping[str, str] | None = None, where: str
         vae = vae_config(vae_shapes, facts.get("vae", {})) if vae_shapes else None
         text = text_facts(text_shapes, facts.get("text", {}), family.text) if text_shapes else None
         latent = latent_format(family, facts, unet, vae)
-        parameterization = parameterization_of(shapes, metadata, facts, family, unet)
+        parameterization = parameterization_of(shapes, metadata, facts, family, unet, spread)
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{where}: looks like a Stable Diffusion file, but lacks tensor {problem}") from problem
     except (ValueError, TypeError, ZeroDivisionError) as problem:
@@ -135,7 +152,7 @@ def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
         except KeyError as problem:
             raise CheckpointError(f"{where}: {problem.args[0]}") from None
     if not unet:
-        return SD2 if is_open_clip(text) else SD1
+        return SD2 if is_open_clip(text) or _text_width(text) == SD2.context_dim else SD1
     if "input_blocks.0.0.weight" not in unet:
         return family_of_denoiser(unet)
     for family in FAMILIES:
@@ -146,6 +163,10 @@ def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
         f"(conditioning width {_context_dim(unet)}{', class embedding' if 'label_emb.0.0.weight' in unet else ''}). "
         f"Known: {', '.join(family.title for family in FAMILIES)}."
     )
+
+
+def _text_width(text: Shapes) -> int:
+    return next((shape[1] for name, shape in text.items() if name.endswith("embeddings.token_embedding.weight")), 0)
 
 
 def family_of_denoiser(shapes: Shapes) -> Family:
@@ -337,7 +358,12 @@ def _tokens(hints: Facts, positions: int, family: TextFamily) -> TokenFacts:
 
 
 def parameterization_of(
-    shapes: Shapes, metadata: Mapping[str, str], facts: Facts, family: Family, unet: Facts | None
+    shapes: Shapes,
+    metadata: Mapping[str, str],
+    facts: Facts,
+    family: Family,
+    unet: Facts | None,
+    spread: Spread | None = None,
 ) -> Parameterization:
     """Return the noise process, by the rules this module opens with; msgspec.ValidationError for unusable metadata."""
     if "parameterization" in facts:
@@ -346,9 +372,20 @@ def parameterization_of(
     said = metadata.get("modelspec.prediction_type", "").lower()
     if re.match(r"v($|[_-]?pred)", said) or (not said and "v_pred" in shapes):
         return msgspec.structs.replace(base, prediction="v", zero_terminal_snr="ztsnr" in shapes)
-    if said.startswith("eps") or (family.name == "sd2" and unet is not None and unet["in_channels"] in (5, 9)):
+    if said.startswith("eps"):
         return msgspec.structs.replace(base, prediction="eps")
-    return base
+    return with_prediction_by_spread(base, shapes, family, unet, spread)
+
+
+def with_prediction_by_spread(
+    base: Parameterization, shapes: Shapes, family: Family, unet: Facts | None, spread: Spread | None
+) -> Parameterization:
+    """Return `base`, with v for a Stable Diffusion 2 U-Net of 4 input channels whose biases are spread as those of v are."""
+    if family.name != SD2.name or unet is None or unet["in_channels"] != 4 or spread is None:
+        return base
+    name = next((name for name in _SPREAD_TENSORS if name in shapes), None)
+    is_v = name is not None and spread(name) > V_SPREAD
+    return msgspec.structs.replace(base, prediction="v") if is_v else base
 
 
 def latent_format(family: Family, facts: Facts, unet: Facts | None, vae: Facts | None) -> LatentFormat:

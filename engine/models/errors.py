@@ -15,6 +15,10 @@ class LoraError(ModelError):
     """A LoRA that does not fit the model it is put on."""
 
 
+class EmbeddingError(ModelError):
+    """A textual-inversion embedding for text encoders of another width."""
+
+
 class TokenizerError(ModelError):
     """No tokenizer could be found for a text encoder, or it does not fit."""
 

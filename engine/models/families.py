@@ -63,7 +63,6 @@ SD2 = Family(
     forbidden=("label_emb.0.0.weight",),
     context_dim=1024,
     head_dim=64,
-    parameterization=Parameterization(prediction="v"),
     latent=latent_formats.SD,
     text=TextFamily(layout="open_clip", act="gelu", pad="zero", stop_at=-2, full_layers=24),
 )

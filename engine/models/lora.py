@@ -1,32 +1,30 @@
-"""LoRA files: which weights they change, and by how much.
+"""LoRA files: which weights they change. How much is told by `engine.models.deltas`.
 
-Low-rank adaptation (Hu et al. 2021) and its relatives, under the names that trainers give them. The first half, matching
-names, needs no torch: a loader node can say what fits before any weight is read.
+Low-rank adaptation (Hu et al. 2021) and its relatives, under the names that trainers give them. Matching names needs no
+torch: a loader node can say what fits before any weight is read.
 
 | names | written by |
 | --- | --- |
 | `lora_unet_down_blocks_0_…`, `lora_te_text_model_…` + `.lora_up/.lora_down/.lora_mid/.alpha` | kohya-ss |
 | the same with the original layout's module names, `lora_unet_input_blocks_1_1_…` | others |
-| the same + `.hada_*`, `.lokr_*` (LoHa, LoKr), `.dora_scale` | LyCORIS |
+| the same + `.hada_*`, `.lokr_*` (LoHa, LoKr), `.a1.weight` … `.b2.weight` (GLoRA), `.dora_scale` | LyCORIS |
+| the same + `.oft_blocks`, `.rescale` (OFT, and BOFT where the blocks have four axes) | LyCORIS, kohya-ss |
 | `unet.….lora_A/lora_B`, `text_encoder.…`, `….lora.up/down`, `….processor.to_q_lora.up/down` | diffusers |
 | `base_model.model.….lora_A.weight` | PEFT |
-| `….diff`, `….diff_b` | full differences of weight and bias |
+| `….diff`, `….diff_b`; `….w_norm`, `….b_norm` | full differences of weight and bias; the same of normalisations |
+| `….set_weight` | the weight itself |
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from engine.models.checkpoints import Header, read_json
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.
 _SUFFIXES: tuple[tuple[str, str], ...] = (
@@ -60,22 +58,38 @@ _SUFFIXES: tuple[tuple[str, str], ...] = (
     (".lokr_w2_a", "lokr_w2_a"),
     (".lokr_w2_b", "lokr_w2_b"),
     (".lokr_t2", "lokr_t2"),
+    (".a1.weight", "a1"),
+    (".a2.weight", "a2"),
+    (".b1.weight", "b1"),
+    (".b2.weight", "b2"),
+    (".oft_blocks", "oft_blocks"),
+    (".rescale", "rescale"),
     (".diff_b", "diff_b"),
     (".diff", "diff"),
+    (".w_norm", "w_norm"),
+    (".b_norm", "b_norm"),
+    (".set_weight", "set_weight"),
     (".alpha", "alpha"),
 )
 UNET_PREFIXES = ("lora_unet_", "lycoris_unet_", "lycoris_")
 TEXT_PREFIXES = ("lora_te_", "lora_te1_", "lycoris_te_")
 _COMPLETE = (
+    {"set_weight"},
+    {"diff"},
+    {"w_norm"},
     {"down", "up"},
     {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"},
     {"lokr_w1", "lokr_w2"},
     {"lokr_w1", "lokr_w2_a", "lokr_w2_b"},
     {"lokr_w1_a", "lokr_w1_b", "lokr_w2"},
     {"lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b"},
-    {"diff"},
-    {"diff_b"},
+    {"a1", "a2", "b1", "b2"},
+    {"oft_blocks"},
 )
+"""What must be there to change a weight; of a file that holds several of these for one weight the first counts."""
+_OF_BIASES = ("b_norm", "diff_b")
+_WHOLE = ("set_weight", "diff", "w_norm")
+"""Changes that have no parts beside themselves."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -177,11 +191,17 @@ def split_name(tensor: str) -> tuple[str, str]:
 
 
 def _changes(found: Mapping[str, str], scale: float | None) -> Iterable[tuple[str, Change]]:
-    weight = {part: tensor for part, tensor in found.items() if part != "diff_b"}
-    if any(complete <= weight.keys() for complete in _COMPLETE):
-        yield "weight", Change(weight, None if "diff" in weight else scale)
-    if "diff_b" in found:
-        yield "bias", Change({"diff_b": found["diff_b"]})
+    of_weight = {part: tensor for part, tensor in found.items() if part not in _OF_BIASES}
+    complete = next((parts for parts in _COMPLETE if parts <= of_weight.keys()), None)
+    if complete is not None:
+        alone = complete & set(_WHOLE)
+        kept = {
+            part: tensor for part, tensor in of_weight.items() if (part in complete if alone else part not in _WHOLE)
+        }
+        yield "weight", Change(kept, None if alone else scale)
+    for part in _OF_BIASES:
+        if part in found:
+            yield "bias", Change({part: found[part]})
 
 
 # --- alpha told beside the tensors ----------------------------------------------------------------------------------
@@ -215,88 +235,3 @@ def _told_scale(config: Mapping[str, Any], module: str, found: Mapping[str, str]
     if alpha is None or not rank:
         return None
     return float(alpha) / (float(rank) ** 0.5 if told("use_rslora") else float(rank))
-
-
-# --- how much -------------------------------------------------------------------------------------------------------
-
-
-def delta(change: Change, tensors: Mapping[str, Tensor], weight: Tensor) -> Tensor:
-    """Return what a change at strength 1 adds to `weight`, in its shape, float32.
-
-    `tensors` holds the file's tensors by name, on the device of `weight`. With down (r, in, …) and up (out, r, …) this is
-    up @ down * alpha / r; a LoKr of two whole factors has no rank, and its alpha does not count. With a magnitude (DoRA,
-    Liu et al. 2024) it is what brings weight + delta to the norms that the magnitude tells.
-
-    Raises ValueError when the sizes do not give the shape of `weight`.
-    """
-    shape = tuple(weight.shape)
-    parts = {part: tensors[name].float() for part, name in change.parts.items()}
-    if "down" in parts:
-        full, rank = _low_rank(parts), parts["down"].shape[0]
-    elif "hada_w1_a" in parts:
-        full, rank = _hadamard(parts), parts["hada_w1_b"].shape[0]
-    elif "diff" in parts or "diff_b" in parts:
-        full, rank = parts["diff" if "diff" in parts else "diff_b"], 0
-    else:
-        full, rank = _kronecker(parts)
-    if full.numel() != math.prod(shape):
-        raise ValueError(f"expected a change of shape {list(shape)}, got {list(full.shape)}")
-    scale = float(parts["alpha"]) / rank if "alpha" in parts and rank else 1.0
-    added = full.reshape(shape) * (scale if change.scale is None else change.scale)
-    if "magnitude" in parts:
-        return _to_magnitude(weight.float() + added, parts["magnitude"], 0) - weight.float()
-    if "dora_scale" in parts:
-        per_input = parts["dora_scale"].ndim > 1 and parts["dora_scale"].shape[0] == 1
-        return _to_magnitude(weight.float() + added, parts["dora_scale"], int(per_input)) - weight.float()
-    return added
-
-
-def _to_magnitude(weight: Tensor, magnitude: Tensor, kept: int) -> Tensor:
-    """Scale `weight` (out, in, …) to norms `magnitude`: one per output (`kept` 0), or per input (1) as LyCORIS may do."""
-    if magnitude.numel() != weight.shape[kept]:
-        raise ValueError(f"expected {weight.shape[kept]} magnitudes, got {magnitude.numel()}")
-    shape = [1] * weight.ndim
-    shape[kept] = weight.shape[kept]
-    norm: Tensor = weight.transpose(0, kept).flatten(1).norm(dim=1)
-    return weight * (magnitude.flatten() / norm).reshape(shape)
-
-
-def _low_rank(parts: Mapping[str, Tensor]) -> Tensor:
-    up, down = parts["up"], parts["down"]
-    if "mid" in parts:
-        return _tucker(parts["mid"], up.flatten(1).T, down.flatten(1))
-    return up.flatten(1) @ down.flatten(1)
-
-
-def _tucker(core: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Compose core (p, r, kh, kw) with first (p, out) and second (r, in) to (out, in, kh, kw)."""
-    import torch
-
-    return torch.einsum("prhw,po,ri->oihw", core, first, second)
-
-
-def _hadamard(parts: Mapping[str, Tensor]) -> Tensor:
-    """LoHa (Hyeon-Woo et al. 2022): the elementwise product of two low-rank matrices, or of two Tucker products."""
-    factors = []
-    for i in ("1", "2"):
-        a, b = parts[f"hada_w{i}_a"], parts[f"hada_w{i}_b"]
-        factors.append(_tucker(parts[f"hada_t{i}"], a, b) if f"hada_t{i}" in parts else a @ b)
-    return factors[0] * factors[1]
-
-
-def _kronecker(parts: Mapping[str, Tensor]) -> tuple[Tensor, int]:
-    """LoKr (Yeh et al. 2023): a Kronecker product, each factor whole or low-rank; with its rank, 0 if both are whole."""
-    import torch
-
-    rank, factors = 0, []
-    for i in ("1", "2"):
-        whole = parts.get(f"lokr_w{i}")
-        if whole is None:
-            a, b = parts[f"lokr_w{i}_a"], parts[f"lokr_w{i}_b"]
-            rank = b.shape[0]
-            whole = _tucker(parts["lokr_t2"], a, b) if i == "2" and "lokr_t2" in parts else a @ b
-        factors.append(whole)
-    first, second = factors
-    if second.ndim == 4:
-        first = first[:, :, None, None]
-    return torch.kron(first.contiguous(), second.contiguous()), rank

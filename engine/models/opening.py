@@ -6,6 +6,7 @@ A path is a single file (original or diffusers naming) or a diffusers folder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,15 @@ import msgspec
 
 from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
 from engine.models import detect
-from engine.models.checkpoints import Component, Header, folder_component, is_diffusers_folder, read_header, read_json
+from engine.models.checkpoints import (
+    Component,
+    Header,
+    folder_component,
+    is_diffusers_folder,
+    read_header,
+    read_json,
+    spread,
+)
 from engine.models.detect import Detected, TextEncoderFacts
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import FAMILIES, SD1, Family
@@ -27,7 +36,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, UNET_PREFIX
 from engine.models.tokenizer import tokenizer_file
 from engine.models.vision_facts import vision_config
 
@@ -60,7 +69,7 @@ def open_checkpoint(path: Path, files: FileDigest = digest_file) -> Opened:
     if path.is_dir():
         return _open_folder(path, files)
     header = read_header(path)
-    found = detect.detect(header.shapes, header.metadata, str(path))
+    found = detect.detect(header.shapes, header.metadata, str(path), partial(spread, path))
     return _opened(found, *[Source(str(path), files(path))] * 3)
 
 
@@ -125,9 +134,12 @@ def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
     path = Path(path)
     header = None if path.is_dir() else read_header(path)
     if header is not None and "input_blocks.0.0.weight" in header.shapes:
-        renamed = {f"model.diffusion_model.{name}": shape for name, shape in header.shapes.items()}
+        renamed = {f"{UNET_PREFIX}{name}": shape for name, shape in header.shapes.items()}
         source = Source(str(path), files(path))
-        model = _opened(detect.detect(renamed, header.metadata, str(path)), source, source, source).model
+        found = detect.detect(
+            renamed, header.metadata, str(path), lambda name: spread(path, name.removeprefix(UNET_PREFIX))
+        )
+        model = _opened(found, source, source, source).model
     else:
         model = open_checkpoint(path, files).model
     if model is None:
@@ -231,7 +243,7 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     text = detect.text_facts(shapes["text_encoder"], text_hints, family.text) if "text_encoder" in shapes else None
     return Detected(
         family=family.name,
-        parameterization=_folder_parameterization(folder, family),
+        parameterization=_folder_parameterization(folder, family, unet, headers.get("unet")),
         latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae),
         unet=unet,
         vae=vae,
@@ -268,12 +280,18 @@ def _text_family(config: Mapping[str, Any]) -> Family:
     return next((family for family in FAMILIES if family.context_dim == width), SD1)
 
 
-def _folder_parameterization(folder: Path, family: Family) -> Parameterization:
+def _folder_parameterization(
+    folder: Path, family: Family, unet: Mapping[str, Any] | None, header: Header | None
+) -> Parameterization:
+    """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
     path = folder / "scheduler" / "scheduler_config.json"
-    if not path.is_file():
-        return family.parameterization
-    config = read_json(path)
     base = family.parameterization
+    if not path.is_file():
+        if header is None:
+            return base
+        read = partial(spread, Path(header.path))
+        return detect.with_prediction_by_spread(base, header.shapes, family, unet, read)
+    config = read_json(path)
     return Parameterization(
         prediction=_PREDICTIONS.get(config.get("prediction_type", "epsilon"), base.prediction),
         schedule=_SCHEDULES.get(config.get("beta_schedule", "scaled_linear"), base.schedule),

@@ -40,12 +40,14 @@ class PatchFile:
         self.changes = matched(handle, self.path, parameters).changes
         self.tensors = load_tensors(self.path)
 
-    def delta(self, name: str, weight: Tensor) -> Tensor:
-        """Return what strength 1 adds to `weight`, the one called `name`, in float32. Raises LoraError for wrong sizes."""
+    def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
+        """Return `weight`, the one called `name`, with its change at `strength`, float32. Raises LoraError for wrong sizes."""
+        from engine.models import deltas
+
         change = self.changes[name]
         here = {tensor: self.tensors[tensor].to(weight.device) for tensor in change.parts.values()}
         try:
-            return lora.delta(change, here, weight)
+            return deltas.patched(change, here, weight, strength)
         except (ValueError, RuntimeError) as problem:
             raise LoraError(
                 f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
@@ -106,7 +108,6 @@ class PatchedWeights:
             return
         value = original.float()
         for file, strength, keep in items:
-            added = strength * file.delta(name, value)
-            value = value + added if keep == 1.0 else keep * value + added
+            value = file.patched(name, value if keep == 1.0 else keep * value, strength)
         parameter.data = value.to(original.dtype)
         self._plans[name] = plan

@@ -7,15 +7,17 @@ z = (z - z_empty) * weight + z_empty. A prompt longer than one row becomes sever
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
-from engine.models.errors import ModelError, shortened
-from engine.models.prompt import EMBEDDING, segments, words
+from engine.models.errors import EmbeddingError, ModelError, shortened
+from engine.models.prompt import phrases, references, segments
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from engine.models.handles import ClipHandle
     from engine.models.tokenizer import Tokenizer
 
-_WHOLE_WORD = 8
-"""A word of fewer tokens than this is not split over two rows."""
+_LARGE = 8
+"""A piece of this many tokens is cut where its row is full; a shorter one begins the next row."""
+
+log = logging.getLogger(__name__)
+Warn = Callable[[str], None]
+"""Takes one sentence for whoever wrote the prompt."""
 
 
 class Token(NamedTuple):
@@ -62,23 +68,22 @@ class TextEncoder:
         """Tokens in a row, start and end included."""
         return min(self.handle.tokens.max_length, int(self.handle.config["max_position_embeddings"]))
 
-    def encode(self, text: str) -> tuple[Tensor, Tensor]:
+    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
         """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU, of a prompt with emphasis and embeddings."""
-        return self.encode_tokens(self.tokenize(text))
+        return self.encode_tokens(self.tokenize(text, warn))
 
-    def tokenize(self, text: str) -> list[list[Token]]:
+    def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
         """Return the prompt's rows, each `length` tokens: start, text, end, padding.
 
-        Raises ModelError for an embedding that is not there or not of this encoder's width.
+        `warn` is told of embeddings that are not there or not of this encoder's width, which are left out. Raises
+        CheckpointError for one whose file cannot be read.
         """
         rows: list[list[Token]] = [[]]
         room = self.length - 2
-        for word in self._words(text):
-            rest = word
+        for piece in self._tokens(text, warn):
+            rest = piece
             while len(rows[-1]) + len(rest) > room:
-                free = room - len(rows[-1])
-                if len(rest) < _WHOLE_WORD and rows[-1]:
-                    free = 0
+                free = room - len(rows[-1]) if len(piece) >= _LARGE or not rows[-1] else 0
                 rows[-1].extend(rest[:free])
                 rest = rest[free:]
                 rows.append([])
@@ -89,22 +94,30 @@ class TextEncoder:
         framed = [Token(self.tokenizer.start, 1.0), *row, Token(self._end, 1.0)]
         return framed + [Token(self._pad, 1.0)] * (self.length - len(framed))
 
-    def _words(self, text: str) -> Iterable[list[Token]]:
+    def _tokens(self, text: str, warn: Warn) -> Iterator[list[Token]]:
+        """Yield the tokens of each stretch of text, and of each embedding, in order."""
         for segment in segments(text):
-            for word in words(segment.text):
-                if word.startswith(EMBEDDING):
-                    name = word.removeprefix(EMBEDDING)
-                    vectors, after = self._embedding(name)
+            for phrase in phrases(segment.text):
+                rest = phrase
+                if named := references(phrase):
+                    vectors, rest = self._embedding(named, warn)
                     yield [Token(vector, segment.weight) for vector in vectors]
-                    yield [Token(i, segment.weight) for i in self.tokenizer.ids(after)] if after else []
-                else:
-                    yield [Token(i, segment.weight) for i in self.tokenizer.ids(word)]
+                yield [Token(i, segment.weight) for i in self.tokenizer.ids(rest)] if rest.strip() else []
 
-    def _embedding(self, name: str) -> tuple[list[Tensor], str]:
-        """Return the vectors of the embedding `name`, and the punctuation that followed it in the prompt."""
-        for candidate in (name, name.rstrip(",.;")):
-            if path := embedding_file(candidate, self._folders):
-                return list(read_embedding(path, int(self.handle.config["hidden_size"]))), name[len(candidate) :]
+    def _embedding(self, named: list[tuple[str, str]], warn: Warn) -> tuple[list[Tensor], str]:
+        """Return the vectors of the first of these embeddings that is there, [] without one, and the text after its name."""
+        for name, after in named:
+            if path := embedding_file(name, self._folders):
+                try:
+                    return list(read_embedding(path, int(self.handle.config["hidden_size"]))), after
+                except EmbeddingError as problem:
+                    warn(f"prompt: embedding:{name} is left out. {problem}")
+                    return [], after
+        name, after = named[-1]
+        warn(self._missing(name))
+        return [], after
+
+    def _missing(self, name: str) -> str:
         known = sorted(
             p.stem for folder in self._folders for p in Path(folder).rglob("*") if p.suffix in CHECKPOINT_SUFFIXES
         )
@@ -112,7 +125,7 @@ class TextEncoder:
         hint = (
             f"Nearest: {', '.join(nearest)}." if nearest else f"{len(known)} are there: {shortened(known) or 'none'}."
         )
-        raise ModelError(f"prompt: there is no embedding {name!r}. {hint} Put its file into the embeddings folder.")
+        return f"prompt: there is no embedding {name!r}, so it is left out. {hint} Put its file into the embeddings folder."
 
     @torch.no_grad()
     def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
@@ -185,27 +198,43 @@ def _spliced(embedded: Tensor, places: list[tuple[int, int, Tensor]]) -> Tensor:
 
 
 def embedding_file(name: str, folders: Sequence[Path]) -> Path | None:
-    """Return the file of the embedding `name` (with or without suffix, may be in a subfolder), None when there is none."""
-    for folder in (Path(f).resolve() for f in folders):
+    """Return the file of the embedding `name` (with or without suffix, may be in a subfolder), None when there is none.
+
+    `sub/name` and `sub\\name` are the same. A name that leads out of the folders names nothing; a link in them may.
+    """
+    inside = os.path.normpath(name.replace("\\", "/"))
+    if inside.startswith(("/", "..")):
+        return None
+    for folder in folders:
         for suffix in ("", *CHECKPOINT_SUFFIXES):
-            path = (folder / f"{name}{suffix}").resolve()
-            if path.is_file() and path.is_relative_to(folder) and path.suffix in CHECKPOINT_SUFFIXES:
+            path = Path(folder) / f"{inside}{suffix}"
+            if path.suffix in CHECKPOINT_SUFFIXES and _is_file(path):
                 return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the file system
+        return False
 
 
 def read_embedding(path: Path, width: int) -> Tensor:
     """Return the vectors (N, width) of a textual-inversion file (Gal et al. 2022).
 
-    Known layouts: `emb_params`, `string_to_param` with one entry, and one tensor under the token's name. Of several
-    tensors (for a model with two encoders) the one of this width is taken. Raises ModelError when none is.
+    Known layouts: `emb_params`, `string_to_param` with one entry, one tensor under the token's name, and `clip_l` beside
+    `clip_g` for a model with two encoders. Of several tensors `clip_l` is taken, or the first of this width.
+
+    Raises EmbeddingError when there is none of this width.
     """
-    tensors = [value for value in load_tensors(path).values() if value.is_floating_point() and value.ndim in (1, 2)]
-    for value in tensors:
+    found = {name: t for name, t in load_tensors(path).items() if t.is_floating_point() and t.ndim in (1, 2)}
+    tensors = sorted(found.items(), key=lambda item: item[0] != "clip_l")
+    for _, value in tensors:
         if value.shape[-1] == width:
             return value.reshape(-1, width)
-    shapes = [str(list(value.shape)) for value in tensors]
-    raise ModelError(
+    shapes = [str(list(value.shape)) for _, value in tensors]
+    raise EmbeddingError(
         f"{path}: expected vectors of width {width} for this text encoder, got {shortened(shapes) or 'none'}. "
         "The embedding was trained for another model family."
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 START, END = "<|startoftext|>", "<|endoftext|>"
 METADATA = "safelight.tokenizer"
 
+_SPECIAL = re.compile(f"({re.escape(START)}|{re.escape(END)})")
 _HUB_MODELS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "openai/clip-vit-base-patch32")
 _CLIP_VOCABULARY = 49408
 # The pattern that CLIP (Radford et al. 2021) splits text by before byte-pair encoding.
@@ -60,7 +63,7 @@ class JsonTokenizer:
 
 
 class InstantClipTokenizer:
-    """CLIP's own vocabulary, from the package instant_clip_tokenizer."""
+    """CLIP's own vocabulary, from the package instant_clip_tokenizer, reading text as transformers does."""
 
     def __init__(self) -> None:
         self._tokenizer: Any = importlib.import_module("instant_clip_tokenizer").Tokenizer()
@@ -69,7 +72,9 @@ class InstantClipTokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
-        return [int(i) for i in self._tokenizer.encode(text)]
+        special = {START: [self.start], END: [self.end]}
+        parts = _SPECIAL.split(unicodedata.normalize("NFC", text))
+        return [int(i) for part in parts for i in special.get(part) or self._tokenizer.encode(part)]
 
 
 def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenizer:
@@ -170,6 +175,7 @@ def _from_vocabulary(path: Path) -> FastTokenizer:
     )
     split = pre_tokenizers.Split(Regex(_CLIP_PATTERN), behavior="removed", invert=True)
     fast.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    fast.add_special_tokens([START, END])
     return fast
 
 

@@ -232,6 +232,31 @@ def test_a_file_that_a_text_mentions_counts_by_its_content(make_lab, graph, tmp_
         assert lab.run(prompt, "r") == ("reused n, r" if linked else "reused r")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["embedding:sub/style", "embedding:sub\\style", "(embedding:sub/style:1.2)", "((embedding:sub/style), x:1.1)",
+     "a embedding: sub/style.pt, b", "embedding:sub/style[1]"],
+)  # fmt: skip
+def test_a_file_that_a_text_mentions_makes_the_node_run_again_when_it_is_put_there(make_lab, graph, tmp_path, text):
+    def find(folder: str, name: str) -> Path | None:
+        path = tmp_path / name
+        return path if path.is_file() else None
+
+    lab = make_lab(services=Services(find_file=find))
+
+    @lab.node("Encode")
+    def encode(text: Annotated[str, In(mentions=Mentions("embedding:", "embeddings", (".pt",)))]) -> str:
+        return text
+
+    prompt = graph(r=("Encode", {"text": text}))
+    assert lab.run(prompt, "r") == "ran r"
+    assert lab.run(prompt, "r") == "reused r"
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "style.pt").write_text("one")
+    assert lab.run(prompt, "r") == "ran r"
+    assert lab.run(prompt, "r") == "reused r"
+
+
 def test_a_file_that_cannot_be_found_is_the_nodes_to_report(make_lab, graph):
     def find(folder: str, name: str) -> Path:
         raise ValueError(f"no {name} in {folder}")

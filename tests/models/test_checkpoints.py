@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.checkpoints import fit, load_tensors, read_header
+from engine.models.checkpoints import fit, load_tensors, read_header, spread
 from engine.models.errors import CheckpointError, ModelError
 from engine.models.manager import ModelManager
 
@@ -39,6 +39,19 @@ def test_a_header_gives_names_shapes_dtypes_and_metadata(tmp_path: Path) -> None
     assert header.shapes == {"a": (2, 3), "b": (5,)}
     assert header.dtypes == {"a": "F32", "b": "F16"}
     assert header.metadata == {"k": "v"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn"])
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_the_spread_of_a_tensor_is_the_deviation_of_its_values_in_every_dtype(
+    tmp_path: Path, dtype: str, suffix: str
+) -> None:
+    tensors = {"other": torch.ones(7), "wanted": torch.tensor([1.0, 2.0, 3.0, 6.0]).to(getattr(torch, dtype))}
+    path = tmp_path / f"x.{suffix}"
+    save_file(tensors, path) if suffix == "safetensors" else torch.save(tensors, path)
+    assert spread(path, "wanted") == pytest.approx(3.5**0.5)
+    with pytest.raises(KeyError):
+        spread(path, "missing")
 
 
 def test_opening_a_checkpoint_reads_no_weights_and_imports_no_torch(checkpoint: Path, tiny_sd: Any) -> None:

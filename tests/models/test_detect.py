@@ -111,7 +111,7 @@ def test_the_names_and_shapes_of_stable_diffusion_1_give_its_full_size_config(sd
 def test_the_names_and_shapes_of_stable_diffusion_2_give_its_full_size_config(sd21: Shapes) -> None:
     found = detect(sd21)
     assert found.family == "sd2"
-    assert found.parameterization.prediction == "v"
+    assert found.parameterization.prediction == "eps"
     assert found.unet["cross_attention_dim"] == 1024
     assert (found.unet["attention_head_dim"], found.unet["use_linear_projection"]) == ([5, 10, 20, 20], True)
     text = found.text.config
@@ -149,6 +149,46 @@ def test_the_prediction_type_may_be_told_by_a_tensor_or_by_metadata(sd15: Shapes
     assert (told.prediction, told.zero_terminal_snr) == ("v", True)
     assert detect(sd15, {"modelspec.prediction_type": "v"}).parameterization.prediction == "v"
     assert detect(sd21, {"modelspec.prediction_type": "epsilon"}).parameterization.prediction == "eps"
+
+
+LAST_NORM = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+
+
+@pytest.mark.parametrize(("spread", "prediction"), [(0.05, "eps"), (0.09, "eps"), (0.0901, "v"), (0.3, "v")])
+def test_v_and_eps_of_stable_diffusion_2_are_told_by_the_spread_of_one_norms_biases(
+    sd21: Shapes, spread: float, prediction: str
+) -> None:
+    asked: list[str] = []
+    found = detect(sd21, spread=lambda name: asked.append(name) or spread)
+    assert found.parameterization == Parameterization(prediction=prediction)
+    assert asked == [f"model.diffusion_model.{LAST_NORM}"]
+
+
+def test_the_spread_is_asked_only_where_nothing_else_tells(sd15: Shapes, sd21: Shapes) -> None:
+    def never(name: str) -> float:
+        raise AssertionError(name)
+
+    assert detect(sd15, spread=never).parameterization.prediction == "eps"
+    assert detect(full_size(2, in_channels=9), spread=never).parameterization.prediction == "eps"
+    assert detect(full_size(2, in_channels=5), spread=never).parameterization.prediction == "eps"
+    assert detect(sd21, {"modelspec.prediction_type": "epsilon"}, spread=never).parameterization.prediction == "eps"
+    assert detect(sd21, {"modelspec.prediction_type": "v"}, spread=never).parameterization.prediction == "v"
+    assert detect(sd21 | {"v_pred": (0,)}, spread=never).parameterization.prediction == "v"
+    config = json.dumps({"parameterization": {"prediction": "v"}})
+    assert detect(sd21, {"safelight.config": config}, spread=never).parameterization.prediction == "v"
+
+
+def test_a_text_encoder_of_1024_is_stable_diffusion_2s_in_either_naming(sd21: Shapes) -> None:
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(hidden_size=1024, num_hidden_layers=23, num_attention_heads=16, intermediate_size=4096)
+    with torch.device("meta"):
+        state = shapes(CLIPTextModel(config).state_dict())
+    found = detect({f"text_model.{name.removeprefix('text_model.')}": shape for name, shape in state.items()})
+    assert found.family == "sd2"
+    assert (found.text.config["hidden_act"], found.text.stop_at, found.text.cut_layers) == ("gelu", -2, 1)
+    assert (found.text.tokens.pad, detect(sd21).text.tokens.pad) == (0, 0)
 
 
 def test_metadata_says_what_tensors_do_not(sd15: Shapes) -> None:

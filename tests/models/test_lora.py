@@ -220,17 +220,102 @@ def test_a_convolution_may_be_changed_through_a_middle_factor(
 
 
 @pytest.mark.parametrize("per", ["output", "input"])
-def test_a_dora_scale_sets_the_norms_of_rows_or_columns(
+def test_a_dora_scale_counts_against_the_old_norms_of_rows_or_the_new_ones_of_columns(
     manager: ModelManager, opened: Any, kohya: Path, tmp_path: Path, per: str
 ) -> None:
     key = f"lora_unet_{TO_Q.removesuffix('.weight').replace('.', '_')}"
     tensors = {name: value for name, value in load_file(kohya).items() if name.startswith(key)}
-    norms = torch.rand(32, 1) + 1
+    scale = torch.rand(32, 1) + 1
     save_file(
-        tensors | {f"{key}.dora_scale": norms if per == "output" else norms.T.contiguous()},
+        tensors | {f"{key}.dora_scale": scale if per == "output" else scale.T.contiguous()},
         tmp_path / "dora.safetensors",
     )
     result = manager.lora(tmp_path / "dora.safetensors", opened.model)
     assert result.unmatched == ()
-    got = weights(manager, result.model)[TO_Q].norm(dim=1 if per == "output" else 0)
-    assert torch.allclose(got, norms.flatten(), atol=1e-5)
+    plain, got = weights(manager, opened.model)[TO_Q], weights(manager, result.model)[TO_Q]
+    new = plain + tensors[f"{key}.lora_up.weight"] @ tensors[f"{key}.lora_down.weight"] * (2.0 / 4)
+    norms = plain.norm(dim=1, keepdim=True) if per == "output" else new.norm(dim=0, keepdim=True)
+    assert torch.allclose(got, new / norms * (scale if per == "output" else scale.T), atol=1e-5)
+
+
+CONV = "lora_unet_down_blocks_0_resnets_0_conv1"
+NORM = "lora_unet_down_blocks_0_resnets_0_norm1"
+TEXT_NORM = "lora_te_text_model_encoder_layers_0_layer_norm1"
+QUERY = f"lora_unet_{TO_Q.removesuffix('.weight').replace('.', '_')}"
+CONV_WEIGHT = "down_blocks.0.resnets.0.conv1.weight"
+NORM_BIAS = "down_blocks.0.resnets.0.norm1.bias"
+RELATIVES: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
+    "glora": (
+        {f"{QUERY}.a1.weight": (32, 2), f"{QUERY}.a2.weight": (2, 32), f"{QUERY}.b1.weight": (32, 2),
+         f"{QUERY}.b2.weight": (2, 32), f"{QUERY}.alpha": ()},
+        TO_Q,
+    ),
+    "oft": ({f"{CONV}.oft_blocks": (4, 8, 8), f"{CONV}.rescale": (32, 1, 1, 1), f"{CONV}.alpha": ()}, CONV_WEIGHT),
+    "oft of kohya-ss": ({f"{QUERY}.oft_blocks": (4, 8, 8), f"{QUERY}.alpha": ()}, TO_Q),
+    "boft": ({f"{QUERY}.oft_blocks": (3, 8, 4, 4)}, TO_Q),
+    "bias of a norm": ({f"{NORM}.b_norm": (32,)}, NORM_BIAS),
+    "set": ({f"{CONV}.set_weight": (32, 32, 3, 3)}, CONV_WEIGHT),
+    "set, original naming": ({"diffusion_model.input_blocks.1.0.in_layers.2.set_weight": (32, 32, 3, 3)}, CONV_WEIGHT),
+    "lycoris prefix": ({f"lycoris_{CONV.removeprefix('lora_unet_')}.oft_blocks": (4, 8, 8)}, CONV_WEIGHT),
+}  # fmt: skip
+"""Kind → its tensors' shapes, and the one weight they change."""
+
+
+@pytest.mark.parametrize("kind", RELATIVES)
+def test_the_relatives_of_a_lora_are_matched_by_their_names(
+    manager: ModelManager, opened: Any, tmp_path: Path, kind: str
+) -> None:
+    shapes, changed = RELATIVES[kind]
+    save_file({name: torch.randn(shape) * 0.2 for name, shape in shapes.items()}, tmp_path / "relative.safetensors")
+    result = manager.lora(tmp_path / "relative.safetensors", opened.model, opened.clip, 0.5)
+    assert result.unmatched == ()
+    assert result.clip == opened.clip
+    plain, on = weights(manager, opened.model), weights(manager, result.model)
+    assert [name for name in plain if not torch.equal(plain[name], on[name])] == [changed]
+
+
+def test_differences_of_norms_are_added_to_their_weights_and_biases_in_both_networks(
+    manager: ModelManager, opened: Any, tmp_path: Path
+) -> None:
+    shapes = {f"{key}.{part}_norm": torch.randn(32) for key in (NORM, TEXT_NORM) for part in "wb"}
+    save_file(shapes, tmp_path / "norms.safetensors")
+    result = manager.lora(tmp_path / "norms.safetensors", opened.model, opened.clip, 0.5, 0.25)
+    assert result.unmatched == ()
+    for before, after, module, key, strength in (
+        (opened.model, result.model, "down_blocks.0.resnets.0.norm1", NORM, 0.5),
+        (opened.clip, result.clip, "encoder.layers.0.layer_norm1", TEXT_NORM, 0.25),
+    ):
+        plain, on = weights(manager, before), weights(manager, after)
+        for part in ("weight", "bias"):
+            (name,) = (name for name in plain if name.endswith(f"{module}.{part}"))
+            assert torch.allclose(on[name], plain[name] + strength * shapes[f"{key}.{part[0]}_norm"], atol=1e-6)
+
+
+def test_a_set_weight_is_taken_whatever_the_strength(manager: ModelManager, opened: Any, tmp_path: Path) -> None:
+    save_file({f"{CONV}.set_weight": torch.ones(32, 32, 3, 3)}, tmp_path / "set.safetensors")
+    result = manager.lora(tmp_path / "set.safetensors", opened.model, None, 0.3)
+    assert torch.equal(weights(manager, result.model)[CONV_WEIGHT], torch.ones(32, 32, 3, 3))
+
+
+def test_of_several_changes_of_one_weight_the_whole_ones_count(
+    manager: ModelManager, opened: Any, tmp_path: Path
+) -> None:
+    low_rank = {f"{QUERY}.lora_up.weight": torch.randn(32, 2), f"{QUERY}.lora_down.weight": torch.randn(2, 32)}
+    save_file(low_rank | {f"{QUERY}.diff": torch.ones(32, 32)}, tmp_path / "both.safetensors")
+    result = manager.lora(tmp_path / "both.safetensors", opened.model)
+    assert set(result.unmatched) == set(low_rank)
+    plain, on = weights(manager, opened.model)[TO_Q], weights(manager, result.model)[TO_Q]
+    assert torch.allclose(on, plain + 1, atol=1e-6)
+
+
+def test_a_rotation_on_top_of_a_lora_turns_what_the_lora_made(
+    manager: ModelManager, opened: Any, kohya: Path, tmp_path: Path
+) -> None:
+    blocks = torch.randn(4, 8, 8) * 0.2
+    save_file({f"{QUERY}.oft_blocks": blocks}, tmp_path / "oft.safetensors")
+    once = manager.lora(kohya, opened.model, None, 0.5).model
+    both = manager.lora(tmp_path / "oft.safetensors", once).model
+    skew = blocks - blocks.transpose(1, 2)
+    turns = torch.linalg.solve((torch.eye(8) - skew).mT, (torch.eye(8) + skew).mT)
+    expected = torch.block_diag(*turns) @ weights(manager, once)[TO_Q]
+    assert torch.allclose(weights(manager, both)[TO_Q], expected, atol=1e-5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.models.checkpoints import load_tensors, read_header
-from engine.models.errors import ModelError, TokenizerError
+from engine.models.errors import CheckpointError, EmbeddingError, ModelError, TokenizerError
 from engine.models.manager import ModelManager
 from engine.models.text import TextEncoder, read_embedding
 
@@ -36,7 +38,8 @@ def ids(rows: list[list[Any]]) -> list[list[int]]:
 def content(encoder: TextEncoder, row: list[Any]) -> list[int]:
     """The ids between start and the first end."""
     values = [token.value for token in row]
-    return values[1 : values.index(encoder.tokenizer.end)]
+    ends = (i for i, value in enumerate(values) if isinstance(value, int) and value == encoder.tokenizer.end)
+    return values[1 : next(ends)]
 
 
 def test_a_row_is_start_text_end_and_padding(encoder: TextEncoder) -> None:
@@ -57,14 +60,37 @@ def test_a_prompt_longer_than_a_row_becomes_rows_laid_end_to_end(encoder: TextEn
     assert torch.allclose(pooled, encoder.encode("red " * 75)[1], atol=1e-5)
 
 
-def test_a_short_word_is_not_split_over_rows_but_a_long_one_is(encoder: TextEncoder) -> None:
-    word = encoder.tokenizer.ids("xyz")
-    assert 1 < len(word) < 8
-    rows = encoder.tokenize("red " * 74 + "xyz")
-    assert [len(content(encoder, row)) for row in rows] == [74, len(word)]
-    long = "x" * 30
-    rows = encoder.tokenize("red " * 74 + long)
-    assert [len(content(encoder, row)) for row in rows] == [75, len(encoder.tokenizer.ids(long)) - 1]
+def test_an_unweighted_prompt_is_simply_cut_even_in_the_middle_of_a_word(encoder: TextEncoder) -> None:
+    pieces = encoder.tokenizer.ids("xyz")
+    assert len(pieces) == 3
+    first, second = (content(encoder, row) for row in encoder.tokenize("red " * 74 + "xyz"))
+    assert (len(first), first[-1]) == (75, pieces[0])
+    assert second == pieces[1:]
+
+
+@pytest.mark.parametrize(("letters", "kept"), [(7, 74), (8, 75)])
+def test_a_piece_of_seven_tokens_moves_to_the_next_row_and_one_of_eight_is_cut(
+    encoder: TextEncoder, letters: int, kept: int
+) -> None:
+    word = "x" * letters
+    assert len(encoder.tokenizer.ids(word)) == letters
+    rows = encoder.tokenize("red " * 74 + f"({word})")
+    assert [len(content(encoder, row)) for row in rows] == [kept, 74 + letters - kept]
+    assert [len(content(encoder, row)) for row in encoder.tokenize("red " * 75 + f"({word})")] == [75, letters]
+
+
+def test_what_a_piece_is_follows_the_groups_not_the_words(encoder: TextEncoder) -> None:
+    rows = encoder.tokenize("red " * 74 + "(x y:1)")
+    assert [len(content(encoder, row)) for row in rows] == [74, 2]
+    rows = encoder.tokenize("red " * 74 + "x y")
+    assert [len(content(encoder, row)) for row in rows] == [75, 1]
+
+
+def test_neighbours_of_equal_weight_are_tokenised_apart(encoder: TextEncoder) -> None:
+    of = encoder.tokenizer.ids
+    assert content(encoder, encoder.tokenize("cat(dog:1)s")[0]) == [*of("cat"), *of("dog"), *of("s")]
+    assert content(encoder, encoder.tokenize("(red)(apple)")[0]) == [*of("red"), *of("apple")]
+    assert of("redapple") != [*of("red"), *of("apple")]
 
 
 def test_a_prompt_that_fills_its_row_exactly_stays_one_row(encoder: TextEncoder) -> None:
@@ -127,27 +153,101 @@ def test_an_embeddings_vectors_stand_in_the_token_stream(encoder: TextEncoder, t
     )
 
 
-def test_an_embedding_of_one_vector_and_in_a_subfolder_works(encoder: TextEncoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["sub/one", "sub\\one", "sub/one.safetensors", "./sub/../sub/one"])
+def test_an_embedding_of_one_vector_and_in_a_subfolder_works(encoder: TextEncoder, tmp_path: Path, name: str) -> None:
     red = encoder._embeddings().weight[encoder.tokenizer.ids("red")[0]]
     save_file({"emb_params": red.clone()}, tmp_path / "embeddings" / "sub" / "one.safetensors")
-    assert torch.allclose(encoder.encode("embedding:sub/one")[0], encoder.encode("red")[0], atol=1e-5)
+    assert torch.allclose(encoder.encode(f"embedding:{name}")[0], encoder.encode("red")[0], atol=1e-5)
 
 
-def test_an_unknown_embedding_is_an_error_with_the_nearest_names(encoder: TextEncoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "prompt",
+    ["a embedding:mine tree", "a embedding:mine, tree", "a (embedding:mine) tree", "a\nembedding:mine\ntree",
+     "a embedding:mine) tree", r"a embedding:mine\(tree\)", "embedding:mine embedding:mine"],
+)  # fmt: skip
+def test_the_name_of_an_embedding_ends_where_words_do(encoder: TextEncoder, tmp_path: Path, prompt: str) -> None:
+    save_file({"emb_params": torch.full((2, 32), 0.5)}, tmp_path / "embeddings" / "mine.safetensors")
+    warned: list[str] = []
+    (row,) = encoder.tokenize(prompt, warned.append)
+    vectors = [token.value for token in row if isinstance(token.value, torch.Tensor)]
+    assert len(vectors) == 2 * prompt.count("embedding:")
+    assert all(vector.eq(0.5).all() for vector in vectors)
+    text = prompt.replace("embedding:mine", "")
+    kept = [token.value for token in row if isinstance(token.value, int)]
+    plain = ids(encoder.tokenize(text))[0]
+    assert kept[: kept.index(encoder.tokenizer.end)] == plain[: plain.index(encoder.tokenizer.end)]
+    assert warned == []
+
+
+def test_a_file_whose_name_holds_a_comma_is_found_by_it(encoder: TextEncoder, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.full((1, 32), 0.5)}, tmp_path / "embeddings" / "a,b(c).safetensors")
+    (row,) = encoder.tokenize(r"embedding:a,b\(c\)")
+    assert isinstance(row[1].value, torch.Tensor)
+    assert row[2].value == encoder.tokenizer.end
+
+
+@pytest.mark.parametrize(("vectors", "kept"), [(7, 70), (8, 75)])
+def test_the_vectors_of_an_embedding_go_over_rows_as_a_piece_does(
+    encoder: TextEncoder, tmp_path: Path, vectors: int, kept: int
+) -> None:
+    save_file({"emb_params": torch.randn(vectors, 32)}, tmp_path / "embeddings" / "many.safetensors")
+    rows = encoder.tokenize("red " * 70 + "embedding:many")
+    assert [len(content(encoder, row)) for row in rows] == [kept, 70 + vectors - kept]
+    assert encoder.encode("red " * 70 + "embedding:many")[0].shape == (1, 154, 32)
+
+
+def test_an_unknown_embedding_warns_with_the_nearest_names_and_is_left_out(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
     save_file({"emb_params": torch.zeros(1, 32)}, tmp_path / "embeddings" / "easynegative.safetensors")
-    with pytest.raises(ModelError, match=r"'easynegativ'.*Nearest: easynegative"):
-        encoder.encode("embedding:easynegativ")
+    warned: list[str] = []
+    rows = encoder.tokenize("red embedding:easynegativ, (embedding:other:1.2) apple", warned.append)
+    without = encoder.tokenize("red , apple")
+    assert ids(rows) == ids(without)
+    assert [text.partition(".")[0] for text in warned] == [
+        "prompt: there is no embedding 'easynegativ', so it is left out",
+        "prompt: there is no embedding 'other', so it is left out",
+    ]
+    assert "Nearest: easynegative." in warned[0]
 
 
-def test_an_embedding_outside_the_folder_is_not_found(encoder: TextEncoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../secret", "..\\secret", "/etc/secret", "sub/../../secret", "x" * 5000, "a\0b"])
+def test_an_embedding_outside_the_folder_is_not_found(encoder: TextEncoder, tmp_path: Path, name: str) -> None:
     save_file({"emb_params": torch.zeros(1, 32)}, tmp_path / "secret.safetensors")
-    with pytest.raises(ModelError, match="there is no embedding"):
-        encoder.encode("embedding:../secret")
+    name = name.replace("/etc", str(tmp_path))
+    warned: list[str] = []
+    assert ids(encoder.tokenize(f"embedding:{name}", warned.append)) == ids(encoder.tokenize(""))
+    assert "there is no embedding" in warned[0]
+
+
+def test_an_embedding_may_be_a_link_to_a_file_elsewhere(encoder: TextEncoder, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.full((1, 32), 0.5)}, tmp_path / "elsewhere.safetensors")
+    (tmp_path / "embeddings" / "linked.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
+    assert isinstance(encoder.tokenize("embedding:linked")[0][1].value, torch.Tensor)
+
+
+def test_an_embedding_of_another_width_warns_and_is_left_out(encoder: TextEncoder, tmp_path: Path) -> None:
+    save_file({"emb_params": torch.zeros(3, 768)}, tmp_path / "embeddings" / "big.safetensors")
+    warned: list[str] = []
+    assert ids(encoder.tokenize("embedding:big red", warned.append)) == ids(encoder.tokenize("red"))
+    assert "embedding:big is left out" in warned[0]
+    assert "expected vectors of width 32" in warned[0]
+
+
+def test_a_damaged_embedding_is_an_error_that_names_its_file(encoder: TextEncoder, tmp_path: Path) -> None:
+    (tmp_path / "embeddings" / "bad.safetensors").write_bytes(b"\x00" * 20)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors"):
+        encoder.tokenize("embedding:bad")
+
+
+def test_of_two_towers_vectors_of_one_width_the_first_towers_are_taken(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1, 32), "clip_l": torch.ones(2, 32)}, tmp_path / "both.safetensors")
+    assert torch.equal(read_embedding(tmp_path / "both.safetensors", 32), torch.ones(2, 32))
 
 
 def test_an_embedding_of_another_width_is_refused_with_both_widths(tmp_path: Path) -> None:
     save_file({"emb_params": torch.zeros(3, 768)}, tmp_path / "big.safetensors")
-    with pytest.raises(ModelError, match=r"width 32.*got \[3, 768\]"):
+    with pytest.raises(EmbeddingError, match=r"width 32.*got \[3, 768\]"):
         read_embedding(tmp_path / "big.safetensors", 32)
 
 
@@ -255,6 +355,31 @@ def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any
     vocabulary, merges = tiny_sd.tokenizer_files
     theirs = CLIPTokenizer.from_pretrained(vocabulary.parent)
     ours = JsonTokenizer(_from_vocabulary(vocabulary), "here")
-    for text in ("a red Apple, on the moon!", "it's  two\ttabs", "x1y22 ... cat's"):
+    for text in (
+        "a red Apple, on the moon!",
+        "it's  two\ttabs",
+        "x1y22 ... cat's",
+        "&amp; cat &lt;3",
+        "<|endoftext|> cat<|startoftext|>dog",
+        "<|ENDOFTEXT|>",
+        "  ",
+        "",
+    ):
         assert ours.ids(text) == theirs(text, add_special_tokens=False)["input_ids"]
     assert merges.exists()
+
+
+def test_html_is_neither_unescaped_nor_is_text_repaired(encoder: TextEncoder) -> None:
+    of = encoder.tokenizer.ids
+    assert content(encoder, encoder.tokenize("&amp; cat")[0]) == [*of("&"), *of("amp"), *of(";"), *of("cat")]
+
+
+def test_the_package_with_clips_vocabulary_is_given_text_as_transformers_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.models.tokenizer import InstantClipTokenizer
+
+    seen: list[str] = []
+    package = SimpleNamespace(Tokenizer=lambda: SimpleNamespace(encode=lambda text: seen.append(text) or [len(text)]))
+    monkeypatch.setitem(sys.modules, "instant_clip_tokenizer", package)
+    tokenizer = InstantClipTokenizer()
+    assert tokenizer.ids("cafe\u0301<|endoftext|> cat <|startoftext|>") == [4, 49407, 5, 49406, 0]
+    assert seen == ["caf\u00e9", " cat ", ""]

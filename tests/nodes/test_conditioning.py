@@ -21,6 +21,13 @@ def test_text_is_encoded_to_one_chunk_of_the_encoders_length_with_its_pooled_vec
     assert options["pooled_output"].shape == (1, 32)
 
 
+def test_an_embedding_that_is_not_there_is_a_warning_on_the_node(bench):
+    _, clip, _ = bench.models.checkpoint(bench.paths.find("checkpoints", "tiny.safetensors"))
+    [[tokens, _]] = c.text_encode(bench, "a red embedding:nowhere apple", clip)
+    assert torch.equal(tokens, c.text_encode(bench, "a red apple", clip)[0][0])
+    assert ["'nowhere', so it is left out" in message for message in bench.warned] == [True]
+
+
 def test_another_text_gives_another_conditioning_and_the_same_text_the_same(bench):
     _, clip, _ = bench.models.checkpoint(bench.paths.find("checkpoints", "tiny.safetensors"))
     red, again, blue = (c.text_encode(bench, text, clip)[0][0] for text in ("red apple", "red apple", "blue apple"))

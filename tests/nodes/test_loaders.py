@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engine.api import ExecutionBlocker
 from engine.models.errors import LoraError
@@ -99,6 +100,17 @@ def test_loras_stack_in_the_order_they_are_put_on(bench):
     once = loaders.lora_loader_model_only(bench, model, "kohya.safetensors", 0.5)
     twice = loaders.lora_loader_model_only(bench, once, "diffusers.safetensors", -0.25)
     assert [patch.strength for patch in twice.patches] == [0.5, -0.25]
+
+
+def test_tensors_of_a_lora_that_fit_nothing_are_a_warning_on_the_node(bench, tiny_sd):
+    model, clip, _ = loaders.checkpoint_loader(bench, "tiny.safetensors")
+    extra = tiny_sd.file("loras", "extra.safetensors")
+    save_file(tiny_sd.loras["kohya"] | {"lora_unet_nowhere.lora_up.weight": torch.zeros(2, 2)}, extra)
+    loaders.lora_loader(bench, model, clip, "extra.safetensors", 1.0, 1.0)
+    extra.unlink()
+    assert bench.warned == [
+        "extra.safetensors: 1 tensors fit nothing in this model, such as lora_unet_nowhere.lora_up.weight."
+    ]
 
 
 def test_a_file_that_is_no_lora_is_an_error_that_names_it(bench, tiny_sd):

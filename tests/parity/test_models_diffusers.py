@@ -12,8 +12,8 @@ from diffusers.loaders import single_file_utils as reference
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.models import sd_keys
 from engine.models.manager import ModelManager
@@ -181,6 +181,31 @@ def test_the_text_encoder_of_a_single_file_encodes_as_transformers_does(tmp_path
     expected, last = text_reference(module, ids, stop_at)
     assert (context - expected).abs().max() <= TOLERANCE
     assert (pooled - last[:, 4]).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("layout", ["folder", "file", "inside a checkpoint"])
+@pytest.mark.parametrize("projected", [False, True])
+def test_a_text_encoder_that_transformers_saved_is_read_with_and_without_its_text_model_level(
+    tmp_path: Path, layout: str, projected: bool
+) -> None:
+    plain = text_encoder()
+    module: Any = CLIPTextModelWithProjection(plain.config) if projected else plain
+    filled(module).save_pretrained(tmp_path / "encoder")
+    saved = load_file(tmp_path / "encoder" / "model.safetensors")
+    assert any(name.startswith("text_model.") for name in saved) == projected  # as transformers 5 saves them
+    path = tmp_path / "encoder"
+    if layout == "folder":
+        (path / "tokenizer.json").write_text(tokenizer_json())
+    else:
+        prefix = "" if layout == "file" else sd_keys.CLIP_PREFIX
+        path = write(tmp_path / "clip.safetensors", {prefix + name: value for name, value in saved.items()})
+    manager = ModelManager()
+    with manager.use(manager.text_encoder(path)) as encoder:
+        context, pooled = encoder.encode("w5 w6 w7")
+    out = module(input_ids=torch.tensor([[58, 5, 6, 7, *[59] * 73]]))
+    assert (context - out.last_hidden_state).abs().max() <= TOLERANCE
+    expected = out.text_embeds if projected else out.last_hidden_state[:, 4]
+    assert (pooled - expected).abs().max() <= TOLERANCE
 
 
 def text_reference(module: Any, ids: torch.Tensor, stop_at: int) -> tuple[torch.Tensor, torch.Tensor]:

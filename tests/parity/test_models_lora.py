@@ -113,6 +113,7 @@ PEFT_CONFIGS = {
         r=RANK, alpha=ALPHA, target_modules=list(PARTS), use_effective_conv2d=True
     ),
     "lokr": lambda: peft.LoKrConfig(r=RANK, alpha=ALPHA, target_modules=list(PARTS)),
+    "lokr of two whole factors": lambda: peft.LoKrConfig(r=64, alpha=ALPHA * 64 / RANK, target_modules=list(PARTS)),
     "lokr with tucker cores": lambda: peft.LoKrConfig(
         r=RANK, alpha=ALPHA, target_modules=list(PARTS), use_effective_conv2d=True
     ),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engine.models.lora import TEXT_PREFIXES, UNET_PREFIXES, split_name
-from engine.plugins.compat.weight_patches import TEXT_KEYS, UNET_KEYS, calculate_weight, keys_of
+from engine.plugins.compat.weight_patches import PARTS, TEXT_KEYS, UNET_KEYS, calculate_weight, keys_of
 
 __all__ = ["calculate_weight"]
 
-_LORA = ("up", "down", "alpha", "mid", "dora_scale")
-_LOHA = ("hada_w1_a", "hada_w1_b", "alpha", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2", "dora_scale")
-_LOKR = ("lokr_w1", "lokr_w2", "alpha", "lokr_w1_a", "lokr_w1_b", "lokr_w2_a", "lokr_w2_b", "lokr_t2", "dora_scale")
+_NEEDED = {"lora": "down", "loha": "hada_w1_b", "glora": "b2", "oft": "oft_blocks"}
+"""Kind of a patch → a part that only it has."""
 
 
 def load_lora(lora: Any, to_load: Any, log_missing: bool = True) -> dict[Any, Any]:
@@ -23,8 +22,9 @@ def load_lora(lora: Any, to_load: Any, log_missing: bool = True) -> dict[Any, An
             found.setdefault(to_load[base], {})[part] = tensor
     patches: dict[Any, Any] = {}
     for key, parts in found.items():
-        if "diff_b" in parts and isinstance(key, str):
-            patches[f"{key.removesuffix('.weight')}.bias"] = ("diff", (parts["diff_b"],))
+        for part in {"diff_b", "b_norm"} & parts.keys():
+            if isinstance(key, str):
+                patches[f"{key.removesuffix('.weight')}.bias"] = ("diff", (parts[part],))
         patch = _patch(parts)
         if patch is not None:
             patches[key] = patch
@@ -60,11 +60,17 @@ def model_lora_keys_clip(model: Any, key_map: dict[str, Any] | None = None) -> d
 
 
 def _patch(parts: dict[str, Any]) -> Any:
-    if "diff" in parts:
-        return "diff", (parts["diff"],)
+    if "set_weight" in parts:
+        return "set", (parts["set_weight"],)
+    for part in {"diff", "w_norm"} & parts.keys():
+        return "diff", (parts[part],)
+    kind = next((kind for kind, part in _NEEDED.items() if part in parts), None)
+    if kind is None and any(name.startswith("lokr_") for name in parts):
+        kind = "lokr"
+    if kind is None:
+        return None
+    if kind == "oft" and parts["oft_blocks"].ndim == 4:
+        kind = "boft"
     alpha = parts.get("alpha")
     parts = {**parts, "alpha": None if alpha is None else float(alpha)}
-    for kind, order, needed in (("lora", _LORA, "down"), ("loha", _LOHA, "hada_w1_b"), ("lokr", _LOKR, "")):
-        if needed in parts or (not needed and any(name.startswith("lokr_") for name in parts)):
-            return kind, tuple(parts.get(name) for name in order)
-    return None
+    return kind, tuple(parts.get(name) for name in PARTS[kind])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 from typing import Any
 
 from engine.authoring.context import Cancelled, Context
 from engine.plugins.compat.host import host_or_none
+
+_log = logging.getLogger(__name__)
 
 
 class running:  # noqa: N801 - reads as `with running(ctx):`; a class costs half of what a generator does
@@ -56,6 +59,15 @@ def check_cancelled() -> None:
     ctx = current_context()
     if ctx is not None:
         ctx.check_cancelled()
+
+
+def warn(message: str) -> None:
+    """Tell the person something that does not stop the running node; the log where none runs."""
+    ctx = current_context()
+    if ctx is None:
+        _log.warning("%s", message)
+    else:
+        ctx.warn(message)
 
 
 def is_cancelled() -> bool:

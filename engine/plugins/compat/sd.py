@@ -15,7 +15,7 @@ from engine.plugins.compat import model_management, weight_patches
 from engine.plugins.compat.absent import refuse, refuse_part
 from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
-from engine.plugins.compat.running import model_manager
+from engine.plugins.compat.running import model_manager, warn
 from engine.plugins.compat.tensors_and_files import FileWeights
 from engine.plugins.compat.text_model import TextModel, encode_rows
 from engine.plugins.compat.values import Wrapper, to_pack
@@ -94,7 +94,7 @@ class CLIP(Wrapper):
     def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
         """The prompt's rows of (token or vector, weight), by the name of the encoder."""
         with model_manager().use(self.handle) as encoder:
-            rows = encoder.tokenize(text)
+            rows = encoder.tokenize(text, warn)
             ends = (encoder.tokenizer.start, encoder.tokenizer.end)
         if return_word_ids:
             return {

@@ -1,7 +1,8 @@
 """Weights of a pack's own as patches: written to a file named by its content, which goes on like the file of a LoRA.
 
 A patch is `(tensor,)`, or a kind and its tensors: `("diff", (tensor,))`, `("set", (tensor,))`,
-`("lora", (up, down, alpha, mid, dora_scale))`, `("loha", …)`, `("lokr", …)`; or a list, `[(weight, function), patch, …]`.
+`("lora", (up, down, alpha, mid, dora_scale))`, `("loha", …)`, `("lokr", …)`, `("glora", …)`, `("oft", …)`, `("boft", …)`; or a
+list, `[(weight, function), patch, …]`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
-from engine.models import lora, sd_keys, weights
+from engine.models import deltas, lora, sd_keys, weights
 from engine.models.handles import ClipHandle, ModelHandle, Patch, Source
 from engine.plugins.compat.absent import refuse
 from engine.plugins.compat.host import the_host
@@ -22,7 +23,7 @@ from engine.plugins.compat.host import the_host
 UNET_KEYS: Final = "diffusion_model."
 TEXT_KEYS: Final = "clip_l.transformer."
 
-_PARTS: Final[dict[str, tuple[str, ...]]] = {
+PARTS: Final[dict[str, tuple[str, ...]]] = {
     "diff": ("diff",),
     "set": ("diff",),
     "lora": ("up", "down", "alpha", "mid", "dora_scale"),
@@ -38,10 +39,15 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
         "lokr_t2",
         "dora_scale",
     ),
+    "glora": ("a1", "a2", "b1", "b2", "alpha", "dora_scale"),
+    "oft": ("oft_blocks", "rescale", "alpha"),
+    "boft": ("oft_blocks", "rescale", "alpha"),
 }
 """Kind of a patch → the parts that its tensors are, in the field's order."""
 
-_SUFFIXES: Final = {"up": ".lora_up.weight", "down": ".lora_down.weight", "mid": ".lora_mid.weight"}
+_SUFFIXES: Final = {part: f".lora_{part}.weight" for part in ("up", "down", "mid")} | {
+    part: f".{part}.weight" for part in ("a1", "a2", "b1", "b2")
+}
 
 
 class Change(NamedTuple):
@@ -126,9 +132,9 @@ def change_of(key: Any, patch: Any, shape: Sequence[int] = ()) -> Change:
         kind, tensors = (patch[0], patch[1]) if isinstance(patch[0], str) else ("diff", patch)
     if kind == "diff" and tensors[0] is None:
         return Change({"diff": torch.zeros(tuple(shape))})
-    if kind not in _PARTS:
-        refuse(f"a weight patch of kind {kind!r} for {key}", f"one of the kinds {', '.join(_PARTS)}")
-    values = dict(zip(_PARTS[kind], tensors, strict=False))
+    if kind not in PARTS:
+        refuse(f"a weight patch of kind {kind!r} for {key}", f"one of the kinds {', '.join(PARTS)}")
+    values = dict(zip(PARTS[kind], tensors, strict=False))
     parts = {part: torch.as_tensor(value) for part, value in values.items() if value is not None}
     return Change(parts, replaces=kind == "set")
 
@@ -147,8 +153,8 @@ def calculate_weight(
             refuse(f"a weight patch with a function for {key}", "patches that are tensors")
         target = weight if place is None else weight.narrow(*place)
         change = change_of(key, patch, target.shape)
-        made = delta(change, target)
-        whole = made if change.replaces else keep * target + strength * made.to(target)
+        base = torch.zeros_like(target) if change.replaces else keep * target
+        whole = patched(change, base, 1.0 if change.replaces else strength)
         if place is None:
             weight = whole.to(weight.dtype)
         else:
@@ -156,11 +162,11 @@ def calculate_weight(
     return weight
 
 
-def delta(change: Change, weight: Tensor) -> Tensor:
-    """Return what a change adds to `weight` at strength 1, in its shape; the new weight itself for one that replaces it."""
+def patched(change: Change, weight: Tensor, strength: float) -> Tensor:
+    """Return `weight` with a change on it, float32."""
     names = {part: part for part in change.parts}
     tensors = {part: tensor.to(weight.device) for part, tensor in change.parts.items()}
-    return lora.delta(lora.Change(names), tensors, weight.float())
+    return deltas.patched(lora.Change(names), tensors, weight, strength)
 
 
 def _name(key: Any) -> str:

@@ -28,6 +28,7 @@ class Told:
         self.paths = paths
         self.steps: list[tuple[float, float]] = []
         self.pictures: list[Any] = []
+        self.warned: list[str] = []
         self.cancelled = False
 
     def progress(self, value: float, total: float) -> None:
@@ -36,6 +37,9 @@ class Told:
 
     def preview(self, image: Any) -> None:
         self.pictures.append(image)
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
 
     def check_cancelled(self) -> None:
         from engine.authoring.context import Cancelled

@@ -129,9 +129,73 @@ def test_weights_are_calculated_as_the_manager_does(model: Any, tiny_manager: Mo
     assert torch.allclose(made, changed.model_state_dict(KEY)[KEY], atol=1e-5)
 
 
+def rotation(blocks: torch.Tensor) -> torch.Tensor:
+    """Cayley's rotations of skew-symmetric parts, (k, n, n)."""
+    skew, one = blocks - blocks.transpose(-1, -2), torch.eye(blocks.shape[-1])
+    return (one + skew) @ torch.linalg.inv(one - skew)
+
+
+GLORA = tuple(torch.randn(shape, generator=torch.Generator().manual_seed(4)) for shape in ((32, 2), (2, 32)) * 2)
+BLOCKS = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(5)) * 0.2
+PAIRS = torch.randn(1, 16, 2, 2, generator=torch.Generator().manual_seed(6)) * 0.2
+ROTATED = {
+    "glora": ((*GLORA, 3.0, None), lambda w: w + 1.5 * (w @ GLORA[0] @ GLORA[1] + GLORA[2] @ GLORA[3])),
+    "oft": ((BLOCKS, None, None, None), lambda w: torch.block_diag(*rotation(BLOCKS).mT) @ w),
+    "boft": ((PAIRS, None, 0.0, None), lambda w: torch.block_diag(*rotation(PAIRS[0])) @ w),
+}
+
+
+@pytest.mark.parametrize("kind", ROTATED)
+def test_patches_that_depend_on_the_weight_are_of_the_weight_as_it_is_then(model: Any, kind: str) -> None:
+    import comfy.lora
+
+    tensors, made = ROTATED[kind]
+    weight = model.model_state_dict(KEY)[KEY].clone()
+    changed = model.clone()
+    changed.add_patches({KEY: (kind, tensors)}, 0.5, 0.8)
+    scaled = 0.8 * weight
+    expected = scaled + 0.5 * (made(scaled) - scaled)
+    assert torch.allclose(changed.model_state_dict(KEY)[KEY], expected, atol=1e-5)
+    calculated = comfy.lora.calculate_weight([(0.5, (kind, tensors), 0.8, None, None)], weight.clone(), KEY)
+    assert torch.allclose(calculated, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "key"),
+    [
+        ({"a1.weight": (32, 2), "a2.weight": (2, 32), "b1.weight": (32, 2), "b2.weight": (2, 32), "alpha": ()}, KEY),
+        ({"oft_blocks": (4, 8, 8)}, KEY),
+        ({"oft_blocks": (2, 8, 4, 4), "rescale": (32, 1)}, KEY),
+        ({"set_weight": (32, 32)}, KEY),
+        ({"w_norm": (32,), "b_norm": (32,)}, "diffusion_model.input_blocks.1.1.norm.weight"),
+    ],
+)
+def test_tensors_of_a_loras_relatives_are_the_same_in_memory_and_in_a_file(
+    model: Any, tmp_path: Any, shapes: dict[str, Any], key: str
+) -> None:
+    import comfy.lora
+    import comfy.sd
+    import comfy.utils
+    from safetensors.torch import save_file
+
+    module = key.removeprefix("diffusion_model.").removesuffix(".weight").replace(".", "_")
+    tensors = {f"lora_unet_{module}.{part}": torch.randn(shape) * 0.2 for part, shape in shapes.items()}
+    save_file(tensors, tmp_path / "relative.safetensors")
+    whole, _ = comfy.sd.load_lora_for_models(
+        model, None, comfy.utils.load_torch_file(str(tmp_path / "relative.safetensors")), 0.6, 0.0
+    )
+    changed = model.clone()
+    found = changed.add_patches(comfy.lora.load_lora(tensors, comfy.lora.model_lora_keys_unet(model.model, {})), 0.6)
+    assert key in found
+    plain = model.model_state_dict("diffusion_model.")
+    one, other = whole.model_state_dict("diffusion_model."), changed.model_state_dict("diffusion_model.")
+    assert {name for name in plain if not torch.equal(plain[name], one[name])} == set(found)
+    assert all(torch.equal(one[name], other[name]) for name in plain)
+
+
 def test_patches_of_an_unknown_kind_and_for_parts_of_weights_are_refused(model: Any) -> None:
-    with pytest.raises(CompatError, match="kind 'glora'"):
-        model.clone().add_patches({KEY: ("glora", ())})
+    with pytest.raises(CompatError, match="kind 'magic'"):
+        model.clone().add_patches({KEY: ("magic", ())})
     with pytest.raises(CompatError, match="part of a weight"):
         model.clone().add_patches({(KEY, (0, 0, 4)): (torch.ones(4, 32),)})
 
