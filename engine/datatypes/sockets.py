@@ -15,8 +15,15 @@ ANY_TYPE = "*"
 PRIMITIVE_TYPES: dict[type, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
 """Python types whose inputs are widgets holding JSON values."""
 
-WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"})
-"""Socket types that an editor draws as a widget unless the input says `link_only`. The last is a choice that brings inputs."""
+DISPLAY_TYPES = frozenset({"AUDIO_UI", "IMAGECOMPARE", "RESOLUTION_PREVIEW"})
+"""Types of widgets that only show something: they have no value that is saved."""
+
+WIDGET_TYPES = DISPLAY_TYPES | {
+    *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"),
+    *("COLOR", "COLORS", "BOUNDING_BOX", "BOUNDING_BOXES", "CURVE", "RANGE"),
+    *("AUDIO_RECORD", "COMPOSITOR", "LOAD_3D"),
+}
+"""Socket types that an editor draws as a widget unless the input says `link_only`. COMFY_DYNAMICCOMBO_V3 is a choice that brings inputs."""
 
 
 class Socket:

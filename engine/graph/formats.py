@@ -9,6 +9,7 @@ from engine.graph.jsontext import parse_json
 from engine.graph.problems import GraphError, Problem, problem
 from engine.graph.renamed import renamed
 from engine.graph.schema import Catalogue
+from engine.graph.texts import with_seed
 from engine.graph.workflow import workflow_to_prompt
 
 Format: TypeAlias = Literal["prompt", "workflow", "envelope", "invokeai", "a1111", "diffusers", "empty", "unknown"]
@@ -92,4 +93,5 @@ def _from_envelope(data: Mapping[str, Any], catalogue: Catalogue) -> Loaded:
 
 def _from_workflow(workflow: Mapping[str, Any], extra_data: dict[str, Any], catalogue: Catalogue) -> Loaded:
     converted = workflow_to_prompt(workflow, catalogue)
-    return Loaded(renamed(converted.prompt), dict(workflow), extra_data, converted.problems)
+    carried = dict(workflow) if converted.text_seed is None else with_seed(workflow, converted.text_seed)
+    return Loaded(renamed(converted.prompt), carried, extra_data, converted.problems)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.graph.dynamic import GROWING
+from engine.graph.dynamic import GROWING, grown
 from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.topology import generations
-from engine.graph.widgets import value_list, widget_inputs
+from engine.graph.widgets import named_values, value_list, widget_inputs
 
 _WIDTH, _GAP_X, _GAP_Y = 315, 70, 50
 _ROW, _TITLE, _TEXT_BOX = 24, 30, 120
@@ -104,7 +104,7 @@ class _Drawing:
             "inputs": self._inputs(node_id, node, spec),
             "outputs": [{"name": one.name, "type": one.type, "links": []} for one in (spec.outputs if spec else ())],
             "properties": {"Node name for S&R": node.class_type},
-            "widgets_values": _values(node, spec),
+            **_values(node, spec),
         }
         title = node.meta.get("title")
         if isinstance(title, str) and title and (spec is None or title not in (spec.display_name, spec.name)):
@@ -152,11 +152,14 @@ class _Drawing:
             entries[slot]["links"].append(number)
 
 
-def _values(node: Node, spec: NodeSpec | None) -> list[Any] | dict[str, Any]:
-    """Widget values: a list in the order of the class, or by name when some are not of declared widgets."""
+def _values(node: Node, spec: NodeSpec | None) -> dict[str, Any]:
+    """Widget values: a list in the order of the class, and all by name where some are not of declared widgets."""
     constants = {name: value for name, value in node.inputs.items() if type(value) is not Link}
     if spec is None:
-        return list(constants.values())
-    if constants.keys() <= {one.name for one in widget_inputs(spec)}:
-        return value_list(spec, constants)
-    return constants
+        return {"widgets_values": list(constants.values())}
+    if any(one.is_widget for growing in spec.inputs for one in grown(growing, ())):
+        return {"widgets_values": constants}  # how many have grown, a list cannot say
+    listed = {"widgets_values": value_list(spec, constants)}
+    if constants.keys() <= named_values({**listed, "inputs": []}, spec).keys():
+        return listed
+    return {**listed, "widgets_values_named": constants}

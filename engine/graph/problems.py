@@ -21,6 +21,8 @@ class ProblemType(NamedTuple):
 
     message: str
     hint: str = ""
+    stops: bool = True
+    """False: what runs is sound, but may not be what its author expects. It is told, and the run goes on."""
 
 
 PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
@@ -76,6 +78,25 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "subgraph_recursion": ProblemType(
         "A subgraph contains itself, or too many nodes", "Take the inner instance out of it."
     ),
+    "duplicate_node_id": ProblemType(
+        "Two nodes have the same id", "This one has a new id. Look whether its links are as meant, and save again.", False
+    ),
+    "link_not_read": ProblemType("A link leads to an input or output that is not there", "Draw the link again.", False),
+    "value_not_taken": ProblemType(
+        "The value of a PrimitiveNode does not reach this input: its own value runs",
+        "Link the PrimitiveNode directly, or use a node that gives a value, such as PrimitiveInt.",
+        False,
+    ),
+    "values_disagree": ProblemType(
+        "The file has two values for a widget: the one in the list runs",
+        "Look whether it is the right one, and save the workflow again.",
+        False,
+    ),
+    "values_not_read": ProblemType(
+        "The values of its widgets stand by name, as this node never saves them: its defaults run",
+        "Set the values again, and save the workflow.",
+        False,
+    ),
     # named parameters
     "unknown_parameter": ProblemType("There is no such parameter", "Use one of the names, or NODE.input."),
     "ambiguous_parameter": ProblemType("Several inputs have this name", "Say which, as NODE.input."),
@@ -98,6 +119,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     linked_node: list[Any] | None = None
     """The offending link `[id, slot]`, when the trouble is with a link."""
     hint: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the graph must not run as it is; else this is only told."""
+        return PROBLEM_TYPES[self.type].stops
 
     @property
     def where(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeGuard
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 Json = Mapping[str, Any]
 
@@ -13,6 +13,7 @@ OUTPUT_SIDE: Final = "-20"
 """Id that links inside a subgraph use for the outputs of its instance."""
 
 SET: Final = "SetNode"
+PRIMITIVE: Final = "PrimitiveNode"
 MUTED, BYPASSED = 2, 4
 
 
@@ -23,18 +24,39 @@ class End(NamedTuple):
     slot: int
 
 
-def read_link(link: Any) -> tuple[Any, End, str, int] | None:
-    """(id, origin, target node, target slot) of a saved link in either form."""
+class SavedLink(NamedTuple):
+    """A link as it was saved, in either form: from `origin` to input `slot` of node `target`."""
+
+    id: int | str
+    origin: End
+    target: str
+    slot: int
+
+
+def read_link(link: Any) -> SavedLink | None:
+    """A saved link, or None where it lacks an end."""
     if isinstance(link, Mapping):
         parts = [link.get(key) for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot")]
     elif isinstance(link, list) and len(link) >= 5:
         parts = link[:5]
     else:
         return None
-    link_id, origin, slot, target, target_slot = parts
-    if not (is_id(link_id) and is_id(origin) and is_id(target) and is_slot(slot) and is_slot(target_slot)):
+    key, origin, slot, target, target_slot = parts
+    if not (type(key) is type(origin) is type(slot) is type(target) is type(target_slot) is int and slot >= 0 <= target_slot):
+        key, slot, target_slot = link_id(key), slot_number(slot), slot_number(target_slot)
+        if key is None or slot is None or target_slot is None:
+            return None
+    from_node, to_node = node_id(origin), node_id(target)
+    if from_node is None or to_node is None:
         return None
-    return link_id, End(str(origin), slot), str(target), target_slot
+    return SavedLink(key, End(from_node, slot), to_node, target_slot)
+
+
+def listed_links(links: Any) -> Iterable[Any]:
+    """The links of a level: a list, or (as some programs write them) a dict by id."""
+    if isinstance(links, list):
+        return links
+    return links.values() if isinstance(links, Mapping) else ()
 
 
 def first_value(node: Json) -> Any:
@@ -48,23 +70,43 @@ def objects(value: Any) -> list[Json]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def is_id(value: Any) -> bool:
-    """Whether a value can be the id of a node or link."""
-    return type(value) in (int, str)
+def node_id(value: Any) -> str | None:
+    """The id of a node, as prompts have it; None if `value` can be none. Some programs write 1.0 for 1."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is str:
+        return value
+    return str(int(value)) if type(value) is float and value.is_integer() else None
 
 
-def is_slot(value: Any) -> TypeGuard[int]:
-    """Whether a value can be the number of an input or output."""
-    return type(value) is int and value >= 0
+def link_id(value: Any) -> int | str | None:
+    """The id of a link; None if `value` can be none."""
+    if type(value) is int:
+        return value
+    if type(value) is str:
+        return int(value) if value.isdecimal() and len(value) < _MOST_DIGITS else value
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
 def slot_number(value: Any) -> int | None:
-    """The number of an input or output, which some packs write as text."""
-    if is_slot(value):
-        return int(value)
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    """The number of an input or output, which some programs write as text or as a float; None if `value` is none."""
+    if type(value) is int:
+        return value if value >= 0 else None
+    if type(value) is float:
+        return int(value) if value.is_integer() and value >= 0 else None
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < _MOST_DIGITS else None
+
+
+_MOST_DIGITS: Final = 19
 
 
 def is_scalar(value: Any) -> bool:
     """Whether a value is text or a number, and so can be looked up."""
     return isinstance(value, str | int | float)
+
+
+def widget_name(entry: Json) -> str | None:
+    """The name of the widget that a saved input stands for, if it says so."""
+    widget = entry.get("widget")
+    name = widget.get("name") if isinstance(widget, Mapping) else None
+    return name if isinstance(name, str) else None

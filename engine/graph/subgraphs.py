@@ -1,30 +1,101 @@
-"""Definitions of subgraphs in a saved workflow, and the values that an instance holds for what is inside.
+"""Definitions of subgraphs in a saved workflow, looked up by the type of their instances.
 
 Older files hold *group nodes* (`workflow>Name`, defined in `extra.groupNodes`); they are read as subgraphs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from engine.graph.saved import INPUT_SIDE, OUTPUT_SIDE, Json, is_scalar, is_slot, objects
+from engine.graph.levels import Level
+from engine.graph.problems import Problem, problem
+from engine.graph.saved import INPUT_SIDE, OUTPUT_SIDE, Json, is_scalar, objects, slot_number, widget_name
+from engine.graph.widgets import Plans
 
-_GROUP_PREFIXES = ("workflow>", "workflow/")
+_GROUP_PREFIXES: Final = ("workflow>", "workflow/")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+MOST_DEEP: Final = 100
+"""How deep subgraphs may stand in each other."""
 
 
-def definitions(workflow: Json) -> dict[str, Json]:
+class Subgraphs:
+    """The definitions of one file, each read when an instance of it is first met."""
+
+    def __init__(self, workflow: Json, problems: list[Problem], plans: Plans) -> None:
+        self._problems = problems
+        self._plans = plans
+        self._known = _definitions(workflow, problems)
+        self._levels: dict[str, Level] = {}
+        self._promoted: dict[str, tuple[int, ...]] = {}
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self._known
+
+    def name(self, kind: str) -> str:
+        """What a subgraph is called."""
+        return str(self._known[kind].get("name") or kind)
+
+    def level(self, kind: str) -> Level:
+        """The inside of a subgraph."""
+        found = self._levels.get(kind)
+        if found is None:
+            definition = self._known[kind]
+            for part in ("nodes", "links"):
+                if not isinstance(definition.get(part), list | Mapping):
+                    details = f'the subgraph "{self.name(kind)}" has no list of {part}'
+                    self._problems.append(problem("invalid_workflow", details=details, received=definition.get(part)))
+            found = self._levels[kind] = Level(definition, self._problems)
+        return found
+
+    def promoted(self, kind: str, around: frozenset[str] = frozenset()) -> tuple[int, ...]:
+        """The inputs (by number) of a subgraph that lead to a widget inside: an instance holds a value for each."""
+        found = self._promoted.get(kind)
+        if found is None:
+            if kind in around or len(around) > MOST_DEEP:
+                return ()
+            level = self.level(kind)
+            inner = around | {kind}
+            slots = range(len(level.input_names))
+            found = tuple(
+                slot for slot in slots if any(self.is_widget(level, *lead, inner) for lead in level.leads(slot))
+            )
+            self._promoted[kind] = found
+        return found
+
+    def is_widget(self, level: Level, node: str, entry: Json, around: frozenset[str] = frozenset()) -> bool:
+        """Whether a saved input of a node stands for a widget: of its class, or of what is inside it."""
+        kind = level.nodes[node]["type"]
+        if kind in self._known:
+            names = self.level(kind).input_names
+            return entry.get("name") in [names[slot] for slot in self.promoted(kind, around)]
+        plan = self._plans.of(kind)
+        declared = plan.by_name.get(str(entry.get("name"))) if plan is not None else None
+        if declared is not None and (declared.is_widget or declared.link_only):
+            return declared.is_widget
+        return widget_name(entry) is not None
+
+
+def is_missing(kind: str) -> bool:
+    """Whether a type that no class has is that of a subgraph, whose definition the file then lacks."""
+    return _UUID.fullmatch(kind) is not None
+
+
+def _definitions(workflow: Json, problems: list[Problem]) -> dict[str, Json]:
     """Type of an instance → the definition of its inside."""
     found: dict[str, Json] = {}
-    held = workflow.get("definitions")
-    waiting = objects(held.get("subgraphs")) if isinstance(held, Mapping) else []
-    while waiting:
-        definition = waiting.pop()
-        if isinstance(definition.get("id"), str):
-            found[definition["id"]] = definition
-        nested = definition.get("definitions")
-        if isinstance(nested, Mapping):
-            waiting.extend(objects(nested.get("subgraphs")))
+    waiting = _listed(workflow.get("definitions"), problems)
+    for definition in waiting:
+        key = definition.get("id")
+        if not isinstance(key, str):
+            problems.append(problem("invalid_workflow", details="the definition of a subgraph without an id", received=key))
+        elif key in found:
+            details = f'two definitions of subgraphs have the id {key}: "{found[key].get("name")}" is the one that counts'
+            problems.append(problem("invalid_workflow", details=details))
+        else:
+            found[key] = definition
+        waiting.extend(_listed(definition.get("definitions"), problems))
     extra = workflow.get("extra")
     groups = extra.get("groupNodes") if isinstance(extra, Mapping) else None
     for name, group in groups.items() if isinstance(groups, Mapping) else ():
@@ -32,6 +103,13 @@ def definitions(workflow: Json) -> dict[str, Json]:
             definition = _group_definition(str(name), group)
             found.update({prefix + str(name): definition for prefix in _GROUP_PREFIXES})
     return found
+
+
+def _listed(definitions: Any, problems: list[Problem]) -> list[Json]:
+    held = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+    if held is not None and (not isinstance(held, list) or len(objects(held)) < len(held)):
+        problems.append(problem("invalid_workflow", details="the definitions of subgraphs are no list of objects"))
+    return objects(held)
 
 
 def _group_definition(name: str, group: Json) -> Json:
@@ -50,11 +128,13 @@ def _group_definition(name: str, group: Json) -> Json:
         links.append({"id": len(links), **ends})
         return len(links) - 1
 
-    for origin, origin_slot, target, target_slot in (link[:4] for link in drawn):
-        if all(is_slot(part) for part in (origin, origin_slot, target, target_slot)) and target < len(nodes):
-            entries = nodes[target]["inputs"]
-            if target_slot < len(entries):
-                entries[target_slot]["link"] = add(origin, origin_slot, target, target_slot)
+    for ends in drawn:
+        origin, origin_slot, target, target_slot = (slot_number(one) for one in ends[:4])
+        if origin is None or origin_slot is None or target is None or target_slot is None or target >= len(nodes):
+            continue
+        entries = nodes[target]["inputs"]
+        if target_slot < len(entries):
+            entries[target_slot]["link"] = add(origin, origin_slot, target, target_slot)
     inputs: list[Json] = []
     outputs = 0
     linked_outputs = {(link["origin_id"], link["origin_slot"]) for link in links}
@@ -77,47 +157,3 @@ def _externals(group: Json) -> list[tuple[Json, Any]]:
         for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, list) and len(one) >= 2 and isinstance(one[0], Mapping) and is_scalar(one[1])
     ]
-
-
-def group_values(instance: Json, definition: Json) -> dict[tuple[str, str], Any]:
-    """A group node's own list of values, dealt out to the nodes inside: each takes as many as it had."""
-    values = instance.get("widgets_values")
-    if not definition.get("group") or not isinstance(values, list):
-        return {}
-    found: dict[tuple[str, str], Any] = {}
-    at = 0
-    for node in definition["nodes"]:
-        inner = node.get("widgets_values")
-        count = len(inner) if isinstance(inner, list) else 0
-        found[str(node["id"]), ""] = values[at : at + count]
-        at += count
-    return found if at == len(values) else {}
-
-
-def proxy_values(instance: Json) -> dict[tuple[str, str], Any]:
-    """Values that an instance holds for inner widgets it shows (`properties.proxyWidgets`)."""
-    properties, values = instance.get("properties"), instance.get("widgets_values")
-    proxies = properties.get("proxyWidgets") if isinstance(properties, Mapping) else None
-    if not isinstance(proxies, list) or not isinstance(values, list) or len(proxies) != len(values):
-        return {}
-    return {
-        (str(one[0]), str(one[1])): value
-        for one, value in zip(proxies, values, strict=True)
-        if isinstance(one, list) and len(one) >= 2 and value is not None and str(one[0]) != "-1"
-    }
-
-
-def widget_of_instance(instance: Json, name: str) -> Any:
-    """The value that an instance holds for its own input `name`; None if it has none."""
-    values = instance.get("widgets_values")
-    if isinstance(values, Mapping):
-        return values.get(name)
-    if not isinstance(values, list):
-        return None
-    properties = instance.get("properties")
-    proxies = properties.get("proxyWidgets") if isinstance(properties, Mapping) else None
-    if isinstance(proxies, list) and len(proxies) == len(values):
-        names = [one[1] if isinstance(one, list) and len(one) >= 2 and str(one[0]) == "-1" else None for one in proxies]
-    else:
-        names = [one.get("name") for one in objects(instance.get("inputs")) if isinstance(one.get("widget"), Mapping)]
-    return values[names.index(name)] if name in names and names.index(name) < len(values) else None

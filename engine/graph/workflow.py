@@ -1,27 +1,32 @@
 """From the *workflow* form that editors save to the *prompt* form that runs.
 
 What only means something on the canvas goes: notes, reroutes, primitives, set/get pairs, muted and bypassed nodes, the
-borders of subgraphs. Every link is followed through these to the node that makes the value, and every widget value gets
-its input's name.
+borders of subgraphs. Every link is followed through these to the node that makes the value, every widget value gets its
+input's name, and dynamic prompts are resolved.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from engine.graph.following import GET, REROUTES, Constant, Lost, Sources, input_type
 from engine.graph.problems import Problem, problem
 from engine.graph.prompt import wrap
-from engine.graph.saved import BYPASSED, INPUT_SIDE, MUTED, SET, End, Json, first_value, objects
-from engine.graph.schema import Catalogue, NodeSpec
-from engine.graph.scopes import Scope, instance_input, instance_value, read_scopes
-from engine.graph.widgets import listed_widgets, named_values
+from engine.graph.saved import BYPASSED, MUTED, PRIMITIVE, SET, Json, objects, widget_name
+from engine.graph.schema import Catalogue, InputSpec
+from engine.graph.scopes import Scope, read_scopes
+from engine.graph.subgraphs import Subgraphs, is_missing
+from engine.graph.texts import Drawing
+from engine.graph.widgets import DYNAMIC, Plan, Plans, disagreeing, joined, read_values
 
 NOTES: Final = frozenset({"Note", "MarkdownNote"})
-REROUTES: Final = frozenset({"Reroute", "Reroute (rgthree)"})
-PRIMITIVE, GET = "PrimitiveNode", "GetNode"
 VIRTUAL: Final = NOTES | REROUTES | {PRIMITIVE, SET, GET}
 """Types of nodes that editors have and the engine never sees."""
+
+_OLD_NAMES: Final = {"KSampler": "sampler_name", "KSamplerAdvanced": "sampler_name"}
+_OLD_PREFIX: Final = "sample_"
 
 
 class Conversion(NamedTuple):
@@ -32,156 +37,152 @@ class Conversion(NamedTuple):
 
     prompt: dict[str, Any]
     problems: list[Problem]
-
-
-class _Constant(NamedTuple):
-    value: Any
-
-
-_Source = list[Any] | _Constant | None
-"""What feeds an input: a link `[id, slot]`, a value, or nothing."""
+    text_seed: int | None = None
+    """The seed that choices in texts were drawn from; None if there were none."""
 
 
 def workflow_to_prompt(workflow: Json, catalogue: Catalogue) -> Conversion:
     """Convert a saved workflow. Malformed parts are left out and reported; it never raises on bad data."""
-    problems: list[Problem] = []
-    top = read_scopes(workflow, problems)
-    prompt: dict[str, Any] = {}
-    for scope in top.walk():
-        for node_id, node in scope.nodes.items():
-            if _runs(scope, node_id, node, catalogue):
-                spec = catalogue.spec(node["type"])
+    return _Converter(workflow, catalogue).conversion()
+
+
+class _Converter:
+    def __init__(self, workflow: Json, catalogue: Catalogue) -> None:
+        self._problems: list[Problem] = []
+        self._plans = Plans(catalogue)
+        self._subgraphs = Subgraphs(workflow, self._problems, self._plans)
+        self._top = read_scopes(workflow, self._subgraphs, self._problems)
+        self._sources = Sources(self._subgraphs, self._plans)
+        self._drawing = Drawing(workflow)
+
+    def conversion(self) -> Conversion:
+        prompt: dict[str, Any] = {}
+        for scope in self._top.walk():
+            for node_id, node in scope.nodes.items():
+                kind = node["type"]
+                if kind in VIRTUAL or node.get("mode") in (MUTED, BYPASSED) or node_id in scope.children:
+                    continue
+                plan = self._plans.of(kind)
+                if plan is None and not self._is_unknown(node):
+                    continue
                 prompt[scope.prefix + node_id] = {
-                    "class_type": node["type"],
-                    "inputs": _inputs(scope, node_id, node, spec, problems),
-                    "_meta": {"title": _title(node, spec)},
+                    "class_type": kind,
+                    "inputs": self._inputs(scope, node_id, node, plan),
+                    "_meta": {"title": _title(node, plan)},
                 }
-    return Conversion(prompt, problems)
+        seed = self._drawing.seed if self._drawing.drawn else None
+        return Conversion(prompt, self._problems, seed)
+
+    def _is_unknown(self, node: Json) -> bool:
+        """Whether a node of no known class belongs to the graph: one without links is an ornament of some extension."""
+        if node["type"] in self._subgraphs:
+            return False  # told as a recursion
+        return is_missing(node["type"]) or _has_links(node)
+
+    def _inputs(self, scope: Scope, node_id: str, node: Json, plan: Plan | None) -> dict[str, Any]:
+        values = self._sources.values(scope, node_id)
+        links: dict[str, Any] = {}
+        saved = node.get("inputs")
+        for slot, entry in enumerate(objects(saved)) if saved else ():
+            end = scope.origin(node_id, slot, entry)
+            name = widget_name(entry) or entry.get("name")
+            if end is None or not isinstance(name, str):
+                continue
+            source = self._sources.of(scope, end, input_type(entry, plan))
+            if isinstance(source, Constant):
+                spec = plan.input(name, values) if plan is not None else None
+                values[name] = stepped(source.value, spec) if _is_primitive(scope, end.node) else source.value
+            elif isinstance(source, Lost):
+                self._tell("value_not_taken", scope, node_id, node, input_name=name, details=f"node {source.node}")
+            elif source is not None:
+                links[name] = source
+        self._tell_values(scope, node_id, node, plan, values)
+        inputs = {
+            name: self._ready(value, scope.prefix + node_id, name, plan, values) if type(value) in _TO_MAKE_READY else value
+            for name, value in values.items()
+            if name not in links
+        }
+        inputs.update(links)
+        return inputs
+
+    def _ready(self, value: Any, node_id: str, name: str, plan: Plan | None, values: Mapping[str, Any]) -> Any:
+        """A text or list as it stands in a prompt."""
+        if plan is None:
+            return wrap(value)
+        if isinstance(value, list):
+            return joined(value) if name in plan.lines else wrap(value)
+        if name in plan.texts or (plan.changes and _is_dynamic(plan.input(name, values))):
+            return self._drawing.resolve(value, node_id, name)
+        if value.startswith(_OLD_PREFIX) and _OLD_NAMES.get(plan.spec.name) == name:
+            return value.removeprefix(_OLD_PREFIX)
+        return value
+
+    def _tell_values(
+        self, scope: Scope, node_id: str, node: Json, plan: Plan | None, values: Mapping[str, Any]
+    ) -> None:
+        if plan is None or "widgets_values" not in node:
+            return
+        saved = node["widgets_values"]
+        if isinstance(saved, Mapping) and saved and not plan.reads_names:
+            self._tell("values_not_read", scope, node_id, node, details=", ".join(map(str, list(saved)[:8])))
+        elif "widgets_values_named" in node:
+            for name in disagreeing(node, read_values(node, plan) or {}):
+                named = node["widgets_values_named"][name]
+                place = {"input_name": name, "expected": f"{values.get(name)!r}"[:80], "received": named}
+                self._tell("values_disagree", scope, node_id, node, **place)
+
+    def _tell(self, type: str, scope: Scope, node_id: str, node: Json, **facts: Any) -> None:
+        self._problems.append(problem(type, node_id=scope.prefix + node_id, class_type=node["type"], **facts))
 
 
-def _runs(scope: Scope, node_id: str, node: Json, catalogue: Catalogue) -> bool:
-    if node["type"] in VIRTUAL or node.get("mode") in (MUTED, BYPASSED) or node_id in scope.children:
-        return False
-    return node["type"] in catalogue or _has_links(node)
+_TO_MAKE_READY: Final = frozenset({str, list})
 
 
 def _has_links(node: Json) -> bool:
-    """Whether anything is linked to a node. An unknown node without links is an ornament of some editor extension."""
+    """Whether anything is linked to a node."""
     ends = [*objects(node.get("inputs")), *objects(node.get("outputs"))]
     return any(entry.get("link") is not None or entry.get("links") for entry in ends)
 
 
-def _title(node: Json, spec: NodeSpec | None) -> str:
+def _title(node: Json, plan: Plan | None) -> str:
     title = node.get("title")
     if isinstance(title, str) and title:
         return title
-    return spec.display_name if spec is not None and spec.display_name else str(node["type"])
+    return plan.spec.display_name if plan is not None and plan.spec.display_name else str(node["type"])
 
 
-def _inputs(scope: Scope, node_id: str, node: Json, spec: NodeSpec | None, problems: list[Problem]) -> dict[str, Any]:
-    values = scope.overrides.get((node_id, ""))
-    saved = node if values is None else {**node, "widgets_values": values}
-    named = named_values(saved, spec)
-    if named is None and spec is not None:
-        problems.append(
-            problem(
-                "invalid_workflow",
-                node_id=scope.prefix + node_id,
-                class_type=node["type"],
-                details="the values of its widgets cannot be told apart",
-            )
-        )
-    inputs = {name: wrap(value) for name, value in (named or {}).items() if value is not None}
-    for name in dict.fromkeys([*listed_widgets(node), *inputs]):
-        if (node_id, name) in scope.overrides:
-            inputs[name] = wrap(scope.overrides[node_id, name])
-    for slot, entry in enumerate(objects(node.get("inputs"))):
-        origin = scope.origin(node_id, slot, entry)
-        source = _follow(scope, origin.node, origin.slot) if origin is not None else None
-        widget = entry.get("widget")
-        called = widget.get("name") if isinstance(widget, Mapping) else entry.get("name")
-        if source is not None and isinstance(called, str):
-            inputs[called] = wrap(source.value) if isinstance(source, _Constant) else source
-    return inputs
+def _is_primitive(scope: Scope, node_id: str) -> bool:
+    return node_id in scope.nodes and scope.nodes[node_id]["type"] == PRIMITIVE
 
 
-def _follow(scope: Scope, node_id: str, slot: int) -> _Source:
-    """Find what really makes the value at output `slot` of a node, through everything that only passes it on."""
-    seen: set[tuple[str, str, int]] = set()
-    while (scope.prefix, node_id, slot) not in seen:
-        seen.add((scope.prefix, node_id, slot))
-        found = _step(scope, node_id, slot)
-        if not isinstance(found, _Place):
-            return found
-        scope, (node_id, slot) = found
-    return None
+def _is_dynamic(spec: InputSpec | None) -> bool:
+    return spec is not None and spec.options.get(DYNAMIC) is True
 
 
-class _Place(NamedTuple):
-    """An output in some scope, at which the search goes on."""
-
-    scope: Scope
-    end: End
-
-
-def _step(scope: Scope, node_id: str, slot: int) -> _Source | _Place:
-    """One step of `_follow`: the source itself, or the next place to look at."""
-    if node_id == INPUT_SIDE and scope.parent is not None:
-        return _outside(scope, scope.parent, slot)
-    node = scope.nodes.get(node_id)
-    if node is None or node.get("mode") == MUTED:
-        return None
-    if node.get("mode") == BYPASSED:
-        return _before(scope, node_id, _bypass(node, slot))
-    if node_id in scope.children:
-        inner = scope.children[node_id]
-        return _Place(inner, inner.results[slot]) if slot in inner.results else None
-    if node["type"] == PRIMITIVE:
-        value = first_value(node)
-        return _Constant(value) if value is not None else None
-    if node["type"] == GET:
-        sender = _sender(scope, node)
-        return _before(*sender, 0) if sender is not None else None
-    if node["type"] in REROUTES or node["type"] == SET:
-        return _before(scope, node_id, 0)
-    return [scope.prefix + node_id, slot]
+def stepped(value: Any, spec: InputSpec | None) -> Any:
+    """The value of a PrimitiveNode as the widget that it is linked to takes it: rounded to its step, within its bounds."""
+    if spec is None or spec.type not in ("INT", "FLOAT") or type(value) not in (int, float) or not math.isfinite(value):
+        return value
+    if spec.type == "INT":
+        step = int(spec.step) if isinstance(spec.step, int | float) and spec.step >= 1 else 1
+        shift = int(spec.ge or 0) % step
+        value = math.floor(value + 0.5) if step == 1 and isinstance(value, float) else value
+        value = int((2 * (value - shift) + step) // (2 * step)) * step + shift
+    else:
+        digit = _digit(spec)
+        value = round(round(value / digit) * digit, 12) if digit else value
+    low, high = spec.ge, spec.le
+    value = low if low is not None and value < low else value
+    return high if high is not None and value > high else value
 
 
-def _before(scope: Scope, node_id: str, slot: int | None) -> _Place | None:
-    """What is linked to input `slot` of a node."""
-    entries = objects(scope.nodes[node_id].get("inputs"))
-    if slot is None or slot >= len(entries):
-        return None
-    end = scope.origin(node_id, slot, entries[slot])
-    return _Place(scope, end) if end is not None else None
-
-
-def _outside(inner: Scope, outer: Scope, slot: int) -> _Source | _Place:
-    """What is linked to input `slot` of the instance that `inner` is the inside of, or the value of its widget."""
-    entry = instance_input(inner, slot)
-    end = outer.origin(str(inner.instance["id"]), *entry) if entry is not None else None
-    if end is not None:
-        return _Place(outer, end)
-    value = instance_value(inner, slot)
-    return _Constant(value) if value is not None else None
-
-
-def _bypass(node: Json, slot: int) -> int | None:
-    """The input that a bypassed node passes on as output `slot`: the one beside it if of the same type, else the first such."""
-    outputs, inputs = objects(node.get("outputs")), objects(node.get("inputs"))
-    if slot >= len(outputs):
-        return None
-    wanted = outputs[slot].get("type")
-    order = (slot, *range(len(inputs)))
-    return next((at for at in order if at < len(inputs) and inputs[at].get("type") == wanted), None)
-
-
-def _sender(scope: Scope, getter: Json) -> tuple[Scope, str] | None:
-    """The SetNode with the name that a GetNode asks for, in its own scope or one around it."""
-    name = str(first_value(getter))
-    around: Scope | None = scope
-    while around is not None:
-        if name in around.senders:
-            return around, around.senders[name]
-        around = around.parent
-    return None
+def _digit(spec: InputSpec) -> float:
+    """What a number is rounded to: as declared, else the digits of its step. 0: not at all."""
+    declared = spec.options.get("round")
+    if declared is False:
+        return 0.0
+    if isinstance(declared, int | float) and declared is not True and declared > 0:
+        return float(declared)
+    if not isinstance(spec.step, int | float) or spec.step <= 0:
+        return 0.0
+    return float(10.0 ** -max(-math.floor(math.log10(spec.step)), 0))

@@ -1,0 +1,145 @@
+"""One level of a saved workflow as it lies in the file: the top, or the inside of a subgraph, whatever shows it.
+
+Two nodes with one id are two nodes: the first keeps the id, the later ones get new ones, as in the field's front end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.graph.problems import Problem, problem
+from engine.graph.saved import (
+    INPUT_SIDE,
+    OUTPUT_SIDE,
+    SET,
+    End,
+    Json,
+    first_value,
+    link_id,
+    listed_links,
+    node_id,
+    objects,
+    read_link,
+)
+
+
+class Level:
+    """The nodes and links of one level, and for a subgraph the names of its inputs and outputs."""
+
+    def __init__(self, content: Json, problems: list[Problem], prefix: str = "") -> None:
+        self.nodes: dict[str, Json] = {}
+        self.links: dict[int | str, End] = {}
+        """Link id → origin."""
+        self.results: dict[int, End] = {}
+        """Output slot of the instance → what feeds it."""
+        self.senders: dict[str, str] = {}
+        """Name → the SetNode of that name."""
+        self.input_names = [str(one.get("name", "")) for one in objects(content.get("inputs"))]
+        self.is_group = bool(content.get("group"))
+        self._content = content
+        self._ends: dict[tuple[str, int], End] | None = None
+        self._leads: list[list[tuple[str, Json]]] | None = None
+        doubles = self._read_nodes(content, problems, prefix)
+        self._read_links(content, problems, doubles)
+
+    def _read_nodes(self, content: Json, problems: list[Problem], prefix: str) -> dict[str, list[str]]:
+        """Fill `nodes`; returns the ids that several nodes have, each with the ids that these got."""
+        listed = content.get("nodes")
+        doubles: list[tuple[str, Json]] = []
+        for entry in listed if isinstance(listed, list) else []:
+            key = node_id(entry.get("id")) if isinstance(entry, Mapping) else None
+            if key is None or not isinstance(entry.get("type"), str):
+                problems.append(problem("invalid_workflow", details="a node without id or type", received=entry))
+            elif key in self.nodes:
+                doubles.append((key, entry))
+            else:
+                self.nodes[key] = entry
+        renamed = self._renamed(content, doubles, problems, prefix) if doubles else {}
+        for key, entry in self.nodes.items():
+            if entry["type"] == SET and (name := first_value(entry)) is not None:
+                self.senders.setdefault(str(name), key)
+        return renamed
+
+    def _renamed(
+        self, content: Json, doubles: list[tuple[str, Json]], problems: list[Problem], prefix: str
+    ) -> dict[str, list[str]]:
+        state = content.get("state")
+        kept = content.get("last_node_id", state.get("lastNodeId") if isinstance(state, Mapping) else None)
+        last = max(kept if type(kept) is int else 0, *(int(one) for one in self.nodes if _is_number(one)), 0)
+        found: dict[str, list[str]] = {}
+        for key, entry in doubles:
+            last += 1
+            self.nodes[str(last)] = entry
+            found.setdefault(key, [key]).append(str(last))
+            details = f"{_called(entry)}, {key} in the file, is {last} here; {key} is {_called(self.nodes[key])}"
+            told = problem("duplicate_node_id", node_id=f"{prefix}{last}", class_type=entry["type"], details=details)
+            problems.append(told)
+        return found
+
+    def _read_links(self, content: Json, problems: list[Problem], doubles: Mapping[str, list[str]]) -> None:
+        for link in listed_links(content.get("links")):
+            read = read_link(link)
+            if read is None:
+                problems.append(problem("invalid_workflow", details="a link without ends", received=link))
+                continue
+            key, end, target, slot = read
+            if end.node in doubles:
+                end = self._one_of(doubles[end.node], end.slot, key)
+            self.links[key] = end
+            if target == OUTPUT_SIDE:
+                self.results.setdefault(slot, end)
+
+    def _one_of(self, same: list[str], slot: int, key: int | str) -> End:
+        """The output that a link leaves from, of several nodes with one id: of the one that lists the link, else the first."""
+        listing = [one for one in same if key in _listed(self.nodes[one], slot)]
+        return End(listing[0] if len(listing) == 1 else same[0], slot)
+
+    def origin(self, node: str, slot: int, entry: Json) -> End | None:
+        """What is linked to input `slot` (its saved `entry`) of a node, if anything.
+
+        A link that is not in the table may stand there under another id: then it is told by where it ends.
+        """
+        key = entry.get("link")
+        if key is None:
+            return None
+        if type(key) is not int:
+            key = link_id(key)
+            if key is None:
+                return None
+        found = self.links.get(key)
+        return found if found is not None else self._by_target().get((node, slot))
+
+    def _by_target(self) -> dict[tuple[str, int], End]:
+        if self._ends is None:
+            read = [read_link(link) for link in listed_links(self._content.get("links"))]
+            self._ends = {(one.target, one.slot): self.links[one.id] for one in read if one is not None}
+        return self._ends
+
+    def leads(self, slot: int) -> list[tuple[str, Json]]:
+        """The (node, saved input) pairs that input `slot` of the subgraph feeds directly."""
+        if self._leads is None:
+            self._leads = [[] for _ in self.input_names]
+            for node, saved in self.nodes.items():
+                inputs = saved.get("inputs")
+                for at, entry in enumerate(objects(inputs)) if inputs else ():
+                    end = self.origin(node, at, entry)
+                    if end is not None and end.node == INPUT_SIDE and end.slot < len(self._leads):
+                        self._leads[end.slot].append((node, entry))
+        return self._leads[slot] if slot < len(self._leads) else []
+
+
+def _listed(node: Json, slot: int) -> list[Any]:
+    """The ids of the links that a saved node says leave its output `slot`."""
+    outputs = objects(node.get("outputs"))
+    links = outputs[slot].get("links") if slot < len(outputs) else None
+    return [link_id(one) for one in links] if isinstance(links, list) else []
+
+
+def _called(node: Json) -> str:
+    title = node.get("title")
+    return f'{node["type"]} "{title}"' if isinstance(title, str) and title else str(node["type"])
+
+
+def _is_number(key: str) -> bool:
+    return key.isdecimal() and len(key) < 19
