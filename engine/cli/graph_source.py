@@ -12,16 +12,18 @@ from typing import Any, Final
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.terminal import columns
-from engine.graph.formats import loads
 from engine.graph.parameters import Parameter, parameters, set_value
 from engine.graph.problems import GraphError, Problem, told
 from engine.graph.schema import Catalogue, Files
 from engine.graph.validate import Checked, check
-from engine.media.embedded import is_media, read_embedded
+from engine.media.containers.safetensors import head_length
 from engine.media.errors import MediaError
+from engine.media.graph_file import read_graph_file
+from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 
 MAX_BYTES: Final = 256 * 1024 * 1024
+_BEGIN: Final = 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Graph:
     prompt: dict[str, Any]
     workflow: dict[str, Any] | None
     problems: list[Problem]
+    notes: list[Problem]
+    """What must be known about it, though it does not keep it from running."""
 
 
 def open_graph(source: str, values: Sequence[str], paths: Paths, catalogue: Catalogue) -> Graph:
@@ -49,17 +53,13 @@ def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
     """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
     name, data = _read(source, paths)
     try:
-        if is_media(data):
-            found = read_embedded(data, name)
-            if found.prompt is not None:
-                return Graph(name, found.prompt, found.workflow, [])
-            data = _encoded(found.workflow)
-        loaded = loads(data, catalogue)
+        found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate))
     except MediaError as error:
         raise CliError(exits.INVALID, str(error)) from error
     except GraphError as error:
         raise invalid(name, error.problems) from error
-    return Graph(name, loaded.prompt, loaded.workflow, loaded.problems)
+    loaded = found.loaded
+    return Graph(name, loaded.prompt, loaded.workflow, loaded.problems, found.notes)
 
 
 def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence[str] | None) -> Checked:
@@ -111,7 +111,9 @@ def _read(source: str, paths: Paths) -> tuple[str, bytes]:
         if not path.exists():
             path = _known_workflow(source, paths)
         with path.open("rb") as file:
-            return path.name, _bounded(path.name, file.read(MAX_BYTES + 1))
+            begin = file.read(_BEGIN)
+            wanted = min(head_length(begin) or MAX_BYTES + 1, MAX_BYTES + 1)  # of tensors, only what stands before them
+            return path.name, _bounded(path.name, begin + file.read(max(wanted - _BEGIN, 0)))
     except OSError as error:
         raise CliError(exits.UNREADABLE, f"Cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:  # a name with a NUL byte
@@ -131,12 +133,6 @@ def _known_workflow(source: str, paths: Paths) -> Path:
     near = difflib.get_close_matches(Path(source).stem, known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else " `safelight workflows` lists what is at hand."
     raise CliError(exits.UNREADABLE, f"There is no file {source!r} and no workflow of that name.{hint}")
-
-
-def _encoded(value: Any) -> bytes:
-    import json
-
-    return json.dumps(value).encode()
 
 
 def _set(graph: Graph, entry: str, catalogue: Catalogue) -> None:

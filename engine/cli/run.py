@@ -37,7 +37,7 @@ def run(app: App, options: argparse.Namespace) -> int:
     if options.out is not None:
         outputs = copied(outputs, Path(options.out).expanduser().absolute())
     if options.json:
-        put_json(as_json(result, outputs, checked.problems, graph.prompt))
+        put_json(as_json(result, outputs, checked.problems, graph.prompt) | {"notes": graph.notes})
     for failure in result.failures:
         title = titles(graph.prompt).get(failure.display_node, failure.class_type)
         say("\n".join(failure_lines(failure, title, options.debug)))
@@ -53,7 +53,8 @@ def validate(app: App, options: argparse.Namespace) -> int:
     library = app.load_library()
     graph, checked = _sound_graph(app, library, options, partial=False)
     if options.json:
-        put_json({"status": "sound", "nodes": len(checked.prompt), "outputs": checked.outputs, "problems": []})
+        facts = {"nodes": len(checked.prompt), "outputs": checked.outputs, "problems": [], "notes": graph.notes}
+        put_json({"status": "sound", **facts})
     else:
         nodes, outputs = len(checked.prompt), len(checked.outputs)
         put(f"{graph.name} is sound: {nodes} node{'s' * (nodes != 1)}, {outputs} output{'s' * (outputs != 1)}.")
@@ -71,6 +72,8 @@ def titles(prompt: dict[str, Any]) -> dict[str, str]:
 def _sound_graph(app: App, library: Library, options: argparse.Namespace, *, partial: bool) -> tuple[Graph, Checked]:
     """The graph that the options mean, checked. Raises CliError INVALID when it has a problem (`partial`: no sound output)."""
     graph = open_graph(options.workflow, options.values, app.paths, library.catalogue)
+    if graph.notes:
+        say(render(graph.notes))
     checked = check_graph(graph, app.paths, library.catalogue, options.only)
     if checked.problems and not (partial and checked.outputs):
         _tell_broken_packs(library, checked.problems)

@@ -16,7 +16,8 @@ Format: TypeAlias = Literal["prompt", "workflow", "envelope", "invokeai", "a1111
 
 _FOREIGN: Final[Mapping[str, str]] = {
     "invokeai": "This is a workflow of InvokeAI, whose nodes are others. Rebuild the graph here from its settings.",
-    "a1111": "These are settings of the Stable Diffusion web UI, not a graph. Pass them to a workflow with --set.",
+    "a1111": "These are settings for the API of the Stable Diffusion web UI. "
+    "Give the text that it keeps in a picture instead: it becomes a graph.",
     "diffusers": "This describes the parts of a diffusers model. Put its folder under models/ and load it from a graph.",
 }
 

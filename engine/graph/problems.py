@@ -97,6 +97,19 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
         "Set the values again, and save the workflow.",
         False,
     ),
+    # settings of the Stable Diffusion web UI
+    "settings_cut_off": ProblemType(
+        "The settings of the web UI are cut off",
+        "Give the whole text, from the prompt to the end of the line of settings.",
+    ),
+    "settings_may_end_early": ProblemType("The settings of the web UI may be cut off", "Compare with the whole text."),
+    "setting_ignored": ProblemType("A setting of the web UI has no counterpart here"),
+    "setting_approximated": ProblemType("A setting of the web UI is kept only nearly"),
+    "setting_read": ProblemType("Of two weights of a LoRA the web UI means the first for the text encoder"),
+    "setting_assumed": ProblemType("A setting of the web UI is missing, and assumed"),
+    "file_not_here": ProblemType("A file that the settings name is not here", "Put it into its models folder."),
+    "file_not_named": ProblemType("The settings name no model that is here", "Choose a checkpoint."),
+    "picture_not_named": ProblemType("The settings do not hold the picture they began with", "Choose it."),
     # named parameters
     "unknown_parameter": ProblemType("There is no such parameter", "Use one of the names, or NODE.input."),
     "ambiguous_parameter": ProblemType("Several inputs have this name", "Say which, as NODE.input."),

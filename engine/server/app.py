@@ -12,6 +12,7 @@ from aiohttp import web
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
+from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
@@ -84,13 +85,14 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
     """Every route but those of the front end's files."""
     paths, store, dispatcher, hub = parts.paths, parts.store, parts.dispatcher, parts.hub
     catalogue = parts.catalogues.get
+    files = FolderFiles(paths.listing, paths.locate)
     return [
-        *prompt_routes(dispatcher, store, catalogue, paths.listing, parts.packs),
+        *prompt_routes(dispatcher, store, catalogue, files, parts.packs),
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
-        *convert_routes(catalogue),
+        *convert_routes(catalogue, files),
         _websocket(hub),
         *parts.object_info.routes(),
         *system_routes(parts.system),

@@ -1,15 +1,15 @@
-"""Reading a graph from whatever is posted: JSON in any form, or a file that carries one."""
+"""What was posted: the graph, in any form, and what the client wants done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from engine.graph.formats import Loaded, detect_format, load
-from engine.graph.jsontext import parse_json
+from engine.graph.a1111 import ModelFiles
+from engine.graph.formats import detect_format
 from engine.graph.problems import Problem
 from engine.graph.schema import Catalogue
-from engine.media.embedded import is_media, read_embedded
+from engine.media.graph_file import read_graph_file
 
 GRAPH_KEYS: Final = ("prompt", "output", "workflow", "extra_data")
 """Keys of an envelope that hold the graph and what is stored with it; all others say what to do with it."""
@@ -26,31 +26,19 @@ class Posted(NamedTuple):
     """The other keys of a POST /prompt body: `client_id`, `number`, … Empty when the graph came alone."""
     problems: list[Problem]
     """What was wrong with the saved form itself."""
+    notes: list[Problem] = []  # noqa: RUF012 - never changed
+    """What must be known about the graph, though it does not keep it from running."""
 
 
-def read_graph(data: bytes, catalogue: Catalogue, name: str = "the body") -> Posted:
-    """Find the graph in bytes: a POST /prompt body, a prompt, a workflow, or a picture, video or sound file with one inside.
+def read_graph(data: bytes, catalogue: Catalogue, name: str = "the body", files: ModelFiles | None = None) -> Posted:
+    """Find the graph in bytes: a POST /prompt body, or whatever `read_graph_file` reads.
 
-    Of a file that carries both forms, the prompt is taken: it is what ran. Messages call the source `name`. Raises
-    GraphError or MediaError, and nothing else whatever the bytes.
+    Messages call the source `name`. Raises GraphError or MediaError, and nothing else whatever the bytes.
     """
-    if is_media(data):
-        return _posted(_embedded(data, catalogue, name), {})
-    value = parse_json(data)
-    loaded = load(value, catalogue)
-    return _posted(loaded, value if detect_format(value) == "envelope" else {})
-
-
-def _posted(loaded: Loaded, envelope: Mapping[str, Any]) -> Posted:
+    found = read_graph_file(data, catalogue, name, files)
+    envelope: Mapping[str, Any] = found.value if detect_format(found.value) == "envelope" else {}
     rest = {key: value for key, value in envelope.items() if key not in GRAPH_KEYS}
     if not isinstance(envelope.get("extra_data", {}), dict):
         rest["extra_data"] = envelope["extra_data"]  # for whoever checks the fields to refuse
-    return Posted(loaded.prompt, loaded.workflow, loaded.extra_data, rest, loaded.problems)
-
-
-def _embedded(data: bytes, catalogue: Catalogue, name: str) -> Loaded:
-    found = read_embedded(data, name)
-    if found.prompt is not None and (found.workflow is None or detect_format(found.prompt) == "prompt"):
-        loaded = load(found.prompt, catalogue)
-        return loaded._replace(workflow=found.workflow or loaded.workflow)
-    return load(found.workflow, catalogue)
+    loaded = found.loaded
+    return Posted(loaded.prompt, loaded.workflow, loaded.extra_data, rest, loaded.problems, found.notes)

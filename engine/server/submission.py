@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from engine.graph.problems import Problem
 from engine.jobs.records import Job
 from engine.server import wire
 from engine.server.checks import CheckedGraph, encode
@@ -86,9 +87,10 @@ def place(job: Job, wish: Wish, sequence: int) -> None:
     job.sequence, job.number = sequence, -abs(number) if wish.front else number
 
 
-def answer(job: Job, graph: CheckedGraph) -> dict[str, Any]:
-    """What a client that posted a graph is told."""
-    return {"prompt_id": job.id, "number": wire.number(job.number), "node_errors": graph.node_errors}
+def answer(job: Job, graph: CheckedGraph, notes: Sequence[Problem]) -> dict[str, Any]:
+    """What a client that posted a graph is told; `notes` only where there are any."""
+    told = {"prompt_id": job.id, "number": wire.number(job.number), "node_errors": graph.node_errors}
+    return told | ({"notes": notes} if notes else {})
 
 
 def _workflow_id(extra: Mapping[str, Any]) -> str | None:

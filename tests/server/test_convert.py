@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 from PIL import Image
 
+from engine.graph.a1111 import NoFiles
 from engine.media.png import encode_png
 from engine.server.limits import Limits
 from engine.server.routes.convert import convert_routes
@@ -31,7 +32,7 @@ def asked(guarded, builtin_catalogue):
 
         async def talk():
             answers = []
-            async with guarded(convert_routes(get), limits=limits) as client:
+            async with guarded(convert_routes(get, NoFiles()), limits=limits) as client:
                 for body in bodies:
                     async with client.post(f"/api/v1/convert{query}", data=body) as answer:
                         answers.append((answer.status, await answer.json()))

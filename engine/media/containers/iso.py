@@ -14,9 +14,9 @@ _UTF8: Final = 1
 
 def texts(data: bytes) -> Iterator[tuple[str, str]]:
     """Key and text of the metadata items of a whole file."""
-    for kind, movie in _boxes(data):
+    for kind, movie in boxes(data):
         if kind == b"moov":
-            for inner, body in _boxes(movie):
+            for inner, body in boxes(movie):
                 if inner == b"meta":
                     yield from _items(body)
                 elif inner == b"udta":
@@ -25,7 +25,7 @@ def texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _user_data(body: bytes) -> Iterator[tuple[str, str]]:
-    for kind, value in _boxes(body):
+    for kind, value in boxes(body):
         if kind == b"meta":
             yield from _items(value)
         elif kind in _ITUNES and len(value) >= 4:  # QuickTime: u16 length, u16 language, text
@@ -34,10 +34,10 @@ def _user_data(body: bytes) -> Iterator[tuple[str, str]]:
 
 def _items(body: bytes) -> Iterator[tuple[str, str]]:
     # In MP4 a version and flags stand before the first box, in QuickTime they do not.
-    boxes = dict(_boxes(body if body[4:8] == b"hdlr" else body[4:]))
-    names = _names(boxes.get(b"keys", b""))
-    for kind, item in _boxes(boxes.get(b"ilst", b"")):
-        inner = dict(_boxes(item))
+    found = dict(boxes(body if body[4:8] == b"hdlr" else body[4:]))
+    names = _names(found.get(b"keys", b""))
+    for kind, item in boxes(found.get(b"ilst", b"")):
+        inner = dict(boxes(item))
         key = (
             names.get(int.from_bytes(kind))
             or _ITUNES.get(kind)
@@ -50,12 +50,12 @@ def _items(body: bytes) -> Iterator[tuple[str, str]]:
 
 def _names(body: bytes) -> dict[int, str]:
     """The keys by their number, which counts from 1."""
-    entries = _boxes(body[8:])  # version and flags, count; then boxes whose kind is the namespace
+    entries = boxes(body[8:])  # version and flags, count; then boxes whose kind is the namespace
     return {number: name.decode("utf-8", "replace") for number, (_, name) in enumerate(entries, 1)}
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of each box; a truncated one ends early."""
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each box but `mdat`, whose content is left out; a truncated one ends early."""
     offset = 0
     for _ in range(_MAX_BOXES):
         if offset + 8 > len(data):

@@ -1,4 +1,4 @@
-"""PNG: the chunks tEXt, zTXt and iTXt (ISO/IEC 15948, 11.3.4)."""
+"""PNG: the chunks tEXt, zTXt and iTXt (ISO/IEC 15948, 11.3.4), and eXIf."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+from engine.media.containers import exif
+
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_TEXTUAL: Final = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 MAX_TEXT: Final = 16 * 1024 * 1024
 """What a compressed text may come to; the rest is cut off."""
 MAX_CHUNKS: Final = 100_000
 
 
 def texts(data: bytes) -> Iterator[tuple[str, str]]:
-    """Keyword and text of each text chunk; a damaged or truncated one is passed over."""
+    """Keyword and text of each text chunk and EXIF string; a damaged or truncated one is passed over."""
     offset = len(SIGNATURE)
     room = MAX_TEXT
     for _ in range(MAX_CHUNKS):
         if offset + 8 > len(data):
             return
         length, kind = struct.unpack_from(">I4s", data, offset)
-        body = data[offset + 8 : offset + 8 + length] if kind in (b"tEXt", b"zTXt", b"iTXt") else b""
+        body = data[offset + 8 : offset + 8 + length] if kind in _TEXTUAL else b""
         offset += length + 12
-        if body and len(body) == length:
+        if len(body) != length:
+            continue
+        if kind == b"eXIf":
+            yield from exif.texts(body)
+        elif body:
             keyword, _, rest = body.partition(b"\0")
             text = _chunk_text(kind, rest, room)
             if text is not None:

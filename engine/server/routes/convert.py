@@ -9,10 +9,12 @@ from typing import Any, Final
 import msgspec
 from aiohttp import BodyPartReader, web
 
+from engine.graph.a1111 import ModelFiles
 from engine.graph.layout import prompt_to_workflow
 from engine.graph.problems import GraphError, Problem
 from engine.graph.schema import Catalogue
 from engine.media.errors import MediaError
+from engine.media.graph_file import begins_as_json
 from engine.server.bodies import LIMITS, Pace, read_body, too_large
 from engine.server.graph_source import Posted, read_graph
 from engine.server.limits import Limits
@@ -32,12 +34,17 @@ class Converted(msgspec.Struct, omit_defaults=True, kw_only=True):
     """As it was posted or found in a file, with all its keys; laid out anew when it was asked for and there was none."""
     problems: list[Problem]
     """What is wrong with the saved form itself. Whether the graph can run is checked by POST /prompt."""
+    notes: list[Problem] = []
+    """What must be known about it: settings of the web UI that have no counterpart, or only a near one, here."""
     missing_node_types: list[str]
     """Node types that no pack here has. Their nodes are converted as far as their own data allow."""
 
 
-def convert_routes(catalogue: Callable[[], Awaitable[Catalogue]]) -> list[Route]:
-    """The one route. `catalogue` gives the node types, which say what the widget values of a saved workflow mean."""
+def convert_routes(catalogue: Callable[[], Awaitable[Catalogue]], files: ModelFiles) -> list[Route]:
+    """The one route. `catalogue` gives the node types, which say what the widget values of a saved workflow mean.
+
+    `files` are the model files that settings of the web UI may name.
+    """
 
     async def convert(request: web.Request) -> web.Response:
         to = request.query.get("to", "prompt")
@@ -46,9 +53,10 @@ def convert_routes(catalogue: Callable[[], Awaitable[Catalogue]]) -> list[Route]
             raise Refusal(400, "invalid_query", message, query="to")
         data, name = await _posted_bytes(request)
         known = await catalogue()
-        if len(data) <= _SMALL:
-            return json_response(_converted(data, name, to, known))
-        return json_response(await asyncio.to_thread(lambda: msgspec.json.encode(_converted(data, name, to, known))))
+        if len(data) <= _SMALL and begins_as_json(data):
+            return json_response(_converted(data, name, to, known, files))
+        made = await asyncio.to_thread(lambda: msgspec.json.encode(_converted(data, name, to, known, files)))
+        return json_response(made)
 
     return [
         Route(
@@ -68,7 +76,7 @@ def convert_routes(catalogue: Callable[[], Awaitable[Catalogue]]) -> list[Route]
             body=dict[str, Any],
             answer=Converted,
             refusals={
-                400: "The body is no graph in any known form, or a file that carries none.",
+                400: "The body is no graph in any known form, a file that carries none, or settings that are cut off.",
                 413: "The body is larger than allowed.",
             },
         )
@@ -100,9 +108,9 @@ async def _file(part: BodyPartReader, limits: Limits) -> bytes:
     return bytes(data)
 
 
-def _converted(data: bytes, name: str, to: str, catalogue: Catalogue) -> Converted:
+def _converted(data: bytes, name: str, to: str, catalogue: Catalogue, files: ModelFiles) -> Converted:
     try:
-        posted = read_graph(data, catalogue, name)
+        posted = read_graph(data, catalogue, name, files)
         workflow = posted.workflow
         if workflow is None and to == "workflow":
             workflow = prompt_to_workflow(posted.prompt, catalogue)
@@ -116,6 +124,7 @@ def _converted(data: bytes, name: str, to: str, catalogue: Catalogue) -> Convert
         prompt=posted.prompt,
         workflow=workflow,
         problems=posted.problems,
+        notes=posted.notes,
         missing_node_types=_missing(posted, catalogue),
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
+from engine.graph.a1111 import ModelFiles
 from engine.graph.problems import GraphError
 from engine.graph.schema import Catalogue
 from engine.jobs.dispatch import Dispatcher
@@ -15,6 +16,7 @@ from engine.jobs.records import Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
 from engine.media.errors import MediaError
+from engine.media.graph_file import begins_as_json
 from engine.server.bodies import read_body
 from engine.server.checks import CheckedGraph, Checks, GraphRefused
 from engine.server.graph_source import Posted, read_graph
@@ -32,11 +34,11 @@ def prompt_routes(
     dispatcher: Dispatcher,
     store: JobStore,
     catalogue: Callable[[], Awaitable[Catalogue]],
-    listing: Callable[[str], Sequence[str]],
+    files: ModelFiles,
     packs: Packs,
 ) -> list[Route]:
-    """POST /prompt and GET /prompt. `listing` gives the file names in a models folder, or in `input`."""
-    submit = _Submit(dispatcher, store, catalogue, listing, packs)
+    """POST /prompt and GET /prompt. `files` gives the file names in a models folder, or in `input`."""
+    submit = _Submit(dispatcher, store, catalogue, files, packs)
 
     async def remaining(request: web.Request) -> web.Response:
         return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
@@ -46,7 +48,7 @@ def prompt_routes(
             method="POST",
             path="/prompt",
             handler=submit.post,
-            summary="Queue a graph: a prompt, a saved workflow, or a picture, video or audio file that carries one.",
+            summary="Queue a graph: a prompt, a saved workflow, settings of the web UI, or a file that carries one.",
             tag="queue",
             body=BODY,
             answer=ANSWER,
@@ -75,14 +77,15 @@ class _Submit:
         dispatcher: Dispatcher,
         store: JobStore,
         catalogue: Callable[[], Awaitable[Catalogue]],
-        listing: Callable[[str], Sequence[str]],
+        files: ModelFiles,
         packs: Packs,
     ) -> None:
         self._packs = PackPrompts(packs)
         self._dispatcher = dispatcher
         self._store = store
         self._catalogue = catalogue
-        self._checks = Checks(listing)
+        self._files = files
+        self._checks = Checks(files.names)
 
     async def post(self, request: web.Request) -> web.Response:
         """Accepted means on disk: the answer comes after the store has it."""
@@ -92,10 +95,11 @@ class _Submit:
                 503, "server_ends", "The server is ending and takes no further jobs. Post again once it is back."
             )
         catalogue = await self._catalogue()
-        posted = await asyncio.to_thread(_read, body, catalogue) if len(body) > LARGE else _read(body, catalogue)
+        large = len(body) > LARGE or not begins_as_json(body)  # what is not JSON may name files that are looked into
+        posted = await asyncio.to_thread(self._read, body, catalogue) if large else self._read(body, catalogue)
         job, wish, graph = await self._checked(posted, catalogue, len(body) > LARGE)
         await asyncio.shield(self._accept(job, wish))
-        return json_response(answer(job, graph))
+        return json_response(answer(job, graph, posted.notes))
 
     async def _checked(self, posted: Posted, catalogue: Catalogue, large: bool) -> tuple[Job, Wish, CheckedGraph]:
         wish = read_wish(posted)
@@ -122,14 +126,13 @@ class _Submit:
         except StoreError as error:
             raise Refusal(503, "store_failed", str(error)) from None
 
-
-def _read(body: bytes, catalogue: Catalogue) -> Posted:
-    try:
-        return read_graph(body, catalogue)
-    except GraphError as error:
-        raise GraphRefused(error.response()) from None
-    except MediaError as error:
-        raise Refusal(400, "no_graph", str(error)) from None
+    def _read(self, body: bytes, catalogue: Catalogue) -> Posted:
+        try:
+            return read_graph(body, catalogue, files=self._files)
+        except GraphError as error:
+            raise GraphRefused(error.response()) from None
+        except MediaError as error:
+            raise Refusal(400, "no_graph", str(error)) from None
 
 
 _OBJECT: Final = {"type": "object"}
@@ -161,7 +164,16 @@ BODY: Final = {
 ANSWER: Final = {
     "type": "object",
     "required": ["prompt_id", "number", "node_errors"],
-    "properties": {"prompt_id": {"type": "string"}, "number": {"type": "number"}, "node_errors": _OBJECT},
+    "properties": {
+        "prompt_id": {"type": "string"},
+        "number": {"type": "number"},
+        "node_errors": _OBJECT,
+        "notes": {
+            "type": "array",
+            "items": _OBJECT,
+            "description": "What must be known about a graph that was imported.",
+        },
+    },
 }
 
 REMAINING: Final = {
