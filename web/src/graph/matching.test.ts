@@ -12,7 +12,7 @@ describe("types", () => {
     ["*", "MODEL", true],
     ["IMAGE,MASK", "MASK", true],
     ["IMAGE", "LATENT,IMAGE", true],
-    ["INT", "FLOAT", true],
+    ["INT", "FLOAT", false],
     ["FLOAT", "INT", false],
     ["COMBO", "STRING", true],
     ["STRING", "COMBO", true],

@@ -6,11 +6,20 @@ export const ANY = "*";
 /** Whether an output of type `from` may feed an input of type `to`. Each may be a union: "IMAGE,MASK". */
 export function typesMatch(from: string, to: string): boolean {
   if (from === to || from === ANY || to === ANY) return true;
-  const [have, want] = [new Set(from.split(",")), new Set(to.split(","))];
+  const [have, want] = [parts(from), parts(to)];
   if (have.has(ANY) || want.has(ANY)) return true;
   for (const one of have) if (want.has(one)) return true;
-  if (have.has("INT") && want.has("FLOAT")) return true;
   return (have.has("COMBO") || want.has("COMBO")) && (have.has("STRING") || want.has("STRING"));
+}
+
+/** Whether a bypassed node passes an input of one type on where the other is asked for: they share a type, or one is any. */
+export function sameType(a: string, b: string): boolean {
+  const [left, right] = [parts(a.toLowerCase()), parts(b.toLowerCase())];
+  return [ANY, ""].some((any) => left.has(any) || right.has(any)) || [...left].some((one) => right.has(one));
+}
+
+function parts(type: string): Set<string> {
+  return new Set(type.split(",").map((one) => one.trim()));
 }
 
 /** Why an output of type `from` cannot feed an input of type `to`; null if it can. */

@@ -26,7 +26,7 @@ export function TextWidget({ input, bare = false, focus = false }: TextWidgetPro
 function ShortText({ input }: { input: InputDefinition }) {
   const widget = useWidget(input);
   return (
-    <Frame input={input} linked={widget.linked} problem={widget.problem}>
+    <Frame input={input} given={widget.given} problem={widget.problem}>
       <input
         className="sl-text"
         aria-label={input.label ?? input.name}
@@ -68,11 +68,11 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
         className="nodrag"
         aria-label={name}
         aria-describedby={hints.open ? hints.id : undefined}
-        placeholder={widget.linked ? `${name}: linked` : (input.placeholder ?? name)}
+        placeholder={widget.given === true ? `${name}: linked` : (input.placeholder ?? name)}
         data-tip={input.tooltip}
         spellCheck={spellcheck}
         disabled={widget.linked}
-        value={widget.linked ? "" : textOf(widget.value)}
+        value={widget.given === true ? "" : textOf(widget.value)}
         onChange={(event) => {
           widget.set(event.target.value);
           hints.look(event.target);
