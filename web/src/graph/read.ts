@@ -105,7 +105,8 @@ export class GraphReader {
 
   private readNodes(): void {
     const doubled: [index: number, raw: JsonObject][] = [];
-    this.list("nodes").forEach((raw, index) => {
+    this.list("nodes").forEach((entry, index) => {
+      const raw = isObject(entry) ? asNamedToday(entry) : entry;
       const readable = isObject(raw) && typeof raw["type"] === "string" && isId(raw["id"]);
       const key = readable ? String(raw["id"]) : `?node ${index}`;
       this.nodeOrder.push(key);
@@ -363,6 +364,16 @@ function inOrderOf(order: readonly string[], ids: readonly string[]): string[] {
   const present = new Set(ids);
   const first = [...new Set(order)].filter((id) => present.has(id));
   return [...first, ...ids.filter((id) => !order.includes(id))];
+}
+
+/**
+ * Earlier versions of Safelight called a loader by a name that the field has for another node, one with a config. No node
+ * of the field is taken for it: that has a second value.
+ */
+function asNamedToday(raw: JsonObject): JsonObject {
+  const values = raw["widgets_values"];
+  const plain = raw["type"] === "CheckpointLoader" && !objects(raw["inputs"]).some((slot) => slot["name"] === "config_name") && !(Array.isArray(values) && values.length > 1);
+  return plain ? { ...raw, type: "CheckpointLoaderSimple" } : raw;
 }
 
 /** One saved node, without its links. */

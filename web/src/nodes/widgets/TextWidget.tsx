@@ -1,7 +1,10 @@
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { getSetting, useSetting } from "@/app/settings/settings";
 import type { InputDefinition } from "@/graph/definitions";
+import { useNodeRunPart } from "@/run";
+import { useNodePlace } from "../context";
 import { scrollsWhenFocused } from "../scrolling";
+import { usePromptId } from "../usePromptId";
 import { useWidget } from "../useWidget";
 import { changeWeight } from "./attention";
 import { embeddingBefore, embeddingNames } from "./embeddings";
@@ -85,6 +88,7 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
           widget.done();
         }}
       />
+      {input.dynamicPrompts && <RanText name={input.name} />}
       {hints.open && (
         <ul className="sl-hints nowheel" id={hints.id} role="listbox" aria-label="Embeddings">
           {hints.names.map((one, index) => (
@@ -97,6 +101,18 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
           ))}
         </ul>
       )}
+    </div>
+  );
+}
+
+/** What the last run made of a text with choices or comments. */
+function RanText({ name }: { name: string }) {
+  const { id, promptId } = useNodePlace();
+  const shown = usePromptId(id);
+  const text = useNodeRunPart(promptId ?? shown, (run) => run?.texts?.[name]);
+  return text === undefined ? null : (
+    <div className="sl-longtext-ran" data-tip={text}>
+      ran: {text}
     </div>
   );
 }
