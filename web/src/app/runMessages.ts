@@ -1,5 +1,5 @@
 /** Messages about runs that the person cannot see: those of other tabs, and what the server says on its own. */
-import { onNotice, runStore } from "@/run";
+import { onNotice, onPrompt, runStore } from "@/run";
 import { activate, activeTabId, tabById } from "@/workflows/workspace";
 import { getSetting } from "./settings/settings";
 import { openErrorReport } from "@/panels/overlays";
@@ -16,6 +16,7 @@ function ended(tab: string, status: Status, jobId: string | null): void {
 }
 
 export function startRunMessages(): () => void {
+  onPrompt((tab, prompt) => void import("./ranTexts").then(({ tellRanTexts }) => tellRanTexts(tab, prompt)));
   const stopNotices = onNotice((text) => toast({ kind: "info", title: "From the server", text }));
   const stopRuns = runStore.subscribe(({ tabs }, before) => {
     if (tabs === before.tabs) return;

@@ -2,7 +2,9 @@ import { Command } from "cmdk";
 import { Dialog } from "radix-ui";
 import { type RefObject, useState } from "react";
 import { socketColor } from "@/theme/sockets";
+import { type Bridge, bridgesBetween } from "@/graph/bridges";
 import { INPUT_SIDE, OUTPUT_SIDE } from "@/graph/types";
+import { bridgeSockets, closesLoop } from "./bridging";
 import { useCanvas, useUi } from "./context";
 import { slotType } from "./hit";
 import { joinSockets, reasonAgainst } from "./linking";
@@ -15,6 +17,8 @@ interface Choice {
   readonly ref: SocketRef;
   readonly label: string;
   readonly note: string;
+  /** The node that must go between. */
+  readonly bridge?: Bridge;
 }
 
 /** Making a link without a pointer: choose a socket of the node, then its partner. */
@@ -28,9 +32,10 @@ export function LinkChooser({ root }: { root: RefObject<HTMLElement | null> }) {
     root.current?.querySelector<HTMLElement>(`[data-node="${CSS.escape(choosing.node)}"]`)?.focus({ preventScroll: true });
   };
   const choices = chosen === null ? socketsOf(scene.get(), choosing.node) : partnersOf(scene.get(), store, chosen);
-  const pick = ({ ref }: Choice): void => {
+  const pick = ({ ref, bridge }: Choice): void => {
     if (chosen === null) return setChosen(ref);
-    joinSockets(store, scene.get().graphId, chosen, ref);
+    if (bridge === undefined) joinSockets(store, scene.get().graphId, chosen, ref);
+    else bridgeSockets(store, scene.get().graphId, bridge, chosen, ref);
     close();
   };
   return (
@@ -88,5 +93,12 @@ function partnersOf(scene: Scene, store: ReturnType<typeof useCanvas>["store"], 
       found.push({ key: `${box.id}${index}`, ref: { node: box.id, side, slot: index, type: slot?.type ?? "*" }, label: slot?.label ?? slot?.name ?? "New", note: box.id === OUTPUT_SIDE ? "output of the subgraph" : "input of the subgraph" });
     }
   }
-  return found.filter((one) => reasonAgainst(store.getState(), scene.graphId, from, one.ref) === null);
+  const state = store.getState();
+  const fitting = found.filter((one) => reasonAgainst(state, scene.graphId, from, one.ref) === null);
+  const others = found.flatMap((one): Choice[] => {
+    const [output, input] = side === "input" ? [from, one.ref] : [one.ref, from];
+    const [bridge] = [INPUT_SIDE, OUTPUT_SIDE].includes(one.ref.node) ? [] : bridgesBetween(state.definitions, output.type, input.type);
+    return bridge === undefined || closesLoop(state.document, scene.graphId, output, input) ? [] : [{ ...one, bridge, note: `${one.note} · through ${bridge.definition.title}` }];
+  });
+  return [...fitting, ...others];
 }

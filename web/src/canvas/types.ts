@@ -24,12 +24,23 @@ export interface SearchRequest {
   readonly link?: SocketRef;
 }
 
+/** A link that a person wanted and that cannot be. */
+export interface Refusal {
+  readonly graphId: GraphId;
+  readonly from: SocketRef;
+  readonly target: SocketRef;
+  readonly reason: string;
+  /** The link that was in the person's hand. */
+  readonly detached: LinkId | null;
+}
+
 export interface CanvasCallbacks {
   readonly onOpenSearch?: (request: SearchRequest) => void;
   readonly onShowInfo?: (node: NodeId) => void;
   readonly onRunNodes?: (promptIds: string[]) => void;
   readonly onDropFiles?: (files: File[], at: Point) => void;
   readonly onSaveSubgraph?: (graph: GraphId) => void;
+  readonly onRefuse?: (refusal: Refusal) => void;
 }
 
 export interface CanvasProps extends CanvasCallbacks {

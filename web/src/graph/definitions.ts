@@ -96,8 +96,20 @@ const WIDGET_KINDS: Readonly<Record<string, InputKind>> = {
   COMBO: "combo",
   COLOR: "color",
   [CHOOSING]: "combo",
+  // Widgets of the field whose values are lists and objects.
+  COLORS: "json",
+  BOUNDING_BOX: "json",
+  BOUNDING_BOXES: "json",
+  CURVE: "json",
+  RANGE: "json",
 };
+/** How a widget of the field is shown that takes its value from a type alone, as where the class is not known. */
+export function kindOfType(type: string): InputKind {
+  return WIDGET_KINDS[type] ?? "json";
+}
+
 const SEED_NAMES = new Set(["seed", "noise_seed"]);
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Read `object_info`. A definition that cannot be read is reported and left out; it never breaks the others. */
 export function parseDefinitions(objectInfo: unknown): { definitions: Definitions; problems: DefinitionProblem[] } {
@@ -166,6 +178,15 @@ function inputGroup(info: JsonObject, groups: JsonObject, group: "required" | "o
 }
 
 export function parseInput(name: string, entry: Json | undefined, required: boolean): InputDefinition {
+  return parsed(name, entry, required, SEED_NAMES);
+}
+
+/** An input that belongs to another: only what it declares makes it a seed, whatever it is called. */
+function parseInner(name: string, entry: Json | undefined, required: boolean): InputDefinition {
+  return parsed(name, entry, required, NO_NAMES);
+}
+
+function parsed(name: string, entry: Json | undefined, required: boolean, seeds: ReadonlySet<string>): InputDefinition {
   if (!Array.isArray(entry) || entry.length === 0) throw new TypeError(`the input ${name} is not a list.`);
   const [declared, second] = entry as readonly Json[];
   const options = isObject(second) ? second : {};
@@ -192,7 +213,7 @@ export function parseInput(name: string, entry: Json | undefined, required: bool
     remote: isObject(options["remote"]) ? options["remote"] : undefined,
     multiSelect: Boolean(options["multi_select"] ?? options["multiselect"]),
     upload: uploadKind(options),
-    seed: isSeed(name, type, options),
+    seed: isSeed(type, options, seeds.has(name)),
     forceInput,
     advanced: options["advanced"] === true,
     lazy: options["lazy"] === true,
@@ -202,7 +223,7 @@ export function parseInput(name: string, entry: Json | undefined, required: bool
     widget: packWidget(options),
     height: heightOf(options),
     options,
-    ...dynamicParts(type, options, parseInput),
+    ...dynamicParts(type, options, parseInner),
   };
 }
 
@@ -243,9 +264,9 @@ function uploadKind(options: JsonObject): string | undefined {
   return key?.slice(0, -"_upload".length);
 }
 
-function isSeed(name: string, type: string, options: JsonObject): boolean {
-  if (type !== "INT" && !("control_after_generate" in options)) return false;
-  return SEED_NAMES.has(name) || Boolean(options["control_after_generate"]);
+function isSeed(type: string, options: JsonObject, named: boolean): boolean {
+  const declared = options["control_after_generate"];
+  return declared === undefined || declared === null ? named && type === "INT" : Boolean(declared);
 }
 
 function parseOutputs(info: JsonObject): OutputDefinition[] {

@@ -2,6 +2,7 @@
  * Inputs that come and go with values and links: a choice that brings inputs of its own (DynamicCombo), inputs that grow as
  * they are linked (Autogrow), sockets that agree on one type (MatchType). Prompts and files name them `group.input`.
  */
+import { CUSTOM_COMBO, customInputs, savedOptions } from "./customCombo";
 import type { Choice, InputDefinition, NodeDefinition } from "./definitions";
 import { finite, isObject, text } from "./json";
 import type { Json, JsonObject, NodeRecord } from "./types";
@@ -77,7 +78,8 @@ function inputsOf(groups: Json | undefined, parse: Parse): InputDefinition[] {
 export function withDynamics(definition: NodeDefinition): NodeDefinition {
   const changing = (one: InputDefinition | { template?: string }): boolean =>
     one.template !== undefined || ("branches" in one && one.branches !== undefined) || ("grows" in one && one.grows !== undefined);
-  if (!definition.inputs.some(changing) && !definition.outputs.some(changing)) return definition;
+  const own = definition.type === CUSTOM_COMBO;
+  if (!own && !definition.inputs.some(changing) && !definition.outputs.some(changing)) return definition;
   return shapeFor({ ...definition, dynamic: { declared: definition.inputs, shapes: new Map() } }, { values: {}, linked: new Set() });
 }
 
@@ -87,8 +89,10 @@ export function shapeFor(definition: NodeDefinition, holding: Holding): NodeDefi
   if (dynamic === undefined) return definition;
   // What grows stands first, as in the field: there the order of the values in files is that of the widgets.
   const declared = [...dynamic.declared.filter((one) => one.grows), ...dynamic.declared.filter((one) => !one.grows)];
-  const inputs = declared.flatMap((one) => expand(one, holding));
-  const key = inputs.map((one) => `${one.name} ${one.kind} ${one.branches ? JSON.stringify(chosen(one, holding)) : ""}`).join("\n");
+  const own = definition.type === CUSTOM_COMBO;
+  const inputs = own ? customInputs(dynamic.declared, holding.values) : declared.flatMap((one) => expand(one, holding));
+  const told = (one: InputDefinition): string => (own ? JSON.stringify(one.choices ?? "") : one.branches ? JSON.stringify(chosen(one, holding)) : "");
+  const key = inputs.map((one) => `${one.name} ${one.kind} ${told(one)}`).join("\n");
   const held = dynamic.shapes.get(key);
   if (held !== undefined) return held;
   const shape = { ...definition, inputs };
@@ -148,7 +152,7 @@ export function shapeOfSaved(node: JsonObject, definition: NodeDefinition, read:
   if (definition.dynamic === undefined) return definition;
   const slots = Array.isArray(node["inputs"]) ? (node["inputs"] as readonly Json[]).filter(isObject) : [];
   const linked = new Set(slots.flatMap((slot) => (slot["link"] == null ? [] : [nameOf(slot)])));
-  const valued = grownWidgets(definition.dynamic, { values: {}, linked }, slots);
+  const valued = definition.type === CUSTOM_COMBO ? savedOptions(node["widgets_values"]) : grownWidgets(definition.dynamic, { values: {}, linked }, slots);
   let shape = definition;
   for (let depth = 0; depth < DEEPEST; depth += 1) {
     const next = shapeFor(definition, { values: { ...valued, ...read(node, shape).values }, linked });

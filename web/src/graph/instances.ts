@@ -1,10 +1,10 @@
 /** Definitions of nodes that depend on where they stand: instances of subgraphs, and primitives. */
-import { type Definitions, type InputDefinition, type NodeDefinition, VIRTUAL, inputOf } from "./definitions";
+import { type Definitions, type InputDefinition, type NodeDefinition, VIRTUAL, inputOf, kindOfType } from "./definitions";
 import { shapeOf } from "./dynamic";
 import { graphOf, linksFrom } from "./graphs";
+import { ownProxies, proxyName, widgetNames } from "./instanceValues";
 import { isObject } from "./json";
-import { type Document, type GraphId, type GraphRecord, INPUT_SIDE, type Json, type NodeId, type NodeRecord, ROOT } from "./types";
-import { defaultValue, proxyName } from "./values";
+import { type Document, type GraphId, type GraphRecord, INPUT_SIDE, type NodeId, type NodeRecord, ROOT } from "./types";
 
 /** What a node looks like: its class, its subgraph, or what it is linked to. Undefined if its type is missing. */
 export function definitionOf(
@@ -39,16 +39,6 @@ function remember(node: NodeRecord, parts: readonly unknown[], make: () => NodeD
 
 // ---- subgraphs
 
-/** `[inner node, widget]` for each inner widget that an instance shows; inner "-1" is an input of the instance itself. */
-export function proxyWidgets(node: NodeRecord): [inner: NodeId, widget: string][] {
-  const proxies = node.properties["proxyWidgets"];
-  if (!Array.isArray(proxies)) return [];
-  return (proxies as readonly Json[]).flatMap((one) => {
-    const pair = Array.isArray(one) ? (one as readonly Json[]) : [];
-    return pair.length < 2 ? [] : [[String(pair[0]), String(pair[1])] as [string, string]];
-  });
-}
-
 function instanceDefinition(
   document: Document,
   definitions: Definitions,
@@ -57,18 +47,13 @@ function instanceDefinition(
 ): NodeDefinition {
   return remember(node, [inside, definitions], () => {
     const info = inside.subgraph;
+    const names = widgetNames(document, inside.id);
     const inputs = (info?.inputs ?? []).map((slot, index): InputDefinition => {
-      const inner = innerInput(document, definitions, inside, index);
-      const shown = inner ?? socket(slot.name, slot.type);
-      const own = node.inputs.find((one) => one.name === slot.name);
-      const widget = own?.widget !== undefined || (own === undefined && shown.kind !== "socket");
-      return { ...shown, name: slot.name, type: slot.type, label: slot.label ?? shown.label, kind: widget ? shown.kind : "socket", required: false };
+      const shown = innerInput(document, definitions, inside, index) ?? { ...socket(slot.name, slot.type), default: null };
+      const kind = !names.includes(slot.name) ? "socket" : shown.kind === "socket" ? kindOfType(slot.type) : shown.kind;
+      return { ...shown, name: slot.name, type: slot.type, label: slot.label ?? shown.label, kind, required: false };
     });
-    const known = new Set(inputs.map((input) => input.name));
-    const proxied = proxyWidgets(node).flatMap(([inner, widget]) => {
-      const name = proxyName(inner, widget);
-      return inner === "-1" || known.has(name) ? [] : [proxyInput(document, definitions, inside, inner, widget)];
-    });
+    const proxied = ownProxies(inside, node.properties, names).map(([inner, widget]) => proxyInput(document, definitions, inside, inner, widget));
     return {
       type: node.type,
       title: info?.name ?? "Subgraph",
@@ -94,7 +79,7 @@ function descriptionOf(inside: GraphRecord): string {
   return typeof doc === "string" ? doc : "";
 }
 
-/** The definition of the widget inside that published input `index` feeds first. */
+/** The definition of the widget inside that published input `index` feeds first, with what is set there as its default. */
 function innerInput(
   document: Document,
   definitions: Definitions,
@@ -106,7 +91,7 @@ function innerInput(
     const slot = target?.inputs[link.toSlot];
     if (target === undefined || slot === undefined) continue;
     const found = inputOf(definitionOf(document, definitions, target, inside.id), slot.widget ?? slot.name);
-    if (found === undefined) continue;
+    if (found === undefined || found.kind === "socket") continue;
     const value = target.values[found.name];
     return value === undefined ? found : { ...found, default: value };
   }
@@ -126,7 +111,7 @@ function proxyInput(
   const value = target?.values[widget];
   return {
     ...found,
-    name: proxyName(inner, widget),
+    name: proxyName(inside, inner, widget),
     label: found.label ?? widget,
     required: false,
     ...(value === undefined ? {} : { default: value }),
@@ -159,9 +144,4 @@ function primitiveDefinition(
     const value: InputDefinition = { ...fed, name: "value", label: fed.label ?? name, seed: fed.seed || fed.kind === "int" };
     return { ...base, inputs: [value], outputs: [{ name: "connect to widget input", type: fed.type, isList: false }] };
   });
-}
-
-/** The value that an instance shows for an inner widget: its own, or the one inside. */
-export function shownValue(node: NodeRecord, input: InputDefinition): Json {
-  return node.values[input.name] ?? defaultValue(input);
 }

@@ -10,13 +10,15 @@ export function objects(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
+/** Whether a value can be the id of a node or link: a whole number, or text. */
 export function isId(value: unknown): value is number | string {
-  return (typeof value === "number" && Number.isFinite(value)) || typeof value === "string";
+  return (typeof value === "number" && Number.isInteger(value)) || typeof value === "string";
 }
 
-/** Whether a value can be the number of an input or output. */
-export function isSlot(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0;
+/** The number of an input or output, which some packs write as text; undefined if it is none. */
+export function slotNumber(value: unknown): number | undefined {
+  const read = typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  return typeof read === "number" && Number.isInteger(read) && read >= 0 ? read : undefined;
 }
 
 export function text(value: unknown): string | undefined {

@@ -53,25 +53,64 @@ describe("odd files load as far as they can, and nothing in them is lost", () =>
       { id: "abc", type: "Missing From Here", size: [10, 10], inputs: null, outputs: [{ name: "x", type: -1, links: [7, 7, 50] }], widgets_values: [[1], null] },
       { id: "constructor", type: "toString", inputs: [{ name: "in", type: ["a", "b"], link: 7 }] },
     ],
-    links: [[7, "abc", 3, "constructor", 5, "IMAGE"], [8, 1, 0, 44, 0, "X"], null, [7, 1, 0, 1, 0, "X"], [1]],
+    links: [[7, "abc", 3, "constructor", 5, "IMAGE"], [8, 1, 0, 44, 0, "X"], null, [7, 1, 0, 1, 4, "X"], [1]],
     groups: [{ title: "Bad box", bounding: "x" }],
     extra: { ds: { scale: 0.5, offset: [1, 2] }, other: [1] },
     unknown: { deep: [{ a: null }] },
   };
 
-  it("keeps every key and entry", () => {
+  it("keeps every key and entry, but for the id that two nodes have", () => {
     const { document, problems } = loadWorkflow(odd, definitions);
-    expect(saveWorkflow(document)).toStrictEqual(odd);
-    expect(Object.keys(graphIn(document).nodes)).toEqual(["1", "abc", "constructor"]);
+    expect(saveWorkflow(document)).toStrictEqual({ ...odd, nodes: odd.nodes.map((node, at) => (at === 1 ? { ...(node as object), id: 2 } : node)) });
+    expect(Object.keys(graphIn(document).nodes).sort()).toEqual(["1", "2", "abc", "constructor"]);
     expect(problems.length).toBeGreaterThanOrEqual(4);
     expect(brokenRules(document)).toEqual([]);
     expect(document.view).toEqual({ scale: 0.5, offset: [1, 2] });
   });
 
-  it("draws a link where the input that names it stands", () => {
+  it("draws a link where the input that names it stands, from where the last link of its id comes", () => {
     const { document } = loadWorkflow(odd, definitions);
-    expect(graphIn(document).links["7"]).toMatchObject({ from: "abc", fromSlot: 3, to: "constructor", toSlot: 0 });
-    expect(nodeIn(document, "abc").outputs).toHaveLength(4);
+    expect(graphIn(document).links["7"]).toMatchObject({ from: "1", fromSlot: 0, to: "constructor", toSlot: 0 });
+    const alone = loadWorkflow({ ...odd, links: odd.links.slice(0, 1) }, definitions).document;
+    expect(graphIn(alone).links["7"]).toMatchObject({ from: "abc", fromSlot: 3, to: "constructor", toSlot: 0 });
+    expect(nodeIn(alone, "abc").outputs).toHaveLength(4);
+  });
+
+  const said = (value: string): object => ({ type: "PrimitiveString", pos: [0, 0], widgets_values: [value], outputs: [{ name: "STRING", type: "STRING", links: value === "A" ? [4] : [5] }] });
+  const doubled = {
+    last_node_id: 6,
+    nodes: [
+      { id: 1, title: "One", ...said("A") },
+      { id: "1", ...said("B") },
+      { id: 2, type: "StringConcatenate", pos: [0, 0], inputs: [{ name: "string_a", type: "STRING", link: 4 }, { name: "string_b", type: "STRING", link: 5 }] },
+    ],
+    links: [[4, 1, 0, 2, 0, "STRING"], [5, 1, 0, 2, 1, "STRING"]],
+  };
+
+  it("gives the second of two nodes with one id a new one, and each the links that it lists", () => {
+    const { document, problems } = loadWorkflow(doubled, definitions);
+    expect(graphIn(document).nodeOrder).toEqual(["1", "7", "2"]);
+    expect(graphIn(document).links["4"]?.from).toBe("1");
+    expect(graphIn(document).links["5"]?.from).toBe("7");
+    expect(problems).toEqual([
+      { message: "Two nodes have the id 1: PrimitiveString is node 7 here; the first with this id is PrimitiveString “One”.", graph: "root", node: "7" },
+    ]);
+    const saved = saveWorkflow(document);
+    expect((saved["nodes"] as { id: number }[]).map((node) => node.id)).toEqual([1, 7, 2]);
+    expect(saved["links"]).toEqual([[4, 1, 0, 2, 0, "STRING"], [5, 7, 0, 2, 1, "STRING"]]);
+  });
+
+  it("takes the link that says it leads to an input, where the input names one that is gone", () => {
+    const [one, , two] = doubled.nodes;
+    const { document } = loadWorkflow({ nodes: [one, { ...two, inputs: [{ name: "string_a", type: "STRING", link: 77 }] }], links: doubled.links.slice(0, 1) }, definitions);
+    expect(nodeIn(document, "2").inputs[0]?.link).toBe("4");
+  });
+
+  it("reads a dict of links, and slots and ids that are text", () => {
+    const links = { 4: ["4", "1", "0", 2, "0", "STRING"] };
+    const { document, problems } = loadWorkflow({ ...doubled, nodes: [doubled.nodes[0], doubled.nodes[2]].map((node) => ({ ...node, inputs: (node as { inputs?: object[] }).inputs?.slice(0, 1) })), links }, definitions);
+    expect(graphIn(document).links["4"]).toMatchObject({ from: "1", fromSlot: 0, to: "2", toSlot: 0 });
+    expect(problems).toEqual([]);
   });
 
   it("keeps a reroute's ring out of the document and in the file", () => {

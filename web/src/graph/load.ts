@@ -2,6 +2,7 @@
 import type { Definitions, NodeDefinition } from "./definitions";
 import { isMissing } from "./definitions";
 import { shapeOf, shapeOfSaved } from "./dynamic";
+import { instanceProblems, withInstances } from "./instanceNodes";
 import { asPoint, finite, isObject, objects } from "./json";
 import { GraphReader } from "./read";
 import { withDefinedInputs, withDefinedOutputs, withoutAdded } from "./slots";
@@ -64,7 +65,7 @@ export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
   const graphs: Record<GraphId, GraphRecord> = {};
   const subgraphs = definitionsIn(workflow);
   const ids = new Set(subgraphs.map((one) => String(one["id"])));
-  const read = (id: GraphId, raw: JsonObject): void => {
+  const readGraph = (id: GraphId, raw: JsonObject): void => {
     const known = (node: JsonObject): NodeDefinition | undefined => {
       const definition = ids.has(String(node["type"])) ? undefined : definitions.get(String(node["type"]));
       return definition && shapeOfSaved(node, definition, readValues);
@@ -73,11 +74,11 @@ export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
     graphs[id] = reader.read();
     problems.push(...reader.problems);
   };
-  read(ROOT, workflow);
-  for (const raw of subgraphs) read(String(raw["id"]), raw);
+  readGraph(ROOT, workflow);
+  for (const raw of subgraphs) readGraph(String(raw["id"]), raw);
   const extra = isObject(workflow["extra"]) ? workflow["extra"] : {};
   const order = subgraphs.map((one) => String(one["id"]));
-  const document: Document = {
+  const read: Document = {
     graphs,
     subgraphOrder: order,
     view: readView(extra["ds"]),
@@ -85,6 +86,8 @@ export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
     counters: countersOf(graphs),
     raw: workflow,
   };
+  const document = withInstances(read, definitions);
+  problems.push(...instanceProblems(document));
   return { document, problems, missingTypes: missingTypes(document, definitions) };
 }
 
@@ -122,7 +125,7 @@ function checked(json: unknown): JsonObject {
       "Update Safelight, or save the workflow in an older format. The file was not changed.",
     );
   }
-  if (json["links"] !== undefined && json["links"] !== null && !Array.isArray(json["links"])) {
+  if (json["links"] !== undefined && json["links"] !== null && typeof json["links"] !== "object") {
     throw new LoadError("broken", "The links of this workflow are not a list.", "The file may be damaged.");
   }
   return json;
@@ -190,7 +193,7 @@ function countersOf(graphs: Readonly<Record<GraphId, GraphRecord>>): Counters {
 }
 
 function rowIds(links: Json | undefined): (number | string)[] {
-  const rows = Array.isArray(links) ? (links as readonly Json[]) : [];
+  const rows = Array.isArray(links) ? (links as readonly Json[]) : isObject(links) ? Object.values(links) : [];
   return rows.map((row) => number(Array.isArray(row) ? (row as readonly Json[])[0] : isObject(row) ? row["id"] : 0));
 }
 
@@ -212,7 +215,7 @@ export function refreshDefinitions(document: Document, definitions: Definitions)
       return [id, nodes === graph.nodes ? graph : { ...graph, nodes }];
     }),
   );
-  return changed ? { ...document, graphs } : document;
+  return withInstances(changed ? { ...document, graphs } : document, definitions);
 }
 
 function refreshNodes(document: Document, graph: GraphRecord, definitions: Definitions): GraphRecord["nodes"] {
@@ -245,7 +248,7 @@ function refreshNode(node: NodeRecord, declared: NodeDefinition | undefined): No
 /** Values read again if they could not be read before; only their layout if they could. */
 function refreshValues(node: NodeRecord, definition: NodeDefinition): Partial<NodeRecord> | null {
   const form = node.valueForm;
-  if (form.kind === "dict") return null;
+  if (form.kind === "dict" || form.kind === "instance") return null;
   const read = readValues(node.raw, definition);
   if (form.kind === "opaque") return { values: read.values, controls: read.controls, valueForm: read.form };
   const layout = read.form.kind === "list" ? read.form.layout : undefined;

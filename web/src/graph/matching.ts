@@ -6,29 +6,25 @@ export const ANY = "*";
 /** Whether an output of type `from` may feed an input of type `to`. Each may be a union: "IMAGE,MASK". */
 export function typesMatch(from: string, to: string): boolean {
   if (from === to || from === ANY || to === ANY) return true;
-  const [have, want] = [new Set(from.split(",")), new Set(to.split(","))];
+  const [have, want] = [parts(from), parts(to)];
   if (have.has(ANY) || want.has(ANY)) return true;
-  for (const one of have) if (want.has(one)) return true;
-  if (have.has("INT") && want.has("FLOAT")) return true;
-  return (have.has("COMBO") || want.has("COMBO")) && (have.has("STRING") || want.has("STRING"));
+  return [...have].some((one) => want.has(one));
 }
 
-/** Why an output of type `from` cannot feed an input of type `to`; null if it can. */
+/** Whether a bypassed node passes an input of one type on where the other is asked for: they share a type, or one is any. */
+export function sameType(a: string, b: string): boolean {
+  const [left, right] = [parts(a.toLowerCase()), parts(b.toLowerCase())];
+  return [ANY, ""].some((any) => left.has(any) || right.has(any)) || [...left].some((one) => right.has(one));
+}
+
+function parts(type: string): Set<string> {
+  return new Set(type.split(",").map((one) => one.trim()));
+}
+
+/** Why an output of type `from` cannot feed an input of type `to`; null if it can. What could go between: `bridges.ts`. */
 export function whyNot(from: string, to: string): string | null {
-  if (typesMatch(from, to)) return null;
-  const hint = BRIDGES[`${from}>${to}`];
-  return `${spell(from)} cannot feed an input of type ${spell(to)}.${hint ? ` ${hint}` : ""}`;
+  return typesMatch(from, to) ? null : `${spell(from)} cannot feed an input of type ${spell(to)}.`;
 }
-
-const BRIDGES: Readonly<Record<string, string>> = {
-  "LATENT>IMAGE": "Put a VAE Decode between them.",
-  "IMAGE>LATENT": "Put a VAE Encode between them.",
-  "MASK>IMAGE": "Put a Convert Mask to Image between them.",
-  "IMAGE>MASK": "Put a Convert Image to Mask between them.",
-  "STRING>CONDITIONING": "Put a text encoder between them.",
-  "CLIP>CONDITIONING": "Put a text encoder between them.",
-  "FLOAT>INT": "A FLOAT would lose its decimals: use a node that rounds.",
-};
 
 function spell(type: string): string {
   return type.split(",").join(" or ");

@@ -1,6 +1,6 @@
 /** Reading one graph of a saved workflow: the root, or the inside of a subgraph. Never throws on odd data. */
 import type { NodeDefinition } from "./definitions";
-import { asPoint, finite, isId, isObject, isSlot, objects, sameIds, text } from "./json";
+import { asPoint, finite, isId, isObject, objects, sameIds, slotNumber, text } from "./json";
 import { readInput, readOutput, savedSlots, withDefinedInputs, withDefinedOutputs } from "./slots";
 import {
   type Box,
@@ -44,8 +44,9 @@ export function readLink(raw: Json | undefined): LinkRow | null {
     : isObject(raw)
       ? ["id", "origin_id", "origin_slot", "target_id", "target_slot", "type"].map((key) => raw[key])
       : [];
-  const [id, from, fromSlot, to, toSlot, type] = parts;
-  if (!isId(id) || !isId(from) || !isId(to) || !isSlot(fromSlot) || !isSlot(toSlot)) return null;
+  const [id, from, , to, , type] = parts;
+  const [fromSlot, toSlot] = [slotNumber(parts[2]), slotNumber(parts[4])];
+  if (!isId(id) || !isId(from) || !isId(to) || fromSlot === undefined || toSlot === undefined) return null;
   const parent = isObject(raw) && isId(raw["parentId"]) ? String(raw["parentId"]) : null;
   const shown = typeof type === "string" && type !== "" ? type : "*";
   return { fileId: id, from: String(from), fromSlot, to: String(to), toSlot, type: shown, parent, raw: raw ?? null };
@@ -91,9 +92,11 @@ export class GraphReader {
     };
   }
 
+  /** The entries of a list; some writers make an object of it, by the ids. */
   private list(key: string): readonly Json[] {
     const value = this.raw[key];
-    return Array.isArray(value) ? (value as readonly Json[]) : [];
+    if (Array.isArray(value)) return value as readonly Json[];
+    return key === "links" && isObject(value) ? Object.values(value) : [];
   }
 
   private tell(message: string, node?: NodeId): void {
@@ -101,34 +104,64 @@ export class GraphReader {
   }
 
   private readNodes(): void {
-    this.list("nodes").forEach((raw, index) => {
+    const doubled: [index: number, raw: JsonObject][] = [];
+    this.list("nodes").forEach((entry, index) => {
+      const raw = isObject(entry) ? asNamedToday(entry) : entry;
       const readable = isObject(raw) && typeof raw["type"] === "string" && isId(raw["id"]);
       const key = readable ? String(raw["id"]) : `?node ${index}`;
-      if (readable && !Object.hasOwn(this.nodes, key)) {
-        this.nodes[key] = readNode(raw, this.definitionFor(raw));
-        this.nodeOrder.push(key);
-        return;
+      this.nodeOrder.push(key);
+      if (readable && !Object.hasOwn(this.nodes, key)) this.nodes[key] = readNode(raw, this.definitionFor(raw));
+      else if (readable) doubled.push([index, raw]);
+      else {
+        this.strays[key] = raw;
+        this.tell("An entry without an id or type cannot be shown. It stays in the file.");
       }
-      const stray = readable ? `?node ${index}` : key;
-      this.strays[stray] = raw;
-      this.nodeOrder.push(stray);
-      const reason = readable ? `Two nodes have the id ${key}; the second` : "An entry without an id or type";
-      this.tell(`${reason} cannot be shown. It stays in the file.`);
     });
+    for (const [index, raw] of doubled) this.nodeOrder[index] = this.readDoubled(raw);
   }
 
+  /** A node whose id another has already: it gets a new one, here and in what is posted and saved. Returns that. */
+  private readDoubled(raw: JsonObject): NodeId {
+    const state = this.raw["state"];
+    const numbers = Object.values(this.nodes).map((node) => Number(node.id)).filter(Number.isSafeInteger);
+    const last = finite(isObject(state) ? state["lastNodeId"] : this.raw["last_node_id"]) ?? 0;
+    const fileId = numbers.reduce((most, one) => Math.max(most, one), last) + 1;
+    const before = String(raw["id"]);
+    this.nodes[String(fileId)] = { ...readNode(raw, this.definitionFor(raw)), id: String(fileId), fileId };
+    const first = this.nodes[before];
+    this.renamed.set(before, [...(this.renamed.get(before) ?? []), String(fileId)]);
+    this.tell(`Two nodes have the id ${before}: ${spelled(raw["type"], raw["title"])} is node ${fileId} here; the first with this id is ${spelled(first?.type, first?.title)}.`, String(fileId));
+    return String(fileId);
+  }
+
+  /** Ids that several nodes had → the new ones of all but the first. */
+  private readonly renamed = new Map<NodeId, NodeId[]>();
+
+  /** Of several links with one id the last counts, as in the field. */
   private readRows(): void {
     this.list("links").forEach((raw, index) => {
       const row = readLink(raw);
-      const key = row === null ? `?link ${index}` : String(row.fileId);
-      if (row === null || this.rows.has(key)) {
-        this.strays[`?link ${index}`] = raw;
-        this.linkOrder.push(`?link ${index}`);
-        return;
-      }
-      this.rows.set(key, row);
+      const key = row === null ? "" : String(row.fileId);
+      const before = this.rows.get(key);
+      if (before !== undefined) this.setAside(this.linkOrder.indexOf(key), before.raw);
       this.linkOrder.push(key);
+      if (row === null) this.setAside(index, raw);
+      else this.rows.set(key, { ...row, from: this.originOf(row) });
     });
+  }
+
+  private setAside(index: number, raw: Json): void {
+    this.strays[`?link ${index}`] = raw;
+    this.linkOrder[index] = `?link ${index}`;
+  }
+
+  /** Of several nodes with the id that a link comes from, the one whose output lists the link; the first if none or more do. */
+  private originOf(row: LinkRow): NodeId {
+    const others = this.renamed.get(row.from);
+    if (others === undefined) return row.from;
+    const lists = (id: NodeId): boolean => savedIds(this.nodes[id]?.outputs[row.fromSlot]?.raw["links"]).includes(String(row.fileId));
+    const found = [row.from, ...others].filter(lists);
+    return found.length === 1 ? (found[0] ?? row.from) : row.from;
   }
 
   /** An input names its link, and the link its origin: the server reads files so, whatever else the link says. */
@@ -137,12 +170,18 @@ export class GraphReader {
       const inputs = node.inputs.map((slot, index): InputSlot => {
         const named = slot.raw["link"];
         if (named === undefined || named === null) return slot;
-        const link = this.claim(String(named as string | number), node.id, index);
+        const link = this.claim(this.linkNamed(String(named as string | number), node.id, index), node.id, index);
         if (link === null) this.tell(`The link ${JSON.stringify(named)} of the input ${slot.name} does not exist.`, node.id);
         return link === null ? { ...slot, dangling: true } : { ...slot, link };
       });
       this.nodes[node.id] = { ...node, inputs };
     }
+  }
+
+  /** The link of that id; if there is none, one whose row says that it leads here. */
+  private linkNamed(id: LinkId, to: NodeId, toSlot: number): LinkId {
+    if (this.rows.has(id)) return id;
+    return [...this.rows].find(([, row]) => row.to === to && row.toSlot === toSlot)?.[0] ?? id;
   }
 
   private claim(id: LinkId, to: NodeId, toSlot: number): LinkId | null {
@@ -291,6 +330,10 @@ export class GraphReader {
   }
 }
 
+function spelled(type: Json | undefined, title: Json | null | undefined): string {
+  return typeof title === "string" && title !== "" ? `${String(type)} “${title}”` : String(type);
+}
+
 function ringed(start: string, reroutes: ReadonlyMap<string, RerouteRecord>): boolean {
   const seen = new Set<string>();
   for (let at: string | null = start; at !== null; at = reroutes.get(at)?.parent ?? null) {
@@ -321,6 +364,16 @@ function inOrderOf(order: readonly string[], ids: readonly string[]): string[] {
   const present = new Set(ids);
   const first = [...new Set(order)].filter((id) => present.has(id));
   return [...first, ...ids.filter((id) => !order.includes(id))];
+}
+
+/**
+ * Earlier versions of Safelight called a loader by a name that the field has for another node, one with a config. No node
+ * of the field is taken for it: that has a second value.
+ */
+function asNamedToday(raw: JsonObject): JsonObject {
+  const values = raw["widgets_values"];
+  const plain = raw["type"] === "CheckpointLoader" && !objects(raw["inputs"]).some((slot) => slot["name"] === "config_name") && !(Array.isArray(values) && values.length > 1);
+  return plain ? { ...raw, type: "CheckpointLoaderSimple" } : raw;
 }
 
 /** One saved node, without its links. */

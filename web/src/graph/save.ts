@@ -22,6 +22,7 @@ import {
   ROOT,
   type SubgraphInfo,
 } from "./types";
+import { writeInstanceValues } from "./instanceValues";
 import { writeValues } from "./values";
 import { socketType } from "./definitions";
 
@@ -31,7 +32,7 @@ export function saveWorkflow(document: Document): JsonObject {
   const root = document.graphs[ROOT];
   if (root === undefined) throw new Error("A document without a root graph cannot be saved.");
   const extra = writeExtra(document, root);
-  const workflow: Writable = { ...document.raw, ...writeGraph(root) };
+  const workflow: Writable = { ...document.raw, ...writeGraph(document, root) };
   if (document.raw["extra"] !== undefined || Object.keys(extra).length > 0) workflow["extra"] = extra;
   const definitions = writeDefinitions(document);
   if (definitions === undefined) delete workflow["definitions"];
@@ -68,7 +69,7 @@ function strayDefinitions(held: Json | undefined): Json[] {
 function writeDefinition(document: Document, id: string): JsonObject[] {
   const graph = document.graphs[id];
   if (graph?.subgraph === null || graph === undefined) return [];
-  const written: Writable = { ...graph.raw, id, ...writeGraph(graph), ...writeInfo(graph, graph.subgraph) };
+  const written: Writable = { ...graph.raw, id, ...writeGraph(document, graph), ...writeInfo(graph, graph.subgraph) };
   const inner = innerIds(graph.raw);
   const held = graph.raw["definitions"];
   if (inner.length > 0 && isObject(held)) {
@@ -116,7 +117,7 @@ function isDefaultSide(before: Json | undefined, box: SubgraphInfo["inputBox"]):
 }
 
 /** The keys that the root and the inside of a subgraph have in common. */
-function writeGraph(graph: GraphRecord): Writable {
+function writeGraph(document: Document, graph: GraphRecord): Writable {
   const maps = new Map(Object.values(graph.nodes).map((node) => [node.id, slotMap(node)]));
   const objectsWanted = graph.id !== ROOT || usesObjects(graph);
   const links = graph.linkOrder.flatMap((id): Json[] => {
@@ -127,7 +128,7 @@ function writeGraph(graph: GraphRecord): Writable {
   });
   const nodes = graph.nodeOrder.flatMap((id, order): Json[] => {
     const node = graph.nodes[id];
-    return node === undefined ? (id in graph.strays ? [graph.strays[id] ?? null] : []) : [writeNode(graph, node, order)];
+    return node === undefined ? (id in graph.strays ? [graph.strays[id] ?? null] : []) : [writeNode(document, graph, node, order)];
   });
   return {
     ...writeNumbers(graph),
@@ -197,7 +198,7 @@ function slotMap(node: NodeRecord): number[] {
   return node.inputs.map((slot) => saved.indexOf(slot));
 }
 
-function writeNode(graph: GraphRecord, node: NodeRecord, order: number): JsonObject {
+function writeNode(document: Document, graph: GraphRecord, node: NodeRecord, order: number): JsonObject {
   const raw = node.raw;
   const written: Writable = { ...raw, id: node.fileId, type: node.type };
   if (!samePoint(asPoint(raw["pos"]) ?? [0, 0], node.pos) || raw["id"] === undefined) written["pos"] = writePoint(raw["pos"], node.pos);
@@ -207,12 +208,14 @@ function writeNode(graph: GraphRecord, node: NodeRecord, order: number): JsonObj
   put(written, "mode", node.mode, (finite(raw["mode"]) ?? 0) === node.mode && raw["id"] !== undefined);
   writeSlots(written, graph, node);
   putOptional(written, "title", node.title ?? undefined);
-  if (raw["properties"] !== undefined || Object.keys(node.properties).length > 0) {
-    if (!same(isObject(raw["properties"]) ? raw["properties"] : {}, node.properties)) written["properties"] = node.properties;
+  const held = node.valueForm.kind === "instance" ? writeInstanceValues(document, node) : { ...writeValues(node), properties: node.properties };
+  if (raw["properties"] !== undefined || Object.keys(held.properties).length > 0) {
+    if (!same(isObject(raw["properties"]) ? raw["properties"] : {}, held.properties)) written["properties"] = held.properties;
   }
-  const values = writeValues(node);
-  if (values === undefined) delete written["widgets_values"];
-  else written["widgets_values"] = values;
+  for (const [key, value] of [["widgets_values", held.values], ["widgets_values_named", held.named]] as const) {
+    if (value === undefined) delete written[key];
+    else written[key] = value;
+  }
   putOptional(written, "color", node.color ?? undefined);
   putOptional(written, "bgcolor", node.bgcolor ?? undefined);
   return written;

@@ -1,5 +1,6 @@
 /** After an edit: nodes whose inputs depend on values and links get those that they ask for now, in the same step. */
 import type { Draft } from "immer";
+import { CUSTOM_COMBO, placeOfChoice } from "./customCombo";
 import type { Definitions, InputDefinition, NodeDefinition } from "./definitions";
 import { isWidget } from "./definitions";
 import { type DocumentDraft, type GraphDraft, detach, graphIn } from "./drafts";
@@ -53,8 +54,15 @@ function changeOf(old: NodeRecord | undefined, node: NodeRecord, graph: GraphRec
   if (definition === undefined) return null;
   const [was, shape] = [shapeOf(old ?? node, definition), shapeOf(node, definition)];
   if (old === undefined ? hasOthers(node, shape) : was !== shape) return (draft) => reshape(draft, node, was, shape);
+  const place = node.type === CUSTOM_COMBO ? placeOfChoice(node.values) : null;
+  if (place !== null && node.values["index"] !== place) return (draft) => setIndex(draft, node.id, place);
   const types = matched(graph, node, shape, definitions);
   return types.length === 0 ? null : (draft) => types.forEach((one) => setType(draft, node.id, one));
+}
+
+function setIndex(graph: GraphDraft, id: NodeId, place: number): void {
+  const node = graph.nodes[id];
+  if (node !== undefined) (node.values as Record<string, Json>)["index"] = place;
 }
 
 /** A pasted node may have lost the links that it had inputs for. */

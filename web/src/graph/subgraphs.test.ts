@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { DocumentDraft } from "./drafts";
 import * as edits from "./edits";
-import { definitionOf, proxyWidgets } from "./instances";
+import { proxyWidgets } from "./instanceValues";
+import { definitionOf } from "./instances";
 import { loadWorkflow } from "./load";
 import { addParameter, listParameters } from "./parameters";
 import { saveWorkflow } from "./save";
@@ -144,11 +145,11 @@ describe("widgets of inner nodes on an instance", () => {
       edits.setValue(draft, ROOT, instance, `${ids.sampler}:cfg`, 3);
     });
     const node = nodeIn(doc(), instance);
-    expect(proxyWidgets(node)).toEqual([[ids.positive, "text"], [ids.sampler, "cfg"]]);
+    expect(proxyWidgets(node.properties)).toEqual([[ids.positive, "text"], [ids.sampler, "cfg"]]);
     expect(definitionOf(doc(), definitions, node)?.inputs.map((one) => one.label ?? one.name)).toContain("cfg");
     const saved = saveWorkflow(doc());
     const entry = (saved["nodes"] as Record<string, unknown>[]).find((one) => String(one["id"]) === instance)!;
-    expect(entry["widgets_values"]).toEqual([null, 3]);
+    expect(entry["widgets_values"]).toEqual(["", 3]);
     edit((draft) => setProxyWidget(draft, ROOT, instance, ids.positive, "text", false));
     expect(nodeIn(doc(), instance).values).toEqual({ [`${ids.sampler}:cfg`]: 3 });
   });

@@ -7,7 +7,8 @@ import { copyOf, pasteReroutes } from "./edits/paste";
 import { inputType, outputType, removeReroute, reroutesBetween } from "./edits/links";
 import { bounds } from "./geometry";
 import { graphOf, linksOf, linksOver } from "./graphs";
-import { definitionOf, proxyWidgets } from "./instances";
+import { proxyName, proxyWidgets, widgetNames } from "./instanceValues";
+import { definitionOf } from "./instances";
 import { TITLE_HEIGHT, nodeBox } from "./layout";
 import { remapParameters } from "./parameters";
 import {
@@ -24,9 +25,7 @@ import {
   type PublishedSlot,
   type RerouteId,
 } from "./types";
-import { instanceForm, namesIn, proxyName } from "./values";
 
-export { proxyWidgets } from "./instances";
 export { breadcrumbs, resolvePath, resolvePath as resolveScope } from "./scope";
 
 const SIDE_WIDTH = 120;
@@ -295,7 +294,7 @@ function giveValues(outer: GraphDraft, node: NodeRecord, inner: GraphRecord, ids
     const target = outer.nodes[ids.get(id) ?? ""];
     if (target !== undefined && value !== undefined && value !== null) (target.values as Record<string, Json>)[widget] = value;
   };
-  for (const [id, widget] of proxyWidgets(node)) give(id, widget, node.values[proxyName(id, widget)]);
+  for (const one of proxyWidgets(node.properties)) if (one !== null) give(...one, node.values[proxyName(inner, ...one)]);
   inner.subgraph?.inputs.forEach((slot, at) => {
     for (const link of linksOf(inner)) {
       if (link.from !== INPUT_SIDE || link.fromSlot !== at) continue;
@@ -319,7 +318,7 @@ function relink(draft: DocumentDraft, graphId: GraphId, { instance, inner, ids, 
   const fedBy = (node?.inputs ?? []).map((slot) => (slot.link === null ? undefined : outer.links[slot.link])).map((link) => link && { ...link });
   const feeds = (node?.outputs ?? []).map((slot) => slot.links.flatMap((id) => outer.links[id] ?? []).map((link) => ({ ...link })));
   for (const link of [...fedBy, ...feeds.flat()]) if (link !== undefined) detach(outer, link.id);
-  const positions = (inner.subgraph?.inputs ?? []).map((slot, at) => inputOfInstance(node as NodeRecord, slot, at));
+  const positions = (inner.subgraph?.inputs ?? []).map((slot) => inputOfInstance(node as NodeRecord, slot));
   for (const link of linksOf(inner)) {
     const outside = fedBy[positions[link.fromSlot] ?? -1];
     const source = link.from === INPUT_SIDE ? outside : { from: ids.get(link.from) ?? "", fromSlot: link.fromSlot };
@@ -335,12 +334,11 @@ function relink(draft: DocumentDraft, graphId: GraphId, { instance, inner, ids, 
   }
 }
 
-/** Which input of an instance feeds published input `at`: the one of its name, else at its position. */
-function inputOfInstance(node: NodeRecord | undefined, slot: Pick<PublishedSlot, "name">, at: number): number {
+/** Which input of an instance feeds a published input: one of its name, the linked one if there are several; -1 if none. */
+function inputOfInstance(node: NodeRecord | undefined, slot: Pick<PublishedSlot, "name">): number {
   const inputs = node?.inputs ?? [];
-  const named = inputs.findIndex((one) => one.name === slot.name);
-  if (inputs[at]?.name === slot.name || named < 0) return at < inputs.length ? at : -1;
-  return named;
+  const linked = inputs.findIndex((one) => one.name === slot.name && one.link !== null);
+  return linked >= 0 ? linked : inputs.findIndex((one) => one.name === slot.name);
 }
 
 /** A definition goes with its last instance. */
@@ -369,7 +367,6 @@ export function publishInput(draft: DocumentDraft, graphId: GraphId, end: { node
   attach(draft, graphId, { from: INPUT_SIDE, fromSlot: at, to: end.node, toSlot: end.slot }, slot.type);
   for (const node of instanceDrafts(draft, graphId)) {
     node.inputs.push({ name, type: slot.type, link: null, ...(slot.widget === undefined ? {} : { widget: name }), raw: {} });
-    if (slot.widget !== undefined) addValuePlace(node, proxyWidgets(node as NodeRecord).length > 0 ? ["-1", name] : null, name);
   }
   return at;
 }
@@ -400,7 +397,8 @@ export function unpublish(draft: DocumentDraft, graphId: GraphId, side: "input" 
     for (const node of Object.values(owner.nodes)) {
       if (node.type !== graphId) continue;
       if (side === "output") removeOutput(owner, node, index);
-      else removeInput(owner, node, inputOfInstance(node as NodeRecord, slot as PublishedSlot, index));
+      else delete (node.values as Record<string, Json>)[slot.name];
+      if (side === "input") removeInput(owner, node, inputOfInstance(node as NodeRecord, slot as PublishedSlot));
     }
   }
   for (const id of [...slot.links]) detach(graph, id);
@@ -418,7 +416,6 @@ function removeInput(graph: GraphDraft, node: NodeDraft, index: number): void {
   if (link !== null) detach(graph, link);
   node.inputs.splice(index, 1);
   for (const one of Object.values(graph.links)) if (one.to === node.id && one.toSlot > index) one.toSlot -= 1;
-  if (slot.widget !== undefined) removeValuePlace(node, slot.widget);
 }
 
 function removeOutput(graph: GraphDraft, node: NodeDraft, index: number): void {
@@ -436,7 +433,7 @@ export function renamePublished(draft: DocumentDraft, graphId: GraphId, side: "i
   if (slot === undefined) return;
   setLabel(slot, label);
   for (const node of instanceDrafts(draft, graphId)) {
-    const at = side === "input" ? inputOfInstance(node as NodeRecord, slot as PublishedSlot, index) : index;
+    const at = side === "input" ? inputOfInstance(node as NodeRecord, slot as PublishedSlot) : index;
     const own = side === "input" ? node.inputs[at] : node.outputs[at];
     if (own !== undefined) setLabel(own, label);
   }
@@ -458,36 +455,14 @@ export function renameSubgraph(draft: DocumentDraft, graphId: GraphId, name: str
 export function setProxyWidget(draft: DocumentDraft, graphId: GraphId, instance: NodeId, inner: NodeId, widget: string, shown: boolean): void {
   const node = graphIn(draft, graphId).nodes[instance];
   if (node === undefined) return;
-  const now = proxyWidgets(node as NodeRecord);
-  const has = now.some(([id, name]) => id === inner && name === widget);
-  if (has === shown) return;
-  if (!shown) {
-    removeValuePlace(node, proxyName(inner, widget));
-    return;
-  }
+  const now = proxyWidgets(node.properties as NodeRecord["properties"]).filter((one) => one !== null);
+  const others = now.filter(([id, name]) => id !== inner || name !== widget);
+  if ((others.length < now.length) === shown) return;
+  const inside = graphOf(draft as Document, node.type);
+  if (!shown) delete (node.values as Record<string, Json>)[proxyName(inside, inner, widget)];
   // The list then speaks for all values of the instance, so those of its own inputs must stand in it too.
-  if (now.length === 0) for (const name of namesIn(node.valueForm)) addProxy(node, "-1", name);
-  addValuePlace(node, [inner, widget], proxyName(inner, widget));
-}
-
-function addProxy(node: NodeDraft, inner: NodeId, widget: string): void {
-  const before = proxyWidgets(node as NodeRecord);
-  (node.properties as Record<string, Json>)["proxyWidgets"] = [...before, [inner, widget]];
-}
-
-function addValuePlace(node: NodeDraft, proxy: [NodeId, string] | null, name: string): void {
-  if (proxy !== null) addProxy(node, ...proxy);
-  node.valueForm = instanceForm([...namesIn(node.valueForm), name]) as NodeDraft["valueForm"];
-}
-
-function removeValuePlace(node: NodeDraft, name: string): void {
-  const proxies = proxyWidgets(node as NodeRecord);
-  const kept = proxies.filter(([inner, widget]) => proxyName(inner, widget) !== name);
-  if (kept.length !== proxies.length) (node.properties as Record<string, Json>)["proxyWidgets"] = kept;
-  if (node.valueForm.kind !== "opaque") {
-    node.valueForm = instanceForm(namesIn(node.valueForm).filter((one) => one !== name)) as NodeDraft["valueForm"];
-  }
-  delete (node.values as Record<string, Json>)[name];
+  const own = now.length === 0 ? widgetNames(draft as Document, node.type).map((name) => ["-1", name]) : [];
+  (node.properties as Record<string, Json>)["proxyWidgets"] = shown ? [...own, ...now.map((one) => [...one]), [inner, widget]] : others.map((one) => [...one]);
 }
 
 /** Subgraph definitions that nothing uses any more. */

@@ -113,12 +113,16 @@ export interface NodeRecord {
 export type ValueKey =
   | { readonly kind: "value"; readonly name: string; readonly fallback: Json }
   | { readonly kind: "control"; readonly name: string }
+  /** One number of the box that the value `name` is. */
+  | { readonly kind: "part"; readonly name: string; readonly part: string }
   | { readonly kind: "extra"; readonly value: Json };
 
 /** How the values of a node lie in its file. `layout` is what its definition says now, where that differs from `keys`. */
 export type ValueForm =
   | { readonly kind: "dict" }
   | { readonly kind: "list"; readonly keys: readonly ValueKey[]; readonly layout?: readonly ValueKey[] }
+  /** An instance of a subgraph: `values` and the names of its widgets as they were read; none for a new one. */
+  | { readonly kind: "instance"; readonly read?: { readonly values: Readonly<Record<string, Json>>; readonly names: readonly string[] } }
   /** A list whose names cannot be known (missing node type): saved again as it was. */
   | { readonly kind: "opaque" };
 

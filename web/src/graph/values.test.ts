@@ -4,8 +4,10 @@ import { addNode, connect, setControl, setValue, setWidgetAsInput } from "./edit
 import { loadWorkflow } from "./load";
 import { saveWorkflow } from "./save";
 import { definitions, graphIn, nodeIn, slotOf, storeWith } from "./testing/samples";
+import { readNode } from "./read";
 import { type Json, type JsonObject, ROOT } from "./types";
-import { readValues } from "./values";
+import { readValues, writeValues } from "./values";
+import { widgetValue } from "./widgets";
 
 const sampler = definitions.get("KSampler")!;
 
@@ -45,12 +47,62 @@ describe("reading values", () => {
     expect(read.controls).toEqual({ seed: "randomize" });
   });
 
-  it("takes a list without the word after the seed", () => {
-    expect(readValues({ type: "KSampler", widgets_values: [5, ...list.slice(2)] }, sampler).values).toEqual(named);
+  it("takes what follows a seed for what happens to it, whatever it is, as the field does", () => {
+    expect(readValues({ type: "KSampler", widgets_values: [5, ...list.slice(2)] }, sampler).values).toEqual({ seed: 5, steps: 8, cfg: "euler", sampler_name: "normal", scheduler: 1 });
   });
 
-  it("takes values by name", () => {
-    expect(readValues({ type: "KSampler", widgets_values: { seed: 7, other: 1 } }, sampler).values).toEqual({ seed: 7, other: 1 });
+  it("goes by the class where the node lists all of its widgets and a value is missing", () => {
+    const inputs = ["seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"].map((name) => ({ name, type: "*", widget: { name } }));
+    const { denoise: _, ...others } = named;
+    expect(readValues({ type: "KSampler", inputs, widgets_values: list.slice(0, -1) }, sampler).values).toEqual(others);
+  });
+
+  it("knows the values of an unknown class by name, and writes both", () => {
+    const node = { id: 3, type: "Nobody", widgets_values: [7, "randomize", "b"], widgets_values_named: { noise: 7, control_after_generate: "randomize", word: "b" } };
+    const read = readValues(node, undefined);
+    expect(read.values).toEqual({ noise: 7, word: "b" });
+    expect(read.controls).toEqual({ noise: "randomize" });
+    const record = { ...readNode(node, undefined), values: { noise: 7, word: "c" } };
+    expect(writeValues(record)).toEqual({ values: [7, "randomize", "c"], named: { noise: 7, control_after_generate: "randomize", word: "c" } });
+  });
+
+  it("lets the list win over stale values by name, and mends those with the next change", () => {
+    const node = { id: 3, type: "KSampler", widgets_values: list, widgets_values_named: { seed: 1, steps: 2, other: "kept" } };
+    const record = readNode(node, sampler);
+    expect(record.values).toEqual(named);
+    expect(writeValues(record)).toEqual({ values: list, named: node.widgets_values_named });
+    const written = writeValues({ ...record, values: { ...record.values, steps: 9 } });
+    expect(written.named).toEqual({ ...named, control_after_generate: "randomize", steps: 9, other: "kept" });
+  });
+
+  it("takes values by name where there is no list", () => {
+    expect(readValues({ type: "KSampler", widgets_values_named: { steps: 3, nothing: 1 } }, sampler).values).toEqual({ steps: 3 });
+  });
+
+  it("passes over the four numbers that follow a box, and writes them with it", () => {
+    const crop = parseDefinition("Crop", { input: { required: { region: ["BOUNDING_BOX", {}], word: ["STRING", {}] } }, output: [] });
+    const box = { x: 1, y: 2, width: 3, height: 4 };
+    const node = { id: 3, type: "Crop", widgets_values: [box, 9, 9, 9, 9, "a"], widgets_values_named: { region: box, x: 9, y: 9, width: 9, height: 9, word: "a" } };
+    const record = readNode(node, crop);
+    expect(record.values).toEqual({ region: box, word: "a" });
+    expect(writeValues({ ...record, values: { ...record.values, word: "b" } }).values).toEqual([box, 9, 9, 9, 9, "b"]);
+    const written = writeValues({ ...record, values: { ...record.values, region: { ...box, x: 7 } } });
+    expect(written.values).toEqual([{ ...box, x: 7 }, 7, 2, 3, 4, "a"]);
+    expect(written.named).toEqual({ region: { ...box, x: 7 }, x: 7, y: 2, width: 3, height: 4, word: "a" });
+  });
+
+  it("keeps a null of a widget, which cannot run", () => {
+    const record = readNode({ id: 3, type: "KSampler", widgets_values: [5, "fixed", null, ...list.slice(3)] }, sampler);
+    const steps = sampler?.inputs.find((one) => one.name === "steps");
+    expect(steps && widgetValue(record, steps)).toBeNull();
+    expect((writeValues({ ...record, values: { ...record.values, cfg: 3 } }).values as unknown[])[2]).toBeNull();
+  });
+
+  it("takes an object of values for classes of packs and unknown ones; those that come with the server have none", () => {
+    const node = { type: "KSampler", widgets_values: { seed: 7, other: 1 } };
+    expect(readValues(node, { ...sampler, module: "custom_nodes.some_pack" }).values).toEqual({ seed: 7, other: 1 });
+    expect(readValues(node, undefined).values).toEqual({ seed: 7, other: 1 });
+    expect(readValues(node, sampler).values).toEqual({});
   });
 
   it("skips the kind of an upload", () => {
@@ -90,7 +142,8 @@ describe("writing values", () => {
 
   it("adds to values by name", () => {
     const json = workflowWith({ type: "KSampler", widgets_values: { seed: 5, odd: [1] } });
-    const store = storeWith(loadWorkflow(json, definitions).document);
+    const ofPack = new Map([...definitions, ["KSampler", { ...sampler, module: "custom_nodes.some_pack" }]]);
+    const store = storeWith(loadWorkflow(json, ofPack).document);
     store.getState().edit("Set", (draft) => setValue(draft, ROOT, "1", "steps", 30));
     expect(savedNode(saveWorkflow(store.getState().document))["widgets_values"]).toEqual({ seed: 5, odd: [1], steps: 30 });
   });

@@ -2,8 +2,9 @@
  * Widget values of saved nodes: from a bare list to names and back, by the rules of the server (engine/graph/widgets.py).
  *
  * Files list the values of a node's widgets in the order of the class's inputs. A seed is followed by what happens to it
- * after a run, an upload by its kind of file. The names come from the node itself where it lists all of its widgets,
- * else from its definition.
+ * after a run, an upload by its kind of file, a box by its four numbers. The names come from the class. Of a class that
+ * nobody here knows they come from the node: newer files have the values by name too (`widgets_values_named`) or list all
+ * widgets among the inputs. Values of instances of subgraphs are the matter of `instanceValues.ts`.
  */
 import { type InputDefinition, type NodeDefinition, widgetsOf } from "./definitions";
 import { isObject, objects, same } from "./json";
@@ -24,13 +25,15 @@ export interface ReadValues {
 /** The values of a saved node by name, and how they lie in the file. */
 export function readValues(node: JsonObject, definition: NodeDefinition | undefined): ReadValues {
   const saved = node["widgets_values"];
-  if (isObject(saved)) return { values: { ...saved }, controls: {}, form: { kind: "dict" } };
+  if (isObject(saved) && !isBuiltIn(definition)) return { values: { ...saved }, controls: {}, form: { kind: "dict" } };
   const list: readonly Json[] = Array.isArray(saved) ? (saved as readonly Json[]) : [];
   const layout = layoutOf(node, definition);
+  const named = namedValues(node);
   const keys = list.length === 0 ? [] : keysOf(node, list, definition);
-  if (keys === null) return { values: {}, controls: {}, form: { kind: "opaque" } };
+  if (keys === null) return { values: named ?? {}, controls: {}, form: { kind: "opaque" } };
   const values: Record<string, Json> = {};
   const controls: Record<string, string> = {};
+  if (list.length === 0 && named !== null) Object.assign(values, known(named, definition));
   keys.forEach((key, at) => {
     const value = list[at] ?? null;
     if (key.kind === "value") values[key.name] = value;
@@ -39,35 +42,37 @@ export function readValues(node: JsonObject, definition: NodeDefinition | undefi
   return { values, controls, form: { kind: "list", keys, ...(layout === null ? {} : { layout }) } };
 }
 
+/** Nodes that come with the server have lists; only packs with a front end of their own read an object. */
+function isBuiltIn(definition: NodeDefinition | undefined): boolean {
+  return definition !== undefined && /^(nodes|comfy_extras)\b/.test(definition.module);
+}
+
+/** The values that a node has by name beside its list; null if it has none. */
+export function namedValues(node: JsonObject): Record<string, Json> | null {
+  const named = node["widgets_values_named"];
+  return isObject(named) && Object.keys(named).length > 0 ? { ...named } : null;
+}
+
+function known(named: Record<string, Json>, definition: NodeDefinition | undefined): Record<string, Json> {
+  if (definition === undefined) return named;
+  const names = new Set(widgetsOf(definition).map((widget) => widget.name));
+  return Object.fromEntries(Object.entries(named).filter(([name]) => names.has(name)));
+}
+
 /** The layout of a new node's values. */
 export function newForm(definition: NodeDefinition): ValueForm {
   const layout = layoutOf({ type: definition.type }, definition) ?? [];
   return { kind: "list", keys: layout, layout };
 }
 
-/** The layout of an instance's values: a bare list in the order of `names`, where null leaves the value inside. */
-export function instanceForm(names: readonly string[]): ValueForm {
-  const layout = names.map((name) => valueKey(name));
-  return { kind: "list", keys: layout, layout };
-}
-
-/** The names of the values that a form has a place for. */
-export function namesIn(form: ValueForm): string[] {
-  const keys = form.kind === "list" ? (form.layout ?? form.keys) : [];
-  return keys.flatMap((key) => (key.kind === "value" ? [key.name] : []));
-}
-
 function keysOf(node: JsonObject, list: readonly Json[], definition: NodeDefinition | undefined): ValueKey[] | null {
   if (node["type"] === "PrimitiveNode") return primitiveKeys(list);
-  const proxies = proxyKeys(node);
-  if (proxies !== null && proxies.length === list.length) return proxies;
-  return keysByName(listedWidgets(node), list) ?? (definition ? keysByDefinition(widgetsOf(definition), list) : null);
+  if (definition !== undefined) return keysByDefinition(widgetsOf(definition), list);
+  return keysByNamed(namedValues(node), list) ?? keysByName(listedWidgets(node), list);
 }
 
 /** What the definition of a node says about the layout of its values; null if there is none. */
 function layoutOf(node: JsonObject, definition: NodeDefinition | undefined): readonly ValueKey[] | null {
-  const proxies = proxyKeys(node);
-  if (proxies !== null) return proxies;
   if (node["type"] === "PrimitiveNode") return null;
   if (definition === undefined) {
     const names = listedWidgets(node);
@@ -79,6 +84,7 @@ function layoutOf(node: JsonObject, definition: NodeDefinition | undefined): rea
     valueKey(widget.name, defaultValue(widget)),
     ...(widget.seed ? [{ kind: "control", name: widget.name } as const] : []),
     ...(widget.upload === undefined ? [] : [extra(widget.upload)]),
+    ...partsOf(widget),
   ]);
   layouts.set(definition, layout);
   return layout;
@@ -94,20 +100,11 @@ function primitiveKeys(list: readonly Json[]): ValueKey[] {
   });
 }
 
-/** The widgets of an instance of a subgraph, if it lists them: its own inputs (-1) and widgets of nodes inside. */
-export function proxyKeys(node: JsonObject): ValueKey[] | null {
-  const properties = node["properties"];
-  const proxies = isObject(properties) ? properties["proxyWidgets"] : undefined;
-  if (!Array.isArray(proxies) || proxies.length === 0) return null;
-  return (proxies as readonly Json[]).map((one) => {
-    const pair = Array.isArray(one) ? (one as readonly Json[]) : [];
-    return pair.length < 2 ? extra(null) : valueKey(proxyName(String(pair[0]), String(pair[1])));
-  });
-}
+/** The front end of the field shows a box as its four numbers too, and saves those after it. */
+const BOX_PARTS = ["x", "y", "width", "height"];
 
-/** The name under which an instance holds the value of `widget` of its inner node. */
-export function proxyName(inner: string, widget: string): string {
-  return inner === "-1" ? widget : `${inner}:${widget}`;
+function partsOf(widget: InputDefinition): ValueKey[] {
+  return widget.type === "BOUNDING_BOX" ? BOX_PARTS.map((part) => ({ kind: "part", name: widget.name, part })) : [];
 }
 
 /** The names of the widgets that stand among the `inputs` of a saved node. */
@@ -118,6 +115,15 @@ export function listedWidgets(node: JsonObject): string[] {
   });
 }
 
+const CONTROL = "control_after_generate";
+
+/** The keys of `list` as the values by name have them, if there are as many. */
+function keysByNamed(named: Record<string, Json> | null, list: readonly Json[]): ValueKey[] | null {
+  const names = Object.keys(named ?? {});
+  if (names.length !== list.length) return null;
+  return names.map((name, at) => (name.split("#")[0] === CONTROL && at > 0 ? { kind: "control", name: names[at - 1] ?? "" } : valueKey(name)));
+}
+
 /** The keys of `list` if exactly the widgets `names` have their values in it, else null. */
 function keysByName(names: readonly string[], list: readonly Json[]): ValueKey[] | null {
   const keys: ValueKey[] = [];
@@ -125,7 +131,7 @@ function keysByName(names: readonly string[], list: readonly Json[]): ValueKey[]
     if (keys.length >= list.length) return null;
     keys.push(valueKey(name));
     const spare = list.length - names.length + index + 1 - keys.length > 0;
-    if (spare && SEED_NAMES.has(name.slice(name.lastIndexOf(".") + 1)) && isControl(list, keys.length, spare)) keys.push({ kind: "control", name });
+    if (spare && SEED_NAMES.has(name) && isControl(list, keys.length, spare)) keys.push({ kind: "control", name });
   }
   if (keys.length + 1 === list.length && UPLOAD_WORDS.has(list[keys.length] ?? null)) {
     keys.push(extra(list[keys.length] ?? null));
@@ -133,18 +139,20 @@ function keysByName(names: readonly string[], list: readonly Json[]): ValueKey[]
   return keys.length === list.length && names.length > 0 ? keys : null;
 }
 
+/** By place alone, as the field reads them: of a seed the value after it says what happens to it, whatever stands there. */
 function keysByDefinition(widgets: readonly InputDefinition[], list: readonly Json[]): ValueKey[] {
   const keys: ValueKey[] = [];
   for (const [index, widget] of widgets.entries()) {
     if (keys.length >= list.length) break;
     keys.push(valueKey(widget.name, defaultValue(widget)));
     const spare = list.length - keys.length > widgets.length - index - 1;
-    if (widget.seed && isControl(list, keys.length, spare)) keys.push({ kind: "control", name: widget.name });
+    if (widget.seed) keys.push({ kind: "control", name: widget.name });
     else if (spare && widget.upload !== undefined && UPLOAD_WORDS.has(list[keys.length] ?? null)) {
       keys.push(extra(list[keys.length] ?? null));
     }
+    keys.push(...partsOf(widget));
   }
-  return [...keys, ...list.slice(keys.length).map(extra)];
+  return [...keys.slice(0, list.length), ...list.slice(keys.length).map(extra)];
 }
 
 /** Whether a value says what happens to a seed. Old files have a boolean there, told by there being one to spare. */
@@ -168,35 +176,92 @@ function extra(value: Json): ValueKey {
 
 // ---- back
 
-/** The values of a node as its file holds them; undefined if the file has none. What was not changed stays as it was. */
-export function writeValues(node: NodeRecord): Json | undefined {
+/** The values of a node as its file holds them, in a list and by name; undefined if the file has none. */
+export interface Written {
+  readonly values: Json | undefined;
+  readonly named: Json | undefined;
+}
+
+/** What was not changed stays as it was. Who changes a value writes both forms: front ends of the field may read either. */
+export function writeValues(node: NodeRecord): Written {
   const saved = node.raw["widgets_values"];
+  const before = node.raw["widgets_values_named"];
+  const values = writtenValues(node, saved);
+  return { values, named: values === saved ? before : writeNamed(node, before, values) };
+}
+
+function writtenValues(node: NodeRecord, saved: Json | undefined): Json | undefined {
   const form = node.valueForm;
-  if (form.kind === "opaque") return saved;
+  if (form.kind === "opaque" || form.kind === "instance") return saved;
   if (form.kind === "dict") return isObject(saved) && same(saved, node.values) ? saved : { ...node.values };
   const list: readonly Json[] = Array.isArray(saved) ? (saved as readonly Json[]) : [];
-  const known = new Set(form.keys.flatMap((key) => (key.kind === "value" ? [key.name] : [])));
-  const complete = Object.keys(node.values).every((name) => known.has(name));
-  if (!complete || saved === undefined || saved === null) {
-    return Object.keys(node.values).length === 0 ? saved : writeLayout(node, form.layout ?? form.keys);
+  const names = new Set(form.keys.flatMap((key) => (key.kind === "value" ? [key.name] : [])));
+  const complete = Object.keys(node.values).every((name) => names.has(name));
+  if (!complete || !Array.isArray(saved)) {
+    const unset = Object.keys(node.values).length === 0 || unchangedNamed(node);
+    return unset ? saved : writeLayout(node, form.layout ?? form.keys);
   }
-  const written = form.keys.map((key, at) => writeOne(node, key, list[at]));
+  const written = form.keys.map((key, at) => (key.kind === "part" && same(node.values[key.name], saidIn(form.keys, list, key.name)) ? (list[at] ?? null) : writeOne(node, key, list[at])));
   return Array.isArray(saved) && same(written, list) ? saved : written;
 }
 
+function saidIn(keys: readonly ValueKey[], list: readonly Json[], name: string): Json | undefined {
+  return list[keys.findIndex((key) => key.kind === "value" && key.name === name)];
+}
+
+/** Whether a file that has the values by name alone says what the node holds. */
+function unchangedNamed(node: NodeRecord): boolean {
+  const named = namedValues(node.raw);
+  return named !== null && Object.entries(node.values).every(([name, value]) => same(named[name], value));
+}
+
 function writeOne(node: NodeRecord, key: ValueKey, before: Json | undefined): Json {
-  if (key.kind === "extra") return key.value;
-  if (key.kind === "value") return node.values[key.name] ?? key.fallback;
-  const word = node.controls[key.name] ?? "fixed";
-  return before !== undefined && controlWord(before) === word ? before : word;
+  switch (key.kind) {
+    case "extra":
+      return key.value;
+    case "value": {
+      const value = node.values[key.name];
+      return value === undefined ? key.fallback : value;
+    }
+    case "part": {
+      const box = node.values[key.name];
+      return (isObject(box) ? box[key.part] : undefined) ?? before ?? 0;
+    }
+    case "control": {
+      const word = node.controls[key.name] ?? "fixed";
+      return before !== undefined && controlWord(before) === word ? before : word;
+    }
+  }
 }
 
 /** The whole list that the definition asks for, with the values that it does not know after it. */
 function writeLayout(node: NodeRecord, layout: readonly ValueKey[]): Json {
-  const known = new Set(layout.flatMap((key) => (key.kind === "value" ? [key.name] : [])));
-  const others = Object.keys(node.values).filter((name) => !known.has(name));
-  if (others.length > 0 && layout.length > 0) return { ...node.values };
+  const names = new Set(layout.flatMap((key) => (key.kind === "value" ? [key.name] : [])));
+  const others = Object.keys(node.values).filter((name) => !names.has(name));
   return [...layout.map((key) => writeOne(node, key, undefined)), ...others.map((name) => node.values[name] ?? null)];
+}
+
+/** What was written in the list, by name, for new nodes and where the file has that; a name that comes again is told by its number. */
+function writeNamed(node: NodeRecord, before: Json | undefined, list: Json | undefined): Json | undefined {
+  const { valueForm: form } = node;
+  if (!isObject(before) && node.raw["id"] !== undefined) return before;
+  if (form.kind !== "list" || !Array.isArray(list)) return isObject(before) ? { ...before, ...node.values } : before;
+  const written: Record<string, Json> = isObject(before) ? { ...before } : {};
+  const counts = new Map<string, number>();
+  const keys = form.keys.length === list.length ? form.keys : (form.layout ?? form.keys);
+  keys.forEach((key, at) => {
+    if (key.kind === "extra") return;
+    const name = key.kind === "value" ? key.name : key.kind === "part" ? key.part : CONTROL;
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    written[numbered(name, count)] = (list as readonly Json[])[at] ?? null;
+  });
+  return written;
+}
+
+/** `name` as it is written among values by name when it comes for the `count`-th time, from 0. */
+export function numbered(name: string, count: number): string {
+  return count === 0 ? name : `${name}#${count}`;
 }
 
 /** The value of a widget that was never set. */
@@ -215,6 +280,7 @@ export function defaultValue(input: InputDefinition): Json {
     case "string":
       return "";
     case "json":
+      return input.type === "BOUNDING_BOX" ? { x: 0, y: 0, width: 512, height: 512 } : null;
     case "socket":
       return null;
   }

@@ -8,7 +8,17 @@ export { AFTER_RUN, defaultValue } from "./values";
 
 /** The value of a widget of `node`, or what it has if it was never set. */
 export function widgetValue(node: NodeRecord, input: InputDefinition): Json {
-  return node.values[input.name] ?? defaultValue(input);
+  const value = node.values[input.name];
+  return value === undefined || (value === null && !input.required) ? defaultValue(input) : asTaken(input, value);
+}
+
+const OLD_PREFIX = "sample_";
+
+/** A value of a file as the field takes it: samplers were once called by the names of functions, a text may be a list. */
+function asTaken(input: InputDefinition, value: Json): Json {
+  if (input.kind === "string" && input.multiline && Array.isArray(value)) return value.join(",");
+  const old = input.name === "sampler_name" && typeof value === "string" && value.startsWith(OLD_PREFIX);
+  return old ? value.slice(OLD_PREFIX.length) : value;
 }
 
 /** Where among the inputs of `node` the widget or socket `name` stands; -1 if nowhere. */

@@ -2,14 +2,18 @@ import { useCallback, useMemo } from "react";
 import { useStore } from "zustand";
 import type { InputDefinition } from "@/graph/definitions";
 import { setControl, setValue } from "@/graph/edits";
-import type { Json } from "@/graph/types";
+import { type Source, effective } from "@/graph/effective";
+import type { DocumentState } from "@/graph/store";
+import type { Json, NodeId } from "@/graph/types";
 import { isLinked, whyInvalid, widgetValue } from "@/graph/widgets";
-import { recordOf, useNodePlace } from "./context";
+import { type NodePlace, recordOf, useNodePlace } from "./context";
 
 export interface WidgetState {
   readonly value: Json;
-  /** The value comes over a link: the widget shows it but cannot set it. */
+  /** The value comes over a link, or the instance around sets it: the widget shows it but cannot set it. */
   readonly linked: boolean;
+  /** False: set here. Else what runs, as text; true where only the run makes it. */
+  readonly given: boolean | string;
   /** What happens to a seed after a run. */
   readonly control: string;
   /** Why the value cannot run; null if it can. */
@@ -30,12 +34,15 @@ export function useWidget(input: InputDefinition): WidgetState & WidgetActions {
   const { name } = input;
   const value = useStore(store, (state) => {
     const record = recordOf(state, place);
+    const source = sourceOf(state, place, name);
+    if (source !== null && typeof source !== "string") return source.value;
     return record ? widgetValue(record, input) : null;
   });
   const linked = useStore(store, (state) => {
     const record = recordOf(state, place);
-    return record !== undefined && isLinked(record, name);
+    return record !== undefined && (isLinked(record, name) || isElsewhere(sourceOf(state, place, name), state, place));
   });
+  const known = useStore(store, (state) => sourceOf(state, place, name) !== "computed");
   const control = useStore(store, (state) => recordOf(state, place)?.controls[name] ?? "fixed");
   const set = useCallback(
     (next: Json) => {
@@ -51,5 +58,30 @@ export function useWidget(input: InputDefinition): WidgetState & WidgetActions {
   );
   const done = useCallback(() => store.getState().endCoalescing(), [store]);
   const problem = useMemo(() => (linked ? null : whyInvalid(input, value)), [input, value, linked]);
-  return { value, linked, control, problem, set, setControl: change, done };
+  const given = linked && (known ? spelled(value) : true);
+  return { value, linked, given, control, problem, set, setControl: change, done };
+}
+
+/** The instances that a node is seen through; those of the graph in view where its place says nothing else. */
+function pathOf({ scope }: DocumentState, place: NodePlace): readonly NodeId[] {
+  if (place.promptId !== undefined) return place.promptId.split(":").slice(0, -1);
+  return scope.graphId === place.graphId ? scope.path : NO_PATH;
+}
+
+const NO_PATH: readonly NodeId[] = [];
+
+/** Where the value comes from; null where nothing but the widget itself can say. */
+function sourceOf(state: DocumentState, place: NodePlace, name: string): Source | null {
+  const record = recordOf(state, place);
+  const path = pathOf(state, place);
+  if (record === undefined || (path.length === 0 && !isLinked(record, name))) return null;
+  return effective(state, path, place.id, name);
+}
+
+function isElsewhere(source: Source | null, state: DocumentState, place: NodePlace): boolean {
+  return source !== null && typeof source !== "string" && (source.node !== place.id || source.path.length !== pathOf(state, place).length);
+}
+
+function spelled(value: Json): string {
+  return typeof value === "string" ? value : value === null ? "" : JSON.stringify(value);
 }

@@ -2,6 +2,7 @@
 import { getJob, type ExecutionError, type JobDetails, type NodeReport } from "@/api/calls";
 import { ApiError } from "@/api/client";
 import type { Message, NodeProgress, PreviewMessage, TextMessage } from "@/api/messages";
+import type { JsonObject } from "@/graph/types";
 import { fromExecution } from "./errors";
 import { changeJob, changeNode, changePreview, currentNode, flush, forgetChanges, summarise } from "./frames";
 import { neededNodes, type IsSink } from "./needed";
@@ -120,12 +121,20 @@ function kept(node: NodeRun): NodeRun {
   return { ...(node.outputs ? { outputs: node.outputs } : {}), ...(node.outputsJob ? { outputsJob: node.outputsJob } : {}) };
 }
 
+/** Told of the prompt that a job of a tab runs: as it was posted, or as the server made it of a workflow. */
+let promptListener: (tab: string, prompt: JsonObject) => void = () => {};
+export function onPrompt(listener: typeof promptListener): void {
+  promptListener = listener;
+}
+
 /** Mark the nodes that the job will need as waiting; the server tells only of those whose turn has come. */
 async function expect(job: string, tab: string): Promise<void> {
   const known = jobs.get(job);
   if (!known) return;
   try {
-    known.needed ??= neededNodes((await getJob(job)).workflow.prompt, known.isSink);
+    const { prompt } = (await getJob(job)).workflow;
+    known.needed ??= neededNodes(prompt, known.isSink);
+    promptListener(tab, prompt);
   } catch {
     return; // the run is shown all the same, only not what waits
   }
@@ -246,6 +255,7 @@ export function applyDetails(tab: string, details: JobDetails): void {
     startedAt: details.execution_start_time ?? run.startedAt,
     endedAt: details.execution_end_time ?? Date.now(),
   });
+  promptListener(tab, details.workflow.prompt);
   for (const node of Object.values(run.nodes)) if (node.preview) setTimeout(() => URL.revokeObjectURL(node.preview ?? ""), 2000);
 }
 

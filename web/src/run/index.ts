@@ -1,5 +1,6 @@
 export { cancelJob, clearPending, interruptActive, interruptJob, moveBefore, moveToFront, pause, resume } from "./actions";
 export { connectSocket, refreshQueue, retryConnection } from "./connect";
+export { onPrompt } from "./follow";
 export * from "./hooks";
 export { linkSource, outputSource, type LinkSource } from "./inspect";
 export { onNotice } from "./notices";

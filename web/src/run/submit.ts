@@ -3,8 +3,10 @@ import { submitPrompt } from "@/api/calls";
 import { ApiError, type NodeErrors } from "@/api/client";
 import { jobId } from "@/api/session";
 import { applyAfterRun } from "@/graph/edits";
+import { isObject } from "@/graph/json";
 import { saveWorkflow } from "@/graph/save";
 import type { DocumentStore } from "@/graph/store";
+import type { JsonObject } from "@/graph/types";
 import { byNode } from "./errors";
 import { follow } from "./follow";
 import { summarise } from "./frames";
@@ -54,7 +56,7 @@ async function submitOnce({ store, tab, targets, front, previewMethod }: Submiss
   const job = jobId();
   const forget = follow(job, tab, (id, type) => (asked ? asked.has(id) : (definitions.get(type)?.outputNode ?? false)));
   const answer = await submitPrompt({
-    prompt: saveWorkflow(document),
+    prompt: drawnAnew(saveWorkflow(document), store),
     prompt_id: job,
     ...(targets ? { partial_execution_targets: [...targets] } : {}),
     ...(front ? { front } : {}),
@@ -69,6 +71,22 @@ async function submitOnce({ store, tab, targets, front, previewMethod }: Submiss
   rememberJob(tab, job);
   bumpQueue();
   return job;
+}
+
+const ran = new WeakSet<DocumentStore>();
+
+/**
+ * The server draws the choices of texts from a seed that it keeps in the workflow of the results. Run again as it was opened
+ * a workflow repeats them; each later run draws anew.
+ */
+function drawnAnew(workflow: JsonObject, store: DocumentStore): JsonObject {
+  const again = ran.has(store);
+  ran.add(store);
+  const { extra } = workflow;
+  const own = isObject(extra) ? extra["safelight"] : undefined;
+  if (!again || !isObject(extra) || !isObject(own) || own["text_seed"] === undefined) return workflow;
+  const { text_seed: _, ...rest } = own;
+  return { ...workflow, extra: { ...extra, safelight: rest } };
 }
 
 /** Put problems on the nodes that have them, in place of older ones. */

@@ -50,6 +50,8 @@ export interface NodeRun {
   preview?: string;
   /** What the node says of its progress. */
   text?: string;
+  /** Texts with choices as they ran, by the name of their widget. */
+  texts?: Readonly<Record<string, string>>;
   /** What it showed last; stays until it shows something else. */
   outputs?: NodeOutputs;
   /** The job that the outputs are of. */

@@ -2,6 +2,7 @@
 import { ApiError, getJson, request } from "@/api/client";
 import { emptyDocument, LoadError, loadWorkflow, parseWorkflowText } from "@/graph/load";
 import { createDocumentStore } from "@/graph/store";
+import { afterPaint } from "@/app/afterPaint";
 import { getSetting, setSetting } from "@/app/settings/settings";
 import { toast } from "@/app/ui/toast";
 import { definitions } from "./definitions";
@@ -28,6 +29,9 @@ export async function openWorkflow({ name, json, path = null, unsaved = false, w
     addTab({ id, name: path === null ? freeName(name) : name, path, store, unsaved }, { replaceBlank: true });
     if (getSetting("workflow.missingReport")) showMissing(missingTypes, name);
     if (problems.length > 0) reportOddities(name, problems);
+    void afterPaint()
+      .then(() => import("./checking"))
+      .then(({ checkSaved }) => checkSaved(id, name, store));
     return id;
   } catch (error) {
     reportUnreadable(name, error);

@@ -72,6 +72,7 @@ function Work({ tab }: { tab: Tab }) {
         onRunNodes={(targets) => void runActive({ targets })}
         onDropFiles={(files) => void openAll(files)}
         onSaveSubgraph={() => void publishSelected()}
+        onRefuse={(refusal) => void import("../bridging").then(({ offerBridge }) => offerBridge(refusal))}
       />
     </ErrorBoundary>
   );

@@ -30,6 +30,7 @@ export function linkGesture(press: Press, from: SocketRef, detached: LinkId | nu
       const { graphId } = scene.get();
       if (target !== null) {
         if (reason === null) joinSockets(store, graphId, from, target, detached);
+        else callbacks.current.onRefuse?.({ graphId, from, target, reason, detached });
         return;
       }
       if (nodeUnder(scene.get(), at) !== null) return;

@@ -1,5 +1,6 @@
 /** Edits of links and reroutes, and removing things. */
 import type { Draft } from "immer";
+import { passedInput } from "../bypass";
 import type { Definitions } from "../definitions";
 import {
   type DocumentDraft,
@@ -22,6 +23,7 @@ import {
   type LinkId,
   type LinkRecord,
   type NodeId,
+  type NodeRecord,
   OUTPUT_SIDE,
   type Point,
   type RerouteId,
@@ -175,19 +177,13 @@ function bridgesOver(graph: GraphDraft, id: NodeId): { ends: Ends; type: string 
   );
 }
 
-/** The link that a bypassed node passes on as output `slot`: the one at the same position if of the same type, else the first such. */
+/** The link that a bypassed node passes on as output `slot` to what `link` leads to. */
 function passedOn(graph: GraphDraft, id: NodeId, slot: number, link: LinkRecord): LinkRecord | undefined {
   const node = graph.nodes[id];
-  const type = node?.outputs[slot]?.type ?? link.type;
   const wanted = inputType(graph as GraphRecord, link.to, link.toSlot) ?? "*";
-  const inputs = node?.inputs ?? [];
-  for (const at of [slot, ...inputs.keys()]) {
-    const input = inputs[at];
-    const source = input?.link == null ? undefined : graph.links[input.link];
-    if (source === undefined || source.from === id) continue;
-    if ((input?.type === type || type === "*") && typesMatch(source.type, wanted)) return source;
-  }
-  return undefined;
+  const input = node?.inputs[passedInput(node as NodeRecord, slot, wanted)];
+  const source = input?.link == null ? undefined : graph.links[input.link];
+  return source !== undefined && source.from !== id && typesMatch(source.type, wanted) ? source : undefined;
 }
 
 // ---- reroutes

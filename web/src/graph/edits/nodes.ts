@@ -19,7 +19,7 @@ import {
   type Point,
   type RerouteId,
 } from "../types";
-import { defaultValue, instanceForm, newForm } from "../values";
+import { defaultValue, newForm } from "../values";
 import { nextSeeds } from "../widgets";
 
 export interface NewNode {
@@ -90,7 +90,7 @@ function newValues(
   const widgets = widgetsOf(definition);
   const values: Record<string, Json> = {};
   for (const one of widgets) values[one.name] = defaultValue(one);
-  if (instance) return { values: { ...given }, controls: {}, valueForm: instanceForm(widgets.map((one) => one.name)) };
+  if (instance) return { values: { ...given }, controls: {}, valueForm: { kind: "instance" } };
   const controls = widgets.filter((one) => one.seed).map((one) => [one.name, "randomize"] as const);
   return { values: { ...values, ...given }, controls: Object.fromEntries(controls), valueForm: newForm(definition) };
 }

@@ -8,7 +8,7 @@ export function BooleanWidget({ input }: { input: InputDefinition }) {
   const on = widget.value === true;
   const word = on ? (input.labelOn ?? "on") : (input.labelOff ?? "off");
   return (
-    <Frame input={input} linked={widget.linked} problem={widget.problem}>
+    <Frame input={input} given={widget.given} problem={widget.problem}>
       <button
         type="button"
         role="switch"

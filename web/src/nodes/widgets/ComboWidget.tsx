@@ -21,7 +21,7 @@ export function ComboWidget({ input }: { input: InputDefinition }) {
     widget.set(choices[Math.min(Math.max(at + by, 0), choices.length - 1)] as Json);
   };
   return (
-    <Frame input={input} linked={widget.linked} problem={widget.problem} className="sl-widget-combo">
+    <Frame input={input} given={widget.given} problem={widget.problem} className="sl-widget-combo">
       <button
         ref={button}
         type="button"

@@ -16,7 +16,7 @@ export function JsonWidget({ input }: { input: InputDefinition }) {
     widget.done();
   };
   return (
-    <Frame input={input} linked={widget.linked} problem={text !== null && parsed === undefined ? "This is no JSON." : widget.problem}>
+    <Frame input={input} given={widget.given} problem={text !== null && parsed === undefined ? "This is no JSON." : widget.problem}>
       <input className="sl-json" aria-label={`${input.label ?? input.name} as JSON`} value={shown} onChange={(event) => setText(event.target.value)} onBlur={take} onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()} />
     </Frame>
   );

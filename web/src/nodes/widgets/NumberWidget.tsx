@@ -32,7 +32,7 @@ export function NumberWidget({ input }: { input: InputDefinition }) {
   const step = (steps: number): void => widget.set(stepped(input, Number.isFinite(number) ? number : 0, steps));
   const drag = useDrag(number, input, widget.set, widget.done, () => open(shown, true));
   return (
-    <Frame input={input} linked={widget.linked} problem={widget.problem} className="sl-widget-number">
+    <Frame input={input} given={widget.given} problem={widget.problem} className="sl-widget-number">
       {typing === null ? (
         <>
           {!input.seed && <Stepper name={name} by={-1} icon="chevronLeft" onStep={step} onDone={widget.done} />}

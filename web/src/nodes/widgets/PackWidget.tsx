@@ -97,7 +97,7 @@ function Hosted({ brought, input, bare, height, onPlain }: HostedProps) {
     );
   }
   return (
-    <Frame input={input} linked={false} problem={failed}>
+    <Frame input={input} given={false} problem={failed}>
       {holder}
       {words}
     </Frame>

@@ -1,7 +1,10 @@
 import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { getSetting, useSetting } from "@/app/settings/settings";
 import type { InputDefinition } from "@/graph/definitions";
+import { useNodeRunPart } from "@/run";
+import { useNodePlace } from "../context";
 import { scrollsWhenFocused } from "../scrolling";
+import { usePromptId } from "../usePromptId";
 import { useWidget } from "../useWidget";
 import { changeWeight } from "./attention";
 import { embeddingBefore, embeddingNames } from "./embeddings";
@@ -26,7 +29,7 @@ export function TextWidget({ input, bare = false, focus = false }: TextWidgetPro
 function ShortText({ input }: { input: InputDefinition }) {
   const widget = useWidget(input);
   return (
-    <Frame input={input} linked={widget.linked} problem={widget.problem}>
+    <Frame input={input} given={widget.given} problem={widget.problem}>
       <input
         className="sl-text"
         aria-label={input.label ?? input.name}
@@ -68,11 +71,11 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
         className="nodrag"
         aria-label={name}
         aria-describedby={hints.open ? hints.id : undefined}
-        placeholder={widget.linked ? `${name}: linked` : (input.placeholder ?? name)}
+        placeholder={widget.given === true ? `${name}: linked` : (input.placeholder ?? name)}
         data-tip={input.tooltip}
         spellCheck={spellcheck}
         disabled={widget.linked}
-        value={widget.linked ? "" : textOf(widget.value)}
+        value={widget.given === true ? "" : textOf(widget.value)}
         onChange={(event) => {
           widget.set(event.target.value);
           hints.look(event.target);
@@ -85,6 +88,7 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
           widget.done();
         }}
       />
+      {input.dynamicPrompts && <RanText name={input.name} />}
       {hints.open && (
         <ul className="sl-hints nowheel" id={hints.id} role="listbox" aria-label="Embeddings">
           {hints.names.map((one, index) => (
@@ -97,6 +101,18 @@ function LongText({ input, bare, focus }: { input: InputDefinition; bare: boolea
           ))}
         </ul>
       )}
+    </div>
+  );
+}
+
+/** What the last run made of a text with choices or comments. */
+function RanText({ name }: { name: string }) {
+  const { id, promptId } = useNodePlace();
+  const shown = usePromptId(id);
+  const text = useNodeRunPart(promptId ?? shown, (run) => run?.texts?.[name]);
+  return text === undefined ? null : (
+    <div className="sl-longtext-ran" data-tip={text}>
+      ran: {text}
     </div>
   );
 }
