@@ -26,6 +26,9 @@ from engine.sampling.samplers.steps import (
 )
 
 
+_BELOW_NOISE = 0.9999
+
+
 def dpmpp_2s_ancestral(
     denoiser: Denoiser,
     x: Tensor,
@@ -55,8 +58,8 @@ def dpmpp_2s_ancestral(
 
 def _middle(schedule: NoiseSchedule, sigma: float, sigma_next: float) -> float:
     """Return the level halfway in log SNR; a flow's pure noise has none, so its middle is just below."""
-    if schedule.is_flow and sigma >= 1.0:
-        return 0.9999
+    if schedule.is_flow and max(sigma, sigma_next) >= 1.0:
+        return _BELOW_NOISE
     half = (schedule.half_log_snr(sigma) + schedule.half_log_snr(sigma_next)) / 2
     return schedule.sigma_of_half_log_snr(half)
 

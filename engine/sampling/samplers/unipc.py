@@ -105,8 +105,13 @@ class _Weights:
 
 
 def _log_snr(sigma: float) -> Tensor:
-    """Return log(alpha / sigma) of the variance-preserving form, by way of log alpha = -log(1 + sigma^2) / 2."""
+    """Return log(alpha / sigma) of the variance-preserving form, by way of log alpha = -log(1 + sigma^2) / 2.
+
+    Below the level that runs end at, where that way is lost in rounding, it is -log sigma.
+    """
     level = torch.tensor(sigma, dtype=torch.float32)
+    if sigma < _END:
+        return -level.log()
     log_alpha = 0.5 * torch.log(1 / (level * level + 1))
     return log_alpha - 0.5 * torch.log(1.0 - torch.exp(2.0 * log_alpha))
 
