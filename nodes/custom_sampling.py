@@ -36,7 +36,7 @@ Eta = Annotated[
 NoiseScale = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="Factor on the fresh noise.")]
 NoiseDevice = Annotated[
     str,
-    In(choices=("gpu", "cpu"), tip="Kept for saved workflows; noise is always drawn on the CPU, so it is the same."),
+    In(choices=("gpu", "cpu"), tip="Where the noise is drawn; the graphics card draws other noise for the same seed."),
 ]
 
 
@@ -205,7 +205,7 @@ def sampler_dpmpp_sde(
     noise_device: NoiseDevice = "gpu",
 ) -> SamplerObject:
     """DPM-Solver++ for the diffusion SDE."""
-    return Sampler(name="dpmpp_sde", options={"eta": eta, "s_noise": s_noise, "r": r})
+    return Sampler(name=_drawn_on("dpmpp_sde", noise_device), options={"eta": eta, "s_noise": s_noise, "r": r})
 
 
 @node("SamplerDPMPP_2M_SDE", category="sampling/custom_sampling/samplers")
@@ -218,13 +218,18 @@ def sampler_dpmpp_2m_sde(
     noise_device: NoiseDevice = "gpu",
 ) -> SamplerObject:
     """SDE-DPM-Solver++(2M)."""
-    return Sampler(name="dpmpp_2m_sde", options={"solver_type": solver_type, "eta": eta, "s_noise": s_noise})
+    options = {"solver_type": solver_type, "eta": eta, "s_noise": s_noise}
+    return Sampler(name=_drawn_on("dpmpp_2m_sde", noise_device), options=options)
 
 
 @node("SamplerDPMPP_3M_SDE", category="sampling/custom_sampling/samplers")
 def sampler_dpmpp_3m_sde(eta: Eta = 1.0, s_noise: NoiseScale = 1.0, noise_device: NoiseDevice = "gpu") -> SamplerObject:
     """Third-order multistep of the same SDE."""
-    return Sampler(name="dpmpp_3m_sde", options={"eta": eta, "s_noise": s_noise})
+    return Sampler(name=_drawn_on("dpmpp_3m_sde", noise_device), options={"eta": eta, "s_noise": s_noise})
+
+
+def _drawn_on(name: str, device: str) -> str:
+    return name if device == "cpu" else f"{name}_gpu"
 
 
 @node("SamplerDPMAdaptative", category="sampling/custom_sampling/samplers")

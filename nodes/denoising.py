@@ -10,6 +10,7 @@ import torch
 
 from engine.api import Context, Latent
 from engine.models.handles import ControlUse, ModelHandle
+from engine.sampling.masks import repeat_to
 from engine.sampling.samplers.steps import Callback, StepInfo
 from nodes.previews import PreviewMaker
 
@@ -27,7 +28,7 @@ def network_of(ctx: Context, model: ModelHandle) -> Iterator[dict[str, Any]]:
             "device": network.device,
             "parameterization": model.parameterization,
             "latent_format": model.latent,
-            "controls": lambda use: _control(ctx, held, use),
+            "controls": lambda use, pictures: _control(ctx, held, use, pictures),
             "inpaint_model": model.extra_channels > 0,
             "callback": report_to(ctx, model),
             "hooks": getattr(model, "hooks", None),
@@ -65,7 +66,11 @@ def latent_for(model: ModelHandle, latent: Latent) -> Latent:
     return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
 
 
-def _control(ctx: Context, held: ExitStack, use: ControlUse) -> Callable[..., dict[str, Any]]:
-    """The residuals of one control; the network fits the control picture to whatever size and batch it is asked for."""
+def _control(ctx: Context, held: ExitStack, use: ControlUse, pictures: int) -> Callable[..., dict[str, Any]]:
+    """The residuals of one control; the network fits the control pictures to whatever size and rows it is asked for.
+
+    They are repeated (or cut) to the pictures of the run first, so that each picture has the same under every condition.
+    """
     network = held.enter_context(ctx.models.use(use.handle))
-    return lambda x, t, context: network(x, t, context, use.hint, use.strength)
+    hint = use.hint if len(use.hint) == 1 else repeat_to(use.hint, pictures)
+    return lambda x, t, context: network(x, t, context, hint, use.strength)

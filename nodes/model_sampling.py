@@ -9,9 +9,7 @@ import msgspec
 from engine.api import In, Model, node
 from nodes.denoising import RESCALE_OPTION
 
-# lcm: a consistency model (Luo et al. 2023) distilled from an eps model scales the prediction of x_0 by c_out and adds
-# c_skip of the input; at the timesteps it is run at (19 and up) these are 1 and 0 to within 1e-5, which is eps.
-PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "eps", "x0": "x0"}
+PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "lcm", "x0": "x0", "img_to_img": "img_to_img"}
 
 
 @node("ModelSamplingDiscrete", category="advanced/model")
@@ -20,9 +18,15 @@ def model_sampling_discrete(
     sampling: Annotated[str, In(choices=tuple(PREDICTIONS), tip="What the network predicts.")] = "eps",
     zsnr: Annotated[bool, In(tip="Rescale the schedule so that its last level holds no signal at all.")] = False,
 ) -> Model:
-    """Read a model under another prediction type or with zero terminal signal (Lin et al. 2023), when its file does not say."""
+    """Read a model under another prediction type or with zero terminal signal (Lin et al. 2023), when its file does not say.
+
+    `lcm` is a latent consistency model (Luo et al. 2023) with the 50 noise levels it was distilled to, `img_to_img` a network
+    that turns one picture into another and is given its input unscaled.
+    """
+    known = model.parameterization
+    schedule = "scaled_linear" if known.schedule == "flow" else known.schedule
     parameterization = msgspec.structs.replace(
-        model.parameterization, prediction=PREDICTIONS[sampling], zero_terminal_snr=zsnr
+        known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr
     )
     return model.with_parameterization(parameterization)
 

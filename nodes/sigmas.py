@@ -27,8 +27,11 @@ class HighAndLow(NamedTuple):
 def basic_scheduler(
     model: Model, scheduler: SchedulerName = "simple", steps: Steps = 20, denoise: Denoise = 1.0
 ) -> Sigmas:
-    """A schedule by name, over the noise levels that the model was trained on."""
-    return schedules.compute_sigmas(model.parameterization, scheduler, steps, denoise=denoise)
+    """A schedule by name, over the noise levels that the model was trained on.
+
+    Where a schedule has more levels than asked (ddim_uniform), these are the last `steps` + 1.
+    """
+    return schedules.compute_sigmas(model.parameterization, scheduler, steps, denoise=denoise)[-(steps + 1) :]
 
 
 @node("KarrasScheduler", category="sampling/custom_sampling/schedulers")
@@ -63,7 +66,7 @@ def laplace_scheduler(
     mu: Annotated[float, In(ge=-10, le=10, step=0.1, round=False, tip="Centre, in log sigma.")] = 0.0,
     beta: Annotated[float, In(ge=0, le=10, step=0.1, round=False, tip="Width.")] = 0.5,
 ) -> Sigmas:
-    """Log noise levels at quantiles of a Laplace distribution (Hang et al. 2024)."""
+    """Log noise levels at quantiles of a Laplace distribution (Hang et al. 2024); no zero comes after the last."""
     return schedules.laplace_sigmas(steps, sigma_min, sigma_max, mu, beta)
 
 
@@ -122,10 +125,14 @@ def split_sigmas(
 
 @node("SplitSigmasDenoise", category="sampling/custom_sampling/sigmas")
 def split_sigmas_denoise(sigmas: Sigmas, denoise: Denoise = 1.0) -> HighAndLow:
-    """Cut a schedule so that the second part holds the share `denoise` of its steps."""
+    """Cut a schedule so that the second part holds the share `denoise` of its steps.
+
+    With no step in the second part there are no levels in the first: so saved workflows have it.
+    """
     steps = max(len(sigmas) - 1, 0)
-    cut = steps - round(steps * denoise)
-    return HighAndLow(sigmas[: cut + 1], sigmas[cut:])
+    kept = round(steps * denoise)
+    cut = steps - kept
+    return HighAndLow(sigmas[: cut + 1 if kept else 0], sigmas[cut:])
 
 
 @node("FlipSigmas", category="sampling/custom_sampling/sigmas")

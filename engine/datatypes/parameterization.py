@@ -6,18 +6,19 @@ from typing import Literal
 
 import msgspec
 
-Prediction = Literal["eps", "v", "x0", "flow"]
+Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img"]
 ScheduleKind = Literal["scaled_linear", "linear", "cosine", "flow"]
 
 
 class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     """The noise process a network was trained on and what its output means.
 
-    For `eps`, `v` and `x0` the process is x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps over `timesteps` discrete steps,
-    with betas from `beta_start` to `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion;
-    `linear`: as DDPM; `cosine`: Nichol & Dhariwal 2021, betas ignored). For `flow` it is
-    x_t = (1 - t) x_0 + t eps (Liu et al. 2022; Lipman et al. 2022), with the resolution shift of Stable Diffusion 3
-    (Esser et al. 2024).
+    `prediction`: the noise, the velocity, x_0, a flow's velocity; `lcm`: the noise, of a network distilled to 50 timesteps
+    (Luo et al. 2023); `img_to_img`: x_0, of a network that is given x as it is. For all but `flow` the process is
+    x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps over `timesteps` discrete steps, with betas from `beta_start` to
+    `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion; `linear`: as DDPM; `cosine`: Nichol &
+    Dhariwal 2021, betas ignored). For `flow` it is x_t = (1 - t) x_0 + t eps (Liu et al. 2022; Lipman et al. 2022), with
+    the resolution shift of Stable Diffusion 3 (Esser et al. 2024).
     """
 
     prediction: Prediction = "eps"

@@ -8,19 +8,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.sampling.denoisers import Residuals
 from engine.sampling.guiders import Conditioning
-from engine.sampling.masks import Area, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
+from engine.sampling.masks import Area, covering, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
 from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule, to_network_space
 
 ControlFunction = Callable[[Tensor, Tensor, Tensor], Residuals]
 """`(x, t, context) -> {"down": [...], "mid": ...}`: a ControlNet with its hint and strength bound."""
 
-Controls = Callable[[Any], ControlFunction]
-"""Turns the control object of a conditioning into its function; called once for each object of a run."""
+Controls = Callable[[Any, int], ControlFunction]
+"""`(control of a conditioning, pictures of the run)` -> its function; called once for each control of a run.
+
+x has one row for each picture under the first condition, then for each under the next, and so must the hints be repeated.
+"""
 
 # Latent of an even grey picture in SD 1's VAE: what an inpainting model sees where it is given no picture.
 _GREY_SD1 = (0.8223, -0.6876, 0.6364, 0.1380)
@@ -144,7 +146,7 @@ def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLi
         link = control
         while link is not None:
             start, end = percent_to_sigma(link.start_percent), percent_to_sigma(link.end_percent)
-            links.append(ControlLink(around.controls(link), start, end))
+            links.append(ControlLink(around.controls(link, around.latent.shape[0]), start, end))
             link = link.previous
         chains[id(control)] = tuple(links)
     return chains[id(control)]
@@ -155,11 +157,17 @@ def _batched(value: Any, latent: Tensor) -> Any:
 
 
 def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
-    """Return mask and masked picture (B, 1 + C, h, w), the further channels of Stable Diffusion's inpainting U-Nets."""
+    """Return mask and masked picture (B, 1 + C, h, w), the further channels of Stable Diffusion's inpainting U-Nets.
+
+    A picture of another shape than the latent, and its mask, are cut about the centre rather than stretched.
+    """
     latent = around.latent
     picture = options.get("concat_latent_image")
     mask = options.get("concat_mask")
-    if mask is None:
+    if mask is not None:
+        flat = mask.to(latent).reshape(-1, 1, *mask.shape[-2:])
+        mask = covering(flat, *latent.shape[-2:])
+    else:
         mask = around.noise_mask
     if mask is None:  # all of it is to be made: nothing of a picture shows
         grey = _GREY_SD1 if latent.shape[1] == len(_GREY_SD1) else (0.0,) * latent.shape[1]
@@ -169,9 +177,7 @@ def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
     seen = latent
     if picture is not None:
         seen = to_network_space(picture.to(latent), around.latent_format)
-        if seen.shape[-2:] != latent.shape[-2:]:
-            seen = functional.interpolate(seen, size=tuple(latent.shape[-2:]), mode="bilinear")
-        seen = repeat_to(seen, latent.shape[0])
+        seen = repeat_to(covering(seen, *latent.shape[-2:]), latent.shape[0])
     return torch.cat([fitted, seen], dim=1)
 
 

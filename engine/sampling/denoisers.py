@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,34 @@ Denoiser = Callable[[Tensor, float], Tensor]
 
 Residuals = Mapping[str, Any]
 """ControlNet residuals: `down`, a list of tensors, and `mid`, a tensor."""
+
+
+class Branches(NamedTuple):
+    """A guided prediction of x_0 and the one it was steered away from, both (B, C, h, w)."""
+
+    guided: Tensor
+    unconditional: Tensor
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A denoiser that knows guidance, for samplers that want both of its predictions."""
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Return the guided prediction of x_0."""
+        ...
+
+    def branches(self, x: Tensor, sigma: float) -> Branches:
+        """Return both predictions; the unconditional one is made even where guidance has no use for it (cfg 1)."""
+        ...
+
+
+def branches(denoiser: Denoiser, x: Tensor, sigma: float) -> Branches:
+    """Return both predictions of a denoiser at x (B, C, h, w); without guidance they are one and the same."""
+    if isinstance(denoiser, Branching):
+        return denoiser.branches(x, sigma)
+    prediction = denoiser(x, sigma)
+    return Branches(prediction, prediction)
 
 
 class Network(Protocol):
@@ -40,13 +68,14 @@ class Network(Protocol):
 
 
 def input_scale(schedule: NoiseSchedule, sigma: float) -> float:
-    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2) for discrete schedules; a flow network takes x as it is."""
-    return 1.0 if schedule.is_flow else 1.0 / math.sqrt(1.0 + sigma * sigma)
+    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2), or 1 for networks that take x as it is."""
+    as_it_is = schedule.is_flow or schedule.parameterization.prediction == "img_to_img"
+    return 1.0 if as_it_is else 1.0 / math.sqrt(1.0 + sigma * sigma)
 
 
 def denoised(schedule: NoiseSchedule, x: Tensor, output: Tensor, sigma: float) -> Tensor:
     """Return x_0 from the network's `output` at x, both (B, C, h, w), at noise level `sigma`."""
-    x_share, output_share = _shares(schedule.parameterization.prediction, sigma)
+    x_share, output_share = _shares(schedule, sigma)
     output = output.to(x.dtype)
     if x_share == 0.0:
         return output
@@ -55,13 +84,23 @@ def denoised(schedule: NoiseSchedule, x: Tensor, output: Tensor, sigma: float) -
     return (x * x_share).add_(output, alpha=output_share)
 
 
-def _shares(prediction: Prediction, sigma: float) -> tuple[float, float]:
+def _shares(schedule: NoiseSchedule, sigma: float) -> tuple[float, float]:
     """Return (a, b) of x_0 = a x + b output."""
-    if prediction == "x0":
+    prediction = schedule.parameterization.prediction
+    if prediction in ("x0", "img_to_img"):
         return 0.0, 1.0
     if prediction == "v":  # Salimans & Ho 2022: v = sqrt(abar) eps - sqrt(1 - abar) x_0
         return 1.0 / (sigma * sigma + 1.0), -sigma / math.sqrt(sigma * sigma + 1.0)
+    if prediction == "lcm":  # Luo et al. 2023, eq. 9: c_skip x + c_out (x - sigma output), the identity as t falls to 0
+        skip, out = consistency_shares(schedule.timestep(sigma))
+        return skip + out, -out * sigma
     return 1.0, -sigma  # eps: x = x_0 + sigma eps; flow: the output is eps - x_0, and x = x_0 + sigma (eps - x_0)
+
+
+def consistency_shares(timestep: float) -> tuple[float, float]:
+    """Return (c_skip, c_out) of a consistency model at a timestep, with sigma_data 1/2 and time counted tenfold."""
+    time, data = 10.0 * timestep, 0.5
+    return data**2 / (time**2 + data**2), time / math.sqrt(time**2 + data**2)
 
 
 def unconditional(network: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule) -> Denoiser:

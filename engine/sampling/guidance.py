@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
-from engine.sampling.denoisers import Network, Residuals, denoised, input_scale
+from engine.sampling.denoisers import Branches, Network, Residuals, denoised, input_scale
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, Guidance, GuidanceStep
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
@@ -73,25 +73,41 @@ class GuidedDenoiser:
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
+        return self._evaluate(x, sigma, both=False)[0]
+
+    def branches(self, x: Tensor, sigma: float) -> Branches:
+        """Return the guided prediction, and the one for the negative conditioning that it was steered away from.
+
+        That is the middle one for two guidances inside one another, and the positive one where there is no other.
+        """
+        guided, unconditional = self._evaluate(x, sigma, both=True)
+        assert unconditional is not None
+        return Branches(guided, unconditional)
+
+    def _evaluate(self, x: Tensor, sigma: float, *, both: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the guided prediction, and the unconditional one where guidance used it or `both` are wanted."""
         guidance = self._guidance
         negative: Tensor | None = None
+        unconditional: Tensor | None
         if isinstance(guidance, BasicGuidance):
             (positive,) = self._predict(x, sigma, (0,))
-            guided = positive
+            guided = unconditional = positive
         elif isinstance(guidance, DualCfgGuidance):
             positive, middle, negative = self._predict(x, sigma, (0, 1, 2))
             guided = dual(guidance, positive, middle, negative)
-        elif guidance.cfg == 1.0 and not guidance.always_negative:
+            unconditional = middle if guidance.nested else negative
+        elif guidance.cfg == 1.0 and not guidance.always_negative and not both:
             (positive,) = self._predict(x, sigma, (0,))
-            guided = positive
+            guided, unconditional = positive, None
         else:
             positive, negative = self._predict(x, sigma, (0, 1))
+            unconditional = negative
             guided = towards(negative, positive, guidance.cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
-        return guided
+        return guided, unconditional
 
 
 def rescaled(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.sampling.denoisers import Denoiser
+from engine.sampling.denoisers import Branches, Denoiser, branches
 from engine.sampling.noise_schedule import NoiseSchedule, add_noise
 
 
@@ -35,9 +35,20 @@ class MaskedDenoiser:
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return x_0 (B, C, h, w): predicted inside the mask, the given latent outside."""
-        kept = add_noise(self._schedule, self._latent, self._noise, sigma)
-        mask = self._mask if self._mask_at is None else self._mask_at(sigma, self._mask)
-        return torch.lerp(self._latent, self._denoiser(torch.lerp(kept, x, mask), sigma), mask)
+        mask = self._mask_now(sigma)
+        return torch.lerp(self._latent, self._denoiser(self._held(x, sigma, mask), sigma), mask)
+
+    def branches(self, x: Tensor, sigma: float) -> Branches:
+        """Return x_0 so, and the unconditional prediction as it is: only its slope counts, and x is held outside."""
+        mask = self._mask_now(sigma)
+        guided, unconditional = branches(self._denoiser, self._held(x, sigma, mask), sigma)
+        return Branches(torch.lerp(self._latent, guided, mask), unconditional)
+
+    def _mask_now(self, sigma: float) -> Tensor:
+        return self._mask if self._mask_at is None else self._mask_at(sigma, self._mask)
+
+    def _held(self, x: Tensor, sigma: float, mask: Tensor) -> Tensor:
+        return torch.lerp(add_noise(self._schedule, self._latent, self._noise, sigma), x, mask)
 
 
 def restore(samples: Tensor, original: Tensor, mask: Tensor) -> Tensor:

@@ -29,6 +29,20 @@ def crop(value: Tensor, area: Area | None) -> Tensor:
     return value[..., y : y + h, x : x + w]
 
 
+def covering(value: Tensor, height: int, width: int) -> Tensor:
+    """Return (b, C, H, W) cut about its centre to the proportions of `height` × `width`, then resized bilinearly to it."""
+    have_height, have_width = value.shape[-2:]
+    if have_width * height > have_height * width:
+        cut = round((have_width - have_height * width / height) / 2)
+        value = value[..., cut : have_width - cut]
+    elif have_width * height < have_height * width:
+        cut = round((have_height - have_width * height / width) / 2)
+        value = value[..., cut : have_height - cut, :]
+    if value.shape[-2:] == (height, width):
+        return value
+    return functional.interpolate(value, size=(height, width), mode="bilinear")
+
+
 def fit_mask(mask: Tensor, shape: torch.Size, device: torch.device) -> Tensor:
     """Return a mask (H, W), (B, H, W) or (B, 1, H, W) as (b, 1, h, w) for latents of `shape` (B, C, …, h, w).
 

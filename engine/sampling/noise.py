@@ -1,10 +1,13 @@
-"""Where noise comes from: one generator per seed, on the CPU, so that a seed means the same picture on every device."""
+"""Where noise comes from: the field's streams, so that a seed means the picture that it means there.
+
+Initial noise is drawn on the CPU. Noise on the way is drawn on the device of the run, or for SDE samplers as increments of
+torchsde's Brownian tree, on the CPU unless the sampler's name says otherwise.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +23,9 @@ def initial_noise(latent: Tensor, seed: int, batch_index: Sequence[int] | None =
 
     Without `batch_index` it is one draw of the whole shape. With it (one number per picture) pictures are drawn one
     after the other and picture i of the batch gets draw batch_index[i], so that it can be made again alone.
+
+    The generator of the CPU (a Mersenne twister) takes the low 32 bits of `seed` and no more. One draw of a batch is its
+    pictures drawn one after the other only where C * h * w is a multiple of 16.
 
     Raises ValueError when `batch_index` has another length than the batch.
     """
@@ -43,90 +49,84 @@ def initial_noise(latent: Tensor, seed: int, batch_index: Sequence[int] | None =
 def ancestral_noise(x: Tensor, seed: int) -> NoiseSampler:
     """Return a source of fresh unit noise of x's shape, (B, C, h, w), one draw a call.
 
-    The stream is that of `seed + 1` on the CPU, the one that the field's samplers use there, so it does not repeat the
-    initial noise.
+    The stream is that of `seed` on x's device. On the CPU its first draw is the initial noise once more: so it is there,
+    and pictures are compared.
     """
-    generator = torch.Generator().manual_seed((seed + 1) % _SEEDS)
+    generator = torch.Generator(device=x.device).manual_seed(seed % _SEEDS)
 
     def draw(sigma: float, sigma_next: float) -> Tensor:
-        return torch.randn(x.shape, generator=generator).to(x)
+        return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
     return draw
 
 
 def brownian_noise(
-    x: Tensor,
-    sigma_min: float,
-    sigma_max: float,
-    seed: int,
-    batch_index: Sequence[int] | None = None,
+    x: Tensor, sigma_min: float, sigma_max: float, seed: int | Sequence[int], *, device: torch.device | str = "cpu"
 ) -> NoiseSampler:
-    """Return increments of one Brownian path per picture, scaled to unit variance, of x's shape (B, C, h, w).
+    """Return increments of a Brownian motion over sigma, scaled to unit variance, of x's shape (B, C, h, w).
 
-    The path runs over sigma, so a run with more steps refines the same path instead of drawing another picture.
-    Each picture has a path of its own, seeded by (seed, its batch index): a batch equals its members run alone.
+    The motion is torchsde's `BrownianTree` with `seed` as its entropy, drawn on `device`: one for the whole batch, or one
+    for each picture where there is a seed for each. It runs from `sigma_min` to `sigma_max`; levels outside count as these.
+    Between the same two levels a run of more steps refines the path instead of taking another.
+
+    Raises ValueError for a number of seeds that is not that of the pictures.
     """
-    indices = range(x.shape[0]) if batch_index is None else batch_index
-    paths = [BrownianPath(x.shape[1:], sigma_min, sigma_max, (seed, index)) for index in indices]
+    if not isinstance(seed, int) and len(seed) != x.shape[0]:
+        raise ValueError(f"seeds: expected one for each of {x.shape[0]} pictures, got {len(seed)}")
+    shape = x.shape if isinstance(seed, int) else x.shape[1:]
+    start = torch.zeros(shape, dtype=x.dtype, device=device)
+    trees = [_tree(start, sigma_min, sigma_max, one % _SEEDS) for one in ([seed] if isinstance(seed, int) else seed)]
+    # The tree rounds its ends so, and warns of times beyond them.
+    low_end, high_end = round(sigma_min, _DIGITS), round(sigma_max, _DIGITS)
 
     def draw(sigma: float, sigma_next: float) -> Tensor:
-        # The path runs upwards in sigma; a step down is the same increment with its sign turned.
-        low, high = min(sigma, sigma_next), max(sigma, sigma_next)
-        scale = math.copysign(1.0 / math.sqrt(high - low), sigma_next - sigma)
-        return torch.stack([path.increment(low, high) for path in paths]).mul_(scale).to(x)
+        low, high = (min(max(level, low_end), high_end) for level in sorted((sigma, sigma_next)))
+        increments = [tree(low, high) for tree in trees]
+        increment = increments[0] if isinstance(seed, int) else torch.stack(increments)
+        length = torch.tensor(sigma_next) - torch.tensor(sigma)  # in float32, as the field takes it
+        if length == 0.0:
+            return torch.zeros_like(x)
+        # The motion goes upwards in sigma: a step down has it backwards, with its sign turned.
+        return (increment / length.abs().sqrt() * length.sign()).to(x)
 
     return draw
 
 
-class BrownianPath:
-    """A Brownian motion W over (0, end] from `start` > 0 that answers W(b) - W(a) for any times, in any order.
+_DIGITS = 6
+"""Decimals of the times that torchsde tells apart at its default tolerance."""
 
-    Values are filled in by the Brownian bridge on a binary tree (Lévy's construction): given W at the ends of a cell,
-    its inner point is normal around their interpolation. Cells are halved `depth` times in log time, since noise
-    schedules are about even there; a time asked for is bridged within its last cell. Every draw is seeded by a hash of
-    the entropy and the time it belongs to, so the path depends on `entropy` alone, not on the questions or their order,
-    and increments add up since each is a difference of two values of W. Float64; holds about `depth` tensors.
-    The stream is our own: it has the law of torchsde's BrownianTree, not its bits.
+
+def _tree(start: Tensor, low: float, high: float, entropy: int) -> Any:
+    import torchsde
+
+    tree = torchsde.BrownianTree(t0=low, w0=start, t1=high, entropy=entropy)
+    tree._interval._increment_and_space_time_levy_area_cache = _Increments(start)
+    return tree
+
+
+class _Increments(dict[Any, Any]):
+    """Increments over cells of a tree, those used last: in place of torchsde's own store, which has the same values.
+
+    A cell's two halves share one draw, so the right one costs a subtraction where the left one is made; torchsde would draw
+    anew. It keeps a path to each of the last questions' ends, more where tensors are small.
     """
 
-    def __init__(self, shape: Sequence[int], start: float, end: float, entropy: tuple[int, int], depth: int = 12):
-        """Prepare a path of tensors of `shape`; raises ValueError unless 0 < start < end."""
-        if not 0.0 < start < end:
-            raise ValueError(f"a Brownian path needs 0 < start < end, got {start} and {end}")
-        self._shape = tuple(shape)
-        self._start, self._end = start, end
-        self._entropy, self._depth = entropy, depth
-        last = self._normal(end) * math.sqrt(end - start)
-        self._ends = {start: torch.zeros(self._shape, dtype=torch.float64), end: last}
-        self._nodes = dict(self._ends)
-        self._answers: dict[float, Tensor] = {}
+    _LEAST, _MOST, _BYTES = 64, 1024, 2**26
 
-    def increment(self, low: float, high: float) -> Tensor:
-        """Return W(high) - W(low), float64; times outside start..end count as its ends."""
-        low_value, high_value = self._at(low), self._at(high)
-        self._answers = {low: low_value, high: high_value}
-        return high_value - low_value
+    def __init__(self, like: Tensor) -> None:
+        self._room = min(max(self._BYTES // max(like.nbytes, 1), self._LEAST), self._MOST)
 
-    def _at(self, time: float) -> Tensor:
-        known = self._answers.get(time)
-        return self._descend(min(max(time, self._start), self._end)) if known is None else known
+    def __getitem__(self, cell: Any) -> Any:
+        value = super().pop(cell)  # raises KeyError, which torchsde waits for
+        super().__setitem__(cell, value)
+        return value
 
-    def _descend(self, time: float) -> Tensor:
-        low, high = self._start, self._end
-        path = dict(self._ends)
-        for _ in range(self._depth):
-            middle = math.sqrt(low * high)
-            path[middle] = self._nodes[middle] if middle in self._nodes else self._bridge(path, low, middle, high)
-            low, high = (low, middle) if time < middle else (middle, high)
-        self._nodes = path  # the next question is likely a neighbour; anything else can be made again
-        return path[time] if time in path else self._bridge(path, low, time, high)
-
-    def _bridge(self, values: dict[float, Tensor], low: float, time: float, high: float) -> Tensor:
-        spread = math.sqrt((time - low) * (high - time) / (high - low))
-        mean = torch.lerp(values[low], values[high], (time - low) / (high - low))
-        return mean.add_(self._normal(time), alpha=spread)
-
-    def _normal(self, time: float) -> Tensor:
-        digest = hashlib.blake2b(f"{self._entropy}/{time.hex()}".encode(), digest_size=8).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
-        return torch.randn(self._shape, generator=generator, dtype=torch.float64)
+    def __setitem__(self, cell: Any, value: Any) -> None:
+        super().__setitem__(cell, value)
+        if cell._is_left:
+            parent = cell._parent
+            whole = parent._w_h if parent is parent._top else self.get(parent)
+            if whole is not None:
+                super().__setitem__(parent._right_child, (whole[0] - value[0], None))
+        while len(self) > self._room:
+            del self[next(iter(self))]

@@ -3,6 +3,9 @@
 Samplers work on x = alpha(sigma) * x_0 + sigma * noise. For eps, v and x0 models that is the variance-exploding form of
 their process (x_t / sqrt(abar_t), so alpha = 1 and sigma = sqrt((1 - abar_t) / abar_t); Karras et al. 2022, appendix C);
 for flow models alpha = 1 - sigma. In both the probability-flow ODE is dx/dsigma = (x - x_0) / sigma.
+
+Levels, and what is compared with them, are worked out in float32 in the field's order of operations. Ranges of timesteps
+are closed at both ends and schedules fall between two timesteps, so one bit decides whether a step is inside.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +24,10 @@ from engine.datatypes.parameterization import LatentFormat, Parameterization
 
 # A level no schedule reaches: "from the very start", whatever the model's own largest sigma.
 ABOVE_ALL_SIGMAS = 999999999.9
+# What latent consistency models are distilled to (Luo et al. 2023).
+_DISTILLED_LEVELS = 50
+# Stands for zero where a logarithm is taken.
+_NO_LEVEL = 1e-12
 # What is left of abar at the last step after rescaling to zero terminal SNR, so that sigma stays finite.
 _ZERO_SNR_ABAR = 4.8973451890853435e-08
 
@@ -42,58 +50,64 @@ class NoiseSchedule:
 
     @property
     def timesteps(self) -> int:
-        """The number T of trained noise levels."""
+        """The number T of timesteps that the network was trained on."""
         return self.parameterization.timesteps
+
+    @property
+    def stride(self) -> int:
+        """How many timesteps lie between two levels: 1, or 20 of 1000 for a model distilled to 50 of them."""
+        return self.timesteps // _DISTILLED_LEVELS if self.parameterization.prediction == "lcm" else 1
 
     @cached_property
     def sigmas(self) -> Tensor:
-        """The trained noise levels (T,), float32, ascending."""
-        return torch.from_numpy(_levels(self.parameterization)).to(torch.float32)
+        """The noise levels (T / stride,), float32, ascending."""
+        return self._exact.to(torch.float32)
 
     @cached_property
-    def _table(self) -> list[float]:
-        return [float(value) for value in self.sigmas.tolist()]
+    def _exact(self) -> Tensor:
+        levels = _levels(self.parameterization)
+        # What a distilled model knows is the last of every `stride` timesteps, kept in float32.
+        return levels if self.stride == 1 else levels[self.stride - 1 :: self.stride].to(torch.float32)
 
     @cached_property
-    def _log_table(self) -> list[float]:
-        return [float(value) for value in self.sigmas.log().tolist()]
+    def _log_sigmas(self) -> Tensor:
+        return self._exact.log().to(torch.float32)
 
     @property
     def sigma_min(self) -> float:
-        """The smallest trained noise level."""
-        return self._table[0]
+        """The smallest noise level."""
+        return float(self.sigmas[0])
 
     @property
     def sigma_max(self) -> float:
-        """The largest trained noise level."""
-        return self._table[-1]
+        """The largest noise level."""
+        return float(self.sigmas[-1])
 
     def sigma(self, timestep: float) -> float:
-        """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between table entries log sigma is linear."""
+        """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between two of the table log sigma is linear."""
+        time = torch.tensor(timestep, dtype=torch.float32)
         if self.is_flow:
-            return _shifted(timestep / self.timesteps, self.parameterization.shift)
-        position = min(max(timestep, 0.0), float(len(self._log_table) - 1))
-        low = math.floor(position)
-        high = math.ceil(position)
-        weight = position - low
-        return math.exp((1.0 - weight) * self._log_table[low] + weight * self._log_table[high])
+            return float(_shifted(time / self.timesteps, self.parameterization.shift))
+        position = ((time - (self.stride - 1)) / self.stride).clamp(0, len(self._log_sigmas) - 1)
+        low, high, weight = self._log_sigmas[int(position.floor())], self._log_sigmas[int(position.ceil())], position.frac()
+        return float(((1 - weight) * low + weight * high).exp())
 
     def timestep(self, sigma: float, *, interpolate: bool = False) -> float:
         """Return the timestep that the network is told at noise level `sigma`.
 
-        Discrete schedules answer with the trained timestep nearest in log sigma, as the field does, or with a fraction
-        between two when `interpolate`. Flow: sigma * T.
+        Discrete schedules answer with that of the level nearest in log sigma, the lower one of two that are as near, or
+        with a fraction between two when `interpolate`. Flow: sigma * T.
         """
         if self.is_flow:
             return sigma * self.timesteps
-        log_sigma = math.log(max(sigma, 1e-12))
-        table = self._log_table
-        high = min(max(bisect_left(table, log_sigma), 1), len(table) - 1)
-        fraction = (log_sigma - table[high - 1]) / (table[high] - table[high - 1])
-        fraction = min(max(fraction, 0.0), 1.0)
-        if not interpolate:
-            fraction = 1.0 if fraction > 0.5 else 0.0
-        return high - 1 + fraction
+        log_sigma = torch.tensor(max(sigma, _NO_LEVEL), dtype=torch.float32).log()
+        index = float((log_sigma - self._log_sigmas).abs().argmin())
+        if interpolate:
+            table = self._log_sigmas.tolist()
+            high = min(max(bisect_left(table, float(log_sigma)), 1), len(table) - 1)
+            fraction = (float(log_sigma) - table[high - 1]) / (table[high] - table[high - 1])
+            index = high - 1 + min(max(fraction, 0.0), 1.0)
+        return index * self.stride + self.stride - 1
 
     def alpha(self, sigma: float) -> float:
         """Return the share of x_0 in x at noise level `sigma`."""
@@ -108,14 +122,30 @@ class NoiseSchedule:
         ratio = math.exp(-half_log_snr)
         return ratio / (1.0 + ratio) if self.is_flow else ratio
 
+    def level_between(self, sigma: float, sigma_next: float, share: float) -> float:
+        """Return the level at `share` (0..1) of the way from one to the other in log(alpha / sigma), as float32 has it.
+
+        Brownian noise is asked for between such levels, and the last bit of a time counts there.
+        """
+        start, end = self._log_ratio(sigma), self._log_ratio(sigma_next)
+        between = start + share * (end - start)
+        return float(between.neg().sigmoid() if self.is_flow else between.neg().exp())
+
+    def _log_ratio(self, sigma: float) -> Tensor:
+        level = torch.tensor(sigma, dtype=torch.float32)
+        return level.logit().neg() if self.is_flow else level.log().neg()
+
     def percent_to_sigma(self, percent: float) -> float:
-        """Return the noise level when `percent` (0..1) of the timesteps are behind; 0 is above every sigma, 1 is zero."""
+        """Return the noise level when `percent` (0..1) of the timesteps are behind; 0 is above every sigma, 1 is zero.
+
+        It has the precision of the levels of a run, float32: a range from one step's level holds that step.
+        """
         if percent <= 0.0:
             return 1.0 if self.is_flow else ABOVE_ALL_SIGMAS
         if percent >= 1.0:
             return 0.0
         if self.is_flow:
-            return _shifted(1.0 - percent, self.parameterization.shift)
+            return float(torch.tensor(_shifted(1.0 - percent, self.parameterization.shift), dtype=torch.float32))
         return self.sigma((1.0 - percent) * (self.timesteps - 1))
 
     def is_maximal(self, sigma: float) -> bool:
@@ -123,10 +153,10 @@ class NoiseSchedule:
         return sigma > self.sigma_max or math.isclose(sigma, self.sigma_max, rel_tol=1e-5)
 
     def clear_of_infinity(self, sigmas: list[float]) -> list[float]:
-        """Return `sigmas` with a first flow level of 1, where log SNR is infinite, moved a hair below it."""
-        if self.is_flow and len(sigmas) > 1 and sigmas[0] >= 1.0:
-            return [self.percent_to_sigma(1e-4), *sigmas[1:]]
-        return sigmas
+        """Return `sigmas` with a flow's level of 1, where log SNR is infinite, moved a hair below it."""
+        if not self.is_flow:
+            return sigmas
+        return [self.percent_to_sigma(1e-4) if sigma >= 1.0 else sigma for sigma in sigmas]
 
 
 def add_noise(
@@ -196,17 +226,22 @@ def fit_empty_latent(latent: Tensor, latent_format: LatentFormat) -> Tensor:
     return latent.new_zeros((latent.shape[0], channels, *latent.shape[2:]))
 
 
-def _shifted(time: float, shift: float) -> float:
+Time = TypeVar("Time", float, Tensor)
+
+
+def _shifted(time: Time, shift: float) -> Time:
     """The resolution shift of Esser et al. 2024, section 5.3.2: more steps at high noise for `shift` > 1."""
-    return shift * time / (1.0 + (shift - 1.0) * time)
+    return time if shift == 1.0 else shift * time / (1 + (shift - 1) * time)
 
 
-def _levels(p: Parameterization) -> np.ndarray:
+def _levels(p: Parameterization) -> Tensor:
+    """The level of every timestep (T,): float64, or float32 for a flow."""
     if p.schedule == "flow":
-        return np.array([_shifted(step / p.timesteps, p.shift) for step in range(1, p.timesteps + 1)])
+        times = torch.arange(1, p.timesteps + 1) / p.timesteps * p.timesteps
+        return _shifted(times / p.timesteps, p.shift)
     abar = np.cumprod(1.0 - _betas(p))
     sigmas = np.sqrt((1.0 - abar) / abar)
-    return _zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas
+    return torch.from_numpy(_zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas)
 
 
 def _betas(p: Parameterization) -> np.ndarray:

@@ -17,7 +17,7 @@ from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance, Conditioning, Guidance
 from engine.sampling.inpaint import MaskedDenoiser, restore
 from engine.sampling.masks import latent_mask
-from engine.sampling.names import BROUGHT_SAMPLERS, BROWNIAN, Sampler, canonical_sampler
+from engine.sampling.names import BROUGHT_SAMPLERS, BROWNIAN, Sampler, known_sampler
 from engine.sampling.noise import NoiseSampler, ancestral_noise, brownian_noise, initial_noise
 from engine.sampling.noise_schedule import (
     NoiseSchedule,
@@ -126,7 +126,7 @@ def sample(
         x,
         sigmas,
         schedule=schedule,
-        noise_sampler=noise_sampler_of(name, x, schedule, sigma_list, seed, batch_index),
+        noise_sampler=noise_sampler_of(name, x, sigma_list, seed),
         callback=watched,
         **options,
     )
@@ -239,7 +239,7 @@ def _steps_of(sampler: Any) -> tuple[str, SamplerFunction, Mapping[str, Any]]:
     if callable(sampler):
         return "", sampler, {}
     choice = Sampler(sampler) if isinstance(sampler, str) else sampler
-    name = canonical_sampler(choice.name)
+    name = known_sampler(choice.name)
     _check_options(name, choice.options)
     return name, SAMPLERS[name], choice.options
 
@@ -263,14 +263,17 @@ def _check_shapes(noise: Tensor, latent: Tensor, latent_format: LatentFormat) ->
 
 
 def noise_sampler_of(
-    name: str, x: Tensor, schedule: NoiseSchedule, sigmas: list[float], seed: int, batch_index: Sequence[int] | None
+    name: str, x: Tensor, sigmas: list[float], seed: int
 ) -> NoiseSampler:
-    """Return where the sampler `name` takes fresh noise like x (B, C, h, w) from, in a run over `sigmas`."""
+    """Return where the sampler `name` takes fresh noise like x (B, C, h, w) from, in a run over `sigmas`.
+
+    A Brownian path runs between the run's own least and largest level, and so is another one for another number of steps.
+    It knows nothing of a latent's batch index.
+    """
     if name not in BROWNIAN:
         return ancestral_noise(x, seed)
-    # The ends are the model's and not the run's, so that the path does not depend on the number of steps.
-    low = min(schedule.sigma_min / 2, *(sigma for sigma in sigmas if sigma > 0.0))
-    return brownian_noise(x, low, max(schedule.sigma_max * 1.01, sigmas[0]), seed, batch_index)
+    low = min(sigma for sigma in sigmas if sigma > 0.0)
+    return brownian_noise(x, low, max(sigmas), seed, device=x.device if name.endswith("_gpu") else "cpu")
 
 
 def _unmixed(x: Tensor, schedule: NoiseSchedule, sigma: float) -> Tensor:

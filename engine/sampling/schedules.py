@@ -1,7 +1,7 @@
-"""Noise schedules: which noise levels a run visits. Each is (n + 1,) float32, falling, and ends in 0.
+"""Noise schedules: which noise levels a run visits. Each is (n + 1,) float32, falling, and ends in 0 where not said otherwise.
 
-The functions of `(schedule, steps)` follow what the field's tools do with those names, rounding included, so that a
-saved workflow visits the same levels.
+The functions of `(schedule, steps)` follow what the field's tools do with those names, to the bit, so that a saved workflow
+visits the same levels: they compute in float32, in the same order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from engine.datatypes.parameterization import Parameterization
-from engine.sampling.names import BROUGHT_SCHEDULES, DISCARD_PENULTIMATE_SIGMA, canonical_sampler, canonical_scheduler
+from engine.sampling.names import BROUGHT_SCHEDULES, DISCARD_PENULTIMATE_SIGMA, known_sampler, known_scheduler
 from engine.sampling.noise_schedule import NoiseSchedule
 
 # Below this a level counts as zero, and needs no step of its own down to it.
@@ -41,9 +41,9 @@ def compute_sigmas(
         raise ValueError(f"steps: expected at least 1, got {steps}; raise the number of steps")
     if denoise <= 0.0:
         return torch.zeros(0)
-    drop = sampler_name is not None and canonical_sampler(sampler_name) in DISCARD_PENULTIMATE_SIGMA
+    drop = sampler_name is not None and known_sampler(sampler_name) in DISCARD_PENULTIMATE_SIGMA
     total = steps if denoise > 0.9999 else int(steps / denoise)
-    name = canonical_scheduler(scheduler)
+    name = known_scheduler(scheduler)
     function = SCHEDULES[name] if name in SCHEDULES else BROUGHT_SCHEDULES[name]
     sigmas = function(NoiseSchedule.of(source), total + 1 if drop else total)
     if drop:
@@ -52,38 +52,41 @@ def compute_sigmas(
 
 
 def normal(schedule: NoiseSchedule, steps: int) -> Tensor:
-    """Even in timestep from the largest level to the smallest, then zero."""
+    """Even in timestep from the largest level to the smallest, then zero.
+
+    For a flow with a shift the smallest level is shifted once more, since its timestep is its level.
+    """
     start, end = schedule.timestep(schedule.sigma_max), schedule.timestep(schedule.sigma_min)
-    if schedule.sigma(end) < _ZERO:
-        return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps + 1).tolist()], end_in_zero=False)
-    return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps).tolist()])
+    ends_in_zero = schedule.sigma(end) <= _ZERO
+    levels = [schedule.sigma(t) for t in torch.linspace(start, end, steps + ends_in_zero).tolist()]
+    return torch.tensor(levels) if ends_in_zero else _then_zero(torch.tensor(levels))
 
 
 def sgm_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
     """Even in timestep, stopping one step above the smallest level, then zero (Stability's generative-models)."""
     start, end = schedule.timestep(schedule.sigma_max), schedule.timestep(schedule.sigma_min)
-    return _levels([schedule.sigma(t) for t in np.linspace(start, end, steps + 1).tolist()[:-1]])
+    return _then_zero(torch.tensor([schedule.sigma(t) for t in torch.linspace(start, end, steps + 1).tolist()[:-1]]))
 
 
 def simple(schedule: NoiseSchedule, steps: int) -> Tensor:
-    """Every (T / steps)-th trained level from the top."""
-    stride = schedule.timesteps / steps
+    """Every (T / steps)-th level from the top, of T that the model has."""
+    stride = len(schedule.sigmas) / steps
     return _from_table(schedule, [-(1 + int(step * stride)) for step in range(steps)])
 
 
 def ddim_uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
-    """Every (T // steps)-th trained level from the second (Song et al. 2020, DDIM).
+    """Every (T // steps)-th level from the second (Song et al. 2020, DDIM).
 
-    Where `steps` does not divide T this is longer than asked, as the field has it.
+    Where `steps` does not divide T this is longer than asked, and one step starts at the second level: so the field has it.
     """
-    stride = max(schedule.timesteps // steps, 1)
-    return _from_table(schedule, list(range(1, schedule.timesteps, stride))[::-1])
+    stride = max(len(schedule.sigmas) // steps, 1)
+    return _from_table(schedule, list(range(1, len(schedule.sigmas), stride))[::-1])
 
 
 def beta(schedule: NoiseSchedule, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
-    """Trained levels at quantiles of Beta(alpha, beta), dense at both ends (Lee et al. 2024); repeats are dropped."""
+    """Levels at quantiles of Beta(alpha, beta), dense at both ends (Lee et al. 2024); repeats are dropped."""
     quantiles = stats.beta.ppf(1.0 - np.linspace(0.0, 1.0, steps, endpoint=False), alpha, beta)
-    indices = np.rint(quantiles * (schedule.timesteps - 1)).astype(int).tolist()
+    indices = np.rint(quantiles * (len(schedule.sigmas) - 1)).astype(int).tolist()
     return _from_table(schedule, list(dict.fromkeys(indices)))
 
 
@@ -100,46 +103,43 @@ def linear_quadratic(
     curve = (1.0 - threshold_noise - slope * quadratic) / quadratic**2
     fall = [slope * i for i in range(linear)]
     fall += [threshold_noise + slope * (i - linear) + curve * (i - linear) ** 2 for i in range(linear, steps)]
-    return _levels([(1.0 - value) * schedule.sigma_max for value in fall])
+    return torch.tensor([*(1.0 - value for value in fall), 0.0]) * schedule.sigmas[-1]
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """Karras et al. 2022, eq. 5: even in sigma^(1 / rho)."""
     high, low = sigma_max ** (1.0 / rho), sigma_min ** (1.0 / rho)
-    return _levels([(high + ramp * (low - high)) ** rho for ramp in np.linspace(0.0, 1.0, steps).tolist()])
+    return _then_zero((high + torch.linspace(0, 1, steps) * (low - high)) ** rho)
 
 
 def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
     """Even in log sigma."""
-    return polyexponential_sigmas(steps, sigma_min, sigma_max, rho=1.0)
+    return _then_zero(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
 
 
 def polyexponential_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 1.0) -> Tensor:
     """Log sigma falls as a ramp to the power `rho`."""
-    span = math.log(sigma_max) - math.log(sigma_min)
-    ramp = np.linspace(1.0, 0.0, steps).tolist()
-    return _levels([math.exp(position**rho * span + math.log(sigma_min)) for position in ramp])
+    ramp = torch.linspace(1, 0, steps) ** rho
+    return _then_zero(torch.exp(ramp * (math.log(sigma_max) - math.log(sigma_min)) + math.log(sigma_min)))
 
 
 def kl_optimal_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
-    """Even in arctan sigma (Sabour et al. 2024, theorem 3.1)."""
-    ramp = np.linspace(0.0, 1.0, steps).tolist()
-    low, high = math.atan(sigma_min), math.atan(sigma_max)
-    return _levels([math.tan(position * low + (1.0 - position) * high) for position in ramp])
+    """Even in arctan sigma (Sabour et al. 2024, theorem 3.1). One step starts at `sigma_max`."""
+    ramp = torch.arange(steps, dtype=torch.float32) / max(steps - 1, 1)
+    return _then_zero((ramp * math.atan(sigma_min) + (1 - ramp) * math.atan(sigma_max)).tan())
 
 
 def vp_sigmas(steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3) -> Tensor:
     """Even in the time of the continuous variance-preserving process (Song et al. 2021), down to `eps_s`."""
-    times = np.linspace(1.0, eps_s, steps).tolist()
-    return _levels([math.sqrt(math.expm1(beta_d * t * t / 2 + beta_min * t)) for t in times])
+    time = torch.linspace(1, eps_s, steps)
+    return _then_zero((torch.exp(beta_d * time**2 / 2 + beta_min * time) - 1).sqrt())
 
 
 def laplace_sigmas(steps: int, sigma_min: float, sigma_max: float, mu: float = 0.0, beta: float = 0.5) -> Tensor:
-    """Log sigma at quantiles of a Laplace distribution (Hang et al. 2024), clamped to the given range."""
-    position = np.linspace(0.0, 1.0, steps)
-    offset = 0.5 - position
-    values = mu - beta * np.sign(offset) * np.log(1.0 - 2.0 * np.abs(offset) + 1e-5)
-    return _levels(sorted(np.clip(np.exp(values), sigma_min, sigma_max).tolist(), reverse=True))
+    """Log sigma at quantiles of a Laplace distribution (Hang et al. 2024), clamped to the range: (steps,), without a zero."""
+    offset = 0.5 - torch.linspace(0, 1, steps)
+    log_sigma = mu - beta * offset.sign() * torch.log(1 - 2 * offset.abs() + 1e-5)
+    return log_sigma.exp().clamp(sigma_min, sigma_max)
 
 
 def _between(function: Callable[[int, float, float], Tensor]) -> Callable[[NoiseSchedule, int], Tensor]:
@@ -161,8 +161,8 @@ SCHEDULES: Mapping[str, Callable[[NoiseSchedule, int], Tensor]] = {
 
 
 def _from_table(schedule: NoiseSchedule, indices: list[int]) -> Tensor:
-    return torch.cat([schedule.sigmas[indices], torch.zeros(1)])
+    return _then_zero(schedule.sigmas[indices])
 
 
-def _levels(values: list[float], *, end_in_zero: bool = True) -> Tensor:
-    return torch.tensor([*values, 0.0] if end_in_zero else values, dtype=torch.float32)
+def _then_zero(sigmas: Tensor) -> Tensor:
+    return torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -71,8 +71,13 @@ ORDERS = {
     "dpm_2_ancestral": 2,
     "euler_ancestral": 1,
     "res_multistep_ancestral": 2,
+    "dpmpp_2m_sde_heun": 2,
+    "seeds_2": 2,
+    "seeds_3": 3,
+    "sa_solver": 3,
+    "sa_solver_pece": 3,
 }
-STOCHASTIC = ("ancestral", "sde")
+STOCHASTIC = ("ancestral", "sde", "seeds", "sa_solver")
 
 
 def options_of(name):

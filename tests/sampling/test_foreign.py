@@ -12,7 +12,7 @@ from engine.sampling import names
 from engine.sampling.foreign import Run
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
-from engine.sampling.names import Sampler, canonical_sampler, canonical_scheduler
+from engine.sampling.names import Sampler, known_sampler, known_scheduler
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.run import Sampled, ksampler, sample
 from engine.sampling.samplers import SAMPLERS
@@ -97,11 +97,11 @@ def test_noise_levels_may_be_given_as_a_schedule():
 
 def test_names_that_packs_bring_are_known_and_run(monkeypatch):
     with pytest.raises(ValueError, match="no sampler is called 'mine'"):
-        canonical_sampler("mine")
+        known_sampler("mine")
     monkeypatch.setitem(names.BROUGHT_SAMPLERS, "mine", Twice(sampler="heun"))
     monkeypatch.setitem(names.BROUGHT_SCHEDULES, "falling", lambda schedule, steps: torch.linspace(5, 0, steps + 1))
-    assert canonical_sampler("mine") == "mine"
-    assert canonical_scheduler("falling") == "falling"
+    assert known_sampler("mine") == "mine"
+    assert known_scheduler("falling") == "falling"
     assert compute_sigmas(Parameterization(), "falling", 2).tolist() == [5.0, 2.5, 0.0]
     for one in ("mine", Sampler("mine")):
         assert torch.equal(run(sampler=one).samples, run(sampler="heun").samples * 2)

@@ -235,7 +235,7 @@ class Control:
         self.value, self.previous, self.start_percent, self.end_percent = value, previous, start, end
 
 
-def bind(control):
+def bind(control, pictures):
     def residuals(x, t, context):
         assert x.shape[0] == t.shape[0] == context.shape[0]
         return {"down": [torch.full((1,), control.value), None], "mid": torch.full((1,), control.value * 10)}
@@ -260,10 +260,11 @@ def test_one_control_on_both_texts_keeps_them_in_one_call_and_is_bound_once():
     control, bound = Control(2.0), []
     _, network = guide(
         CfgGuidance(text(3, control=control), text(1, control=control)),
-        controls=lambda c: bound.append(c) or bind(c),
+        batch=3,
+        controls=lambda c, pictures: bound.append((c, pictures)) or bind(c, pictures),
     )
     assert controls_of(network) == [20.0]
-    assert bound == [control]
+    assert bound == [(control, 3)]
 
 
 def test_a_control_on_one_text_runs_the_texts_apart():
@@ -313,6 +314,18 @@ def test_an_inpainting_network_sees_mask_and_masked_picture():
     assert concat.shape == (4, 5, 16, 16)
     assert torch.equal(concat[:, :1], mask.expand(4, -1, -1, -1))
     assert only(concat[:, 1:]) == 0.5
+
+
+def test_a_picture_of_another_shape_is_cut_about_its_centre_for_an_inpainting_network():
+    columns = torch.arange(32.0).expand(1, 4, 16, 32)  # twice as wide as the latent: the middle 16 columns stay
+    mask = (columns[:, :1] < 16).float()
+    _, network = guide(BasicGuidance(text(3, concat_mask=mask, concat_latent_image=columns)), inpaint_model=True)
+    concat = network.calls[0]["concat"]
+    assert torch.equal(concat[:, 1:], columns[..., 8:24])
+    assert torch.equal(concat[:, :1], mask[..., 8:24])
+    tall = torch.arange(64.0)[:, None].expand(1, 4, 64, 32)
+    _, network = guide(BasicGuidance(text(3, concat_mask=mask, concat_latent_image=tall)), inpaint_model=True)
+    assert network.calls[0]["concat"][0, 1, :, 0].tolist() == [16.5 + 2 * row for row in range(16)]
 
 
 def test_an_inpainting_network_without_a_picture_sees_grey_and_a_full_mask():

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
-from itertools import pairwise
+import warnings
 
 import pytest
 import torch
+import torchsde
 
-from engine.sampling.noise import BrownianPath, ancestral_noise, brownian_noise, initial_noise
+from engine.sampling.noise import ancestral_noise, brownian_noise, initial_noise
+from engine.sampling.run import noise_sampler_of
+from engine.sampling.schedules import karras_sigmas
+
+LEVELS = karras_sigmas(20, 0.0291675, 14.614642)
 
 
 def test_initial_noise_is_the_stream_of_its_seed_on_the_cpu():
     latent = torch.zeros(2, 4, 8, 8)
     torch.manual_seed(42)
     assert torch.equal(initial_noise(latent, 42), torch.randn(2, 4, 8, 8))
+
+
+def test_only_the_low_32_bits_of_a_seed_count_for_initial_noise():
+    latent = torch.zeros(1, 4, 8, 8)
+    assert torch.equal(initial_noise(latent, 42 + 2**32), initial_noise(latent, 42))
+    assert not torch.equal(initial_noise(latent, 42 + 2**31), initial_noise(latent, 42))
 
 
 def test_drawing_noise_leaves_the_global_generator_alone():
@@ -29,6 +40,12 @@ def test_a_picture_of_a_batch_can_be_drawn_again_alone():
     assert torch.equal(initial_noise(latent[:3], 7, [3, 0, 3]), batch[[3, 0, 3]])
 
 
+@pytest.mark.parametrize(("side", "is_so"), [(8, True), (2, True), (3, False)])  # 4 * 3 * 3 is no multiple of 16
+def test_a_batch_is_its_pictures_drawn_one_after_the_other_where_they_have_a_multiple_of_16_values(side, is_so):
+    latent = torch.zeros(3, 4, side, side)
+    assert torch.equal(initial_noise(latent, 7), initial_noise(latent, 7, [0, 1, 2])) is is_so
+
+
 def test_a_batch_index_of_another_length_is_refused():
     with pytest.raises(ValueError, match="one number for each of 2 latents, got 1"):
         initial_noise(torch.zeros(2, 4, 8, 8), 7, [0])
@@ -38,59 +55,90 @@ def test_the_largest_seed_works():
     x = torch.zeros(1, 4, 2, 2)
     assert torch.isfinite(initial_noise(x, 2**64 - 1)).all()
     assert torch.isfinite(ancestral_noise(x, 2**64 - 1)(2.0, 1.0)).all()
+    assert torch.isfinite(brownian_noise(x, 0.1, 5.0, 2**64 - 1)(2.0, 1.0)).all()
 
 
-def test_ancestral_noise_does_not_repeat_the_initial_noise():
+def test_fresh_noise_is_one_stream_of_the_seed_which_on_the_cpu_begins_as_the_initial_noise():
     x = torch.zeros(1, 4, 8, 8)
     draw = ancestral_noise(x, 7)
-    first, second = draw(2.0, 1.0), draw(1.0, 0.5)
-    torch.manual_seed(8)
-    assert torch.equal(first, torch.randn(1, 4, 8, 8))
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, initial_noise(x, 7))
+    generator = torch.Generator().manual_seed(7)
+    first, second = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(2))
+    assert torch.equal(draw(2.0, 1.0), first)
+    assert torch.equal(draw(1.0, 0.5), second)
+    assert torch.equal(first, initial_noise(x, 7))
 
 
-def test_brownian_increments_add_up():
-    path = BrownianPath((5,), 0.02, 15.0, (1, 0))
-    whole = path.increment(0.1, 9.0)
-    parts = path.increment(0.1, 0.5) + path.increment(0.5, 3.3) + path.increment(3.3, 9.0)
-    assert torch.allclose(whole, parts, atol=1e-12)
+def through_torchsde(x, sigmas, seed, sigma, sigma_next):
+    """k-diffusion's BrownianTreeNoiseSampler, written out: W(lower) - W(higher) over the root of their distance."""
+    tree = torchsde.BrownianTree(t0=sigmas[sigmas > 0].min(), w0=torch.zeros_like(x), t1=sigmas.max(), entropy=seed)
+    low, high = (sigma, sigma_next) if sigma < sigma_next else (sigma_next, sigma)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the last bit of an end
+        increment = tree(low, high)
+    return increment * (1 if sigma < sigma_next else -1) / (sigma_next - sigma).abs().sqrt()
 
 
-def test_a_brownian_path_does_not_depend_on_the_order_of_questions():
-    spans = [(0.02, 0.5), (3.0, 14.9), (0.7, 0.71), (0.5, 3.0), (0.02, 15.0)]
-    forwards, backwards = BrownianPath((5,), 0.02, 15.0, (1, 0)), BrownianPath((5,), 0.02, 15.0, (1, 0))
-    first = {span: forwards.increment(*span) for span in spans}
-    second = {span: backwards.increment(*span) for span in reversed(spans)}
-    assert all(torch.equal(first[span], second[span]) for span in spans)
+@pytest.mark.parametrize("seed", [0, 7, 2**33 + 7])
+def test_brownian_noise_is_the_tree_of_torchsde_to_the_bit(seed):
+    x = torch.zeros(2, 4, 8, 8)
+    draw = brownian_noise(x, float(LEVELS[-2]), float(LEVELS[0]), seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours = [draw(float(high), float(low)) for high, low in zip(LEVELS[:-2], LEVELS[1:-1])]
+    theirs = [through_torchsde(x, LEVELS, seed, high, low) for high, low in zip(LEVELS[:-2], LEVELS[1:-1])]
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert torch.equal(draw(1.0, 2.0), through_torchsde(x, LEVELS, seed, torch.tensor(1.0), torch.tensor(2.0)))
 
 
-def test_brownian_increments_are_independent_with_the_variance_of_their_length():
-    path = BrownianPath((40_000,), 0.02, 15.0, (1, 0))
-    times = [0.02, 0.021, 0.05, 0.3, 0.301, 2.0, 7.0, 15.0]
-    increments = torch.stack([path.increment(low, high) for low, high in pairwise(times)])
-    lengths = torch.tensor([high - low for low, high in pairwise(times)], dtype=torch.float64)
-    scaled = increments / lengths.sqrt()[:, None]
-    assert torch.allclose(torch.cov(scaled), torch.eye(len(lengths), dtype=torch.float64), atol=0.03)
-    assert scaled.mean(dim=1).abs().max() < 0.02
-
-
-def test_brownian_noise_has_unit_variance_and_is_its_own_for_each_picture_and_seed():
-    x = torch.zeros(2, 4, 32, 32)
-    noise = brownian_noise(x, 0.02, 15.0, seed=3)(8.0, 6.0)
-    assert noise.std().item() == pytest.approx(1.0, abs=0.03)
-    assert abs((noise[0] * noise[1]).mean().item()) < 0.05
-    assert torch.equal(brownian_noise(x[:1], 0.02, 15.0, seed=3, batch_index=[1])(8.0, 6.0), noise[1:])
-    assert not torch.allclose(brownian_noise(x, 0.02, 15.0, seed=4)(8.0, 6.0), noise, atol=0.1)
-
-
-def test_a_step_in_two_halves_has_the_noise_of_the_whole():
+def test_all_bits_of_a_seed_count_for_brownian_noise():
     x = torch.zeros(1, 4, 8, 8)
+    low, high = (brownian_noise(x, 0.02, 15.0, seed)(8.0, 6.0) for seed in (7, 2**33 + 7))
+    assert not torch.allclose(low, high, atol=0.1)
+
+
+def test_a_seed_for_each_picture_is_a_tree_for_each():
+    x = torch.zeros(2, 4, 8, 8)
+    both = brownian_noise(x, 0.02, 15.0, [3, 4])(8.0, 6.0)
+    for picture, seed in enumerate((3, 4)):
+        assert torch.equal(both[picture], brownian_noise(x[:1], 0.02, 15.0, seed)(8.0, 6.0)[0])
+    with pytest.raises(ValueError, match="one for each of 2 pictures, got 3"):
+        brownian_noise(x, 0.02, 15.0, [1, 2, 3])
+
+
+def test_a_step_in_two_halves_has_the_noise_of_the_whole_and_unit_variance():
+    x = torch.zeros(2, 4, 32, 32)
     draw = brownian_noise(x, 0.02, 15.0, seed=3)
-    whole = draw(8.0, 6.0) * 2.0**0.5
-    assert torch.allclose(draw(8.0, 7.5) * 0.5**0.5 + draw(7.5, 6.0) * 1.5**0.5, whole, atol=1e-5)
+    whole = draw(8.0, 6.0)
+    assert whole.std().item() == pytest.approx(1.0, abs=0.03)
+    assert abs((whole[0] * whole[1]).mean().item()) < 0.05
+    assert torch.allclose(draw(8.0, 7.5) * 0.5**0.5 + draw(7.5, 6.0) * 1.5**0.5, whole * 2.0**0.5, atol=1e-5)
 
 
-def test_an_empty_interval_is_refused():
-    with pytest.raises(ValueError, match="0 < start < end"):
-        BrownianPath((1,), 1.0, 1.0, (0, 0))
+def test_a_step_of_no_length_has_no_noise():
+    x = torch.zeros(1, 4, 2, 2)
+    assert brownian_noise(x, 0.02, 15.0, seed=3)(8.0, 8.0).count_nonzero() == 0
+
+
+def test_few_kept_tensors_change_no_value(monkeypatch):
+    x = torch.zeros(1, 4, 8, 8)
+    spans = [(8.0, 6.0), (14.9, 3.0), (0.7, 0.69), (8.0, 6.0)]
+    expected = [brownian_noise(x, 0.02, 15.0, seed=3)(*span) for span in spans]
+    monkeypatch.setattr("engine.sampling.noise._Increments._MOST", 3)
+    draw = brownian_noise(x, 0.02, 15.0, seed=3)
+    assert all(torch.equal(draw(*span), whole) for span, whole in zip(spans, expected, strict=True))
+
+
+def test_the_path_runs_between_the_runs_own_levels():
+    x = torch.zeros(1, 4, 8, 8)
+    part = LEVELS[5:12]
+    draw = noise_sampler_of("dpmpp_2m_sde", x, part.tolist(), 3)
+    assert torch.equal(draw(float(part[1]), float(part[2])), through_torchsde(x, part, 3, part[1], part[2]))
+
+
+def test_only_names_ending_in_gpu_draw_their_noise_where_the_run_is(monkeypatch):
+    places = []
+    monkeypatch.setattr("engine.sampling.run.brownian_noise", lambda *_, device: places.append(str(device)))
+    x = torch.zeros(1, 4, 8, 8, device="meta")
+    for name in ("dpmpp_sde", "dpmpp_2m_sde_heun_gpu"):
+        noise_sampler_of(name, x, LEVELS.tolist(), 3)
+    assert places == ["cpu", "meta"]

@@ -19,7 +19,7 @@ def added_names() -> dict[str, list[str]]:
     samplers = [*module.KSampler.SAMPLERS, *module.SAMPLER_NAMES, *module.KSAMPLER_NAMES]
     schedules = [*module.KSampler.SCHEDULERS, *module.SCHEDULER_NAMES]
     found = {
-        "sampler_name": _new(samplers, [*names.SAMPLER_NAMES, *names.SAMPLER_ALIASES]),
+        "sampler_name": _new(samplers, names.SAMPLER_NAMES),
         "scheduler": _new([name for name in schedules if name in module.SCHEDULER_HANDLERS], names.SCHEDULER_NAMES),
     }
     return {name: added for name, added in found.items() if added}

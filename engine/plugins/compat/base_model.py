@@ -36,7 +36,14 @@ class ModelType(Enum):
     IMG_TO_IMG = 9
 
 
-_TYPES = {"eps": ModelType.EPS, "v": ModelType.V_PREDICTION, "x0": ModelType.EDM, "flow": ModelType.FLOW}
+_TYPES = {
+    "eps": ModelType.EPS,
+    "lcm": ModelType.EPS,
+    "v": ModelType.V_PREDICTION,
+    "x0": ModelType.EDM,
+    "img_to_img": ModelType.IMG_TO_IMG,
+    "flow": ModelType.FLOW,
+}
 
 
 class ModelConfig:

@@ -24,7 +24,7 @@ from engine.plugins.compat.patcher_extension import (
     get_all_wrappers,
 )
 from engine.plugins.compat.sampler_helpers import convert_cond
-from engine.plugins.compat.steps import steps_of
+from engine.plugins.compat.steps import Predictions, steps_of
 from engine.plugins.compat.values import Wrapper
 from engine.sampling.conditions import Surroundings
 from engine.sampling.denoisers import Denoiser, Network
@@ -230,7 +230,7 @@ class Guider_DualCFG(CFGGuider):  # noqa: N801 - the field's name
         told = {
             "cond_scale": self.cfg1,
             "model": self.inner_model,
-            "uncond_denoised": found[2],
+            "uncond_denoised": found[1] if self.nested else found[2],
             "cond_denoised": found[0],
             "sigma": timestep,
             "model_options": model_options or {},
@@ -253,9 +253,7 @@ class _Predicting:
         names = list(guider.conds)
         lists = [_conditioning(guider.conds[name]) for name in names]
         guider.conds = dict(zip(names, guidance.as_conds(lists, around), strict=True))
-        return lambda x, sigma: guider(
-            x, x.new_full((x.shape[0],), sigma), model_options=self._options, seed=self._seed
-        )
+        return Predictions(guider, {"model_options": self._options, "seed": self._seed})
 
     def mask_at(self, sigma: float, mask: Tensor) -> Tensor:
         """Return the noise mask (B, 1, h, w) that a function of a pack makes of the run's."""

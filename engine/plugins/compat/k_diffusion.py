@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from engine.plugins.compat.steps import field_function
-from engine.sampling.names import SAMPLER_ALIASES, SAMPLER_NAMES, canonical_sampler
+from engine.sampling.names import SAMPLER_NAMES
 
 
 def append_zero(x: Any) -> Any:
@@ -45,19 +45,25 @@ def default_noise_sampler(x: Any, seed: int | None = None) -> Callable[[Any, Any
 
 
 class BrownianTreeNoiseSampler:
-    """Noise as increments of one Brownian path, so that more steps refine the same picture."""
+    """Noise as increments of a Brownian path over `transform` of the level; a list of seeds is one path for each picture."""
 
     def __init__(
         self, x: Any, sigma_min: Any, sigma_max: Any, seed: Any = None, transform: Any = None, cpu: bool = False
     ) -> None:
         from engine.sampling.noise import brownian_noise
 
-        first = seed[0] if isinstance(seed, list | tuple) else seed
-        number = int(torch.randint(0, 2**31, ())) if first is None else int(first)
-        self._noise: Any = brownian_noise(x, float(sigma_min), float(sigma_max), number)
+        self._time = transform or (lambda level: level)
+        low, high = sorted(float(self._time(torch.as_tensor(level))) for level in (sigma_min, sigma_max))
+        if seed is None:
+            seed = int(torch.randint(0, 2**63 - 1, ()))
+        seeds = [int(one) for one in seed] if isinstance(seed, list | tuple) else int(seed)
+        self._noise: Any = brownian_noise(x, low, high, seeds, device="cpu" if cpu else x.device)
+        # The path goes the way of the levels, upwards, also where `transform` turns them round.
+        self._way = 1.0 if self._time(torch.as_tensor(sigma_min)) < self._time(torch.as_tensor(sigma_max)) else -1.0
 
     def __call__(self, sigma: Any, sigma_next: Any) -> Any:
-        return self._noise(float(sigma), float(sigma_next))
+        start, end = (float(self._time(torch.as_tensor(level))) for level in (sigma, sigma_next))
+        return self._noise(start, end) * self._way
 
 
 def get_sigmas_karras(n: int, sigma_min: float, sigma_max: float, rho: float = 7.0, device: Any = "cpu") -> Any:
@@ -83,5 +89,5 @@ def get_sigmas_polyexponential(
     return polyexponential_sigmas(n, sigma_min, sigma_max, rho).to(device)
 
 
-for _name in (*SAMPLER_NAMES, *SAMPLER_ALIASES):
-    globals()[f"sample_{_name}"] = field_function(canonical_sampler(_name))
+for _name in SAMPLER_NAMES:
+    globals()[f"sample_{_name}"] = field_function(_name)

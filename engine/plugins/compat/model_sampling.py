@@ -91,6 +91,14 @@ class X0(EPS):
         return model_output
 
 
+class IMG_TO_IMG(X0):  # noqa: N801 - the field's name
+    """The network predicts x_0 and is given x as it is."""
+
+    def calculate_input(self, sigma: Any, noise: Any) -> Any:
+        """x as it is."""
+        return noise
+
+
 class CONST:
     """A flow: x = (1 - sigma) x_0 + sigma noise, and the network predicts noise - x_0."""
 
@@ -347,7 +355,25 @@ def _each(value: Any, function: Any) -> Any:
     return torch.tensor(found, device=levels.device).reshape(levels.shape)
 
 
-_PREDICTIONS: dict[str, type] = {"eps": EPS, "v": V_PREDICTION, "x0": X0, "flow": CONST}
+class _Consistency(EPS):
+    """The network predicts the noise, and is a consistency model (Luo et al. 2023)."""
+
+    def calculate_denoised(self, sigma: Any, model_output: Any, model_input: Any) -> Any:
+        """x_0 from the network's output at x, scaled so that it is x as the timestep falls to 0."""
+        x0 = super().calculate_denoised(sigma, model_output, model_input)
+        shares = [denoisers.consistency_shares(float(one)) for one in self.timestep(sigma).reshape(-1)]  # type: ignore[attr-defined]
+        skip, out = (reshape_sigma(sigma.new_tensor(share), x0.ndim) for share in zip(*shares, strict=True))
+        return out * x0 + skip * model_input
+
+
+_PREDICTIONS: dict[str, type] = {
+    "eps": EPS,
+    "lcm": _Consistency,
+    "v": V_PREDICTION,
+    "x0": X0,
+    "img_to_img": IMG_TO_IMG,
+    "flow": CONST,
+}
 _CLASSES: dict[tuple[str, bool], type] = {}
 
 

@@ -28,7 +28,7 @@ __all__ = [
 
 _NEEDS = "samplers that packs may replace parts of"
 
-KSAMPLER_NAMES = [*names.SAMPLER_NAMES, *names.SAMPLER_ALIASES]
+KSAMPLER_NAMES = list(names.SAMPLER_NAMES)
 SAMPLER_NAMES = list(KSAMPLER_NAMES)
 SCHEDULER_NAMES = list(names.SCHEDULER_NAMES)
 

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from engine.plugins.compat.absent import AbsentMeta, refuse
+from engine.plugins.compat.model_options import copied
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from engine.plugins.compat.values import Wrapper
 from engine.sampling import names
+from engine.sampling.denoisers import Branches
 from engine.sampling.foreign import Run
 from engine.sampling.masks import latent_mask
 from engine.sampling.noise import initial_noise
@@ -165,6 +167,34 @@ class KSamplerX0Inpaint:
         return torch.lerp(self.latent_image, found, denoise_mask)
 
 
+class Predictions:
+    """A function of packs, `(x, levels (B,), model_options=…, …) -> x_0`, as our samplers ask for predictions."""
+
+    def __init__(self, model: Any, given: dict[str, Any]) -> None:
+        """`given` are the further arguments of each call."""
+        self._model, self._given = model, given
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Return the guided prediction (B, C, h, w)."""
+        found: Tensor = self._model(x, x.new_full((x.shape[0],), sigma), **self._given)
+        return found
+
+    def branches(self, x: Tensor, sigma: float) -> Branches:
+        """Return it and the unconditional one, heard of by a function after guidance; where there is none, the other."""
+        heard: list[Tensor] = []
+
+        def hear(told: dict[str, Any]) -> Any:
+            heard.append(told["cond_denoised"] if told.get("uncond") is None else told["uncond_denoised"])
+            return told["denoised"]
+
+        options = copied(self._given.get("model_options") or {})
+        after = [*options.get("sampler_post_cfg_function", ()), hear]
+        options |= {"sampler_post_cfg_function": after, "disable_cfg1_optimization": True}
+        given = self._given | {"model_options": options}
+        guided: Tensor = self._model(x, x.new_full((x.shape[0],), sigma), **given)
+        return Branches(guided, heard[-1] if heard else guided)
+
+
 def sampler_object(name: str) -> KSAMPLER:
     """The sampler of that name: ours, or a function `sample_NAME` that a pack put into `comfy.k_diffusion.sampling`."""
     return KSAMPLER(function_named(name), inpaint_options={"random": True} if name == "ddim" else None)
@@ -177,7 +207,7 @@ def function_named(name: str) -> Callable[..., Any]:
     if callable(found):
         function: Callable[..., Any] = found
         return function
-    return field_function(names.canonical_sampler(name))
+    return field_function(names.known_sampler(name))
 
 
 def field_function(name: str) -> Callable[..., Any]:
@@ -199,16 +229,15 @@ def field_function(name: str) -> Callable[..., Any]:
         from engine.sampling.samplers.steps import levels, silent
 
         given = dict(extra_args or {})
-        schedule = _schedule_of(model)
-        noise = noise_sampler_of(name, x, schedule, levels(sigmas), int(given.get("seed") or 0), None)
+        noise = noise_sampler_of(name, x, levels(sigmas), int(given.get("seed") or 0))
         if noise_sampler is not None:
             noise = lambda sigma, following: noise_sampler(x.new_tensor(sigma), x.new_tensor(following))  # noqa: E731
         known = inspect.signature(SAMPLERS[name]).parameters
         return SAMPLERS[name](
-            lambda x, sigma: model(x, x.new_full((x.shape[0],), sigma), **given),
+            Predictions(model, given),
             x,
             sigmas,
-            schedule=schedule,
+            schedule=_schedule_of(model),
             noise_sampler=noise,
             callback=silent if callback is None else lambda info: callback(_told(info, x)),
             **{option: value for option, value in options.items() if option in known},

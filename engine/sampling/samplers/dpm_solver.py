@@ -1,6 +1,7 @@
 """DPM-Solver (Lu et al. 2022): exponential integrators of order 1 to 3 in t = -log sigma, slope in noise form.
 
-Both samplers end at the last level above zero and return x there; a run of one step returns the prediction.
+Both samplers end at the last level above zero and return x there; a run without a way between two levels (one step to
+zero) returns the prediction. Without noise they also run upwards, from a picture to its noise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.noise import NoiseSampler
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
+from engine.sampling.samplers.steps import Callback, StepInfo, levels, plain_split, silent
 
 Slopes = Callable[[float, Tensor], Tensor]
 """`(t, x) -> (x - x_0) / sigma`."""
@@ -38,14 +39,15 @@ def dpm_fast(
     """
     sigma_list = levels(sigmas)
     evaluations, start, end = len(sigma_list) - 1, _t(sigma_list[0]), _t(_last_above_zero(sigma_list))
-    orders = _orders(evaluations) if end > start else [1]
+    orders = _orders(evaluations) if end != start else [1]
+    eta = eta if end > start else 0.0
     times = [start + (end - start) * i / len(orders) for i in range(len(orders) + 1)]
     for i, order in enumerate(orders):
         t, t_next = times[i], times[i + 1]
         down, up = _split(t, t_next, end, eta)
         slope, denoised = _first_slope(denoiser, x, t)
         callback(StepInfo(i, len(orders), x, denoised, math.exp(-t)))
-        if end <= start:
+        if end == start:
             return denoised
         x = _STEPS[order - 1](_slopes(denoiser), x, t, down, slope)[0]
         if up > 0.0:
@@ -82,12 +84,13 @@ def dpm_adaptive(
     sigma_list = levels(sigmas)
     t, end = _t(sigma_list[0]), _t(_last_above_zero(sigma_list))
     low_step, high_step = (_order_1, _order_2) if order == 2 else (_order_2_for_3, _order_3)
-    control = _StepSize(h_init, pcoeff, icoeff, dcoeff, order if eta == 0.0 else 1.5, accept_safety)
+    way, eta = (1.0, eta) if end > t else (-1.0, 0.0)
+    control = _StepSize(h_init * way, pcoeff, icoeff, dcoeff, order if eta == 0.0 else 1.5, accept_safety)
     before, taken = x, 0
-    if end <= t:
+    if end == t:
         return denoiser(x, sigma_list[0])
-    while t < end - 1e-5:
-        t_next = min(end, t + control.h)
+    while (end - t) * way > 1e-5:
+        t_next = min(t + control.h, end) if way > 0.0 else max(t + control.h, end)
         down, up = _split(t, t_next, end, eta)
         slope, denoised = _first_slope(denoiser, x, t)
         callback(StepInfo(taken, taken + 1 + math.ceil((end - t_next) / control.h), x, denoised, math.exp(-t)))
@@ -152,8 +155,7 @@ def _split(t: float, t_next: float, end: float, eta: float) -> tuple[float, floa
     if eta == 0.0:
         return t_next, 0.0
     sigma, sigma_next = math.exp(-t), math.exp(-t_next)
-    up = min(sigma_next, eta * math.sqrt(sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2))
-    down = math.sqrt(max(sigma_next**2 - up**2, 0.0))
+    down, _ = plain_split(sigma, sigma_next, eta)
     t_down = min(end, _t(down)) if down > 0.0 else end
     return t_down, math.sqrt(max(sigma_next**2 - math.exp(-2.0 * t_down), 0.0))
 

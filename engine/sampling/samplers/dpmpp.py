@@ -13,7 +13,20 @@ from torch import Tensor
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.noise import NoiseSampler
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.samplers.steps import Callback, StepInfo, ancestral_step, lerp_to, levels, renoise, silent
+from engine.sampling.samplers.steps import (
+    Callback,
+    StepInfo,
+    ancestral_step,
+    downward,
+    lerp_to,
+    levels,
+    plain_split,
+    renoise,
+    silent,
+)
+
+
+_BELOW_NOISE = 0.9999
 
 
 def dpmpp_2s_ancestral(
@@ -45,8 +58,8 @@ def dpmpp_2s_ancestral(
 
 def _middle(schedule: NoiseSchedule, sigma: float, sigma_next: float) -> float:
     """Return the level halfway in log SNR; a flow's pure noise has none, so its middle is just below."""
-    if schedule.is_flow and sigma >= 1.0:
-        return 0.9999
+    if schedule.is_flow and max(sigma, sigma_next) >= 1.0:
+        return _BELOW_NOISE
     half = (schedule.half_log_snr(sigma) + schedule.half_log_snr(sigma_next)) / 2
     return schedule.sigma_of_half_log_snr(half)
 
@@ -75,8 +88,7 @@ def dpmpp_sde(
         callback(StepInfo(i, total, x, denoised, sigma))
         if sigma_next == 0.0:
             return denoised
-        start, end = schedule.half_log_snr(sigma), schedule.half_log_snr(sigma_next)
-        inner = schedule.sigma_of_half_log_snr(start + r * (end - start))
+        inner = schedule.level_between(sigma, sigma_next, r)
         ahead = _noisy_step(schedule, x, denoised, (sigma, inner), eta, s_noise, noise_sampler)
         share = 1.0 / (2.0 * r)
         average = (1.0 - share) * denoised + share * denoiser(ahead, inner)
@@ -97,8 +109,8 @@ def _noisy_step(
     sigma, sigma_next = span
     alpha, alpha_next = schedule.alpha(sigma), schedule.alpha(sigma_next)
     ratio, ratio_next = sigma / alpha, sigma_next / alpha_next
-    up = min(ratio_next, eta * math.sqrt(ratio_next**2 * (ratio**2 - ratio_next**2) / ratio**2))
-    keep = math.sqrt(ratio_next**2 - up**2) / ratio
+    down, up = plain_split(ratio, ratio_next, eta)
+    keep = down / ratio
     x = (alpha_next / alpha * keep) * x + (alpha_next * (1.0 - keep)) * denoised
     if eta > 0.0 and s_noise > 0.0:
         x = x + noise_sampler(sigma, sigma_next) * (alpha_next * s_noise * up)
@@ -160,15 +172,42 @@ def dpmpp_2m_sde(
         if sigma_next == 0.0:
             return denoised
         h = schedule.half_log_snr(sigma_next) - schedule.half_log_snr(sigma)
-        x = _sde_first_order(schedule, x, denoised, (sigma, sigma_next), eta)
+        share = downward(eta, sigma, sigma_next)
+        x = _sde_first_order(schedule, x, denoised, (sigma, sigma_next), share)
         if old is not None:
-            h_eta = h * (1.0 + eta)
+            h_eta = h * (1.0 + share)
             growth = -math.expm1(-h_eta)
             weight = 0.5 * growth if solver_type == "midpoint" else 1.0 - growth / h_eta
             x = x + (denoised - old) * (schedule.alpha(sigma_next) * weight * h / h_last)
-        x = _sde_noise(schedule, x, (sigma, sigma_next), eta, s_noise, noise_sampler)
+        x = _sde_noise(schedule, x, (sigma, sigma_next), share, s_noise, noise_sampler)
         old, h_last = denoised, h
     return x
+
+
+def dpmpp_2m_sde_heun(
+    denoiser: Denoiser,
+    x: Tensor,
+    sigmas: Tensor,
+    *,
+    schedule: NoiseSchedule,
+    noise_sampler: NoiseSampler,
+    callback: Callback = silent,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    solver_type: str = "heun",
+) -> Tensor:
+    """dpmpp_2m_sde with the prediction's linear part integrated exactly. x: (B, C, h, w); sigmas: (n + 1,)."""
+    return dpmpp_2m_sde(
+        denoiser,
+        x,
+        sigmas,
+        schedule=schedule,
+        noise_sampler=noise_sampler,
+        callback=callback,
+        eta=eta,
+        s_noise=s_noise,
+        solver_type=solver_type,
+    )
 
 
 def dpmpp_3m_sde(
@@ -194,11 +233,12 @@ def dpmpp_3m_sde(
         if sigma_next == 0.0:
             return denoised
         h = schedule.half_log_snr(sigma_next) - schedule.half_log_snr(sigma)
-        x = _sde_first_order(schedule, x, denoised, (sigma, sigma_next), eta)
-        correction = _third_order_correction(denoised, past, h, steps, eta)
+        share = downward(eta, sigma, sigma_next)
+        x = _sde_first_order(schedule, x, denoised, (sigma, sigma_next), share)
+        correction = _third_order_correction(denoised, past, h, steps, share)
         if correction is not None:
             x = x + correction * schedule.alpha(sigma_next)
-        x = _sde_noise(schedule, x, (sigma, sigma_next), eta, s_noise, noise_sampler)
+        x = _sde_noise(schedule, x, (sigma, sigma_next), share, s_noise, noise_sampler)
         past, steps = [denoised, *past[:1]], [h, *steps[:1]]
     return x
 
@@ -224,6 +264,7 @@ def _third_order_correction(
 def _sde_first_order(
     schedule: NoiseSchedule, x: Tensor, denoised: Tensor, span: tuple[float, float], eta: float
 ) -> Tensor:
+    """The part of a step that is linear in one prediction, for an SDE with `eta` times the reverse process's noise."""
     sigma, sigma_next = span
     h = schedule.half_log_snr(sigma_next) - schedule.half_log_snr(sigma)
     keep = sigma_next / sigma * math.exp(-h * eta)

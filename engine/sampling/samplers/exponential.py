@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.noise import NoiseSampler
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.samplers.steps import Callback, StepInfo, ancestral_step, lerp_to, levels, renoise, silent
+from engine.sampling.samplers.steps import Callback, StepInfo, lerp_to, levels, plain_split, silent
 
 
 def res_multistep(
@@ -26,8 +26,8 @@ def res_multistep(
 ) -> Tensor:
     """Second-order multistep exponential integrator in t = -log sigma (Zhang et al. 2023, refined exponential solver).
 
-    The prediction is taken as linear in t through the last two, weighted by the phi functions. `eta` > 0 adds fresh
-    noise. x: (B, C, h, w); sigmas: (n + 1,).
+    The prediction is taken as linear in t through the last two. `eta` > 0 adds fresh noise; of that there is no variant for
+    flows. x: (B, C, h, w); sigmas: (n + 1,).
     """
     sigma_list = levels(sigmas)
     total = len(sigma_list) - 1
@@ -37,21 +37,30 @@ def res_multistep(
         sigma, sigma_next = sigma_list[i], sigma_list[i + 1]
         denoised = denoiser(x, sigma)
         callback(StepInfo(i, total, x, denoised, sigma))
-        split = ancestral_step(schedule, sigma, sigma_next, eta)
-        if old is None or split.sigma_down == 0.0:
-            x = lerp_to(x, denoised, split.sigma_down / sigma)
+        down, up = plain_split(sigma, sigma_next, eta)
+        if old is None or down == 0.0:
+            x = lerp_to(x, denoised, down / sigma)
         else:
-            h = math.log(sigma / split.sigma_down)
-            # The old prediction counts as lying as far back as the level it led down to.
-            back = math.log(old_down / sigma_list[i - 1]) / h
-            phi_1 = -math.expm1(-h) / h
-            phi_2 = (phi_1 - 1.0) / -h
-            old_weight = phi_2 / back if back != 0.0 else 0.0
-            new_weight = phi_1 - old_weight
-            x = math.exp(-h) * x + h * (new_weight * denoised + old_weight * old)
-        x = renoise(x, split, noise_sampler, (sigma, sigma_next), s_noise)
-        old, old_down = denoised, split.sigma_down
+            new_weight, old_weight = multistep_weights(sigma_list[i - 1], old_down, sigma, down)
+            x = (down / sigma) * x + new_weight * denoised + old_weight * old
+        if up > 0.0:
+            x = x + noise_sampler(sigma, sigma_next) * (s_noise * up)
+        old, old_down = denoised, down
     return x
+
+
+def multistep_weights(before: float, led_to: float, sigma: float, down: float) -> tuple[float, float]:
+    """Return the weights of the predictions at `sigma` and at the level `before` for a step from `sigma` to `down`.
+
+    By phi functions of h = log(sigma / down) (Zhang et al. 2023, eq. 11). The old prediction counts as lying as far back as
+    the level that its step led to, before it added noise.
+    """
+    h = math.log(sigma / down)
+    back = math.log(led_to / before) / h
+    phi_1 = -math.expm1(-h) / h
+    phi_2 = (phi_1 - 1.0) / -h
+    old_weight = phi_2 / back if back != 0.0 else 0.0
+    return h * (phi_1 - old_weight), h * old_weight
 
 
 def res_multistep_ancestral(

@@ -130,7 +130,8 @@ def dpm_2_ancestral(
         callback(StepInfo(i, total, x, denoised, sigma))
         split = ancestral_step(schedule, sigma, sigma_next, eta)
         x = _midpoint_step(denoiser, x, denoised, sigma, split.sigma_down)
-        x = renoise(x, split, noise_sampler, (sigma, sigma_next), s_noise)
+        if split.sigma_down > 0.0:  # else it is the prediction, also on the way to a higher level
+            x = renoise(x, split, noise_sampler, (sigma, sigma_next), s_noise)
     return x
 
 

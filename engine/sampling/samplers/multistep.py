@@ -1,7 +1,7 @@
 """Linear multistep samplers: one evaluation a step, past slopes extrapolated by a polynomial.
 
-With slope d = (x - x_0) / sigma the step is x + integral of d over sigma. The polynomial through the last slopes is
-integrated exactly; the samplers differ in the variable that it is a polynomial in, and in the coefficients they take.
+With slope d = (x - x_0) / sigma the step is x + integral of d over sigma, and the step to zero is the prediction itself.
+The samplers differ in the variable that the polynomial through the last slopes is one in, and in the coefficients.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def lms(
 ) -> Tensor:
     """Adams-Bashforth on the real levels: the slope is a polynomial in sigma. x: (B, C, h, w); sigmas: (n + 1,)."""
     sigma_list = levels(sigmas)
-    return _multistep(denoiser, x, sigma_list, _in_sigma(sigma_list), order, callback, end_denoised=False)
+    return _multistep(denoiser, x, sigma_list, _in_sigma(sigma_list), order, callback)
 
 
 def ipndm(
@@ -50,13 +50,13 @@ def ipndm(
     max_order: int = 4,
 ) -> Tensor:
     """Adams-Bashforth with the coefficients for even steps whatever the levels (Liu et al. 2022, PNDM; warm-up from
-    Zhang & Chen 2022). The step to zero is the prediction itself. x: (B, C, h, w); sigmas: (n + 1,)."""
+    Zhang & Chen 2022). x: (B, C, h, w); sigmas: (n + 1,)."""
     sigma_list = levels(sigmas)
 
     def weights(i: int, order: int) -> list[float]:
         return [weight * (sigma_list[i + 1] - sigma_list[i]) for weight in _EVEN[order - 1]]
 
-    return _multistep(denoiser, x, sigma_list, weights, max_order, callback, end_denoised=True)
+    return _multistep(denoiser, x, sigma_list, weights, max_order, callback)
 
 
 def ipndm_v(
@@ -69,9 +69,9 @@ def ipndm_v(
     callback: Callback = silent,
     max_order: int = 4,
 ) -> Tensor:
-    """ipndm with coefficients for the real step sizes, integrated exactly; the step to zero is the prediction itself."""
+    """ipndm with coefficients that follow the step sizes, as the field has them: see `_for_uneven`. x: (B, C, h, w)."""
     sigma_list = levels(sigmas)
-    return _multistep(denoiser, x, sigma_list, _in_sigma(sigma_list), max_order, callback, end_denoised=True)
+    return _multistep(denoiser, x, sigma_list, _for_uneven(sigma_list), min(max_order, 4), callback)
 
 
 def deis(
@@ -86,11 +86,10 @@ def deis(
 ) -> Tensor:
     """tAB-DEIS (Zhang & Chen 2022, eq. 15): the slope is a polynomial in the time of the variance-preserving process.
 
-    That time runs linearly in beta from sigma 0.002 at 0.001 to sigma 80 at 1. The step to zero is the prediction
-    itself. x: (B, C, h, w); sigmas: (n + 1,).
+    That time runs linearly in beta from sigma 0.002 at 0.001 to sigma 80 at 1. x: (B, C, h, w); sigmas: (n + 1,).
     """
     sigma_list = levels(sigmas)
-    return _multistep(denoiser, x, sigma_list, _in_vp_time(sigma_list), max_order, callback, end_denoised=True)
+    return _multistep(denoiser, x, sigma_list, _in_vp_time(sigma_list), max_order, callback)
 
 
 def _multistep(
@@ -100,15 +99,13 @@ def _multistep(
     weights: Weights,
     max_order: int,
     callback: Callback,
-    *,
-    end_denoised: bool,
 ) -> Tensor:
     total = len(sigmas) - 1
     slopes: list[Tensor] = []
     for i in range(total):
         denoised = denoiser(x, sigmas[i])
         callback(StepInfo(i, total, x, denoised, sigmas[i]))
-        if end_denoised and sigmas[i + 1] == 0.0:
+        if sigmas[i + 1] == 0.0:
             return denoised
         slopes = [(x - denoised) / sigmas[i], *slopes[: max_order - 1]]
         for slope, weight in zip(slopes, weights(i, len(slopes))):
@@ -120,6 +117,35 @@ def _in_sigma(sigmas: list[float]) -> Weights:
     def weights(i: int, order: int) -> Sequence[float]:
         nodes = [sigmas[i - j] for j in range(order)]
         return _lagrange_integrals(nodes, sigmas[i], sigmas[i + 1], lambda sigma: sigma)
+
+    return weights
+
+
+def _for_uneven(sigmas: list[float]) -> Weights:
+    """Weights in Newton's form: each order adds a multiple of the next divided difference of the slopes.
+
+    Up to order 2, and where steps are even up to 3, they are Adams-Bashforth's. Beyond, the published coefficients (Zhou et
+    al. 2024, iPNDM for variable steps) are not: a factor multiplies only one of two terms in the third order's, and the
+    fourth order's adds where it should subtract. Workflows were tuned on these, so they are kept.
+    """
+
+    def weights(i: int, order: int) -> Sequence[float]:
+        h, *past = (sigmas[i + 1 - j] - sigmas[i - j] for j in range(order))
+        found = np.array([1.0, 0.0, 0.0, 0.0])
+        if order >= 2:
+            found[:2] += np.array([1.0, -1.0]) * (h / past[0] / 2.0)
+        if order >= 3:
+            reach = h * (h + past[0]) / (past[0] * (past[0] + past[1]))
+            ratio = past[0] / past[1]
+            found[:3] += np.array([1.0, -1.0 - ratio, ratio]) * (1.0 - h / (3.0 * (h + past[0])) * reach) / 2.0
+        if order >= 4:
+            nearer, farther = past[0] + past[1], past[1] + past[2]
+            share = (1.0 - h / (3.0 * (h + past[0]))) / 2.0
+            share += (1.0 - h / (2.0 * (h + past[0]))) * h / (6.0 * (h + nearer))
+            share *= h * (h + past[0]) * (h + nearer) / (past[0] * nearer * (nearer + past[2]))
+            fall = past[0] * nearer / (past[1] * farther)
+            found += share * np.array([1.0, -1.0 - ratio - fall, ratio + fall * (1.0 + past[1] / past[2]), -fall * ratio])
+        return [float(weight) * h for weight in found[:order]]
 
     return weights
 

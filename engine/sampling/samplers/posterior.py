@@ -9,7 +9,7 @@ from torch import Tensor
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.noise import NoiseSampler
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
+from engine.sampling.samplers.steps import Callback, StepInfo, lerp_to, levels, silent
 
 
 def ddpm(
@@ -24,7 +24,8 @@ def ddpm(
     """Draw from q(x_s | x_t, x_0) with the prediction for x_0 (Ho et al. 2020, eq. 6-7), between any two levels.
 
     With u = x / alpha and r = sigma / alpha the posterior is normal around (r_s / r_t)^2 u + (1 - (r_s / r_t)^2) x_0
-    with variance r_s^2 (1 - (r_s / r_t)^2). x: (B, C, h, w); sigmas: (n + 1,).
+    with variance r_s^2 (1 - (r_s / r_t)^2). To a higher level there is none, and the step is Euler's. x: (B, C, h, w);
+    sigmas: (n + 1,).
     """
     sigma_list = schedule.clear_of_infinity(levels(sigmas))
     total = len(sigma_list) - 1
@@ -34,6 +35,9 @@ def ddpm(
         callback(StepInfo(i, total, x, denoised, sigma))
         if sigma_next == 0.0:
             return denoised
+        if sigma_next > sigma:
+            x = lerp_to(x, denoised, sigma_next / sigma)
+            continue
         alpha, alpha_next = schedule.alpha(sigma), schedule.alpha(sigma_next)
         keep = (sigma_next * alpha / (sigma * alpha_next)) ** 2
         x = (alpha_next * keep / alpha) * x + (alpha_next * (1.0 - keep)) * denoised

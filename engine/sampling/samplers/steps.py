@@ -51,18 +51,37 @@ class AncestralStep(NamedTuple):
 def ancestral_step(schedule: NoiseSchedule, sigma: float, sigma_next: float, eta: float) -> AncestralStep:
     """Split the step from `sigma` to `sigma_next` into a deterministic part and fresh noise; `eta` 0 is all ODE.
 
-    Variance exploding: Song et al. 2020b, so that sigma_down^2 + sigma_up^2 = sigma_next^2. Flow: denoise further by
-    `eta` and come back by rescaling to the signal share of `sigma_next`, the noise filling up the variance.
+    Variance exploding: `plain_split`. Flow: denoise further by `eta` and come back by rescaling to the signal share of
+    `sigma_next`, the noise filling up the variance. There is no such step of a flow to a higher level: that is all ODE.
     """
-    if sigma_next <= 0.0:
-        return AncestralStep(0.0, 1.0, 0.0)
     if not schedule.is_flow:
-        up = min(sigma_next, eta * math.sqrt(sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2))
-        return AncestralStep(math.sqrt(max(sigma_next**2 - up**2, 0.0)), 1.0, up)
+        down, up = plain_split(sigma, sigma_next, eta)
+        return AncestralStep(down, 1.0, up)
+    if sigma_next <= 0.0 or sigma_next > sigma:
+        return AncestralStep(sigma_next, 1.0, 0.0)
     down = sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta)
     rescale = (1.0 - sigma_next) / (1.0 - down)
     up = math.sqrt(max(sigma_next**2 - (down * rescale) ** 2, 0.0))
     return AncestralStep(down, rescale, up)
+
+
+def plain_split(sigma: float, sigma_next: float, eta: float) -> tuple[float, float]:
+    """Return (level to denoise to, noise to add), of which the squares add up to sigma_next^2 (Song et al. 2020b).
+
+    To a higher level it is the prediction with all of that level's noise: where a flipped schedule runs, and the variance
+    that is asked for cannot be had.
+    """
+    if eta == 0.0:
+        return sigma_next, 0.0
+    if sigma_next > sigma:
+        return 0.0, sigma_next
+    up = min(sigma_next, eta * sigma_next * math.sqrt(1.0 - (sigma_next / sigma) ** 2))
+    return math.sqrt(max(sigma_next**2 - up**2, 0.0)), up
+
+
+def downward(eta: float, sigma: float, sigma_next: float) -> float:
+    """Return `eta` for a step to a lower level, and 0 upwards: noise belongs to the reverse process only."""
+    return eta if sigma_next < sigma else 0.0
 
 
 def renoise(

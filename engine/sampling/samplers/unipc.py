@@ -1,10 +1,13 @@
-"""UniPC (Zhao et al. 2023): a predictor and a corrector that share each evaluation, order up to 3."""
+"""UniPC (Zhao et al. 2023): a predictor and a corrector that share each evaluation, order up to 3.
+
+Its coefficients are worked out in float32 in the paper's own order of operations. Where levels lie close together, as at the
+beginning of linear_quadratic, the phi functions cancel to nothing but rounding there, and latents differ by up to 0.1 from
+those of exact coefficients: the field's pictures have that rounding in them.
+"""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
+import torch
 from torch import Tensor
 
 from engine.sampling.denoisers import Denoiser
@@ -83,30 +86,45 @@ class _Weights:
     """The coefficients of one step of `order`: r (positions of past predictions), predictor and corrector weights."""
 
     def __init__(self, sigmas: list[float], step: int, order: int, variant: str):
-        h = math.log(sigmas[step - 1] / sigmas[step])
-        self.r = [math.log(sigmas[step - 1] / sigmas[step - 1 - k]) / h for k in range(1, order)]
-        self.scale = -h if variant == "bh1" else math.expm1(-h)
-        positions = np.array([*self.r, 1.0])
-        rows = np.stack([positions**k for k in range(order)])
-        right = np.array(_right_side(-h, order)) / self.scale
+        here = _log_snr(sigmas[step - 1])
+        h = _log_snr(sigmas[step]) - here
+        positions = [(_log_snr(sigmas[step - 1 - k]) - here) / h for k in range(1, order)]
+        self.r = [float(position) for position in positions]
+        scale = -h if variant == "bh1" else torch.expm1(-h)
+        self.scale = float(scale)
+        at = torch.tensor([*self.r, 1.0])
+        rows = torch.stack([torch.pow(at, k) for k in range(order)])
+        right = torch.stack(_right_side(-h, order)) / scale
         # Order 2 forward and order 1 backward are fixed at 1/2 by the paper: the free coefficient of B(h).
         self.predictor: list[float] = []
         if order == 1:
             self.corrector = [0.5]
         else:
-            self.corrector = np.linalg.solve(rows, right).tolist()
-            self.predictor = [0.5] if order == 2 else np.linalg.solve(rows[:-1, :-1], right[:-1]).tolist()
+            self.corrector = torch.linalg.solve(rows, right).tolist()
+            self.predictor = [0.5] if order == 2 else torch.linalg.solve(rows[:-1, :-1], right[:-1]).tolist()
 
 
-def _right_side(h: float, order: int) -> list[float]:
+def _log_snr(sigma: float) -> Tensor:
+    """Return log(alpha / sigma) of the variance-preserving form, by way of log alpha = -log(1 + sigma^2) / 2.
+
+    Below the level that runs end at, where that way is lost in rounding, it is -log sigma.
+    """
+    level = torch.tensor(sigma, dtype=torch.float32)
+    if sigma < _END:
+        return -level.log()
+    log_alpha = 0.5 * torch.log(1 / (level * level + 1))
+    return log_alpha - 0.5 * torch.log(1.0 - torch.exp(2.0 * log_alpha))
+
+
+def _right_side(h: Tensor, order: int) -> list[Tensor]:
     """Return h phi_k(h) k! for k = 2 .. order + 1, with phi_1 = (e^h - 1) / h and phi_{k+1} = (phi_k - 1 / k!) / h."""
     values = []
-    phi = math.expm1(h) / h - 1.0
+    phi = torch.expm1(h) / h - 1
     factorial = 1
     for k in range(1, order + 1):
         values.append(phi * factorial)
         factorial *= k + 1
-        phi = phi / h - 1.0 / factorial
+        phi = phi / h - 1 / factorial
     return values
 
 
