@@ -30,7 +30,9 @@ def field_catalogue(builtin_catalogue: Catalogue) -> Catalogue:
     """Our own nodes, and the field's newer ones of which the cases are made."""
     newer = json.loads((CASES / "newer_nodes.json").read_text())
     known = [spec for spec in builtin_catalogue if spec.name not in newer]
-    return Catalogue([*map(dynamic, known), *(spec_of(name, one) for name, one in newer.items())], builtin_catalogue.aliases)
+    return Catalogue(
+        [*map(dynamic, known), *(spec_of(name, one) for name, one in newer.items())], builtin_catalogue.aliases
+    )
 
 
 def dynamic(spec: NodeSpec) -> NodeSpec:

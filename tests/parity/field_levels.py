@@ -1,7 +1,8 @@
 """The field's noise levels by name, as formulas of their own: nothing here comes from the engine.
 
-Stable Diffusion 1's noise process: 1,000 timesteps, betas even in their square root from 0.00085 to 0.012. Levels are
-single precision, as the field keeps them; a level between two timesteps is found by interpolating log sigma.
+Stable Diffusion 1's noise process: 1,000 timesteps, betas even in their square root from 0.00085 to 0.012. They are
+computed in single precision, step by step as the field does, since a Brownian path tells levels apart that differ in the
+last bit; a level between two timesteps is found by interpolating log sigma.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from scipy import stats
 
 BETAS = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
 ABAR = np.cumprod(1 - BETAS)
-TABLE = torch.tensor(np.sqrt((1 - ABAR) / ABAR), dtype=torch.float32)
-LOG_TABLE = TABLE.log()
+EXACT = np.sqrt((1 - ABAR) / ABAR)
+TABLE, LOG_TABLE = torch.tensor(EXACT, dtype=torch.float32), torch.tensor(np.log(EXACT), dtype=torch.float32)
 LARGEST, SMALLEST = float(TABLE[-1]), float(TABLE[0])
 
 TAKE_ONE_MORE = {"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"}
@@ -42,10 +43,6 @@ def levels(scheduler: str, steps: int, sampler: str = "euler") -> list[float]:
     return SCHEDULES[scheduler](steps)
 
 
-def _single(values) -> list[float]:
-    return np.asarray(values, dtype=np.float32).astype(float).tolist()
-
-
 def simple(steps: int) -> list[float]:
     return [float(TABLE[999 - int(at * 1000 / steps)]) for at in range(steps)] + [0.0]
 
@@ -64,12 +61,13 @@ def sgm_uniform(steps: int) -> list[float]:
 
 
 def karras(steps: int) -> list[float]:
-    ramp = np.linspace(0, 1, steps)
-    return [*_single((LARGEST ** (1 / 7) + ramp * (SMALLEST ** (1 / 7) - LARGEST ** (1 / 7))) ** 7), 0.0]
+    ramp = torch.linspace(0, 1, steps)
+    high, low = LARGEST ** (1 / 7), SMALLEST ** (1 / 7)
+    return [*((high + ramp * (low - high)) ** 7).tolist(), 0.0]
 
 
 def exponential(steps: int) -> list[float]:
-    return [*_single(np.exp(np.linspace(math.log(LARGEST), math.log(SMALLEST), steps))), 0.0]
+    return [*torch.linspace(math.log(LARGEST), math.log(SMALLEST), steps).exp().tolist(), 0.0]
 
 
 def beta(steps: int) -> list[float]:
@@ -85,12 +83,13 @@ def linear_quadratic(steps: int) -> list[float]:
     rest, gap = steps - linear, linear - threshold * steps
     square, slope = gap / (linear * rest**2), threshold / linear - 2 * gap / rest**2
     falls += [square * at**2 + slope * at + square * linear**2 for at in range(linear, steps)]
-    return [*_single([(1 - fall) * LARGEST for fall in falls]), 0.0]
+    return [*(torch.tensor([1 - fall for fall in falls]) * TABLE[-1]).tolist(), 0.0]
 
 
 def kl_optimal(steps: int) -> list[float]:
-    ramp = np.linspace(0, 1, steps)
-    return [*_single(np.tan(ramp * math.atan(SMALLEST) + (1 - ramp) * math.atan(LARGEST))), 0.0]
+    # One step is 0 / 0 in the field, and its pictures are not numbers: here it begins at the largest level.
+    ramp = torch.arange(steps, dtype=torch.float32) / max(steps - 1, 1)
+    return [*(ramp * math.atan(SMALLEST) + (1 - ramp) * math.atan(LARGEST)).tan().tolist(), 0.0]
 
 
 SCHEDULES = {

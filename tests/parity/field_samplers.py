@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.polynomial import Polynomial
 from scipy import integrate
 
@@ -279,12 +280,18 @@ def dpmpp_2s_ancestral(model, x, s, noise, tree):
     return x
 
 
+def middle(a: float, b: float) -> float:
+    """The level half way in lambda, in single precision: where the field asks the Brownian path, rough as it is."""
+    high, low = (torch.tensor(one, dtype=torch.float32).log().neg() for one in (a, b))
+    return float((high + 0.5 * (low - high)).neg().exp())
+
+
 def dpmpp_sde(model, x, s, noise, tree):
     for a, b in steps_of(s):
         denoised = model(x, a)[0]
         if b == 0:
             return denoised
-        m = math.sqrt(a * b)
+        m = middle(a, b)
         down, up = split(a, m)
         x2 = down / a * x + (1 - down / a) * denoised + up * tree(a, m)
         second = model(x2, m)[0]

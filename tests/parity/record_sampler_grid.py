@@ -45,7 +45,8 @@ def samplers(folder: str) -> types.ModuleType:
 def run(k, sampler: str, scheduler: str, steps: int) -> list[float]:
     """The end of one run, in double precision."""
     s = field_levels.levels(scheduler, steps, sampler)
-    sigmas = torch.tensor(s, dtype=torch.float64)
+    # In single precision, as in the field, where it decides at which level the Brownian path is asked.
+    sigmas = torch.tensor(s, dtype=torch.float32 if sampler in BROWNIAN else torch.float64)
     x = torch.tensor(grid.first_x(s))[None]
 
     def model(x, sigma):
