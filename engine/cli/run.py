@@ -53,8 +53,11 @@ def validate(app: App, options: argparse.Namespace) -> int:
     library = app.load_library()
     graph, checked = _sound_graph(app, library, options, partial=False)
     if options.json:
-        put_json({"status": "sound", "nodes": len(checked.prompt), "outputs": checked.outputs, "problems": []})
+        told = msgspec.to_builtins(checked.problems)
+        put_json({"status": "sound", "nodes": len(checked.prompt), "outputs": checked.outputs, "problems": told})
     else:
+        if checked.problems:
+            say(render(checked.problems))
         nodes, outputs = len(checked.prompt), len(checked.outputs)
         put(f"{graph.name} is sound: {nodes} node{'s' * (nodes != 1)}, {outputs} output{'s' * (outputs != 1)}.")
     return exits.OK
@@ -72,7 +75,7 @@ def _sound_graph(app: App, library: Library, options: argparse.Namespace, *, par
     """The graph that the options mean, checked. Raises CliError INVALID when it has a problem (`partial`: no sound output)."""
     graph = open_graph(options.workflow, options.values, app.paths, library.catalogue)
     checked = check_graph(graph, app.paths, library.catalogue, options.only)
-    if checked.problems and not (partial and checked.outputs):
+    if any(one.stops for one in checked.problems) and not (partial and checked.outputs):
         _tell_broken_packs(library, checked.problems)
         raise invalid(graph.name, checked.problems)
     return graph, checked

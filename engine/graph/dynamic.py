@@ -74,11 +74,18 @@ def _spec(name: str, declared: Any, required: bool) -> InputSpec:
     kind, given = (*declared, None, None)[:2] if isinstance(declared, list | tuple) else (declared, None)
     options = dict(given) if isinstance(given, Mapping) else {}
     widget = options.get("widgetType")
+    listed = kind if isinstance(kind, list | tuple) else options.get("options") if kind == "COMBO" else None
+    bounds = {key: value for key, value in options.items() if isinstance(value, int | float)}
     return InputSpec(
         name=name,
         type=kind if isinstance(kind, str) else "COMBO",
         required=required,
         default=options.get("default"),
+        ge=bounds.get("min"),
+        le=bounds.get("max"),
+        step=bounds.get("step"),
+        choices=tuple(listed) if isinstance(listed, list | tuple) else None,
+        multiline=options.get("multiline") is True,
         link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),
         seed=bool(options.get("control_after_generate")),
         widget=widget if isinstance(widget, str) else "",
