@@ -53,9 +53,12 @@ def validate(app: App, options: argparse.Namespace) -> int:
     library = app.load_library()
     graph, checked = _sound_graph(app, library, options, partial=False)
     if options.json:
-        facts = {"nodes": len(checked.prompt), "outputs": checked.outputs, "problems": [], "notes": graph.notes}
+        told = msgspec.to_builtins(checked.problems)
+        facts = {"nodes": len(checked.prompt), "outputs": checked.outputs, "problems": told, "notes": graph.notes}
         put_json({"status": "sound", **facts})
     else:
+        if checked.problems:
+            say(render(checked.problems))
         nodes, outputs = len(checked.prompt), len(checked.outputs)
         put(f"{graph.name} is sound: {nodes} node{'s' * (nodes != 1)}, {outputs} output{'s' * (outputs != 1)}.")
     return exits.OK
@@ -75,7 +78,7 @@ def _sound_graph(app: App, library: Library, options: argparse.Namespace, *, par
     if graph.notes:
         say(render(graph.notes))
     checked = check_graph(graph, app.paths, library.catalogue, options.only)
-    if checked.problems and not (partial and checked.outputs):
+    if any(one.stops for one in checked.problems) and not (partial and checked.outputs):
         _tell_broken_packs(library, checked.problems)
         raise invalid(graph.name, checked.problems)
     return graph, checked

@@ -120,6 +120,7 @@ def _spec(name: str, declared: Any, required: bool) -> InputSpec:
         le=_bound(options.get("max")),
         step=_bound(options.get("step")),
         choices=tuple(listed) if one_of_them and listed is not None else None,
+        multiline=options.get("multiline") is True,
         link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),
         seed=bool(options.get("control_after_generate")),
         widget=widget if isinstance(widget, str) else "",

@@ -138,6 +138,8 @@ class Sources:
             for name, value in plan.fill:
                 if name not in found:
                     found[name] = value
+            if plan.changes:
+                found.update(plan.brought_fill(found))
         return found
 
     def _bypassed(self, scope: Scope, node_id: str, slot: int, kind: str) -> _Place | None:

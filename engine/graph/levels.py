@@ -37,8 +37,9 @@ class Level:
         """Name → the SetNode of that name."""
         self.input_names = [str(one.get("name", "")) for one in objects(content.get("inputs"))]
         self.is_group = bool(content.get("group"))
+        self.loose: dict[tuple[str, int], End] = {}
+        """(node, input slot) → origin, of links that the input itself does not list."""
         self._content = content
-        self._ends: dict[tuple[str, int], End] | None = None
         self._leads: list[list[tuple[str, Json]]] | None = None
         doubles = self._read_nodes(content, problems, prefix)
         self._read_links(content, problems, doubles)
@@ -79,6 +80,8 @@ class Level:
 
     def _read_links(self, content: Json, problems: list[Problem], doubles: Mapping[str, list[str]]) -> None:
         for link in listed_links(content.get("links")):
+            if link is None:
+                continue  # a link that was taken away, in files of old editors
             read = read_link(link)
             if read is None:
                 problems.append(problem("invalid_workflow", details="a link without ends", received=link))
@@ -89,6 +92,8 @@ class Level:
             self.links[key] = end
             if target == OUTPUT_SIDE:
                 self.results.setdefault(slot, end)
+            elif (node := self.nodes.get(target)) is not None and _linked(node, slot) != key:
+                self.loose[target, slot] = end
 
     def _one_of(self, same: list[str], slot: int, key: int | str) -> End:
         """The output that a link leaves from, of several nodes with one id: of the one that lists the link, else the first."""
@@ -96,25 +101,35 @@ class Level:
         return End(listing[0] if len(listing) == 1 else same[0], slot)
 
     def origin(self, node: str, slot: int, entry: Json) -> End | None:
-        """What is linked to input `slot` (its saved `entry`) of a node, if anything.
-
-        A link that is not in the table may stand there under another id: then it is told by where it ends.
-        """
+        """What is linked to input `slot` (its saved `entry`) of a node, if anything."""
         key = entry.get("link")
         if key is None:
-            return None
-        if type(key) is not int:
-            key = link_id(key)
-            if key is None:
-                return None
-        found = self.links.get(key)
-        return found if found is not None else self._by_target().get((node, slot))
+            return self.loose.get((node, slot)) if self.loose else None
+        found = self.links.get(key if type(key) is int else link_id(key))  # type: ignore[arg-type]
+        return self.loose.get((node, slot)) if found is None else found
 
-    def _by_target(self) -> dict[tuple[str, int], End]:
-        if self._ends is None:
-            read = [read_link(link) for link in listed_links(self._content.get("links"))]
-            self._ends = {(one.target, one.slot): self.links[one.id] for one in read if one is not None}
-        return self._ends
+    def _sort_leads(self) -> None:
+        """In the order in which the subgraph's inputs list their links: the first says what the input is."""
+        for declared, leads in zip(objects(self._content.get("inputs")), self._leads or (), strict=False):
+            if len(leads) > 1:
+                order = _order(declared)
+                leads.sort(key=lambda lead: order.get(link_id(lead[1].get("link")), len(order)))
+
+    def remove(self, node: str, slot: int, entry: dict[str, Any]) -> None:
+        """Take the link to an input out of the file."""
+        links = self._content.get("links")
+        gone = [one for one in map(read_link, listed_links(links)) if one is not None]
+        keys = {
+            one.id for one in gone if one.id == link_id(entry.get("link")) or (one.target, one.slot) == (node, slot)
+        }
+        entry["link"] = None
+        self.loose.pop((node, slot), None)
+        if isinstance(links, list):
+            links[:] = [one for one in links if (read := read_link(one)) is None or read.id not in keys]
+        for output in (output for saved in self.nodes.values() for output in objects(saved.get("outputs"))):
+            listed = output.get("links")
+            if isinstance(listed, list):
+                listed[:] = [one for one in listed if link_id(one) not in keys]
 
     def leads(self, slot: int) -> list[tuple[str, Json]]:
         """The (node, saved input) pairs that input `slot` of the subgraph feeds directly."""
@@ -126,7 +141,21 @@ class Level:
                     end = self.origin(node, at, entry)
                     if end is not None and end.node == INPUT_SIDE and end.slot < len(self._leads):
                         self._leads[end.slot].append((node, entry))
+            self._sort_leads()
         return self._leads[slot] if slot < len(self._leads) else []
+
+
+def _order(declared: Json) -> dict[Any, int]:
+    """The ids of the links that leave an input of a subgraph → their place."""
+    ids = declared.get("linkIds")
+    return {link_id(one): at for at, one in enumerate(ids)} if isinstance(ids, list) else {}
+
+
+def _linked(node: Json, slot: int) -> int | str | None:
+    """The id of the link that a saved node says comes to its input `slot`."""
+    inputs = node.get("inputs")
+    entry = inputs[slot] if isinstance(inputs, list) and slot < len(inputs) else None
+    return link_id(entry.get("link")) if isinstance(entry, dict) else None
 
 
 def _listed(node: Json, slot: int) -> list[Any]:

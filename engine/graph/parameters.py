@@ -17,7 +17,9 @@ import msgspec
 from engine.graph.problems import GraphError, Problem, one_of, problem
 from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json, wrap
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
+from engine.graph.texts import Drawing, with_seed
 from engine.graph.values import Values, WrongValueError
+from engine.graph.widgets import DYNAMIC
 from engine.graph.workflow_edit import write_value
 
 _ROLES = {"positive": "prompt", "conditioning": "prompt", "negative": "negative"}
@@ -58,7 +60,8 @@ def set_value(
     """Set one input of `prompt` (JSON, changed in place), and the widget of `workflow` that it came from, if given.
 
     `key` is the name of a parameter, or `NODE.input` with the id, the title or (if it occurs once) the type of a node.
-    `text` is read by the declared type of the input; a value that is no text is taken by that type too. Returns what was set.
+    `text` is read by the declared type of the input; a value that is no text is taken by that type too. Choices in a dynamic
+    prompt are drawn where there is a workflow, which keeps them. Returns what was set.
 
     Raises GraphError: `unknown_parameter`, `ambiguous_parameter`, `invalid_input_type`.
     """
@@ -69,7 +72,18 @@ def set_value(
     prompt[found.node].setdefault("inputs", {})[found.input] = wrap(value)
     if workflow is not None:
         write_value(workflow, found.node, found.input, value, catalogue)
+        if isinstance(value, str) and found.spec is not None and found.spec.options.get(DYNAMIC) is True:
+            prompt[found.node]["inputs"][found.input] = _drawn(value, found, workflow)
     return msgspec.structs.replace(found, default=value)
+
+
+def _drawn(text: str, parameter: Parameter, workflow: dict[str, Any]) -> str:
+    """A dynamic prompt with its choices drawn; the seed that they were drawn from is put down in `workflow`."""
+    drawing = Drawing(workflow)
+    resolved = drawing.resolve(text, parameter.node, parameter.input)
+    if drawing.drawn:
+        workflow.update(with_seed(workflow, drawing.seed))
+    return resolved
 
 
 def _as_prompt(prompt: Mapping[str, Any]) -> Prompt:

@@ -35,14 +35,16 @@ class SavedLink(NamedTuple):
 
 def read_link(link: Any) -> SavedLink | None:
     """A saved link, or None where it lacks an end."""
-    if isinstance(link, Mapping):
-        parts = [link.get(key) for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot")]
-    elif isinstance(link, list) and len(link) >= 5:
-        parts = link[:5]
+    if isinstance(link, list) and len(link) >= 5:
+        key, origin, slot, target, target_slot = link[:5]
+    elif isinstance(link, dict):
+        key, origin, slot, target, target_slot = map(link.get, _PARTS)
     else:
         return None
-    key, origin, slot, target, target_slot = parts
-    if not (type(key) is type(origin) is type(slot) is type(target) is type(target_slot) is int and slot >= 0 <= target_slot):
+    if type(key) is type(slot) is type(target_slot) is int and slot >= 0 <= target_slot:
+        if type(origin) is type(target) is int:
+            return SavedLink(key, End(str(origin), slot), str(target), target_slot)
+    else:
         key, slot, target_slot = link_id(key), slot_number(slot), slot_number(target_slot)
         if key is None or slot is None or target_slot is None:
             return None
@@ -50,6 +52,9 @@ def read_link(link: Any) -> SavedLink | None:
     if from_node is None or to_node is None:
         return None
     return SavedLink(key, End(from_node, slot), to_node, target_slot)
+
+
+_PARTS: Final = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
 def listed_links(links: Any) -> Iterable[Any]:
@@ -67,7 +72,7 @@ def first_value(node: Json) -> Any:
 
 def objects(value: Any) -> list[Json]:
     """The items of a list that are objects; none if it is no list."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def node_id(value: Any) -> str | None:
@@ -108,5 +113,5 @@ def is_scalar(value: Any) -> bool:
 def widget_name(entry: Json) -> str | None:
     """The name of the widget that a saved input stands for, if it says so."""
     widget = entry.get("widget")
-    name = widget.get("name") if isinstance(widget, Mapping) else None
+    name = widget.get("name") if isinstance(widget, dict) else None
     return name if isinstance(name, str) else None

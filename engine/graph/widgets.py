@@ -43,8 +43,10 @@ class Plan:
         self.by_name = {one.name: one for one in spec.inputs}
         self.changes = any(one.type in (CHOOSING, GROWING) for one in spec.inputs)
         """Whether a node's own values and links say which widgets it has."""
-        self.plain = not self.changes and not any(_follows(one) for one in self.widgets)
         self.names = [one.name for one in self.widgets]
+        self.steps = [(one.name, one if _follows(one) else None) for one in self.widgets]
+        self.places = sum(_least_places(one) for one in self.widgets)
+        """How many values a node's list has at least, if its widgets do not change."""
         self.has_buttons = any(one.type == "LOAD_3D" for one in self.widgets)
         self.texts = frozenset(one.name for one in self.widgets if one.options.get(DYNAMIC) is True)
         self.lines = frozenset(one.name for one in self.widgets if one.multiline and one.type == "STRING")
@@ -60,6 +62,14 @@ class Plan:
         if found is None and self.changes and "." in name:
             return next((one for one in self.brought(values) if one.name == name), None)
         return found
+
+    def brought_fill(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The defaults of widgets that the choices among `values` bring, for those that have no value."""
+        found = dict(values)
+        for one in self.brought(found):
+            if one.is_widget and one.name not in found and (one.default is not None or one.type in ("COMBO", CHOOSING)):
+                found[one.name] = declared_value(one)
+        return {name: value for name, value in found.items() if name not in values and value is not None}
 
     def brought(self, values: Mapping[str, Any]) -> Iterator[InputSpec]:
         """The inputs that the choices among `values` bring."""
@@ -109,13 +119,11 @@ def read_values(node: Mapping[str, Any], plan: Plan | None) -> dict[str, Any] | 
         return _by_own_names(node, plan)
     if plan is None:
         return _of_unknown(node, values)
-    if len(values) > len(plan.names) and (more := _with_helpers(node, plan, values)) is not None:
+    if len(values) > plan.places and (more := _with_helpers(node, plan, values)) is not None:
         return more
-    if plan.plain:
-        named = dict(zip(plan.names, values, strict=False))
-    else:
-        shown = _shown(plan, node) if plan.changes else plan.widgets
-        named = _by_place(shown, _without_buttons(values) if plan.has_buttons else values)
+    if plan.has_buttons:
+        values = _without_buttons(values)
+    named = _by_place(_shown(plan, node), values) if plan.changes else _by_steps(plan, values)
     if plan.spec.open_inputs and "widgets_values_named" in node:
         return {**_by_own_names(node, plan), **named}
     return named
@@ -124,7 +132,11 @@ def read_values(node: Mapping[str, Any], plan: Plan | None) -> dict[str, Any] | 
 def _with_helpers(node: Mapping[str, Any], plan: Plan, values: Sequence[Any]) -> dict[str, Any] | None:
     """The values of a node that lists all its widgets, and more than its class declares: its pack's page adds some."""
     listed = listed_widgets(node)
-    if plan.changes or len(listed) <= len(plan.names) or [name for name in listed if name in plan.by_name] != plan.names:
+    if (
+        plan.changes
+        or len(listed) <= len(plan.names)
+        or [name for name in listed if name in plan.by_name] != plan.names
+    ):
         return None
     return _by_name(listed, values)
 
@@ -206,6 +218,21 @@ def _shown(plan: Plan, node: Mapping[str, Any]) -> list[InputSpec]:
     return [*found, *plan.widgets]
 
 
+def _by_steps(plan: Plan, values: Sequence[Any]) -> dict[str, Any]:
+    """The values of a node whose class says all of its widgets."""
+    named: dict[str, Any] = {}
+    at, count, left = 0, len(values), len(plan.steps)
+    for name, followed in plan.steps:
+        if at >= count:
+            break
+        named[name] = values[at]
+        at += 1
+        left -= 1
+        if followed is not None:
+            at += _following(followed, values, at, count - at - left)
+    return named
+
+
 def _by_place(widgets: Sequence[InputSpec], values: Sequence[Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     at = 0
@@ -231,6 +258,10 @@ def _following(one: InputSpec, values: Sequence[Any], at: int, spare: int) -> in
     return 1 if spare > 0 and _is_upload(values, at) else 0
 
 
+def _least_places(one: InputSpec) -> int:
+    return 2 if _has_after_generate(one) else 1
+
+
 def _follows(one: InputSpec) -> bool:
     """Whether values that are no inputs may follow that of `one`."""
     return _has_after_generate(one) or one.type in ("BOUNDING_BOX", "LOAD_3D") or _has_upload(one)
@@ -239,7 +270,9 @@ def _follows(one: InputSpec) -> bool:
 def _without_buttons(values: Sequence[Any]) -> list[Any]:
     """The values of a node with a view of a model, whose buttons editors save as words among them."""
     plain = [_plain(values, at) for at in range(len(values))]
-    return [value for value, word in zip(values, plain, strict=True) if not isinstance(word, str) or word not in _BUTTONS]
+    return [
+        value for value, word in zip(values, plain, strict=True) if not isinstance(word, str) or word not in _BUTTONS
+    ]
 
 
 def value_list(spec: NodeSpec, values: Mapping[str, Any]) -> list[Any]:
@@ -306,13 +339,11 @@ def _has_upload(one: InputSpec) -> bool:
 def first_value(one: InputSpec) -> Any:
     """The value of a widget that nobody has set: its default, else its first choice, zero or the empty text; or None."""
     declared = declared_value(one)
-    if declared is not None or not one.required:
-        return declared
-    return {"INT": 0, "FLOAT": 0.0, "STRING": "", "BOOLEAN": False}.get(one.type)
+    return _EMPTY.get(one.type) if declared is None and one.required else declared
 
 
 def declared_value(one: InputSpec) -> Any:
-    """The default of a widget, or its first choice if it must have one; None if the declaration names neither."""
+    """The value that a widget starts with by its declaration, as far as that says anything beyond a type; else None."""
     if one.default is not None or not one.required:
         return one.default
     if isinstance(one.choices, tuple) and one.choices:
@@ -323,7 +354,11 @@ def declared_value(one: InputSpec) -> Any:
         return first.get("key") if isinstance(first, Mapping) else None
     if one.type == "IMAGECOMPARE":
         return ["", ""]  # the pictures that it compares: none yet
-    return None
+    says = (one.ge, one.le, one.step, one.tip or None, one.options or None, one.multiline or None, one.seed or None)
+    return _EMPTY.get(one.type) if any(fact is not None for fact in says) else None
+
+
+_EMPTY: Final[Mapping[str, Any]] = {"INT": 0, "FLOAT": 0.0, "STRING": "", "BOOLEAN": False}
 
 
 def joined(value: Any) -> str:

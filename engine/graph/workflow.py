@@ -84,6 +84,8 @@ class _Converter:
         links: dict[str, Any] = {}
         saved = node.get("inputs")
         for slot, entry in enumerate(objects(saved)) if saved else ():
+            if entry.get("link") is None and not scope.level.loose and not scope.broadcasts:
+                continue
             end = scope.origin(node_id, slot, entry)
             name = widget_name(entry) or entry.get("name")
             if end is None or not isinstance(name, str):
@@ -97,11 +99,13 @@ class _Converter:
             elif source is not None:
                 links[name] = source
         self._tell_values(scope, node_id, node, plan, values)
-        inputs = {
-            name: self._ready(value, scope.prefix + node_id, name, plan, values) if type(value) in _TO_MAKE_READY else value
-            for name, value in values.items()
-            if name not in links
-        }
+        inputs: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in links:
+                continue
+            if type(value) in _TO_MAKE_READY:
+                value = self._ready(value, scope.prefix + node_id, name, plan, values)
+            inputs[name] = value
         inputs.update(links)
         return inputs
 

@@ -89,7 +89,11 @@ class NoiseSchedule:
         if self.is_flow:
             return float(_shifted(time / self.timesteps, self.parameterization.shift))
         position = ((time - (self.stride - 1)) / self.stride).clamp(0, len(self._log_sigmas) - 1)
-        low, high, weight = self._log_sigmas[int(position.floor())], self._log_sigmas[int(position.ceil())], position.frac()
+        low, high, weight = (
+            self._log_sigmas[int(position.floor())],
+            self._log_sigmas[int(position.ceil())],
+            position.frac(),
+        )
         return float(((1 - weight) * low + weight * high).exp())
 
     def timestep(self, sigma: float, *, interpolate: bool = False) -> float:

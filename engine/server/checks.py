@@ -61,7 +61,7 @@ class Checks:
         """Check a graph. Raises GraphRefused when no output can run. Safe among threads."""
         prompt = encode(posted.prompt)
         key = (xxhash.xxh3_128_digest(prompt), encode(targets))
-        known = self._known.get(key)
+        known = self._known.get(key) if not posted.problems else None
         if known is not None and known[0] is catalogue and self._unchanged(known[1]):
             return known[2]
         used: dict[str, Sequence[str]] = {}
@@ -95,9 +95,9 @@ def graph_of(
     found: Sequence[Problem],
     dependents: Mapping[NodeId, list[NodeId]],
 ) -> CheckedGraph:
-    """The graph as it was found to be. Raises GraphRefused when no output can run."""
+    """The graph as it was found to be. Raises GraphRefused when no output can run, or parts of the saved form cannot be read."""
     problems = [*posted.problems, *_new(found, posted.problems)]
-    if not outputs:
+    if not outputs or any(one.stops and one.node_id is None for one in posted.problems):
         raise GraphRefused(to_response(problems, dependents))
     return CheckedGraph(
         prompt,

@@ -13,9 +13,11 @@ from engine.plugins.adapters.declaration import input_spec
 from engine.server.routes.object_info_form import node_form
 
 CURVE = InputSpec(name="curve", type="CURVE", widget="pack.curve", default=[0, 1])
-PLAIN = InputSpec(name="plain", type="CURVE", required=False)
+PLAIN = InputSpec(name="plain", type="SPLINE", required=False)
 SPEC = NodeSpec(name="Bend", inputs=(CURVE, PLAIN, InputSpec(name="n", type="INT", default=1)), output_node=True)
-MAKES = NodeSpec(name="Line", outputs=(OutputSpec(name="CURVE", type="CURVE"),))
+MAKES = NodeSpec(
+    name="Line", outputs=(OutputSpec(name="CURVE", type="CURVE"), OutputSpec(name="SPLINE", type="SPLINE"))
+)
 CATALOGUE = Catalogue([SPEC, MAKES])
 
 
@@ -44,8 +46,8 @@ def test_a_link_is_taken_all_the_same():
     assert not checked(curve=["2", 0], n=1).problems
 
 
-def test_without_a_widget_the_same_type_must_be_linked():
-    [problem] = checked(curve=1, plain="text", n=1).problems
+def test_a_type_without_a_widget_must_be_linked():
+    [problem] = checked(plain="text", n=1).problems
     assert problem.type == "invalid_input_type"
 
 

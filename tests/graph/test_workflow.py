@@ -26,8 +26,8 @@ def saved(name):
 def test_a_seeds_extra_value_is_passed_over_in_new_and_old_files(catalogue):
     spec = catalogue.spec("KSampler")
     expected = {"seed": 7, "steps": 20, "cfg": 8, "sampler_name": "euler", "scheduler": "normal", "denoise": 1}
-    for extra in (["randomize"], [True], []):
-        node = {"widgets_values": [7, *extra, 20, 8, "euler", "normal", 1]}
+    for extra in ("randomize", True):
+        node = {"widgets_values": [7, extra, 20, 8, "euler", "normal", 1]}
         assert named_values(node, spec) == expected
 
 
@@ -51,15 +51,49 @@ def test_required_widgets_come_before_optional_ones():
     assert named_values({"widgets_values": ["text", 3]}, spec) == {"b": "text", "a": 3}
 
 
-def test_names_in_the_file_win_over_the_class_where_they_come_out_even(catalogue):
+def test_values_of_a_known_class_are_in_its_order_whatever_the_file_lists(catalogue):
     spec = catalogue.spec("EmptyLatentImage")
     node = {
         "inputs": [{"name": n, "type": "INT", "widget": {"name": n}} for n in ("height", "width", "batch_size")],
         "widgets_values": [32, 64, 1],
     }
-    assert named_values(node, spec) == {"height": 32, "width": 64, "batch_size": 1}
+    assert named_values(node, spec) == {"width": 32, "height": 64, "batch_size": 1}
     node["inputs"] = node["inputs"][:1]  # an old file lists only the widgets that were turned into inputs
     assert named_values(node, spec) == {"width": 32, "height": 64, "batch_size": 1}
+
+
+def test_a_node_that_lists_more_widgets_than_its_class_has_values_for_all_of_them(catalogue):
+    names = ("width", "ratio", "height", "batch_size", "button")
+    node = {"inputs": [{"name": n, "widget": {"name": n}} for n in names], "widgets_values": [8, "1:1", 16, 1, "go"]}
+    assert named_values(node, catalogue.spec("EmptyLatentImage")) == {
+        "width": 8,
+        "ratio": "1:1",
+        "height": 16,
+        "batch_size": 1,
+        "button": "go",
+    }
+
+
+def test_values_by_name_tell_those_of_unknown_classes():
+    named = {"seed": 1, "control_after_generate": "fixed", "image": "a.png", "upload": "image"}
+    assert named_values({"widgets_values": [7, "fixed", "b.png", "image"], "widgets_values_named": named}, None) == {
+        "seed": 7,
+        "image": "b.png",
+    }  # the list is what counts; the names say what stands in it
+    assert named_values({"widgets_values": [7], "widgets_values_named": named}, None) == {"seed": 1, "image": "a.png"}
+    assert named_values({"widgets_values_named": named}, None) == {"seed": 1, "image": "a.png"}
+
+
+def test_values_by_name_alone_are_read_as_far_as_the_class_has_them(catalogue):
+    node = {"widgets_values_named": {"width": 8, "ratio": "1:1"}}
+    assert named_values(node, catalogue.spec("EmptyLatentImage")) == {"width": 8}
+
+
+def test_of_an_unknown_class_the_last_values_may_be_missing():
+    names = [{"name": n, "widget": {"name": n}} for n in ("g.x", "g", "seed", "end")]
+    found = named_values({"inputs": names, "widgets_values": ["mode", 1, 5, "fixed"]}, None)
+    assert found == {"g": "mode", "g.x": 1, "seed": 5, "end": "fixed"}  # a choice stands before what it brings
+    assert named_values({"inputs": names, "widgets_values": ["mode", 1]}, None) == {"g": "mode", "g.x": 1}
 
 
 def test_values_that_nobody_can_name_are_none():
