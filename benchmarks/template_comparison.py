@@ -1,7 +1,8 @@
 """Two prompts of one workflow: are they the same graph with the same values?
 
-Node ids need not agree: a node is told by what it is and what it feeds, from the ends of the graph inwards. Values that one
-side leaves out count as the class's default, and what the class does not declare counts for nothing, as a run drops it.
+Node ids need not agree: a node is told by what it is and what it feeds, from the ends of the graph inwards; nodes that lead
+to no output are not looked at. Values that one side leaves out count as the class's default, and what the class does not
+declare counts for nothing, as a run drops it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def compare(name: str, theirs: Prompt, ours: Prompt, declared: Prompt) -> Compar
     """Compare what a front end posts with our prompt; `declared` is the `object_info` that it had."""
     if set(theirs) == {"error"}:
         return Comparison(name, [Difference("the front end fails", "-", theirs=theirs["error"])])
-    match = _Match(theirs, ours, declared)
+    match = _Match(_that_runs(theirs, declared), _that_runs(ours, declared), declared)
     return Comparison(name, match.differences())
 
 
@@ -163,6 +164,18 @@ def _ends(prompt: Prompt) -> list[str]:
     """Nodes that feed none, in the order of the prompt."""
     read = {value[0] for node in prompt.values() for value in node["inputs"].values() if _is_link(value, prompt)}
     return [one for one in prompt if one not in read]
+
+
+def _that_runs(prompt: Prompt, declared: Prompt) -> dict[str, Any]:
+    """The nodes that lead to one that shows or saves something: no run reaches the others."""
+    waiting = [one for one, node in prompt.items() if declared.get(node["class_type"], {}).get("output_node", True)]
+    found = set(waiting)
+    while waiting:
+        for value in prompt[waiting.pop()]["inputs"].values():
+            if _is_link(value, prompt) and value[0] not in found:
+                found.add(value[0])
+                waiting.append(value[0])
+    return {one: node for one, node in prompt.items() if one in found}
 
 
 def _is_link(value: Any, prompt: Prompt) -> bool:

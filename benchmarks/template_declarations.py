@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,31 @@ _BROUGHT: Final = {
             "orbit": ("yaw", "pitch", "distance"),
             "look_at": ("position_x", "position_y", "position_z"),
             "quaternion": ("position_x", "position_y", "position_z", "quat_x", "quat_y", "quat_z", "quat_w"),
+        }
+    },
+    "StartLoop": {
+        "mode": {
+            "simple": ("num_iterations",),
+            "For": ("start_iteration_index", "max_iteration", "step"),
+            "List": ("list",),
+        }
+    },
+    "BlockSparseAttention": {
+        "selection": {"sol-attn": ("tau",), "sla": ("keep_percent",), "vsa": ("keep_percent",)},
+    },
+    "RemeshMesh": {
+        "sign_mode": {
+            "udf": ("qef", "drop_inverted_components", "drop_enclosed_components"),
+            "sdf": ("manifold",),
+            "solid": ("fill", "qef"),
+        }
+    },
+    "DA3Render": {
+        "output": {
+            "depth": ("normalization", "apply_sky_clip"),
+            "depth_colored": ("normalization", "apply_sky_clip"),
+            "sky_mask": ("colored",),
+            "confidence": ("colored",),
         }
     },
     "DA3Inference": {"mode": {"mono": (), "multiview": ("ref_view_strategy", "pose_method")}},
@@ -181,12 +206,13 @@ class _Inputs:
         options = [{"key": key, "inputs": inputs} for key, inputs in brought.items()]
         return [CHOOSING, {"options": options} | _default({**facts, "type": "COMBO"})]
 
-    def _brought(self, group: str, key: str, names: Iterable[str]) -> Declared:
+    def _brought(self, group: str, key: str, names: Sequence[str]) -> Declared:
         found: Declared = {"required": {}, "optional": {}}
-        for name, facts in self.inputs.items():
-            when = facts.get("when")
-            if "." not in name and (name in names or when == [group, key] or when == [group]):
-                section = "optional" if facts.get("required") == "No" and name not in names else "required"
+        said = [name for name, facts in self.inputs.items() if facts.get("when") in ([group, key], [group])]
+        for name in names or said:
+            facts = self.inputs[name]
+            if "." not in name:
+                section = "optional" if facts.get("required") == "No" and not names else "required"
                 found[section][name] = self._form(name, facts)
         return found
 

@@ -5,12 +5,13 @@ Nothing is guessed in silence: what has no counterpart, only a near one, or name
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from engine.graph.a1111_names import LATENT_UPSCALERS, PICTURE_UPSCALERS, solver
-from engine.graph.a1111_prompts import Lora, plain_prompt
+from engine.graph.a1111_prompts import Lora, PlainPrompt, plain_prompt
 from engine.graph.a1111_text import Settings, cut_off, parse_settings
 from engine.graph.layout import prompt_to_workflow
 from engine.graph.problems import Problem, problem
@@ -27,6 +28,7 @@ _SAID: Final = frozenset(
     }
 )
 """Settings that are read, or say nothing about the picture."""
+_MOST_EMBEDDINGS: Final = 64
 _PER_NAME: Final = ".safetensors"
 _CELL: Final = 8
 """Pixels of a cell of the latent."""
@@ -77,22 +79,24 @@ class _Import:
         self.values = {key.lower(): value for key, value in settings.values.items()}
         self.prompt: dict[str, Any] = {}
         self.notes: list[Problem] = []
+        listed = [one.partition(":")[0].strip() for one in self.values.get("ti hashes", "").split(",")]
+        self.embeddings = [one for one in listed if one][:_MOST_EMBEDDINGS]
+        """Words of the prompts that stand for files."""
 
     def made(self) -> Imported:
-        embeddings = [one.partition(":")[0].strip() for one in self.values.get("ti hashes", "").split(",")]
-        positive = plain_prompt(self.settings.positive, embeddings)
-        negative = plain_prompt(self.settings.negative, embeddings)
+        positive = plain_prompt(self.settings.positive, self.embeddings)
+        negative = plain_prompt(self.settings.negative, self.embeddings)
         model, clip, vae = self._models(positive.loras)
         texts = [
             self._add("CLIPTextEncode", "Positive prompt", text=positive.text, clip=clip),
             self._add("CLIPTextEncode", "Negative prompt", text=negative.text, clip=clip),
         ]
         samples = self._first_pass(model, [[one, 0] for one in texts], vae)
-        samples = self._second_pass(model, clip, [[one, 0] for one in texts], vae, samples)
+        samples = self._second_pass(model, clip, [[one, 0] for one in texts], vae, samples, positive.loras)
         picture = self._add("VAEDecode", samples=samples, vae=vae)
         self._add("SaveImage", images=[picture, 0], filename_prefix="web_ui")
         for one in (positive, negative):
-            self.notes += [problem("setting_ignored", details=text) for text in one.unknown]
+            self._tell_unknown(one)
         if negative.loras:
             self._note("setting_ignored", "LoRAs in the negative prompt, which the web UI does not apply either")
         self._tell_rest(positive.weighted or negative.weighted)
@@ -176,7 +180,13 @@ class _Import:
         return self._sampled("Sample", model, texts, latent, {"steps": steps, "cfg": cfg} | sampling)
 
     def _second_pass(
-        self, model: list[Any], clip: list[Any], texts: list[list[Any]], vae: list[Any], samples: list[Any]
+        self,
+        model: list[Any],
+        clip: list[Any],
+        texts: list[list[Any]],
+        vae: list[Any],
+        samples: list[Any],
+        loras: Sequence[Lora],
     ) -> list[Any]:
         """The web UI's hires fix: a larger latent, and some of the steps again."""
         if "hires upscale" not in self.values and "hires resize" not in self.values:
@@ -184,11 +194,12 @@ class _Import:
         larger = self._larger(samples, vae, *self._larger_size())
         given = [self.values.get("hires prompt", ""), self.values.get("hires negative prompt", "")]
         texts = [
-            [self._add("CLIPTextEncode", f"Hires {which}", text=plain_prompt(text, []).text, clip=clip), 0]
+            [self._add("CLIPTextEncode", f"Hires {which}", text=plain_prompt(text, self.embeddings).text, clip=clip), 0]
             if text
             else old
             for which, text, old in zip(("prompt", "negative prompt"), given, texts, strict=True)
         ]
+        self._tell_hires_prompts(given, loras)
         sampler, schedule = self._solver("Hires sampler", "Hires schedule type", ("Sampler", "Schedule type"))
         steps = self._whole("Hires steps", 0) or self._whole("Steps", 20)
         cfg = self._number("Hires CFG Scale", 0.0) or self._number("CFG scale", 7.0)
@@ -296,10 +307,40 @@ class _Import:
         if (kind, details) not in [(one.type, one.details) for one in self.notes]:
             self.notes.append(problem(kind, details=details))
 
+    def _tell_unknown(self, prompt: PlainPrompt) -> None:
+        for text in prompt.unknown:
+            self._note("setting_ignored", text)
+
+    def _tell_hires_prompts(self, given: Sequence[str], loras: Sequence[Lora]) -> None:
+        for text in filter(None, given):
+            prompt = plain_prompt(text, self.embeddings)
+            self._tell_unknown(prompt)
+            if prompt.loras and prompt.loras != loras:
+                self._note("setting_ignored", "LoRAs of the Hires prompt: those of the prompt are used")
+
+    def _tell_resources(self) -> None:
+        """Texts of Civitai's generator name their LoRAs beside the prompt, by the site's numbers."""
+        try:
+            listed = json.loads(self.values.get("civitai resources", "[]"))
+        except (ValueError, RecursionError):
+            listed = []
+        for one in listed if isinstance(listed, list) else ():
+            if isinstance(one, dict) and one.get("type") != "checkpoint":
+                name = str(one.get("modelName") or one.get("modelVersionId"))[:100]
+                self._note(
+                    "setting_ignored", f"Civitai resource {name} ({one.get('type')}, weight {one.get('weight')})"
+                )
+
     def _tell_rest(self, weighted: bool) -> None:
         for key, value in self.settings.values.items():
             if key.lower() not in _SAID:
                 self._note("setting_ignored", f"{key}: {value[:100]}")
+        for text in self.settings.unread:
+            self._note("setting_ignored", text[:100])
+        self._tell_resources()
+        for name in self.embeddings:
+            if self._known_file("embeddings", name) is None:
+                self._missing_file("embeddings", name)
         if weighted and self.values.get("emphasis", "").lower() != "no norm":
             self._note(
                 "setting_approximated",
@@ -317,17 +358,11 @@ class _Import:
     def _workflow(self) -> dict[str, Any]:
         """The graph laid out, with the notes on a note beside it."""
         workflow = prompt_to_workflow(self.prompt, self.catalogue)
-        told = "\n".join(f"- {one.message}: {one.details}" for one in self.notes)
+        told = [f"- {one.message}: {one.details}" for one in self.notes] or ["Everything could be kept."]
         number = workflow["last_node_id"] = workflow["last_node_id"] + 1
         note = {"id": number, "type": "MarkdownNote", "pos": [-480, 0], "size": [420, 320], "flags": {}, "mode": 0}
-        text = f"## From the web UI\n\n{told or 'Everything could be kept.'}"
-        rest = {
-            "order": len(workflow["nodes"]),
-            "inputs": [],
-            "outputs": [],
-            "properties": {},
-            "widgets_values": [text],
-        }
+        text = "\n".join(["## From the web UI", "", *told])
+        rest = {"order": number, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [text]}
         workflow["nodes"].append(note | rest)
         return workflow
 

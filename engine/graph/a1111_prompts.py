@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 _NETWORK: Final = re.compile(r"<(\w+):([^<>]{1,300})>")
 _LESS: Final = 1 / 1.1
 _MOST_DEPTH: Final = 20
+_MOST_LORAS: Final = 64
 _UNKNOWN: Final = (
     (re.compile(r"\bBREAK\b"), "BREAK in the prompt: the text goes on without a new row"),
     (re.compile(r"\bAND\b"), "AND in the prompt: it is read as a word, not as a second prompt"),
+    (re.compile(r"[{}]|//|/\*"), "braces or slashes in the prompt: editors take them for choices and comments"),
 )
 
 
@@ -40,9 +42,9 @@ def plain_prompt(text: str, embeddings: Iterable[str]) -> PlainPrompt:
 
     def take(found: re.Match[str]) -> str:
         kind, rest = found[1].lower(), found[2]
-        if kind in ("lora", "lyco"):
+        if kind in ("lora", "lyco") and len(loras) < _MOST_LORAS:
             loras.append(_lora(rest))
-        elif kind in ("hypernet",):
+        elif kind in ("lora", "lyco", "hypernet"):
             unknown.append(f"{found[0]} in the prompt")
         else:
             return found[0]

@@ -36,14 +36,12 @@ class FolderFiles:
         digest = digest.lower()
         if len(digest) < 8 or not all(character in "0123456789abcdef" for character in digest):
             return None
-        places = [(name, self._locate(folder, name)) for name in self.names(folder)]
-        files = [(name, path, path.stat().st_size) for name, path in places if path is not None and path.is_file()]
         room = _MOST
-        for name, path, size in sorted(files, key=lambda one: one[2]):
+        for name, path, size in sorted(self._files(folder), key=lambda one: one[2]):
             try:
                 if len(digest) == 8 and _old_hash(path) == digest:
                     return name
-                known = len(digest) > 8 and _is_known(path)
+                known = len(digest) > 8 and _key(path) in _known
                 if len(digest) > 8 and (known or size <= room):
                     room -= 0 if known else size
                     if _sha256(path).startswith(digest):
@@ -51,6 +49,18 @@ class FolderFiles:
             except OSError:
                 continue
         return None
+
+    def _files(self, folder: str) -> list[tuple[str, Path, int]]:
+        """Name, place and size of each file that is there."""
+        found = []
+        for name in self.names(folder):
+            path = self._locate(folder, name)
+            try:
+                if path is not None:
+                    found.append((name, path, path.stat().st_size))
+            except OSError:
+                continue
+        return found
 
 
 def _old_hash(path: Path) -> str:
@@ -62,10 +72,6 @@ def _old_hash(path: Path) -> str:
 def _key(path: Path) -> tuple[str, int, int]:
     found = path.stat()
     return str(path), found.st_size, found.st_mtime_ns
-
-
-def _is_known(path: Path) -> bool:
-    return _key(path) in _known
 
 
 def _sha256(path: Path) -> str:

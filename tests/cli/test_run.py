@@ -124,6 +124,19 @@ def test_a_graph_may_come_from_standard_input_and_in_an_envelope(base):
     assert base.run("run", "-", stdin=data.encode()).out == "sum: 7\n"
 
 
+SETTINGS = """a red apple
+Steps: 4, Sampler: Euler a, CFG scale: 5.5, Seed: 77, Size: 64x64, Model: emoji-64, ENSD: 31337, RNG: CPU, Version: v1.9"""
+
+
+def test_settings_of_the_web_ui_are_sound_and_what_they_lose_is_said(base):
+    done = base.run("validate", "-", stdin=SETTINGS.encode())
+    assert done.out == "standard input is sound: 7 nodes, 1 output.\n"
+    assert "no counterpart here\n  ENSD: 31337" in done.said
+    facts = base.json("validate", base.write("settings.txt", SETTINGS))
+    assert [one["details"] for one in facts["notes"]] == ["ENSD: 31337"]
+    assert "cut off" in base.run("validate", base.write("cut.txt", SETTINGS[:60]), code=3).said
+
+
 def test_a_saved_workflow_runs_with_the_parameters_it_names(base):
     file = base.write("w.json", WORKFLOW)
     assert base.run("run", file).out == "sum: 2\n"

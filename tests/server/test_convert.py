@@ -9,6 +9,7 @@ from aiohttp import FormData
 from PIL import Image
 
 from engine.graph.a1111 import NoFiles
+from engine.graph.validate import check
 from engine.media.png import encode_png
 from engine.graph.widgets import declared_value
 from engine.server.limits import Limits
@@ -82,6 +83,21 @@ def test_a_picture_is_taken_as_the_body_and_as_a_file_of_a_form(asked):
     form.add_field("file", data, filename="cat.png", content_type="image/png")
     for status, body in asked([data, form]):
         assert (status, body["prompt"]) == (200, PROMPT)
+
+
+SETTINGS = "cat\nSteps: 4, Sampler: Euler, CFG scale: 5, Seed: 7, Size: 64x64, Model: tiny, RNG: CPU, Version: v1.9"
+
+
+def test_settings_of_the_web_ui_become_a_graph_that_is_sound_but_for_the_files(asked, builtin_catalogue):
+    for query in ("", "?to=workflow"):
+        ((status, body),) = asked([SETTINGS.encode()], query)
+        assert (status, body["problems"], body["missing_node_types"]) == (200, [], [])
+        assert [(one["type"], one["details"]) for one in body["notes"]] == [("file_not_here", "tiny (checkpoints)")]
+        found = check(body["prompt"], builtin_catalogue, choices=lambda files: ["tiny.safetensors"])
+        assert (found.problems, len(found.outputs)) == ([], 1)
+        assert {node["type"] for node in body["workflow"]["nodes"]} >= {"KSampler", "MarkdownNote"}
+    ((status, body),) = asked([SETTINGS[:40].encode()])
+    assert (status, body["error"]["type"]) == (400, "settings_cut_off")
 
 
 def test_what_is_no_graph_is_refused_with_a_reason(asked):

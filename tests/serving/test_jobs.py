@@ -34,6 +34,26 @@ def test_a_job_runs_and_an_equal_one_after_a_restart_reuses_everything(serve: Ca
     assert len(again.get("/history")) == 2
 
 
+SETTINGS = """a red apple
+Steps: 4, Sampler: Euler a, Schedule type: Karras, CFG scale: 5.5, Seed: 77, Size: 64x64, Model: emoji-64, ENSD: 31337, \
+RNG: CPU, Version: v1.9.0"""
+
+
+def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(serve: Callable[..., Any]) -> None:
+    server = serve()
+    server.post(chain({"seconds": 60.0}))  # the worker has something to do
+    status, answer = server.ask("POST", "/prompt", SETTINGS.encode())
+    assert (status, answer["node_errors"]) == (200, {})
+    assert [(one["type"], one["details"]) for one in answer["notes"]] == [("setting_ignored", "ENSD: 31337")]
+    (waiting,) = server.get("/queue")["queue_pending"]
+    assert [waiting[1], "KSampler" in {node["class_type"] for node in waiting[2].values()}] == [
+        answer["prompt_id"],
+        True,
+    ]
+    status, refused = server.ask("POST", "/prompt", SETTINGS[:60].encode())
+    assert (status, refused["error"]["type"]) == (400, "settings_cut_off")
+
+
 def test_a_failing_node_is_named_and_the_next_job_runs(serve: Callable[..., Any]) -> None:
     server = serve()
     entry = server.run(chain({"name": "a"}, {"type": "TestFail"}))

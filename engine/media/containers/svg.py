@@ -22,8 +22,8 @@ def is_svg(data: bytes) -> bool:
 
 
 def texts(data: bytes) -> Iterator[tuple[str, str]]:
-    """The text of each element `metadata`, under the key `comment`: JSON that holds both forms."""
-    at = 0
+    """The text of each element `metadata` that is a JSON object, under the key `comment`: it holds both forms."""
+    at = max(data.find(b"<svg"), 0)
     for _ in range(_MAX_ELEMENTS):
         start = data.find(_OPENED, at)
         opened = data.find(b">", start)
@@ -31,7 +31,7 @@ def texts(data: bytes) -> Iterator[tuple[str, str]]:
         if start < 0 or opened < 0 or end < 0:
             return
         text = _content(data[opened + 1 : end]).decode("utf-8", "replace").strip()
-        if text:
+        if text.startswith("{"):
             yield "comment", text
         at = end
 
