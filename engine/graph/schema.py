@@ -25,7 +25,7 @@ class Files(msgspec.Struct, frozen=True, tag="files"):
 class Mentions(msgspec.Struct, frozen=True):
     """Files that a text input names after `prefix` (`embedding:NAME`): what is in them belongs to the node's key.
 
-    `NAME` is a file of `folder`, with or without one of `suffixes`.
+    `NAME` is a file of `folder`, with or without one of `suffixes`; what is not there yet counts once it is.
     """
 
     prefix: str

@@ -138,7 +138,7 @@ def _rotated(parts: Mapping[str, Tensor], weight: Tensor, strength: float) -> Te
     if blocks.shape[-3] * blocks.shape[-1] != weight.shape[0]:
         raise ValueError(f"expected blocks for {weight.shape[0]} rows, got {list(blocks.shape)}")
     if blocks.ndim == 3:
-        rows = weight.unflatten(0, blocks.shape[:2])
+        rows = weight.reshape(*blocks.shape[:2], *weight.shape[1:])
         result = weight + torch.einsum("knm,kn...->km...", turn, rows).flatten(0, 1)
     else:
         result = _butterfly(turn, weight)
@@ -152,7 +152,8 @@ def _orthogonal(blocks: Tensor, bound: float) -> Tensor:
     if 0 < bound < norm:
         skew = skew * (bound / norm)
     identity = torch.eye(blocks.shape[-1], device=blocks.device)
-    return (identity + skew) @ torch.linalg.inv(identity - skew)
+    inverse: Tensor = torch.linalg.inv(identity - skew)
+    return (identity + skew) @ inverse
 
 
 def _butterfly(turns: Tensor, weight: Tensor) -> Tensor:
@@ -164,7 +165,7 @@ def _butterfly(turns: Tensor, weight: Tensor) -> Tensor:
     for i, turn in enumerate(turns):
         stretch = 2**i * turn.shape[-1] // 2
         order = rows.reshape(-1, 2, stretch).transpose(1, 2).flatten()
-        blocks = weight[order].unflatten(0, turn.shape[:2])
+        blocks = weight[order].reshape(*turn.shape[:2], *weight.shape[1:])
         moved = torch.einsum("knm,km...->kn...", turn, blocks).flatten(0, 1)
         weight = weight.index_add(0, order, moved)
     return weight

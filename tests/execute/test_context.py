@@ -37,6 +37,16 @@ def test_images_are_saved_through_the_services_with_prompt_and_workflow(make_lab
     assert lab.result.ui["s"]["images"][0]["filename"] == "x_00001_.png"
 
 
+def test_a_warning_of_a_node_is_told_with_the_node_and_does_not_stop_it(lab, graph):
+    @lab.node("Careful")
+    def careful(ctx: Any, a: int) -> int:
+        ctx.warn("something is left out")
+        return a + 1
+
+    assert lab.run(graph(c=("Careful", {"a": 1})), "c") == "warned of c\nran c"
+    assert (lab.value("c"), lab.warnings()) == (2, ["something is left out"])
+
+
 def test_hidden_inputs_are_given_and_do_not_count_as_dependencies(lab, graph):
     @lab.node("Hidden")
     def hidden(a: int, prompt: dict | None = None, extra: dict | None = None) -> str:

@@ -54,6 +54,11 @@ def test_the_spread_of_a_tensor_is_the_deviation_of_its_values_in_every_dtype(
         spread(path, "missing")
 
 
+def test_of_averaged_and_plain_parameters_the_averaged_ones_are_read(tmp_path: Path) -> None:
+    torch.save({"params": {"a": torch.zeros(2)}, "params_ema": {"a": torch.ones(2)}}, tmp_path / "x.pth")
+    assert torch.equal(load_tensors(tmp_path / "x.pth")["a"], torch.ones(2))
+
+
 def test_opening_a_checkpoint_reads_no_weights_and_imports_no_torch(checkpoint: Path, tiny_sd: Any) -> None:
     lora = tiny_sd.file("loras", "kohya.safetensors")
     code = f"""
