@@ -21,7 +21,18 @@ PAGE = (ROOT / "docs" / "writing_packs.md").read_text(encoding="utf-8")
 
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 16777215}},
-    "2": {"class_type": "GuideInputs", "inputs": {"image": ["1", 0], "lora": "none.safetensors"}},
+    "2": {
+        "class_type": "GuideInputs",
+        "inputs": {
+            "image": ["1", 0],
+            "strength": 0.5,
+            "times": 1,
+            "mode": "soft",
+            "lora": "none.safetensors",
+            "note": "",
+            "seed": 0,
+        },
+    },
     "3": {"class_type": "GuideHalves", "inputs": {"image": ["1", 0]}},
     "4": {"class_type": "GuideBlurTwice", "inputs": {"image": ["3", 1]}},
     "5": {"class_type": "GuideOnlyBright", "inputs": {"image": ["4", 0]}},

@@ -8,6 +8,8 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
+import msgspec
+
 from engine.authoring.definition import ExecutionBlocker, Expand, WithUi
 from engine.authoring.inputs import In, Lazy, Out
 from engine.authoring.json_values import is_json
@@ -90,10 +92,9 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
             f"Write {parameter.name}: … | None = None and make the default inside the function."
         )
     choices = extra.choices if extra.choices is not None else read.choices
-    return InputSpec(
+    made = InputSpec(
         name=parameter.name,
         type="COMBO" if choices is not None else read.io_type,
-        required=not (read.optional or (has_default and parameter.default is None)),
         default=parameter.default if has_default else None,
         ge=extra.ge,
         le=extra.le,
@@ -109,6 +110,9 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         widget=extra.widget,
         options=extra.options if extra.round is None else {"round": extra.round, **extra.options},
     )
+    # Prompts must hold every required input. A default that no widget could put there makes an optional one.
+    optional = read.optional or (has_default and (parameter.default is None or not made.is_widget))
+    return msgspec.structs.replace(made, required=False) if optional else made
 
 
 def _output(node: str, annotation: Any, field: str) -> OutputSpec:

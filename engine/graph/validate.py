@@ -285,7 +285,7 @@ class _Check:
     def _report_missing(self, node_id: NodeId, node: Node, spec: InputSpec) -> None:
         hint = "Give it a value, or link an output to it." if spec.is_widget else "Link an output of that type to it."
         if spec.default is not None:
-            hint = f"Give it a value, such as its default {shown(str(spec.default))}, or link an output to it."
+            hint = f"Give it a value, such as its default {shown(repr(spec.default))}, or link an output to it."
         expected = self.values.expected(spec)
         self._report(node_id, node, "required_input_missing", spec=spec, expected=expected, hint=hint)
 

@@ -99,6 +99,37 @@ def test_names_types_defaults_ranges_and_docs_are_read_off_the_signature() -> No
     )
 
 
+def test_a_default_that_no_widget_shows_makes_an_input_that_may_be_left_out() -> None:
+    @node("Sockets")
+    def sockets(
+        wanted: Annotated[float, In(link_only=True)],
+        shown: float = 1.0,
+        linked: Annotated[float, In(link_only=True)] = 1.0,
+        either: int | float = 1.0,
+    ) -> float:
+        return shown
+
+    assert [(one.name, one.required) for one in spec_of(sockets).inputs] == [
+        ("wanted", True),
+        ("shown", True),
+        ("linked", False),
+        ("either", False),
+    ]
+
+
+def test_what_the_field_says_beside_is_told_and_no_parameter() -> None:
+    hidden = {"prompt": "PROMPT"}
+
+    @node("Told", display_name=None, hidden=hidden)
+    def told(x: Annotated[float | None, In(round=False, options={"advanced": True})] = None) -> float:
+        return 1.0
+
+    spec = spec_of(told)
+    assert (spec.display_name, spec.hidden, spec.told_hidden) == ("", {}, hidden)
+    assert spec.inputs[0].options == {"round": False, "advanced": True}
+    assert not spec.inputs[0].required
+
+
 def test_a_decorated_function_stays_an_ordinary_function() -> None:
     assert cut(None, "picture", mask="m") == ("picture", "m")  # type: ignore[arg-type]
 

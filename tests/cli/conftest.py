@@ -49,14 +49,14 @@ def add(ctx: Context, a: int, b: int) -> int:
 
 
 @node("TestShow", category="test", output=True)
-def show(ctx: Context, value: int, label: str = "sum") -> None:
+def show(ctx: Context, value: int, label: str | None = "sum") -> None:
     """Show a number."""
     note(ctx, "TestShow")
     return WithUi(ui={"text": [f"{label}: {value}"]})
 
 
 @node("TestSave", category="test", output=True)
-def save(ctx: Context, length: int = 10) -> None:
+def save(ctx: Context, length: int | None = 10) -> None:
     """Write a file of some bytes."""
     note(ctx, "TestSave")
     path = write_numbered(ctx.paths.directory("output") / "sub", "file", ".bin", bytes(length))
@@ -70,7 +70,7 @@ def fail(ctx: Context, value: int) -> None:
 
 
 @node("TestWait", category="test")
-def wait(ctx: Context, value: int, seconds: float = 60.0) -> int:
+def wait(ctx: Context, value: int, seconds: float | None = 60.0) -> int:
     """Wait, step by step."""
     note(ctx, "TestWait")
     for step in range(int(seconds * 100)):

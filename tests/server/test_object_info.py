@@ -119,6 +119,14 @@ def test_a_definition_has_the_form_that_editors_read(guarded, paths):
     }
 
 
+def test_a_node_without_a_display_name_says_so_and_hidden_inputs_of_the_field_are_told(guarded, paths):
+    plain = NodeSpec(name="Plain", hidden={"unique_id": "UNIQUE_ID"}, told_hidden={"prompt": "PROMPT"})
+    found = fetched(guarded, paths, plain)["Plain"]
+    assert found["display_name"] is None
+    assert found["input"]["hidden"] == {"unique_id": "UNIQUE_ID", "prompt": "PROMPT"}
+    assert found["input_order"]["hidden"] == ["unique_id", "prompt"]
+
+
 def test_one_definition_can_be_asked_for_by_name_or_alias(guarded, paths):
     aliases = {"OldSampler": "Sampler"}
     for name in ("Sampler", "OldSampler"):

@@ -43,7 +43,7 @@ def _note(what: str) -> None:
 
 
 @node("TestStep")
-def step(ctx: Context, value: int, seconds: float = 0.0, name: str = "") -> int:
+def step(ctx: Context, value: int, seconds: float | None = 0.0, name: str | None = "") -> int:
     """`value` plus one, after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -55,7 +55,7 @@ def step(ctx: Context, value: int, seconds: float = 0.0, name: str = "") -> int:
 
 
 @node("TestDeaf")
-def deaf(value: int, seconds: float = 60.0) -> int:
+def deaf(value: int, seconds: float | None = 60.0) -> int:
     """Heeds no cancel."""
     _note("deaf")
     time.sleep(seconds)
@@ -63,7 +63,7 @@ def deaf(value: int, seconds: float = 60.0) -> int:
 
 
 @node("TestDie")
-def die(value: int, how: str = "kill", once: str = "") -> int:
+def die(value: int, how: str | None = "kill", once: str | None = "") -> int:
     """Ends its process; with a file name in `once` only while there is no such file."""
     if once:
         try:
@@ -79,7 +79,7 @@ def die(value: int, how: str = "kill", once: str = "") -> int:
 
 
 @node("TestLoud")
-def loud(value: int, megabytes: int = 20) -> int:
+def loud(value: int, megabytes: int | None = 20) -> int:
     """Prints a lot."""
     for _ in range(megabytes * 16):
         sys.stdout.write("x" * 65_536)
@@ -88,13 +88,13 @@ def loud(value: int, megabytes: int = 20) -> int:
 
 
 @node("TestFail")
-def fail(value: int, message: str = "It went wrong.") -> int:
+def fail(value: int, message: str | None = "It went wrong.") -> int:
     """Fails."""
     raise ValueError(message)
 
 
 @node("TestShow", output=True)
-def show(value: int, name: str = "") -> WithUi[None]:
+def show(value: int, name: str | None = "") -> WithUi[None]:
     """Show a number."""
     return WithUi(ui={"text": [str(value)], "name": [name]})
 '''
