@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class RecordingContext:
-    """A `Context` without an engine. `steps`, `previews`, `sent` and `saved` hold what the node told, in order."""
+    """A `Context` without an engine. `steps`, `previews`, `pictures`, `sent` and `saved` hold what the node told."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class RecordingContext:
         self.preview_method: PreviewMethod = "auto"
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []
+        self.pictures: list[bytes] = []
         self.sent: list[tuple[str, Any]] = []
         self.saved: list[Any] = []
         self._cancel_at = cancel_at
@@ -50,6 +51,10 @@ class RecordingContext:
     def preview(self, image: Any) -> None:
         """Note a picture."""
         self.previews.append(image() if callable(image) else image)
+
+    def send_picture(self, data: bytes) -> None:
+        """Note a finished picture."""
+        self.pictures.append(data)
 
     def send(self, event: str, data: Any) -> None:
         """Note a message."""
