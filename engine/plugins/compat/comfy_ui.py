@@ -149,5 +149,5 @@ def _wave(audio: Mapping[str, Any]) -> SavedResult:
 
 
 def _below(folder: Path, home: Path) -> str:
-    below = folder.resolve().relative_to(home.resolve()).as_posix()
+    below = folder.relative_to(home.resolve()).as_posix()
     return "" if below == "." else below
