@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -15,9 +16,12 @@ _SETTLED_NS: Final = 2_000_000_000
 
 _GONE: Final = -1
 
+_MOST_NAMES: Final = 8
+"""A folder is entered under so many names at most: a few that link to each other would make endless ones."""
+
 
 class Listing(NamedTuple):
-    """The file names below a folder, and the time of change of every folder that was read for them."""
+    """The file names below a folder, and the time of change of every folder that was read for them, and of linked files."""
 
     names: tuple[str, ...]
     folders: tuple[tuple[str, int], ...]
@@ -63,25 +67,58 @@ class Listings:
         return made
 
 
-def _read(root: Path, suffixes: frozenset[str] | None) -> Listing:
-    """Names relative to `root`; folders are entered once each, also through links that stay inside."""
-    home = os.path.realpath(root)
-    pending, seen, names, folders = [""], {home}, list[str](), list[tuple[str, int]]()
+def files_below(root: Path) -> tuple[str, ...]:
+    """The names of all files below `root`, but hidden ones, sorted by their bytes; links are followed."""
+    return tuple(sorted(_read(root, None).names))
+
+
+class Step(NamedTuple):
+    """One folder of a walk. `below` is its name relative to where the walk began, with `/` at its end, or empty."""
+
+    below: str
+    path: str
+    files: list[os.DirEntry[str]]
+    """What is no folder: files, and links that lead nowhere."""
+    folders: list[os.DirEntry[str]]
+    """The folders that are entered next."""
+
+
+def walk(root: Path | str, *, hidden: bool = False) -> Iterator[Step]:
+    """`root` and every folder below it, also through links; none is entered again within itself. `hidden`: also `.name`.
+
+    Taking entries out of `folders` keeps the walk out of them.
+    """
+    pending: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(root),))]
+    entered = Counter[str]()
     while pending:
-        below = pending.pop()
-        folder = os.path.join(home, below)  # noqa: PTH118 - a hot loop
-        folders.append((folder, _changed(folder)))
-        for entry in _entries(folder):
-            name = f"{below}{entry.name}"
-            if entry.is_symlink() and not _inside(os.path.realpath(entry.path), home):
-                continue
-            if entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real not in seen and not entry.name.startswith("."):
-                    seen.add(real)
-                    pending.append(f"{name}/")
-            elif _counts(entry.name, suffixes) and entry.is_file():
-                names.append(name)
+        below, above = pending.pop()
+        step = Step(below, os.path.join(root, below), [], [])  # noqa: PTH118 - a hot loop
+        reals = {}
+        for entry in _entries(step.path):
+            if not _is(entry.is_dir):
+                step.files.append(entry)
+            elif hidden or not entry.name.startswith("."):
+                is_link = entry.is_symlink()
+                real = os.path.realpath(entry.path) if is_link else os.path.join(above[-1], entry.name)  # noqa: PTH118
+                if real not in above and entered[real] < _MOST_NAMES:
+                    entered[real] += 1
+                    reals[entry.name] = real
+                    step.folders.append(entry)
+        yield step
+        pending += [(f"{below}{entry.name}/", (*above, reals[entry.name])) for entry in step.folders]
+
+
+def _read(root: Path, suffixes: frozenset[str] | None) -> Listing:
+    """Names relative to `root`, also of what links lead to."""
+    names, folders = list[str](), list[tuple[str, int]]()
+    for step in walk(root):
+        folders.append((step.path, _changed(step.path)))
+        for entry in step.files:
+            if _counts(entry.name, suffixes):
+                if entry.is_symlink():  # what it leads to comes and goes without a change of this folder
+                    folders.append((entry.path, _changed(entry.path)))
+                if _is(entry.is_file):
+                    names.append(f"{step.below}{entry.name}")
     return _listing_of(names, folders)
 
 
@@ -89,7 +126,7 @@ def _read_models(root: Path, index: str) -> Listing:
     """Names of the folders in `root` that hold a file `index`."""
     names, folders = [], [(str(root), _changed(str(root)))]
     for entry in _entries(str(root)):
-        if entry.is_dir():
+        if _is(entry.is_dir):
             folders.append((entry.path, _changed(entry.path)))
             if os.path.isfile(os.path.join(entry.path, index)):  # noqa: PTH113, PTH118
                 names.append(entry.name)
@@ -99,6 +136,14 @@ def _read_models(root: Path, index: str) -> Listing:
 def _listing_of(names: list[str], folders: list[tuple[str, int]]) -> Listing:
     newest = max(changed for _, changed in folders)
     return Listing(tuple(names), tuple(folders), settled=time.time_ns() - newest > _SETTLED_NS)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer; False of a link that leads to itself, or where we may not look."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def _counts(name: str, suffixes: frozenset[str] | None) -> bool:
@@ -120,7 +165,3 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return list(found)
     except OSError:
         return []
-
-
-def _inside(path: str, home: str) -> bool:
-    return path == home or path.startswith(home.rstrip(os.sep) + os.sep)

@@ -69,7 +69,7 @@ class ExtraFolder(NamedTuple):
 class Paths:
     """The folders of one base directory, plus further model folders that are only read. Safe among threads.
 
-    Raises PathError from every method that is given a name which is absolute, has `..`, or is not there.
+    Raises PathError from every method that is given a name which is absolute, leads up and out, or is not there.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Paths:
         return list(dict.fromkeys((*MODEL_FOLDERS, *self._suffixes)))
 
     def listing(self, folder: str) -> tuple[str, ...]:
-        """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links that lead out are left out.
+        """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links are followed.
 
         Cheap to ask for: folders are read again only when they have changed, and until then the same tuple is returned.
         """
@@ -189,7 +189,7 @@ class Paths:
         path = self.locate(folder, name)
         if path is not None:
             return path
-        _check_name(name)
+        _parts(name)
         raise PathError(self._missing(folder, name))
 
     def produced(self, entry: Mapping[str, Any]) -> Path | None:
@@ -197,8 +197,7 @@ class Paths:
         try:
             folder = self._working_folder(str(entry.get("type") or "output"))
             name, subfolder = str(entry["filename"]), str(entry.get("subfolder") or ".")
-            _check_name(name)
-            return contained(folder, f"{subfolder}/{name}")
+            return contained(contained(folder, subfolder), name)
         except (ValueError, KeyError, OSError):
             return None
 
@@ -209,6 +208,8 @@ class Paths:
         return folder
 
     def _missing(self, folder: str, name: str) -> str:
+        if broken := next((path for root in self.folders(folder) if (path := contained(root, name)).is_symlink()), None):
+            return f"{broken} is a link to {broken.readlink()}, which is not there. Put the file there, or mend the link."
         names = self.listing(folder)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
         looked = ", ".join(str(root) for root in self.folders(folder) if root.is_dir()) or str(self.folders(folder)[0])
@@ -234,17 +235,22 @@ def bare_name(name: str) -> str:
     return match["name"] if match else name
 
 
-def _check_name(name: str) -> None:
-    parts = re.split(r"[/\\]", name)
-    if (
-        not name
-        or "\0" in name
-        or not _encodable(name)
-        or ".." in parts
-        or name[0] in "/\\~"
-        or re.match(r"^[A-Za-z]:", name)
-    ):
+def _parts(name: str) -> list[str]:
+    """The parts of a relative name; `..` takes back the one before it. Raises PathError for a name that leads out."""
+    parts: list[str] = []
+    sound = bool(name) and "\0" not in name and _encodable(name)
+    sound = sound and name[0] not in "/\\~" and not re.match(r"^[A-Za-z]:", name)
+    for part in name.split("/") if sound else ():
+        if part == ".." and parts:
+            parts.pop()
+        elif ".." in part.split("\\"):
+            sound = False
+            break
+        elif part not in ("", "."):
+            parts.append(part)
+    if not sound:
         raise PathError(f"The name {name!r} leads out of its folder. Give a name relative to it, without '..'.")
+    return parts
 
 
 def _encodable(name: str) -> bool:
@@ -257,9 +263,9 @@ def _encodable(name: str) -> bool:
 
 
 def contained(root: Path, name: str) -> Path:
-    """`root/name`, resolved, which lies inside the resolved `root`. Raises PathError otherwise."""
-    _check_name(name)
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise PathError(f"The name {name!r} leads out of {root} through a link. Copy the file into the folder.")
-    return path
+    """`root/name`, which lies inside `root` by its name. Raises PathError otherwise.
+
+    Links on the way are followed wherever they lead: clients cannot make any, so whoever owns the folder wants them there. The
+    path keeps the link's own name, as what it leads to may have another suffix or none. `..` is worked out before any link.
+    """
+    return root.joinpath(*_parts(name))

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class RecordingContext:
-    """A `Context` without an engine. `steps`, `previews`, `sent`, `warned` and `saved` hold what the node told, in order."""
+    """A `Context` without an engine: the steps, previews, pictures, messages, warnings and files that a node told, in order."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class RecordingContext:
         self.preview_method: PreviewMethod = "auto"
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []
+        self.pictures: list[bytes] = []
         self.sent: list[tuple[str, Any]] = []
         self.warned: list[str] = []
         self.saved: list[Any] = []
@@ -51,6 +52,10 @@ class RecordingContext:
     def preview(self, image: Any) -> None:
         """Note a picture."""
         self.previews.append(image() if callable(image) else image)
+
+    def send_picture(self, data: bytes) -> None:
+        """Note a finished picture."""
+        self.pictures.append(data)
 
     def send(self, event: str, data: Any) -> None:
         """Note a message."""

@@ -69,26 +69,84 @@ def test_an_annotation_names_a_file_of_another_folder(paths):
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.png", "sub/../../secret.png", "/etc/passwd", "..\\secret.png", "C:\\x.png", "~/x", "", "a\0b"]
+    "name",
+    ["../secret.png", "sub/../../secret.png", "/etc/passwd", "..\\secret.png", "C:\\x.png", "~/x", "", "a\0b"]
+    + ["sub/..\\..\\secret.png", "sub/../..", "./../secret.png", "link/../../secret.png"],
 )
 def test_a_name_never_leads_out(paths, name):
     touch(paths.base / "secret.png")
     touch(paths.input / "sub" / "a.png")
+    (paths.input / "link").symlink_to(paths.input / "sub", target_is_directory=True)
     assert paths.locate("input", name) is None
     with pytest.raises(PathError, match="leads out"):
         paths.find("input", name)
 
 
-def test_links_are_followed_inside_and_not_outside(paths, tmp_path):
-    touch(tmp_path / "outside" / "secret.png")
-    touch(paths.input / "a.png")
-    (paths.input / "link.png").symlink_to(tmp_path / "outside" / "secret.png")
-    (paths.input / "folder").symlink_to(tmp_path / "outside", target_is_directory=True)
-    (paths.input / "same.png").symlink_to(paths.input / "a.png")
-    (paths.input / "loop").symlink_to(paths.input, target_is_directory=True)
-    assert paths.folder_files("input") == ["a.png", "same.png"]
-    assert paths.locate("input", "link.png") is None
-    assert paths.locate("input", "folder/secret.png") is None
+def test_a_name_may_go_back_as_long_as_it_stays_inside(paths, tmp_path):
+    """It is worked out by name: beyond a link, the file system's own `..` would lead elsewhere."""
+    there = touch(paths.input / "b" / "a.png")
+    touch(tmp_path / "b" / "a.png")
+    (paths.input / "link").symlink_to(touch(tmp_path / "elsewhere" / "x.png").parent, target_is_directory=True)
+    for name in ("a/../b/a.png", "link/../b/a.png", "b/./a.png", "b//a.png", "b/c/../../b/a.png"):
+        assert paths.locate("input", name) == there
+    assert paths.produced({"filename": "a.png", "subfolder": "x/../b", "type": "input"}) == there
+    assert paths.produced({"filename": "../a.png", "subfolder": "b", "type": "input"}) is None
+
+
+def test_links_are_followed_and_listed_wherever_they_lead(paths, tmp_path):
+    loras = paths.base / "models" / "loras"
+    blob = touch(tmp_path / "blobs" / "0f3a")
+    touch(tmp_path / "shared" / "sub" / "b.safetensors")
+    loras.mkdir(parents=True)
+    (loras / "a.safetensors").symlink_to(blob)
+    (loras / "shared").symlink_to(tmp_path / "shared", target_is_directory=True)
+    (loras / "again").symlink_to(loras / "shared", target_is_directory=True)
+    (loras / "broken.safetensors").symlink_to(tmp_path / "gone")
+    assert paths.folder_files("loras") == [
+        "a.safetensors",
+        "again/sub/b.safetensors",
+        "shared/sub/b.safetensors",
+    ]
+    found = paths.find("loras", "a.safetensors")
+    assert found == loras / "a.safetensors", "it keeps its suffix, which the file itself has not"
+    assert paths.find("loras", "again/sub/b.safetensors").is_file()
+    assert paths.locate("loras", "broken.safetensors") is None
+    with pytest.raises(PathError, match="link"):
+        paths.find("loras", "broken.safetensors")
+
+
+def test_links_in_circles_come_to_an_end(paths):
+    for name in ("a/x.png", "b/y.png"):
+        touch(paths.input / name)
+    for link, target in (("loop", "."), ("a/up", ".."), ("a/b", "b"), ("b/a", "a"), ("self", "self")):
+        (paths.input / link).symlink_to(paths.input / target)
+    listed = paths.folder_files("input")
+    assert {"a/x.png", "b/y.png", "a/b/y.png", "b/a/x.png"} <= set(listed)
+    assert len(listed) == len(set(listed)) < 10
+    for name in listed:
+        assert paths.find("input", name).is_file()
+
+
+def test_many_folders_that_all_lead_to_each_other_are_listed_soon(paths):
+    folders = [touch(paths.input / str(number) / "x.png").parent for number in range(12)]
+    for folder in folders:
+        for other in folders:
+            (folder / f"to{other.name}").symlink_to(other, target_is_directory=True)
+    assert {f"{number}/x.png" for number in range(12)} <= set(paths.folder_files("input"))
+    assert len(paths.folder_files("input")) <= 12 * 9
+
+
+def test_a_link_that_begins_or_ceases_to_lead_somewhere_changes_the_list(paths, tmp_path):
+    target = tmp_path / "disk" / "a.png"
+    paths.directory("input")
+    (paths.input / "a.png").symlink_to(target)
+    settle(paths.input)
+    assert paths.listing("input") == ()
+    touch(target)
+    os.utime(target, (1_000_000, 1_000_000))
+    assert paths.listing("input") == ("a.png",)
+    target.unlink()
+    assert paths.listing("input") == ()
 
 
 def test_a_folder_that_is_itself_a_link_is_followed(paths, tmp_path):

@@ -45,6 +45,10 @@ class Context(Protocol):
         """
         ...
 
+    def send_picture(self, data: bytes) -> None:
+        """Send a finished picture (the bytes of a PNG file) to the client of the job, in place of a file in a folder."""
+        ...
+
     def send(self, event: str, data: Any) -> None:
         """Send a message of your own to the client of the job: `event` begins with the pack's name, `data` is JSON."""
         ...

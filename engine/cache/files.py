@@ -12,6 +12,7 @@ from xxhash import xxh3_128
 
 from engine.cache.database import Database
 from engine.cache.digests import Digest
+from engine.listings import files_below
 
 READ_BYTES = 8 << 20
 SETTLED_NS = 2_000_000_000
@@ -28,7 +29,7 @@ class FileDigests:
 
     def digest(self, path: str | os.PathLike[str]) -> Digest:
         """Digest of the bytes of the file at `path`, or of all files below the folder. Raises OSError for unreadable ones."""
-        name = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links and stat every parent
+        name = os.path.realpath(path)  # a link may lead to another file of the same size and time tomorrow
         facts = os.stat(name)  # noqa: PTH116
         if stat.S_ISDIR(facts.st_mode):
             return self._of_folder(Path(name))
@@ -52,8 +53,8 @@ class FileDigests:
     def _of_folder(self, folder: Path) -> Digest:
         """Names and contents of the files below `folder`, such as a model kept as a diffusers folder."""
         state = xxh3_128()
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            state.update(path.relative_to(folder).as_posix().encode() + b"\0" + self.digest(path))
+        for name in files_below(folder):
+            state.update(name.encode() + b"\0" + self.digest(folder / name))
         return state.digest()
 
     def _stored(self, name: str) -> tuple[int, int, Digest] | None:

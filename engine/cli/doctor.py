@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.doctor_engine import examine_cache, examine_folders, examine_packs
+from engine.cli.doctor_engine import examine_cache, examine_folders, examine_links, examine_packs
 from engine.cli.doctor_machine import examine_database, examine_devices, examine_port, examine_versions
 from engine.cli.findings import Finding, shown, worst_of
 from engine.cli.terminal import put_json
@@ -30,6 +30,7 @@ def _examine(app: App, port: int) -> Iterator[Finding]:
     yield from examine_versions()
     yield from examine_devices()
     yield from examine_folders(app.paths)
+    yield from examine_links(app.paths)
     yield from examine_packs(app.paths)
     yield from examine_cache(app)
     yield from examine_database()

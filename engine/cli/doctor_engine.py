@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.cli.findings import Finding
+from engine.listings import walk
 from engine.paths import MODEL_FOLDERS, Paths
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ GIB: Final = 2**30
 FEW_BYTES: Final = 2 * GIB
 NO_BYTES: Final = GIB // 10
 PACKS_SECONDS: Final = 300
+MOST_LINKS: Final = 20
 
 
 def examine_folders(paths: Paths) -> Iterator[Finding]:
@@ -38,6 +40,25 @@ def examine_folders(paths: Paths) -> Iterator[Finding]:
     for there in devices.values():
         yield _room(there)
     yield from _models(paths)
+
+
+def examine_links(paths: Paths) -> Iterator[Finding]:
+    """Links in the folders of models and files that lead nowhere; those of packs are told with the packs."""
+    folders = (folder for name in paths.model_folders() for folder in paths.folders(name))
+    places = dict.fromkeys((*paths.model_roots, *folders, *(Path(getattr(paths, name)) for name in WRITTEN)))
+    broken = dict.fromkeys(link for place in places for link in _broken_links(place))
+    for link in list(broken)[:MOST_LINKS]:
+        text = f"{link} is a link to {os.readlink(link)}, which is not there"
+        yield Finding("links", "warn", text, "Put the file there (is its disk mounted?), mend the link, or remove it.")
+    if len(broken) > MOST_LINKS:
+        yield Finding("links", "warn", f"{len(broken) - MOST_LINKS} more links lead nowhere", "They are all skipped.")
+
+
+def _broken_links(place: Path) -> Iterator[str]:
+    if place.is_symlink() and not place.exists():
+        yield str(place)
+    for step in walk(place):
+        yield from (one.path for one in step.files if one.is_symlink() and not os.path.exists(one.path))  # noqa: PTH110
 
 
 def examine_packs(paths: Paths) -> Iterator[Finding]:

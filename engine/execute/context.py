@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
-from engine.execute.events import NodeMessage, NodePreview, NodeProgress, Warned
+from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, Warned
 from engine.execute.state import NodeState, Run
 from engine.graph.prompt import Link
 
@@ -98,6 +98,12 @@ class NodeContext:
         seconds = time.perf_counter() - started
         self._next_preview = started + max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
         return image
+
+    def send_picture(self, data: bytes) -> None:
+        """Send a finished picture, as a PNG file, to the client that submitted the job."""
+        self._run.cancel.check()
+        state = self._state
+        self._run.emit(NodePicture(node=state.id, display_node=state.display, parent=state.parent, data=data))
 
     def send(self, event: str, data: Any) -> None:
         """Send a message of the node's own to the client that submitted the job; `data` is JSON."""

@@ -41,6 +41,8 @@ class NodesCached(Event):
     nodes: list[str]
     ui: dict[str, dict[str, Any]] = {}
     """What those of them that show something showed when they ran."""
+    inner: dict[str, str] = {}
+    """Those of them that expansions made → the node of the submitted graph that each belongs to."""
 
 
 class NodeEvent(Event, kw_only=True):
@@ -74,6 +76,12 @@ class NodePreview(NodeEvent, kw_only=True):
     """An intermediate picture: uint8 RGB array (H, W, 3) or a PIL image."""
 
     image: Any
+
+
+class NodePicture(NodeEvent, kw_only=True):
+    """A finished picture for whoever submitted the run: the bytes of a PNG file. Unlike a preview, it is never left out."""
+
+    data: bytes
 
 
 class NodeMessage(NodeEvent, kw_only=True):
@@ -153,6 +161,7 @@ AnyEvent: TypeAlias = (
     | NodeStarted
     | NodeProgress
     | NodePreview
+    | NodePicture
     | NodeMessage
     | NodeFinished
     | NodeSkipped

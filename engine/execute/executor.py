@@ -176,7 +176,8 @@ def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
             run.wanted = values
             settle(run)
             shown = {state.id: state.ui for state in run.cached_at_start if state.ui is not None}
-            cached = NodesCached(nodes=[state.id for state in run.cached_at_start], ui=shown)
+            inner = {state.id: state.display for state in run.cached_at_start if state.parent is not None}
+            cached = NodesCached(nodes=[state.id for state in run.cached_at_start], ui=shown, inner=inner)
             run.announce(RunStarted(nodes_total=len(run.states)), cached)
     except BaseException as error:
         run.crashed(error)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from engine.server.proxies import keeps_prefix
 from engine.server.refusals import Refusal
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -27,6 +28,13 @@ _MESSAGES = {
     416: "range_not_satisfiable",
 }
 _FIRST_PROBLEM = 400
+
+_SETTINGS_WRONG = ("unknown_host", "foreign_origin")
+"""Refusals that a wrong setting of a proxy or of ours brings: a browser does not show why it cannot open a websocket."""
+_MOST_TOLD = 32
+
+TOLD: web.AppKey[set[str]] = web.AppKey("told", set)
+"""What to set that the log has told already."""
 
 
 def secure_headers(*, shared: bool = False) -> tuple[tuple[str, str], ...]:
@@ -81,7 +89,13 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
 
 def _problem(request: web.Request, error: Exception) -> web.Response:
     """The answer that tells of `error`."""
+    status = getattr(error, "status", None)
+    if status in (404, 405) and (advice := keeps_prefix(request)):
+        _tell_once(request, advice)
+        return _refused(Refusal(404, "prefix_kept", advice))
     if isinstance(error, Refusal):
+        if error.type in _SETTINGS_WRONG:
+            _tell_once(request, error.message)
         return _refused(error)
     if isinstance(error, web.HTTPException):
         return _http_problem(request, error)
@@ -94,6 +108,14 @@ def _problem(request: web.Request, error: Exception) -> web.Response:
     log.error("%s %s failed (error %s)", request.method, _path(request), number, exc_info=error)
     message = f"The server failed here; its log tells more under the number {number}. It goes on, and so may you."
     return _refused(Refusal(500, "server_error", message, error_id=number))
+
+
+def _tell_once(request: web.Request, message: str) -> None:
+    """Log what to set, but the same only once, and no endless number."""
+    told = request.app.get(TOLD)
+    if told is not None and message not in told and len(told) < _MOST_TOLD:
+        told.add(message)
+        log.warning("%s", message)
 
 
 def _refused(refusal: Refusal) -> web.Response:

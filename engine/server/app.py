@@ -39,6 +39,7 @@ from engine.server.routes.queue import QueueRoutes
 from engine.server.routes.settings import settings_routes
 from engine.server.routes.system import SystemInfo, system_routes
 from engine.server.routes.templates import template_routes
+from engine.server.routes.translations import translation_routes
 from engine.server.routes.uploads import upload_routes
 from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
@@ -105,6 +106,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *model_routes(paths),
         *template_routes(shipped("workflows")),
         *pack_template_routes(parts.packs.folders),
+        *translation_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
     ]

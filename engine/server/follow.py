@@ -6,7 +6,9 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from functools import cached_property
+from itertools import groupby
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -17,6 +19,7 @@ from engine.execute.events import (
     NodeFailed,
     NodeFinished,
     NodeMessage,
+    NodePicture,
     NodeProgress,
     NodeReused,
     NodesCached,
@@ -24,6 +27,7 @@ from engine.execute.events import (
     NodeStarted,
     Warned,
 )
+from engine.jobs.dispatch import preview_method_of
 from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job, Outcome
 from engine.server import wire
@@ -62,6 +66,7 @@ class JobFollower:
         self._flush: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._failure: dict[str, Any] | None = None
+        self._late: dict[str, Any] | None = None
 
     # -- engine.jobs.dispatch.Follower
 
@@ -70,15 +75,18 @@ class JobFollower:
         self._note("execution_start", {"prompt_id": self.job.id, "timestamp": _now()})
 
     def events(self, events: Sequence[AnyEvent]) -> None:
-        for event in events:
-            tell = _TELL.get(type(event))
-            if tell is not None:
+        for kind, group in groupby(events, type):
+            if kind is NodeReused:
+                self._reused_late(cast("list[NodeReused]", list(group)))
+                continue
+            tell = _TELL.get(kind)
+            for event in group if tell is not None else ():
                 tell(self, event)
         self._tell_states_soon()
 
     def preview(self, preview: JobPreview) -> None:
         client = self._hub.client(self.job.client_id)
-        if client is not None:
+        if client is not None and (client.wants_previews or self._previews_wanted):
             client.send_preview(preview, self._place(preview.node, preview.display_node, preview.parent))
 
     def retried(self, reason: str) -> None:
@@ -112,6 +120,11 @@ class JobFollower:
         self._say(*self._messages[-1])
         self._say("executing", {"node": None, "display_node": None, "prompt_id": self.job.id})
 
+    @cached_property
+    def _previews_wanted(self) -> bool:
+        """Whether the job itself asks for intermediate pictures: then its client is one that knows what to do with them."""
+        return preview_method_of(self.job.extra_data) not in (None, "none")
+
     # -- for a client that comes back
 
     def resume(self) -> None:
@@ -126,14 +139,15 @@ class JobFollower:
     # -- one event each
 
     def _cached(self, event: NodesCached) -> None:
-        self._note("execution_cached", {"nodes": event.nodes, "prompt_id": self.job.id, "timestamp": _now()})
+        known = [node for node in event.nodes if node not in event.inner]
+        self._note("execution_cached", {"nodes": known, "prompt_id": self.job.id, "timestamp": _now()})
         self._executed.extend(event.nodes)
         for node, shown in event.ui.items():
-            self._say("executed", {"node": node, "display_node": node, "output": shown, "prompt_id": self.job.id})
+            display = event.inner.get(node, node)
+            self._say("executed", {"node": node, "display_node": display, "output": shown, "prompt_id": self.job.id})
 
     def _node_started(self, event: NodeStarted) -> None:
-        self.current = event.node
-        self._say("executing", {"node": event.node, "display_node": event.display_node, "prompt_id": self.job.id})
+        self._executing(event)
         self._state(event, "running")
 
     def _progress(self, event: NodeProgress) -> None:
@@ -141,14 +155,38 @@ class JobFollower:
         self._say("progress", {"value": value, "max": total, "prompt_id": self.job.id, "node": event.display_node})
         self._state(event, "running", value, total)
 
+    def _picture(self, event: NodePicture) -> None:
+        client = self._hub.client(self.job.client_id)
+        if client is None:
+            return
+        if self.current != event.node:  # others run beside it: clients take a picture for that of the node named last
+            self._executing(event)
+        client.send_result(event.data, self._place(event.node, event.display_node, event.parent))
+
     def _message(self, event: NodeMessage) -> None:
         self._say(event.event, event.data)
 
-    def _reused(self, event: NodeReused) -> None:
-        self._executed.append(event.node)
-        self._state(event, "finished", 1, 1)
-        if event.ui is not None:
-            self._shown(event, event.ui)
+    def _reused_late(self, events: list[NodeReused]) -> None:
+        """Nodes that turned out unchanged: named like those of the start, each once, so that whoever counts comes to the end.
+
+        Nodes of expansions are left out, as clients know only those that they sent.
+        """
+        known = [event.node for event in events if event.parent is None]
+        if known:
+            self._cached_late(known)
+        for event in events:
+            self._executed.append(event.node)
+            self._state(event, "finished", 1, 1)
+            if event.ui is not None:
+                self._shown(event, event.ui)
+
+    def _cached_late(self, nodes: list[str]) -> None:
+        data = {"nodes": nodes, "prompt_id": self.job.id, "timestamp": _now()}
+        if self._late is None:
+            self._late = {**data, "nodes": []}
+            self._messages.append(("execution_cached", self._late))  # one entry of the history holds them all
+        self._late["nodes"].extend(nodes)
+        self._say("execution_cached", data)
 
     def _finished(self, event: NodeFinished) -> None:
         self._executed.append(event.node)
@@ -172,6 +210,10 @@ class JobFollower:
         self._say("notification", {"value": event.message})
 
     # -- messages
+
+    def _executing(self, event: NodeEvent) -> None:
+        self.current = event.node
+        self._say("executing", {"node": event.node, "display_node": event.display_node, "prompt_id": self.job.id})
 
     def _shown(self, event: NodeEvent, ui: Mapping[str, Any]) -> None:
         self._meta[event.node] = self._place(event.node, event.display_node, event.parent, bare=True)
@@ -287,15 +329,15 @@ class JobFollower:
         self._executed.clear()
         self._states.clear()
         self._changed.clear()
-        self._failure = self.current = None
+        self._failure = self._late = self.current = None
 
 
 _TELL: Final[Mapping[type, Any]] = {
     NodesCached: JobFollower._cached,
     NodeStarted: JobFollower._node_started,
     NodeProgress: JobFollower._progress,
+    NodePicture: JobFollower._picture,
     NodeMessage: JobFollower._message,
-    NodeReused: JobFollower._reused,
     NodeFinished: JobFollower._finished,
     NodeSkipped: JobFollower._skipped,
     NodeExpanded: JobFollower._expanded,

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 from aiohttp import hdrs, web
 
-from engine.server.answers import HttpLog, answered, secure_headers
+from engine.server.answers import TOLD, HttpLog, answered, secure_headers
 from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
+from engine.server.proxies import add_prefix, forwarded_host, is_secure
 from engine.server.refusals import Refusal
 from engine.server.tokens import COOKIE, PAGE, TokenRule
 
@@ -57,9 +58,10 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     """Put the guards before all routes of `app`. The runner of the app takes the arguments `RUNNER`."""
     limits = limits or Limits()
     app[LIMITS] = limits
+    app[TOLD] = set()
     app.middlewares.extend(make_guards(policy, limits))  # type: ignore[arg-type]
     headers = secure_headers(shared=bool(policy.cors_origins))
-    origins = _Origins(policy.cors_origins)
+    origins = _Origins(policy.cors_origins, HostRule(policy.listen, policy.allow_hosts))
 
     async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = "Safelight"  # versions are nobody's business before the token was shown
@@ -67,6 +69,7 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
             response.headers.setdefault(name, value)
         if origins:
             origins.add_headers(request, response)
+        add_prefix(request, response)
 
     app.on_response_prepare.append(finish_headers)
 
@@ -76,15 +79,16 @@ def make_guards(policy: Policy, limits: Limits) -> list[Middleware]:
     hosts = HostRule(policy.listen, policy.allow_hosts)
     if hosts.beyond_loopback and not policy.token:
         raise ValueError(f"Listening on {', '.join(policy.listen)} needs a token, as other machines can reach it.")
-    origins = _Origins(policy.cors_origins)
+    origins = _Origins(policy.cors_origins, hosts)
     token = TokenRule(policy.token) if policy.token else None
     known = lru_cache(256)(lambda host: _is_known(hosts, host))
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = _host_of(request)
-        if not known(host):
-            raise _unknown_host(host)
+        for name in (host, forwarded_host(request)):
+            if name is not None and not known(name):
+                raise _unknown_host(name)
         if _is_preflight(request):
             return origins.preflight(request)
         origins.check(request, host)
@@ -117,9 +121,11 @@ def _is_known(hosts: HostRule, host: str) -> bool:
 
 
 def _unknown_host(host: str) -> Refusal:
+    found = split_host(host)
     message = (
         f"This server is not called {host!r}. Open it by its address (such as http://127.0.0.1:8188), or start it with "
-        "--allow-host NAME if that name is right. (Pages that rebind a name to reach local servers are stopped here.)"
+        f"--allow-host {found[0] if found else 'NAME'} if that name is right. (Pages that rebind a name to reach local "
+        "servers are stopped here.)"
     )
     return Refusal(403, "unknown_host", message)
 
@@ -130,7 +136,8 @@ def _unknown_host(host: str) -> Refusal:
 class _Origins:
     """The pages that may use the server: its own, and those of the given origins."""
 
-    def __init__(self, allowed: tuple[str, ...]) -> None:
+    def __init__(self, allowed: tuple[str, ...], hosts: HostRule) -> None:
+        self._hosts = hosts
         self._any = _ANY in allowed
         self._allowed = {normal_origin(origin) for origin in allowed if origin != _ANY}
 
@@ -142,13 +149,25 @@ class _Origins:
         headers = request.headers
         origin = headers.get(hdrs.ORIGIN)
         if origin is not None:
-            if not (same_origin(origin, host) or self.allows(origin)):
-                raise _foreign(f"the page {origin[:200]!r}")
+            if not (same_origin(origin, host) or self._is_own_behind_proxy(request, origin) or self.allows(origin)):
+                raise _foreign(f"the page {origin[:200]!r}", host)
         elif headers.get("Sec-Fetch-Site") in _FROM_ELSEWHERE and not (
             # Browsers leave Origin out where a page embeds a picture or a script, and in a few old kinds of POST.
             _opens_page(request) or self._is_embedded_by_allowed(headers.get(hdrs.REFERER, ""))
         ):
             raise _foreign("a page of another origin")
+
+    def _is_own_behind_proxy(self, request: web.Request, origin: str) -> bool:
+        """Whether it is our own page though a proxy has changed `Host`: the proxy says so, or the browser.
+
+        No page of another origin can set either header, and the name must be one of ours.
+        """
+        name = forwarded_host(request)
+        if name is not None:
+            return same_origin(origin, name)
+        found = split_host(origin.partition("://")[2])
+        is_same = request.headers.get("Sec-Fetch-Site") == "same-origin"
+        return is_same and found is not None and self._hosts.allows(found[0])
 
     def allows(self, origin: str) -> bool:
         """Whether pages of another origin, as an Origin header tells it, were allowed when the server was started."""
@@ -161,7 +180,7 @@ class _Origins:
         """Answer a browser that asks whether a page may send what it wants to."""
         origin = request.headers[hdrs.ORIGIN]
         if not self.allows(origin):
-            raise _foreign(f"the page {origin[:200]!r}")
+            raise _foreign(f"the page {origin[:200]!r}", request.host)
         headers = {
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, PATCH, DELETE",
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Comfy-User, Content-Type, Content-Encoding, Range",
@@ -193,10 +212,11 @@ def _opens_page(request: web.Request) -> bool:
     return is_top and request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
 
 
-def _foreign(who: str) -> Refusal:
+def _foreign(who: str, host: str = "") -> Refusal:
     message = (
-        f"This comes from {who}, and only pages of this server may use it. If that page is yours, start the server with "
-        "--enable-cors-header and its origin."
+        f"This comes from {who}, and only pages of this server{f' ({host})' if host else ''} may use it. If a proxy stands "
+        "between, let it pass Host on as it came (nginx: proxy_set_header Host $http_host;). If that page is another of yours, "
+        "start the server with --enable-cors-header and its origin."
     )
     return Refusal(403, "foreign_origin", message)
 
@@ -227,10 +247,10 @@ def _with_cookie(token: TokenRule, request: web.Request) -> web.Response:
     """Send a browser on to the same address without the token, which thus stays out of its history."""
     query = request.rel_url.query.copy()
     query.popall("token")
-    url = request.rel_url.with_query(query)
-    target = "/" + str(url).lstrip("/\\")  # two slashes would be another host
+    last = request.rel_url.raw_path.rpartition("/")[2]
+    target = f"./{last}{'?' if query else ''}{request.rel_url.with_query(query).raw_query_string}"  # a proxy may have a prefix
     answer = web.Response(status=303, headers={hdrs.LOCATION: target, hdrs.CACHE_CONTROL: "no-store"})
-    answer.set_cookie(COOKIE, token.cookie, httponly=True, samesite="Strict", secure=request.secure, path="/")
+    answer.set_cookie(COOKIE, token.cookie, httponly=True, samesite="Strict", secure=is_secure(request), path="/")
     return answer
 
 

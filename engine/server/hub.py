@@ -39,15 +39,20 @@ encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Client:
-    """One websocket. Messages are queued and sent in their order by a task of the client's own."""
+    """One websocket. Messages are queued and sent in their order by a task of the client's own.
 
-    def __init__(self, id: str, socket: web.WebSocketResponse, most_waiting: int) -> None:
+    `wants_previews`: it has announced feature flags, or asked (`?previews=true`). Others get no intermediate pictures: several
+    programs take the last binary message for the result.
+    """
+
+    def __init__(self, id: str, socket: web.WebSocketResponse, limits: Limits, *, wants_previews: bool = False) -> None:
         self.id = id
         self.flags: dict[str, Any] = {}
+        self.wants_previews = wants_previews
         self._socket = socket
-        self._most_waiting = most_waiting
+        self._most = {WSMsgType.TEXT: limits.max_ws_pending, WSMsgType.BINARY: limits.max_ws_pictures}
         self._waiting: deque[tuple[bytes, WSMsgType]] = deque()
-        self._bytes = 0
+        self._bytes = dict.fromkeys(self._most, 0)
         self._wake = asyncio.Event()
         self.closed = False
         self.transport: asyncio.WriteTransport | None = None
@@ -65,15 +70,20 @@ class Client:
         self._queue(message, WSMsgType.BINARY)
 
     def send_preview(self, preview: JobPreview, place: Mapping[str, Any]) -> None:
-        """Queue an intermediate picture, with its metadata if the client understands that."""
-        if len(self._waiting) >= PREVIEWS_WHILE_WAITING:
-            return
+        """Queue an intermediate picture."""
+        if len(self._waiting) < PREVIEWS_WHILE_WAITING:
+            self._queue(self._picture(preview.format, preview.data, place), WSMsgType.BINARY)
+
+    def send_result(self, data: bytes, place: Mapping[str, Any]) -> None:
+        """Queue a picture (a PNG file) that is a node's result: in the form of a preview, but it is never left out."""
+        self._queue(self._picture("png", data, place), WSMsgType.BINARY)
+
+    def _picture(self, format: str, data: bytes, place: Mapping[str, Any]) -> bytes:
+        """A picture as the client reads it, with its metadata if it understands that."""
         if self.flags.get("supports_preview_metadata"):
-            head = encode({**place, "image_type": f"image/{preview.format}"})
-            body = struct.pack(">II", PREVIEW_WITH_METADATA, len(head)) + head + preview.data
-        else:
-            body = struct.pack(">II", PREVIEW, FORMATS[preview.format]) + preview.data
-        self._queue(body, WSMsgType.BINARY)
+            head = encode({**place, "image_type": f"image/{format}"})
+            return struct.pack(">II", PREVIEW_WITH_METADATA, len(head)) + head + data
+        return struct.pack(">II", PREVIEW, FORMATS[format]) + data
 
     def send_text(self, body: bytes, job: str) -> None:
         """Queue a text to show on a node: `body` is u32 length of the node's id, the id, the text.
@@ -88,8 +98,8 @@ class Client:
         if self.closed:
             return
         self._waiting.append((message, kind))
-        self._bytes += len(message)
-        if self._bytes > self._most_waiting:
+        self._bytes[kind] += len(message)
+        if self._bytes[kind] > self._most[kind]:
             log.warning("client reads too slowly and is disconnected", extra={"client": self.id})
             self.close()
             if self.transport is not None:
@@ -100,7 +110,7 @@ class Client:
         """Send nothing more, and end the connection."""
         self.closed = True
         self._waiting.clear()
-        self._bytes = 0
+        self._bytes = dict.fromkeys(self._most, 0)
         self._wake.set()
 
     async def write(self) -> None:
@@ -121,15 +131,19 @@ class Client:
         """
         ahead: list[bytes] = []
         size = 0
-        message, kind = self._waiting.popleft()
+        message, kind = self._next()
         while self._waiting and size < SENT_TOGETHER:
             ahead += (_frame_head(len(message), kind), message)
             size += len(message)
-            message, kind = self._waiting.popleft()
-        self._bytes -= size + len(message)
+            message, kind = self._next()
         if ahead and self.transport is not None and not self._socket.closed:
             self.transport.write(b"".join(ahead))
         await self._socket.send_frame(message, kind)
+
+    def _next(self) -> tuple[bytes, WSMsgType]:
+        message, kind = self._waiting.popleft()
+        self._bytes[kind] -= len(message)
+        return message, kind
 
 
 class Hub:
@@ -224,13 +238,15 @@ class Hub:
             raise Refusal(503, "too_many_clients", f"{len(self._sockets)} websockets are open, the most that are kept.")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=self._limits.max_ws_message, compress=False)
         await socket.prepare(request)
-        client = Client(_client_id(request.query.get("clientId")), socket, self._limits.max_ws_pending)
+        asked = request.query.get("previews", "").lower() in ("true", "1")
+        client = Client(_client_id(request.query.get("clientId")), socket, self._limits, wants_previews=asked)
         client.transport = cast(asyncio.WriteTransport, request.transport)  # uvloop's are of no common class
         previous = self._clients.get(client.id)
         self._clients[client.id] = client
         self._sockets.add(client)
         if previous is not None:  # a page that was reloaded: its old connection has not noticed yet
             client.flags = dict(previous.flags)
+            client.wants_previews = client.wants_previews or previous.wants_previews
             previous.close()
         writer = asyncio.create_task(client.write())
         try:
@@ -260,6 +276,7 @@ class Hub:
             and isinstance(message.get("data"), dict)
         ):
             client.flags = {key: value for key, value in message["data"].items() if isinstance(value, bool | int | str)}
+            client.wants_previews = True
             client.send("feature_flags", dict(self._features()))
 
     async def close(self) -> None:

@@ -27,7 +27,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_ws_message: int = MIB
     """One websocket message from a client."""
     max_ws_pending: int = 8 * MIB
-    """What waits to be sent to one slow websocket client before its connection is closed."""
+    """What waits to be sent to one slow websocket client before its connection is closed, but for pictures."""
+    max_ws_pictures: int = 512 * MIB
+    """The same of binary messages: pictures are large and come in batches, which makes nobody slow."""
     max_ws_clients: int = 1000
     body_grace: float = 20.0
     """A body may take this long, and longer only while it comes faster than `min_body_rate`."""

@@ -26,7 +26,7 @@ def page_of(description: Mapping[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{escape(info['title'])}: routes</title><style>{_STYLE}</style>",
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}",
-        "<p>For programs: <a href=/openapi.json>openapi.json</a>",
+        "<p>For programs: <a href=../../openapi.json>openapi.json</a>",
     ]
     for tag in description["tags"]:
         parts += [f"<h2>{escape(tag['name'])}</h2>", *_operations(description, tag["name"])]

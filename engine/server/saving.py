@@ -74,22 +74,25 @@ def is_part(name: str) -> bool:
 
 def place_new(part: Path, folder: Path, name: str) -> Path:
     """Name the file `name` in `folder`, or `name (1)` … where that is taken; an equal file that is there stands for it."""
-    with explained(), _near(part, folder) as near:
+    with explained(), near(part, made(folder)) as here:
         stem, suffix = os.path.splitext(name)  # noqa: PTH122
         for number in range(_MOST_NUMBERS):
             target = folder / (f"{stem} ({number}){suffix}" if number else name)
-            if target.is_file() and filecmp.cmp(near, target, shallow=False):
+            if target.is_file() and filecmp.cmp(here, target, shallow=False):
                 return target
-            if take_name(near, target):
+            if take_name(here, target):
                 return target
     raise Refusal(409, "name_taken", f"There are {_MOST_NUMBERS} files called {name!r} already. Choose another name.")
 
 
 def place_over(part: Path, folder: Path, name: str) -> Path:
-    """Name the file `name` in `folder`, in place of what is there."""
-    with explained(), _near(part, folder) as near:
-        near.replace(folder / name)
-    return folder / name
+    """Name the file `name` in `folder`, in place of what is there; a link stays, and what it leads to is replaced."""
+    named = folder / name
+    with explained():
+        target = Path(os.path.realpath(named)) if named.is_symlink() else made(folder) / name
+        with near(part, target.parent) as here:
+            here.replace(target)
+    return named
 
 
 def take_name(part: Path, target: Path) -> bool:
@@ -109,10 +112,15 @@ def take_name(part: Path, target: Path) -> bool:
     return True
 
 
-@contextmanager
-def _near(part: Path, folder: Path) -> Iterator[Path]:
-    """The file on the same disk as `folder`, so that naming it is one step."""
+def made(folder: Path) -> Path:
+    """`folder`, made when it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def near(part: Path, folder: Path) -> Iterator[Path]:
+    """The file on the same disk as `folder`, so that naming it is one step."""
     if part.stat().st_dev == folder.stat().st_dev:
         yield part
         return

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from itertools import groupby
+from typing import Final, cast
 
 from engine.execute.events import Event, NodeFailed, NodePreview
-from engine.jobs.frames import Frames
+from engine.jobs.frames import Frames, frame
+from engine.jobs.messages import PackMessage
 from engine.worker.pictures import Previews
 from engine.worker.plain import events_frame
 
@@ -26,7 +28,7 @@ class JobSink:
         self._frames = frames
         self._previews = previews
         self._shorten = shorten
-        self._events: deque[Event] = deque()
+        self._events: deque[Event | PackMessage] = deque()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -49,14 +51,21 @@ class JobSink:
         if self._timer is not None:
             self._timer.cancel()
         self._previews.end(self._job)
-        self._tell()
+        self.tell()
+
+    def pass_on(self, message: PackMessage) -> None:
+        """Tell what a pack says, from any thread, after the events so far: clients go by which node runs."""
+        self._events.append(message)
+        self._loop.call_soon_threadsafe(self.tell)
 
     def _tick(self) -> None:
-        self._tell()
+        self.tell()
         self._timer = self._loop.call_later(TELL_SECONDS, self._tick)
 
-    def _tell(self) -> None:
-        if self._events:
-            events = [self._events.popleft() for _ in range(len(self._events))]
-            for data in events_frame(self._job, events):
+    def tell(self) -> None:
+        """Tell what has happened so far."""
+        waiting = [self._events.popleft() for _ in range(len(self._events))]
+        for of_pack, group in groupby(waiting, lambda one: type(one) is PackMessage):
+            frames = map(frame, group) if of_pack else events_frame(self._job, cast("list[Event]", list(group)))
+            for data in frames:
                 self._frames.send_frame(data)

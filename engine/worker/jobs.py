@@ -15,7 +15,6 @@ from engine.jobs.frames import Frames
 from engine.jobs.messages import Device, JobFinished, JobStarted, RunJob
 from engine.worker.events import JobSink
 from engine.worker.parts import Engine
-from engine.worker.pictures import Previews
 from engine.worker.plain import encoded_json, plain
 from engine.worker.prompts import Prompts
 from engine.worker.recent import Recent
@@ -26,7 +25,7 @@ async def run_job(
     message: RunJob,
     token: CancelToken,
     frames: Frames,
-    previews: Previews,
+    sink: JobSink,
     prompts: Prompts,
     recent: Recent,
 ) -> RunResult:
@@ -37,7 +36,6 @@ async def run_job(
     frames.send(JobStarted(message.job))
     frames.flush()
     await asyncio.sleep(0)  # it is sent before a node can end the process: the server counts attempts by it
-    sink = JobSink(message.job, frames, previews, engine.shortener.shorten)
     sink.start()
     try:
         prompt = prompts.read(message.checked)

@@ -16,6 +16,7 @@ from engine.jobs.messages import FromWorker, PackMessage, PacksOpened, RunJob
 from engine.plugins.compat.added_names import added_names, bring
 from engine.plugins.compat.effects import changed_folders
 from engine.plugins.compat.host import Host, host_or_none
+from engine.worker.events import JobSink
 from engine.worker.pack_answers import offer_routes
 from engine.worker.pack_routes import serve_routes
 from engine.worker.parts import Engine
@@ -34,6 +35,7 @@ class OpenPacks:
         self._engine = engine
         self._send = send
         self._loop = loop
+        self._sink: JobSink | None = None
         self.opened = asyncio.Event()
 
     async def open(self) -> None:
@@ -56,8 +58,9 @@ class OpenPacks:
         self.opened.set()
         self._send(found)
 
-    def job_begins(self, message: RunJob) -> None:
-        """Let packs know whose job runs."""
+    def job_begins(self, message: RunJob, sink: JobSink) -> None:
+        """Let packs know whose job runs. What they say goes to clients among its events, in their order."""
+        self._sink = sink
         host = host_or_none()
         if host is not None:
             host.client_id, host.prompt_id = message.client_id, message.job
@@ -112,7 +115,10 @@ class OpenPacks:
             raise ValueError(
                 f"The message {event!r} has {len(message.data)} bytes; at most {MOST_MESSAGE} can be sent."
             )
-        self._loop.call_soon_threadsafe(self._send, message)
+        if self._sink is not None:
+            self._sink.pass_on(message)
+        else:
+            self._loop.call_soon_threadsafe(self._send, message)
 
 
 def _copied_files(host: Host) -> dict[str, str]:

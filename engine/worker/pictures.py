@@ -33,7 +33,7 @@ class Previews:
         """Show `event` unless a preview of the same node was shown just now; it replaces one that still waits."""
         key, now = (job, event.node), time.monotonic()
         with self._lock:
-            if now - self._taken.get(key, -1.0) < MIN_SECONDS:
+            if now - self._taken.get(key, -MIN_SECONDS) < MIN_SECONDS:
                 return
             self._taken[key] = now
             self._waiting[key] = event

@@ -32,6 +32,7 @@ from engine.jobs.workers_socket import clear, connect
 from engine.plugins.attempts import withdraw
 from engine.plugins.compat.host import serve_on
 from engine.worker.checks import checked_prompt, refreshed_nodes
+from engine.worker.events import JobSink
 from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
@@ -87,6 +88,7 @@ class Session:
         self._engine: Engine
         self._holdings: Holdings
         self._packs: OpenPacks
+        self._sink: JobSink
 
     async def run(self) -> NoReturn:
         """Serve until the server asks to end or is gone; then end the process. Raises OSError when it cannot be reached."""
@@ -211,11 +213,10 @@ class Session:
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
         await self._packs.opened.wait()
-        self._packs.job_begins(message)
+        self._sink = sink = JobSink(message.job, self._frames, self._previews, self._engine.shortener.shorten)
+        self._packs.job_begins(message, sink)
         try:
-            result = await run_job(
-                self._engine, message, self._token, self._frames, self._previews, self._prompts, self._recent
-            )
+            result = await run_job(self._engine, message, self._token, self._frames, sink, self._prompts, self._recent)
             end = frame(finished(message.job, result, self._holdings.models(), self._holdings.device()))
         except asyncio.CancelledError:
             raise
@@ -249,6 +250,7 @@ class Session:
 
     def _send_preview(self, preview: JobPreview) -> None:
         if preview.job == self._current and not self._frames.congested:
+            self._sink.tell()  # clients go by the node that they know to run
             self._frames.send(preview)
 
     def _warmed(self, ready: Ready) -> None:

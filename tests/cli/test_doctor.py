@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.cli import doctor_machine
-from engine.cli.doctor_engine import examine_folders
+from engine.cli import doctor_engine, doctor_machine
+from engine.cli.doctor_engine import examine_folders, examine_links
 from engine.cli.doctor_machine import examine_devices, examine_port, examine_versions
 from engine.paths import Paths
 
@@ -89,3 +89,24 @@ def test_little_room_on_the_disk_is_told(tmp_path, monkeypatch, free, state):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free, total=10**12))
     (finding,) = [one for one in examine_folders(Paths(tmp_path)) if one.area == "disk"]
     assert finding.state == state
+
+
+def test_links_that_lead_nowhere_are_told_each_once_and_sound_ones_are_not(tmp_path, monkeypatch):
+    paths = Paths(tmp_path / "base")
+    loras, gone = paths.base / "models" / "loras", tmp_path / "gone.safetensors"
+    for folder in (loras / "set", paths.input):
+        folder.mkdir(parents=True)
+    (tmp_path / "there.safetensors").touch()
+    (loras / "sound.safetensors").symlink_to(tmp_path / "there.safetensors")
+    (loras / "up").symlink_to(loras, target_is_directory=True)
+    assert list(examine_links(paths)) == []
+    (loras / "set" / "a.safetensors").symlink_to(gone)
+    (paths.input / "circle.png").symlink_to(paths.input / "circle.png")
+    paths.output.symlink_to(tmp_path / "disk", target_is_directory=True)
+    found = list(examine_links(paths))
+    assert {one.state for one in found} == {"warn"}
+    named = sorted(one.text.partition(" is a link")[0] for one in found)
+    assert named == sorted(map(str, (loras / "set" / "a.safetensors", paths.input / "circle.png", paths.output)))
+    assert any(str(gone) in one.text for one in found)
+    monkeypatch.setattr(doctor_engine, "MOST_LINKS", 1)
+    assert [one.text for one in examine_links(paths)][1:] == ["2 more links lead nowhere"]

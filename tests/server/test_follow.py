@@ -7,11 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
 from engine.execute.events import (
     Counts,
     NodeFailed,
     NodeFinished,
+    NodePicture,
     NodeProgress,
     NodeReused,
     NodesCached,
@@ -19,7 +21,7 @@ from engine.execute.events import (
     RunFinished,
     RunStarted,
 )
-from engine.jobs.messages import JobFinished
+from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job
 from engine.server import follow
 from engine.server.follow import JobFollower
@@ -31,15 +33,21 @@ TEMPORARY = {"filename": "b_00001_.png", "subfolder": "", "type": "temp"}
 class Desk:
     """A hub with one client that writes down what it is sent."""
 
-    def __init__(self, there: bool = True) -> None:
+    def __init__(self, there: bool = True, wants_previews: bool = False) -> None:
         self.sent: list[tuple[str, Any]] = []
         self.there = there
+        self.wants_previews = wants_previews
 
     def client(self, client_id: str | None) -> Any:
         if not self.there or client_id != "me":
             return None
         copy = msgspec.json.encode
-        return SimpleNamespace(send=lambda type, data: self.sent.append((type, msgspec.json.decode(copy(data)))))
+        return SimpleNamespace(
+            wants_previews=self.wants_previews,
+            send=lambda type, data: self.sent.append((type, msgspec.json.decode(copy(data)))),
+            send_preview=lambda preview, place: self.sent.append(("preview", preview.data)),
+            send_result=lambda data, place: self.sent.append(("result", data)),
+        )
 
     def types(self) -> list[str]:
         return [type for type, _ in self.sent]
@@ -48,9 +56,11 @@ class Desk:
         return [data for one, data in self.sent if one == type]
 
 
-def follower(desk: Desk, client: str | None = "me") -> JobFollower:
+def follower(desk: Desk, client: str | None = "me", extra_data: Any = None) -> JobFollower:
     prompt = msgspec.json.encode({"1": {"class_type": "One"}, "2": {"class_type": "Two"}})
-    return JobFollower(Job(id="job", number=1, sequence=1, prompt=prompt, outputs=("2",), client_id=client), desk)
+    extra = msgspec.json.encode(extra_data or {})
+    job = Job(id="job", number=1, sequence=1, prompt=prompt, outputs=("2",), client_id=client, extra_data=extra)
+    return JobFollower(job, desk)
 
 
 def finished(outputs: dict[str, Any] | None = None, status: Any = "done") -> JobFinished:
@@ -151,6 +161,76 @@ def test_reused_nodes_are_named_once_and_what_they_showed_is_shown_again() -> No
     assert desk.of("execution_cached")[0]["nodes"] == ["1", "2"]
     assert desk.of("executing") == []
     assert [data["node"] for data in desk.of("executed")] == ["2", "3"]
+
+
+def test_nodes_found_unchanged_after_the_start_are_named_as_reused_and_each_only_once() -> None:
+    desk = Desk()
+
+    def late(node: str, parent: str | None = None) -> NodeReused:
+        return NodeReused(node=node, display_node=parent or node, parent=parent)
+
+    async def story() -> Any:
+        one = follower(desk)
+        one.started()
+        one.events([NodesCached(nodes=["1", "6.0"], inner={"6.0": "6"}, ui={"6.0": {"text": ["x"]}})])
+        one.events(
+            [started("2"), done("2"), late("3"), late("4"), late("4.0", "4"), started("5"), done("5"), late("7")]
+        )
+        return one.ended("done", finished(), "")
+
+    outcome = live(story)
+    told = [data["nodes"] for data in desk.of("execution_cached")]
+    assert told == [["1"], ["3", "4"], ["7"]], "what runs once per submitted node is counted once"
+    ran = [data["node"] for data in desk.of("executing")]
+    assert sorted([*ran, *sum(told, [])]) == ["1", "2", "3", "4", "5", "7"]
+    assert desk.of("executed") == [{"node": "6.0", "display_node": "6", "output": {"text": ["x"]}, "prompt_id": "job"}]
+    kept = [data["nodes"] for type, data in msgspec.json.decode(outcome.messages) if type == "execution_cached"]
+    assert kept == [["1"], ["3", "4", "7"]]
+
+
+PREVIEW = JobPreview(job="job", node="1", display_node="1", parent=None, format="jpeg", data=b"small")
+
+
+@pytest.mark.parametrize(
+    ("announced", "extra_data", "shown"),
+    [
+        (False, {}, False),
+        (True, {}, True),
+        (False, {"preview_method": "auto"}, True),
+        (False, {"preview_method": "latent2rgb"}, True),
+        (False, {"preview_method": "none"}, False),
+        (False, {"preview_method": "default"}, False),
+        (False, {"preview_method": [1]}, False),
+    ],
+)
+def test_previews_go_to_clients_that_announced_flags_or_whose_job_asks(announced, extra_data, shown) -> None:
+    desk = Desk(wants_previews=announced)
+    follower(desk, extra_data=extra_data).preview(PREVIEW)
+    assert desk.sent == ([("preview", b"small")] if shown else [])
+
+
+def test_pictures_sent_as_results_go_to_every_client_behind_the_name_of_their_node() -> None:
+    desk = Desk()
+
+    def picture(node: str, data: bytes) -> NodePicture:
+        return NodePicture(node=node, display_node=node, data=data)
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("1"), picture("1", b"a"), picture("1", b"b"), started("2"), picture("1", b"c"), done("1")])
+
+    live(story)
+    told = [(type, data["node"] if type == "executing" else data) for type, data in desk.sent]
+    told = [one for one in told if one[0] in ("executing", "result")]
+    assert told == [
+        ("executing", "1"),
+        ("result", b"a"),
+        ("result", b"b"),
+        ("executing", "2"),
+        ("executing", "1"),
+        ("result", b"c"),
+    ]
 
 
 def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> None:

@@ -91,6 +91,29 @@ def test_the_picture_inside_a_model_is_its_preview(guarded, paths):
     assert (status, Image.open(io.BytesIO(body)).size) == (200, (4, 2))
 
 
+def covered(path: Path, **metadata: object) -> None:
+    header = json.dumps({"__metadata__": metadata}).encode()
+    touch(path, len(header).to_bytes(8, "little") + header)
+
+
+@pytest.mark.parametrize("url", ["loras/0/sub%2Fa.safetensors", "loras/0/sub/a.safetensors"])
+def test_the_first_cover_picture_that_a_trainer_put_inside_is_shown(guarded, paths, url):
+    covers = [base64.b64encode(data).decode() for data in (b"no picture", png((6, 3)), png((9, 9)))]
+    path = paths.base / "models" / "loras" / "sub" / "a.safetensors"
+    covered(path, ssmd_cover_images=json.dumps([5, "!!", *covers]))
+    status, body = get(guarded, paths, f"/experiment/models/preview/{url}")
+    assert (status, Image.open(io.BytesIO(body)).size) == (200, (6, 3))
+    covered(path, ssmd_cover_images=json.dumps(covers), **{"modelspec.thumbnail": f"data:image/png;base64,{covers[2]}"})
+    status, body = get(guarded, paths, f"/experiment/models/preview/{url}")
+    assert Image.open(io.BytesIO(body)).size == (9, 9), "the file's own thumbnail comes first"
+
+
+@pytest.mark.parametrize("covers", ["[", "{}", "5", "null", "[]", [1], "[" * 5000])
+def test_covers_that_are_none_are_passed_over(guarded, paths, covers):
+    covered(paths.base / "models" / "loras" / "a.safetensors", ssmd_cover_images=covers)
+    assert get(guarded, paths, "/experiment/models/preview/loras/0/a.safetensors")[0] == 404
+
+
 @pytest.mark.parametrize(
     ("url", "status"),
     [

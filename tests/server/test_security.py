@@ -37,8 +37,9 @@ ESCAPES = [
     "file://{absolute}",
     "x/../../{secret}",
     "./.././{secret}",
-    "link.txt",
-    "linked/{secret}",
+    "linked/../{secret}",
+    "linked/../../{secret}",
+    "linked%2f..%2f..%2f{secret}",
     "..%00/{secret}",
     "a.png%00{absolute}",
     "..%c0%af{secret}",
@@ -88,16 +89,20 @@ READS = [
 
 @pytest.fixture
 def planted(whole):
-    """Files that nobody may read: beside the folders of the base directory, with links to them from within."""
-    secret = whole.base / "secret.txt"
+    """Files that nobody may read: beside the folders of the base directory.
+
+    `linked` is a folder of the owner's elsewhere, from which the file system's own `..` would lead to them.
+    """
+    secret, elsewhere = whole.base / "secret.txt", whole.base / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "open.txt").write_text("open")
     outside = whole.base.parent / "secret.txt"
     for path in (secret, outside, secret.with_suffix(".png"), secret.with_suffix(".safetensors")):
         path.write_text(CANARY)
     for folder in (whole.base / "output", whole.base / "input", whole.base / "temp", whole.base / "user" / "default"):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, target in (("link.txt", secret), ("linked", whole.base)):
-            (folder / name).unlink(missing_ok=True)
-            (folder / name).symlink_to(target)
+        (folder / "linked").unlink(missing_ok=True)
+        (folder / "linked").symlink_to(elsewhere)
     return secret
 
 
@@ -129,6 +134,8 @@ def test_a_name_within_the_folders_is_served(whole, planted):
     (whole.base / "user" / "default" / "open.txt").write_text("open")
     assert whole.ask("GET", "/view?filename=open.txt&subfolder=sub").body == b"open"
     assert whole.ask("GET", "/api/userdata/open.txt").body == b"open"
+    assert whole.ask("GET", "/view?filename=open.txt&subfolder=sub/../linked").body == b"open"
+    assert whole.ask("GET", "/userdata/linked%2Fopen.txt").body == b"open"
 
 
 def _outside(whole):
@@ -147,9 +154,8 @@ def test_no_upload_is_written_outside_of_its_folder(whole, planted, escape):
     for fields in (
         {"filename": name},
         {"filename": "x.png", "subfolder": name},
-        {"filename": "x.png", "subfolder": "linked"},
+        {"filename": "x.png", "subfolder": "linked/.."},
         {"filename": "x.png", "type": name},
-        {"filename": "link.txt", "overwrite": "true"},
         {"filename": "x.png", "original_ref": json.dumps({"filename": name, "subfolder": name})},
     ):
         for path in ("/upload/image", "/upload/mask"):

@@ -47,12 +47,9 @@ def test_devices_and_torch_are_told_as_the_workers_say(guarded):
     ]
 
 
-def test_flags_translations_and_scripts_are_told(guarded):
-    routes = [
-        *system_routes(SystemInfo(features={"max_upload_size": 5})),
-    ]
+def test_flags_are_told(guarded):
+    routes = system_routes(SystemInfo(features={"max_upload_size": 5}))
     assert ask(guarded, routes, "GET", "/features") == (200, {"max_upload_size": 5})
-    assert ask(guarded, routes, "GET", "/i18n") == (200, {})
 
 
 @pytest.fixture

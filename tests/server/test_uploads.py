@@ -165,12 +165,24 @@ def test_what_is_no_form_is_refused(guarded, paths, kind, body, status):
     assert (got, files(paths)) == (status, {}), answer
 
 
-def test_a_subfolder_that_is_a_link_leading_out_is_refused(guarded, paths, tmp_path):
+def test_links_that_the_owner_put_there_are_written_through(guarded, paths, tmp_path):
     paths.directory("input")
-    (tmp_path / "outside").mkdir()
-    (paths.input / "out").symlink_to(tmp_path / "outside", target_is_directory=True)
-    assert post(guarded, paths, form(subfolder="out"))[0][0] == 400
-    assert not list((tmp_path / "outside").iterdir())
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (paths.input / "out").symlink_to(outside, target_is_directory=True)
+    assert post(guarded, paths, form(subfolder="out"))[0][0] == 200
+    (saved,) = outside.iterdir()
+    (paths.input / saved.name).symlink_to(saved)
+    before = saved.read_bytes()
+    assert post(guarded, paths, form(b"other", overwrite="true"))[0][0] == 200
+    assert (paths.input / saved.name).is_symlink()
+    assert saved.read_bytes() != before
+
+
+def test_a_subfolder_may_go_back_as_long_as_it_stays_inside(guarded, paths):
+    assert post(guarded, paths, form(subfolder="a/../b"))[0][0] == 200
+    assert [path.name for path in paths.input.iterdir()] == ["b"]
+    assert post(guarded, paths, form(subfolder="a/../../b"))[0][0] == 400
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,14 @@ from PIL import Image
 WORKFLOWS = Path(__file__).resolve().parent.parent.parent / "workflows"
 
 
-async def follow(url: str, body: dict[str, Any], flags: dict[str, Any]) -> tuple[str, list[Any]]:
+async def follow(
+    url: str, body: dict[str, Any], flags: dict[str, Any] | None = None, query: str = ""
+) -> tuple[str, list[Any]]:
     """Post a job and listen to its end: its id, and all messages (bytes, or parsed JSON)."""
     heard: list[Any] = []
-    async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws?clientId=script") as socket:
-        await socket.send_json({"type": "feature_flags", "data": flags})
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws?clientId=script{query}") as socket:
+        if flags is not None:
+            await socket.send_json({"type": "feature_flags", "data": flags})
         async with session.post(f"{url}/prompt", json={**body, "client_id": "script"}) as answer:
             posted = await answer.json()
             assert answer.status == 200, posted
@@ -61,7 +64,8 @@ def test_a_saved_workflow_becomes_a_picture_with_live_previews(serve: Callable[.
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (64, 64)
         assert json.loads(image.text["workflow"])["nodes"] == workflow["nodes"]
-        assert {node["class_type"] for node in json.loads(image.text["prompt"]).values()} >= {"KSampler", "VAEDecode"}
+        prompt = json.loads(image.text["prompt"])
+        assert {node["class_type"] for node in prompt.values()} >= {"KSampler", "VAEDecode"}
     entry = server.get(f"/history/{job}")[job]
     assert [images["images"] for images in entry["outputs"].values()] == [[picture]]
 
@@ -73,6 +77,33 @@ def test_a_saved_workflow_becomes_a_picture_with_live_previews(serve: Callable[.
     )
     listed = server.get("/api/jobs?status=completed&limit=10")
     assert [item["preview_output"]["filename"] for item in listed["jobs"]] == [picture["filename"]] * 2
+    programs_get_their_picture_and_previews_only_when_they_ask(server, prompt)
+
+
+def programs_get_their_picture_and_previews_only_when_they_ask(server: Any, prompt: dict[str, Any]) -> None:
+    """Part of the test above, for whose server and models another would have to be started."""
+    (save,) = [id for id, node in prompt.items() if node["class_type"] == "SaveImage"]
+    prompt[save] = {"class_type": "SaveImageWebsocket", "inputs": {"images": prompt[save]["inputs"]["images"]}}
+    sampler = next(node for node in prompt.values() if node["class_type"] == "KSampler")
+
+    def run(seed: int, query: str = "", extra_data: Any = None) -> list[Any]:
+        sampler["inputs"]["seed"] = seed
+        body = {"prompt": prompt, "extra_data": extra_data or {}}
+        return asyncio.run(follow(server.url, body, query=query))[1]
+
+    heard = run(1001)
+    (result,) = [message for message in heard if isinstance(message, bytes)]
+    assert struct.unpack_from(">II", result) == (1, 2)
+    assert Image.open(io.BytesIO(result[8:])).size == (64, 64)
+    place = heard.index(result)
+    named = [one["data"]["node"] for one in heard[:place] if isinstance(one, dict) and one["type"] == "executing"]
+    assert named[-1] == save
+    again = run(1001)
+    assert [one for one in again if isinstance(one, bytes)] == [result], "the node is never reused"
+    for asked in (run(1002, "&previews=true"), run(1003, extra_data={"preview_method": "latent2rgb"})):
+        kinds = [struct.unpack_from(">II", one) for one in asked if isinstance(one, bytes)]
+        assert set(kinds[:-1]) == {(1, 1)}
+        assert kinds[-1] == (1, 2)
 
 
 def test_a_client_that_loses_its_connection_hears_the_rest_after_it_came_back(serve: Callable[..., Any]) -> None:

@@ -137,7 +137,7 @@ class PromptServer:
 
         A picture to look at is (format, PIL image, longest side or None), with the number of unencoded previews.
         """
-        if event == BinaryEventTypes.UNENCODED_PREVIEW_IMAGE and isinstance(data, tuple):
+        if event == BinaryEventTypes.UNENCODED_PREVIEW_IMAGE and isinstance(data, tuple | list):
             event, data = BinaryEventTypes.PREVIEW_IMAGE, _encoded_preview(*data)
         host = host_or_none()
         if host is not None and host.send is not None:

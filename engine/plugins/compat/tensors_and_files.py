@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -59,7 +60,10 @@ class ProgressBar:
         self.hook = PROGRESS_BAR_HOOK
 
     def update_absolute(self, value: float, total: float | None = None, preview: Any = None) -> None:
-        """Report `value`. `preview` is (format, PIL image, largest side), as previewers give it."""
+        """Report `value`. `preview` is (format, PIL image, largest side), as previewers give it.
+
+        One in PNG format and without a bound on its size is no preview but a node's result for the client.
+        """
         if total is not None:
             self.total = total
         self.current = min(value, self.total)
@@ -69,12 +73,20 @@ class ProgressBar:
         if ctx is None:
             return
         ctx.progress(self.current, self.total)
-        if preview is not None:
-            ctx.preview(preview[1] if isinstance(preview, tuple) else preview)
+        if isinstance(preview, tuple | list) and tuple(preview[::2]) == ("PNG", None):
+            ctx.send_picture(_png(preview[1]))
+        elif preview is not None:
+            ctx.preview(preview[1] if isinstance(preview, tuple | list) else preview)
 
     def update(self, value: float) -> None:
         """Report `value` more than before."""
         self.update_absolute(self.current + value)
+
+
+def _png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def common_upscale(samples: Tensor, width: int, height: int, upscale_method: str, crop: str) -> Tensor:

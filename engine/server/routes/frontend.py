@@ -79,7 +79,7 @@ class FrontEnd:
     def _find(self, name: str) -> Path | None:
         try:
             path = contained(self._root, name)
-            hidden = any(part.startswith(".") for part in path.relative_to(self._root.resolve()).parts)
+            hidden = any(part.startswith(".") for part in path.relative_to(self._root).parts)
             return path if path.is_file() and not hidden else None
         except (ValueError, OSError):
             return None

@@ -113,7 +113,7 @@ def _newest_first(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
+                if entry.is_file() and not entry.name.startswith("."):
                     found.append((-entry.stat().st_mtime_ns, entry.name))
     except OSError:  # not there yet, or a file was deleted while it was listed
         pass

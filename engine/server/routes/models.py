@@ -6,6 +6,8 @@ import asyncio
 import base64
 import binascii
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,9 @@ from engine.server.routing import Query, Route
 
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp")
 _THUMBNAIL: Final = "modelspec.thumbnail"
+"""A data URL, by the model metadata specification."""
+_COVERS: Final = "ssmd_cover_images"
+"""JSON: a list of files in base64, by trainers of LoRAs."""
 _LONGEST_SIDE: Final = 768
 _MAX_PIXELS: Final = 100_000_000
 _LARGEST_THUMBNAIL: Final = 16 * 1024**2
@@ -85,7 +90,7 @@ class Models:
             ),
             Route(
                 method="GET",
-                path="/experiment/models/preview/{folder:[^/]+}/{index:[^/]+}/{file:[^/]+}",
+                path="/experiment/models/preview/{folder:[^/]+}/{index:[^/]+}/{file:.+}",
                 handler=self._preview,
                 summary="The picture beside or inside a model file.",
                 tag="models",
@@ -167,19 +172,32 @@ def _beside(path: Path) -> Path | None:
     """The picture file that goes with a model file: `name.png` or `name.preview.png`."""
     stem = path.parent / path.stem if path.is_file() else path
     names = (Path(f"{stem}{middle}{suffix}") for middle in ("", ".preview") for suffix in _PICTURES)
-    return next((name for name in names if name.is_file() and not name.is_symlink()), None)
+    return next((name for name in names if name.is_file()), None)
 
 
 def _inside(path: Path) -> Any:
-    """The picture in the header of a model file, which is a data URL."""
-    text = (read_metadata(path) or {}).get(_THUMBNAIL) if path.is_file() else None
-    if not isinstance(text, str) or len(text) > _LARGEST_THUMBNAIL or not text.startswith("data:image/"):
-        return None
-    try:
-        data = base64.b64decode(text.partition(",")[2], validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return render(data, _WISH, _MAX_PIXELS) if data else None
+    """The first picture in the header of a model file that is one."""
+    metadata = (read_metadata(path) or {}) if path.is_file() else {}
+    for text in _pictures(metadata):
+        try:
+            if len(text) <= _LARGEST_THUMBNAIL and (data := base64.b64decode(text, validate=True)):
+                return render(data, _WISH, _MAX_PIXELS)
+        except (binascii.Error, ValueError, Refusal):
+            continue
+    return None
+
+
+def _pictures(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """What may be files of pictures in base64."""
+    thumbnail, covers = metadata.get(_THUMBNAIL), metadata.get(_COVERS)
+    if isinstance(thumbnail, str) and thumbnail.startswith("data:image/"):
+        yield thumbnail.partition(",")[2]
+    if isinstance(covers, str):
+        with suppress(msgspec.DecodeError, RecursionError):
+            covers = msgspec.json.decode(covers)
+    for cover in covers if isinstance(covers, list) else ():
+        if isinstance(cover, str):
+            yield cover.rpartition(",")[2]
 
 
 def _no_picture(name: str) -> Refusal:

@@ -33,7 +33,7 @@ class SystemInfo(msgspec.Struct, kw_only=True):
 
 
 def system_routes(info: SystemInfo) -> list[Route]:
-    """`/system_stats`, `/features` and `/i18n`."""
+    """`/system_stats` and `/features`."""
 
     async def system_stats(request: web.Request) -> web.StreamResponse:
         return json_response(await asyncio.to_thread(_stats, info))
@@ -41,13 +41,9 @@ def system_routes(info: SystemInfo) -> list[Route]:
     async def features(request: web.Request) -> web.StreamResponse:
         return json_response(dict(info.features))
 
-    async def translations(request: web.Request) -> web.StreamResponse:
-        return json_response({})
-
     rows = (
         ("/system_stats", system_stats, "Versions, memory and devices."),
         ("/features", features, "What this server can do, by flag."),
-        ("/i18n", translations, "Translations that node packs bring, by language."),
     )
     return [
         Route(method="GET", path=path, handler=handler, summary=summary, tag="system", answer={"type": "object"})

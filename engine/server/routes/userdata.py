@@ -20,8 +20,10 @@ from engine.server.saving import incoming
 USER: Final = "default"
 """The one user there is; what clients say of others is not heard."""
 
-_PATH: Final = "/userdata/{file:[^/]+}"
-"""The pattern is said because aiohttp's own for a part leaves out names with braces."""
+_PATHS: Final = ("/userdata/{file:[^/]+}", "/userdata/{file:.+/.+}")
+"""A name is one part of the path, but some proxies decode `%2F` on the way. (aiohttp's own pattern leaves out braces.)"""
+
+_MOVE: Final = "/move/"
 
 _STYLE: Final = "user.css"
 _FLAG: Final = {"type": "string", "enum": ["true", "false"]}
@@ -45,7 +47,7 @@ class UserData:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        return [*self._listings(), *self._single(), self._moving()]
+        return [*self._listings(), *self._single(_PATHS[0]), self._moving(), *self._single(_PATHS[1])]
 
     def _listings(self) -> list[Route]:
         queries = (
@@ -69,7 +71,7 @@ class UserData:
                 method="GET",
                 path="/v2/userdata",
                 handler=self._list_entries,
-                summary="The files and folders in a folder of the user's.",
+                summary="The files and folders in a folder of the user's, and in those below.",
                 tag="userdata",
                 query=(Query(name="path", doc="A folder; none: the user's own."),),
                 answer=list[Entry],
@@ -77,11 +79,11 @@ class UserData:
             ),
         ]
 
-    def _single(self) -> list[Route]:
+    def _single(self, path: str) -> list[Route]:
         return [
             Route(
                 method="GET",
-                path=_PATH,
+                path=path,
                 handler=self._get,
                 summary="A file of the user's.",
                 tag="userdata",
@@ -92,7 +94,7 @@ class UserData:
             ),
             Route(
                 method="POST",
-                path=_PATH,
+                path=path,
                 handler=self._put,
                 summary="Write a file of the user's, whole or not at all.",
                 tag="userdata",
@@ -104,7 +106,7 @@ class UserData:
             ),
             Route(
                 method="DELETE",
-                path=_PATH,
+                path=path,
                 handler=self._delete,
                 summary="Delete a file of the user's.",
                 tag="userdata",
@@ -117,8 +119,8 @@ class UserData:
     def _moving(self) -> Route:
         return Route(
             method="POST",
-            path=_PATH + "/move/{dest:[^/]+}",
-            handler=self._move,
+            path=_PATHS[0] + _MOVE + "{dest:[^/]+}",
+            handler=self._put,
             summary="Rename a file of the user's.",
             tag="userdata",
             query=(_FILE, Query(name="dest", required=True, doc="The new name, as one segment."), _OVERWRITE, _FULL),
@@ -147,8 +149,18 @@ class UserData:
             raise Refusal(404, "not_found", f"The file {name[:200]!r} cannot be read.") from None
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
-        overwrite = request.query.get("overwrite", "true") != "false"
-        target = await asyncio.to_thread(self._files.path, request.match_info["file"])
+        """Write, or rename: a proxy that decodes `%2F` makes both a path of many parts."""
+        whole = _MOVE.join(request.match_info.values())
+        moves = [(whole[:at], whole[at + len(_MOVE) :]) for at in _places(_MOVE, whole)]
+        names = await asyncio.to_thread(self._files.first_there, moves)
+        if not moves or (names is None and request.body_exists):  # renaming has no body
+            return await self._write(request, whole)
+        path = await asyncio.to_thread(self._files.move, *(names or moves[0]), overwrite=_overwrites(request))
+        return await self._told(request, path)
+
+    async def _write(self, request: web.Request, name: str) -> web.StreamResponse:
+        overwrite = _overwrites(request)
+        target = await asyncio.to_thread(self._files.path, name)
         if not overwrite and await asyncio.to_thread(target.exists):
             raise taken(target.name)
         limit = (request.app.get(LIMITS) or Limits()).max_upload_size if self._max_bytes is None else self._max_bytes
@@ -158,11 +170,6 @@ class UserData:
             await part.close()
             await asyncio.to_thread(self._files.place, part.path, target, overwrite=overwrite)
         return await self._told(request, target)
-
-    async def _move(self, request: web.Request) -> web.StreamResponse:
-        overwrite = request.query.get("overwrite", "true") != "false"
-        names = request.match_info["file"], request.match_info["dest"]
-        return await self._told(request, await asyncio.to_thread(self._files.move, *names, overwrite=overwrite))
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         await asyncio.to_thread(self._files.delete, request.match_info["file"])
@@ -180,3 +187,12 @@ def userdata_routes(paths: Paths, *, max_bytes: int | None = None) -> list[Route
 
 def _said(query: Any, name: str) -> bool:
     return str(query.get(name, "")).lower() in ("true", "1")
+
+
+def _overwrites(request: web.Request) -> bool:
+    return request.query.get("overwrite", "true") != "false"
+
+
+def _places(part: str, text: str) -> list[int]:
+    """Where `part` begins in `text`, overlapping ones included."""
+    return [at for at in range(len(text)) if text.startswith(part, at)]

@@ -1,0 +1,203 @@
+"""Behind a real nginx, with the configuration of the documentation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+
+from engine.server.guards import Policy
+from engine.server.limits import Limits
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "server.md"
+NAME = "pictures.example"
+
+WHOLE = """
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+%s
+    server {
+        listen 127.0.0.1:%d;
+        location /nothing/ { proxy_pass http://127.0.0.1:8188/; }
+        location /name/ { proxy_set_header Host $host; proxy_pass http://127.0.0.1:8188/; }
+        location /told/ { proxy_set_header X-Forwarded-Host $http_host; proxy_pass http://127.0.0.1:8188/; }
+        location /kept/ { proxy_set_header X-Forwarded-Prefix /kept; proxy_pass http://127.0.0.1:8188; }
+    }
+}
+"""
+"""The configuration of the documentation, and beside it those of people who did not read it."""
+
+
+class Proxy:
+    """A running nginx. `port` is that of the documentation's server, `bare` that of the other."""
+
+    def __init__(self, port: int, bare: int) -> None:
+        self.port = port
+        self.bare = bare
+
+    def ask(self, method: str, path: str, body: bytes | None = None, port: int | None = None, **headers: str) -> Any:
+        """Status, headers and body of the answer to a client that knows the server by its name."""
+        port = port or self.port
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            given = {"Host": f"{NAME}:{port}"} | {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, given)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        reason = "nginx is not installed (on Debian: apt-get install nginx-light)"
+        if os.environ.get("SAFELIGHT_REQUIRE_NGINX"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("nginx")
+    limits = Limits(max_upload_size=4_000_000)
+    with whole_servers(Policy(allow_hosts=(NAME,)), limits) as server:
+        port, bare = free_ports()
+        (told,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+        assert "listen 80;" in told
+        assert NAME in told
+        text = WHOLE % (told.replace("listen 80;", f"listen 127.0.0.1:{port};"), bare)
+        file = folder / "nginx.conf"
+        file.write_text(text.replace("127.0.0.1:8188", f"127.0.0.1:{server.port}"))
+        nginx = subprocess.Popen([program, "-p", str(folder), "-c", str(file)], stderr=subprocess.PIPE)
+        try:
+            wait_for(nginx, bare)
+            yield Proxy(port, bare)
+        finally:
+            nginx.terminate()
+            nginx.wait(10)
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+def wait_for(nginx: subprocess.Popen[bytes], port: int) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and nginx.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    nginx.kill()
+    raise AssertionError(nginx.communicate()[1].decode())
+
+
+def test_the_page_and_all_that_it_loads_stay_below_the_path(proxy):
+    status, _, page = proxy.ask("GET", "/safelight/")
+    assert status in (200, 503), "503: the editor is not built"
+    links = re.findall(r'(?:src|href)="?([^"\s>]+)', page.decode())
+    assert links
+    assert not [link for link in links if link.startswith("/")]
+    for link in links:
+        assert proxy.ask("GET", f"/safelight/{link.removeprefix('./')}")[0] == 200, link
+    assert proxy.ask("GET", "/safelight")[1]["Location"].endswith(f"{proxy.port}/safelight/")
+    assert b'href=/' not in proxy.ask("GET", "/safelight/api/v1/docs")[2]
+
+
+def test_a_page_posts_and_reads(proxy):
+    origin = {"Origin": f"http://{NAME}:{proxy.port}"}
+    prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
+    status, _, body = proxy.ask("POST", "/safelight/api/prompt", json.dumps({"prompt": prompt}).encode(), **origin)
+    assert status == 200, body
+    assert proxy.ask("POST", "/safelight/prompt", b"{}", Origin="http://evil.example")[0] == 403
+    assert json.loads(proxy.ask("GET", "/safelight/object_info/KSampler", **origin)[2])["KSampler"]
+
+
+@pytest.mark.parametrize("name", ["workflows/a b.json", "workflows/sub/ä#1.json", "workflows/move/100%.json"])
+def test_user_files_keep_their_names_though_nginx_decodes_them(proxy, name):
+    path, moved = f"/safelight/api/userdata/{quote(name, safe='')}", "workflows/move/to/here.json"
+    assert json.loads(proxy.ask("POST", path, b"{}")[2]) == name
+    assert proxy.ask("GET", path)[2] == b"{}"
+    told = proxy.ask("POST", f"{path}/move/{quote(moved, safe='')}?overwrite=true")
+    assert (told[0], json.loads(told[2])) == (200, moved)
+    listed = json.loads(proxy.ask("GET", "/safelight/api/userdata?dir=workflows&recurse=true")[2])
+    assert listed == ["move/to/here.json"]
+    assert proxy.ask("DELETE", f"/safelight/api/userdata/{quote(moved, safe='')}")[0] == 204
+
+
+def test_a_file_larger_than_nginx_takes_by_itself_is_uploaded(proxy):
+    edge, data = "edge", os.urandom(2_000_000)
+    head = f'--{edge}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = head.encode() + data + f"\r\n--{edge}--\r\n".encode()
+    kind = {"Content_Type": f"multipart/form-data; boundary={edge}"}
+    assert proxy.ask("POST", "/safelight/upload/image", body, **kind)[0] == 200
+    assert proxy.ask("GET", "/safelight/view?filename=a.png&type=input")[2] == data
+
+
+def open_socket(port: int, path: str, **headers: str) -> Any:
+    """The first message of a websocket, or the status of the refusal."""
+
+    async def opened() -> Any:
+        given = {"Host": f"{NAME}:{port}", "Origin": f"http://{NAME}:{port}", **headers}
+        async with aiohttp.ClientSession() as session:
+            try:
+                async with session.ws_connect(f"http://127.0.0.1:{port}{path}", headers=given) as messages:
+                    return json.loads((await messages.receive(timeout=20)).data)["type"]
+            except aiohttp.WSServerHandshakeError as error:
+                return error.status
+
+    return asyncio.run(opened())
+
+
+def test_the_websocket_opens_below_the_path(proxy):
+    assert open_socket(proxy.port, "/safelight/ws?clientId=me") == "status"
+    assert open_socket(proxy.port, "/safelight/ws", Origin="http://evil.example") == 403
+
+
+def test_a_proxy_that_changes_the_host_works_for_programs_and_says_what_to_set_to_pages(proxy):
+    origin = f"http://{NAME}:{proxy.bare}"
+    for path in ("/nothing", "/name"):
+        assert proxy.ask("GET", f"{path}/queue", port=proxy.bare)[0] == 200
+        status, _, body = proxy.ask("POST", f"{path}/queue", b"{}", proxy.bare, Origin=origin)
+        assert status == 403
+        assert "proxy_set_header Host $http_host;" in json.loads(body)["error"]["message"]
+        page = {"Origin": origin, "Sec_Fetch_Site": "same-origin"}
+        assert proxy.ask("POST", f"{path}/queue", b"{}", proxy.bare, **page)[0] == 200, "the browser says it is ours"
+    assert proxy.ask("POST", "/told/queue", b"{}", proxy.bare, Origin=origin)[0] == 200
+
+
+def test_a_name_that_was_not_allowed_is_told_with_the_option_to_set(proxy):
+    status, _, body = proxy.ask("GET", "/safelight/queue", Host="other.example")
+    assert status == 403
+    assert "--allow-host other.example " in json.loads(body)["error"]["message"]
+
+
+def test_a_proxy_that_keeps_its_path_is_told_how_to_take_it_off(proxy):
+    for method in ("GET", "POST"):
+        status, _, body = proxy.ask(method, "/kept/queue", b"{}", proxy.bare)
+        assert (status, json.loads(body)["error"]["type"]) == (404, "prefix_kept")
