@@ -262,9 +262,7 @@ def _check_shapes(noise: Tensor, latent: Tensor, latent_format: LatentFormat) ->
         )
 
 
-def noise_sampler_of(
-    name: str, x: Tensor, sigmas: list[float], seed: int
-) -> NoiseSampler:
+def noise_sampler_of(name: str, x: Tensor, sigmas: list[float], seed: int) -> NoiseSampler:
     """Return where the sampler `name` takes fresh noise like x (B, C, h, w) from, in a run over `sigmas`.
 
     A Brownian path runs between the run's own least and largest level, and so is another one for another number of steps.

@@ -162,7 +162,9 @@ def test_lms_follows_lms_discrete():
     scheduler = LMSDiscreteScheduler(**SPACING)
     scheduler.set_timesteps(STEPS)
     x = start_noise() * scheduler.sigmas[0]
-    own = ours("lms", x, scheduler.sigmas[:-1])  # to zero it takes the prediction, as the field does and diffusers does not
+    own = ours(
+        "lms", x, scheduler.sigmas[:-1]
+    )  # to zero it takes the prediction, as the field does and diffusers does not
     scheduler.timesteps = scheduler.timesteps[:-1]
     assert_close(own, theirs(scheduler, x))
 

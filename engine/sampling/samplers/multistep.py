@@ -144,7 +144,9 @@ def _for_uneven(sigmas: list[float]) -> Weights:
             share += (1.0 - h / (2.0 * (h + past[0]))) * h / (6.0 * (h + nearer))
             share *= h * (h + past[0]) * (h + nearer) / (past[0] * nearer * (nearer + past[2]))
             fall = past[0] * nearer / (past[1] * farther)
-            found += share * np.array([1.0, -1.0 - ratio - fall, ratio + fall * (1.0 + past[1] / past[2]), -fall * ratio])
+            found += share * np.array(
+                [1.0, -1.0 - ratio - fall, ratio + fall * (1.0 + past[1] / past[2]), -fall * ratio]
+            )
         return [float(weight) * h for weight in found[:order]]
 
     return weights
