@@ -70,7 +70,8 @@ class NoiseSchedule:
         return levels if self.stride == 1 else levels[self.stride - 1 :: self.stride].to(torch.float32)
 
     @cached_property
-    def _log_sigmas(self) -> Tensor:
+    def log_sigmas(self) -> Tensor:
+        """Their logarithms, float32: those of the levels before they were rounded."""
         return self._exact.log().to(torch.float32)
 
     @property
@@ -88,10 +89,10 @@ class NoiseSchedule:
         time = torch.tensor(timestep, dtype=torch.float32)
         if self.is_flow:
             return float(_shifted(time / self.timesteps, self.parameterization.shift))
-        position = ((time - (self.stride - 1)) / self.stride).clamp(0, len(self._log_sigmas) - 1)
+        position = ((time - (self.stride - 1)) / self.stride).clamp(0, len(self.log_sigmas) - 1)
         low, high, weight = (
-            self._log_sigmas[int(position.floor())],
-            self._log_sigmas[int(position.ceil())],
+            self.log_sigmas[int(position.floor())],
+            self.log_sigmas[int(position.ceil())],
             position.frac(),
         )
         return float(((1 - weight) * low + weight * high).exp())
@@ -105,9 +106,9 @@ class NoiseSchedule:
         if self.is_flow:
             return sigma * self.timesteps
         log_sigma = torch.tensor(max(sigma, _NO_LEVEL), dtype=torch.float32).log()
-        index = float((log_sigma - self._log_sigmas).abs().argmin())
+        index = float((log_sigma - self.log_sigmas).abs().argmin())
         if interpolate:
-            table = self._log_sigmas.tolist()
+            table = self.log_sigmas.tolist()
             high = min(max(bisect_left(table, float(log_sigma)), 1), len(table) - 1)
             fraction = (float(log_sigma) - table[high - 1]) / (table[high] - table[high - 1])
             index = high - 1 + min(max(fraction, 0.0), 1.0)

@@ -78,3 +78,18 @@ def test_a_simple_control_on_the_positive_side_steers_the_negative_too(bench, ed
     simple = run(bench, model, control_net_apply(entry(0.1), edges, picture, 1.0), entry(0.2))
     advanced = run(bench, model, *control_net_apply_advanced(entry(0.1), entry(0.2), edges, picture, 1.0))
     assert torch.allclose(simple, advanced, atol=1e-5)
+
+
+def test_control_pictures_are_repeated_for_each_picture_under_every_text(bench, edges):
+    model, _, _ = checkpoint_loader(bench, "tiny.safetensors")
+    pictures = torch.stack([torch.zeros(64, 64, 3), torch.ones(64, 64, 3)])
+
+    def made(hints: torch.Tensor) -> torch.Tensor:
+        both = control_net_apply_advanced(entry(0.1), entry(0.2), edges, hints, 100.0)
+        empty = {"samples": torch.zeros(3, 4, 8, 8)}
+        return ksampler(bench, model, *both, empty, seed=3, steps=2, cfg=2.0)["samples"]
+
+    repeated = made(pictures[[0, 1, 0]])
+    assert (made(pictures) - repeated).abs().max() < 1e-3
+    assert (made(pictures) - made(pictures[[0, 1, 1]])).abs().max() > 5e-3
+    assert (made(torch.cat([pictures, pictures])) - repeated).abs().max() < 1e-3

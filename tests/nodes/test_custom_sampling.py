@@ -133,10 +133,7 @@ def test_an_option_changes_what_its_sampler_does(bench, model, positive):
     assert not torch.allclose(run(c.sampler_euler_ancestral(1.0, 1.0)), euler, atol=1e-1)
 
 
-def test_names_of_gpu_variants_run_as_their_samplers(bench, model, positive):
-    sigmas, guider = s.basic_scheduler(model, "karras", 3), c.basic_guider(model, positive)
-    gpu, cpu = (
-        c.sampler_custom_advanced(bench, c.random_noise(1), guider, c.ksampler_select(name), sigmas, empty())
-        for name in ("dpmpp_2m_sde_gpu", "dpmpp_2m_sde")
-    )
-    assert torch.equal(gpu.output["samples"], cpu.output["samples"])
+def test_the_noise_device_is_in_the_samplers_name():
+    nodes = (c.sampler_dpmpp_sde, c.sampler_dpmpp_2m_sde, c.sampler_dpmpp_3m_sde)
+    assert [node(noise_device="cpu").name for node in nodes] == ["dpmpp_sde", "dpmpp_2m_sde", "dpmpp_3m_sde"]
+    assert [node().name for node in nodes] == ["dpmpp_sde_gpu", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde_gpu"]

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from engine.datatypes.parameterization import Parameterization
 from nodes.conditioning import text_encode
 from nodes.loaders import checkpoint_loader
 from nodes.model_sampling import model_sampling_discrete, rescale_cfg
 from nodes.sampling import ksampler, ksampler_advanced
+from nodes.sigmas import basic_scheduler
 
 
 @pytest.fixture
@@ -133,6 +135,23 @@ def test_zero_terminal_snr_starts_from_more_noise(model):
     zero = model_sampling_discrete(model, "v_prediction", zsnr=True).parameterization
     assert (zero.prediction, zero.zero_terminal_snr) == ("v", True)
     assert model.parameterization.zero_terminal_snr is False
+
+
+def test_a_model_may_be_read_as_one_for_few_steps_or_from_picture_to_picture(bench, model, prompts):
+    def run(sampling: str, sampler_name: str) -> torch.Tensor:
+        changed = model_sampling_discrete(model, sampling)
+        arguments = {"steps": 4, "cfg": 1.0, "sampler_name": sampler_name, "scheduler": "sgm_uniform", **prompts}
+        return ksampler(bench, changed, latent_image=empty(), **arguments)["samples"]
+
+    assert not torch.allclose(run("lcm", "lcm"), run("eps", "lcm"), atol=1e-2)
+    assert not torch.allclose(run("img_to_img", "euler"), run("x0", "euler"), atol=1e-2)
+    levels = basic_scheduler(model_sampling_discrete(model, "lcm"), "sgm_uniform", 4)
+    assert levels.tolist() == pytest.approx([14.615, 4.171, 1.668, 0.733, 0.0], abs=5e-4)
+
+
+def test_a_flow_read_as_another_prediction_is_no_flow_any_more(model):
+    flow = model.with_parameterization(Parameterization(prediction="flow", schedule="flow"))
+    assert model_sampling_discrete(flow, "eps").parameterization == Parameterization()
 
 
 def test_no_sampler_writes_into_the_latent_it_is_given(bench, model, prompts):

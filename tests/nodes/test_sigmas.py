@@ -27,7 +27,6 @@ def falls_to_zero(sigmas: torch.Tensor) -> bool:
         lambda m: s.karras_scheduler(8),
         lambda m: s.exponential_scheduler(8),
         lambda m: s.polyexponential_scheduler(8, rho=1.5),
-        lambda m: s.laplace_scheduler(8),
         lambda m: s.vp_scheduler(8),
         lambda m: s.beta_sampling_scheduler(m, 8),
         lambda m: s.linear_quadratic_scheduler(m, 8),
@@ -37,6 +36,18 @@ def falls_to_zero(sigmas: torch.Tensor) -> bool:
 def test_every_schedule_falls_to_zero_in_as_many_steps_as_asked(model, make):
     sigmas = make(model)
     assert sigmas.shape == (9,)
+    assert falls_to_zero(sigmas)
+
+
+def test_laplace_ends_at_the_least_level_without_a_zero():
+    sigmas = s.laplace_scheduler(8)
+    assert sigmas.shape == (8,)
+    assert sigmas[-1] == pytest.approx(0.0291675)
+
+
+def test_a_schedule_by_name_has_no_more_steps_than_asked(model):
+    sigmas = s.basic_scheduler(model, "ddim_uniform", 36)  # KSampler takes 37
+    assert sigmas.shape == (37,)
     assert falls_to_zero(sigmas)
 
 
@@ -67,7 +78,7 @@ def test_a_schedule_is_cut_with_the_level_at_the_cut_in_both_parts():
 
 @pytest.mark.parametrize(
     ("denoise", "high", "low"),
-    [(1.0, [4.0], [4.0, 2.0, 0.0]), (0.5, [4.0, 2.0], [2.0, 0.0]), (0.0, [4.0, 2.0, 0.0], [0.0])],
+    [(1.0, [4.0], [4.0, 2.0, 0.0]), (0.5, [4.0, 2.0], [2.0, 0.0]), (0.0, [], [0.0])],
 )
 def test_a_cut_by_denoise_gives_the_second_part_that_share_of_the_steps(denoise, high, low):
     parts = s.split_sigmas_denoise(torch.tensor([4.0, 2.0, 0.0]), denoise)

@@ -162,7 +162,9 @@ class ModelSamplingDiscrete(_Levels):
             beta_end=self.linear_end,
             zero_terminal_snr=self.zsnr,
         )
-        self.set_sigmas(NoiseSchedule(known).sigmas)
+        table = NoiseSchedule(known)
+        self.set_sigmas(table.sigmas)
+        self.log_sigmas = table.log_sigmas
 
     def set_sigmas(self, sigmas: Any) -> None:
         """Make this the table, (T,) ascending."""
@@ -394,7 +396,7 @@ def of(source: Parameterization | NoiseSchedule) -> Any:
     made.num_timesteps, made.shift, made.multiplier = known.timesteps, known.shift, known.timesteps
     made.linear_start, made.linear_end, made.zsnr = known.beta_start, known.beta_end, known.zero_terminal_snr
     made.register_buffer("sigmas", schedule.sigmas)
-    made.register_buffer("log_sigmas", schedule.sigmas.log())
+    made.register_buffer("log_sigmas", schedule.log_sigmas)
     return made
 
 

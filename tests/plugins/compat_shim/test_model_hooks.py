@@ -10,7 +10,7 @@ import torch
 from engine.cache.digests import digest
 from engine.plugins.compat.values import from_pack, to_pack
 
-SAMPLERS = ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "ddim"]
+SAMPLERS = ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "seeds_2", "dpmpp_2s_ancestral_cfg_pp", "ddim"]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -68,6 +68,50 @@ def test_a_function_of_a_pack_takes_the_steps_in_our_node(model: Any, custom: An
     assert not torch.allclose(stretched.output["samples"], ours.output["samples"])
 
 
+@pytest.mark.parametrize("cfg", [1.0, 3.0])
+def test_our_cfg_pp_samplers_hear_of_the_unconditional_prediction_in_a_packs_run(
+    model: Any, node: Any, texts: Any, cfg: float
+) -> None:
+    import comfy.k_diffusion.sampling
+    import comfy.samplers
+
+    from nodes.custom_sampling import ksampler_select, sampler_custom
+    from nodes.sigmas import basic_scheduler
+
+    def by_a_pack(denoiser: Any, x: Any, sigmas: Any, **rest: Any) -> Any:
+        return comfy.k_diffusion.sampling.sample_euler_cfg_pp(denoiser, x, sigmas, **rest)
+
+    handle = from_pack(model)
+    sigmas = basic_scheduler(handle, "karras", 3)
+    ours, theirs, plain = (
+        sampler_custom(node, handle, *texts, sampler, sigmas, latent(), True, 7, cfg).output["samples"]
+        for sampler in (
+            ksampler_select("euler_cfg_pp"),
+            from_pack(comfy.samplers.KSAMPLER(by_a_pack)),
+            ksampler_select("euler"),
+        )
+    )
+    assert torch.allclose(theirs, ours, atol=1e-3)
+    assert not torch.allclose(ours, plain, atol=1e-2)
+
+
+def test_a_packs_brownian_noise_is_ours_for_a_seed_or_for_one_of_each_picture() -> None:
+    from engine.plugins.compat.k_diffusion import BrownianTreeNoiseSampler
+    from engine.sampling.noise import brownian_noise
+
+    x = torch.zeros(2, 4, 8, 8)
+    ours = brownian_noise(x, 0.1, 10.0, 5)(4.0, 2.0)
+    assert torch.equal(
+        BrownianTreeNoiseSampler(x, 0.1, 10.0, seed=5, cpu=True)(torch.tensor(4.0), torch.tensor(2.0)), ours
+    )
+    apart = BrownianTreeNoiseSampler(x, torch.tensor(0.1), torch.tensor(10.0), seed=[5, 6])(4.0, 2.0)
+    assert torch.equal(apart, brownian_noise(x, 0.1, 10.0, [5, 6])(4.0, 2.0))
+    # in t = -log sigma time runs the other way, and so does the path
+    turned = BrownianTreeNoiseSampler(x, 1.0, 4.0, seed=5, transform=lambda sigma: sigma.log().neg())(4.0, 1.0)
+    log_4 = torch.tensor(4.0).log().item()
+    assert torch.equal(turned, brownian_noise(x, -log_4, 0.0, 5)(-log_4, 0.0) * -1.0)
+
+
 def test_a_function_of_a_pack_sees_the_model_behind_the_denoiser(model: Any, custom: Any) -> None:
     import comfy.samplers
 
