@@ -47,7 +47,7 @@ def test_a_link_is_taken_all_the_same():
 
 
 def test_a_type_without_a_widget_must_be_linked():
-    [problem] = checked(plain="text", n=1).problems
+    [problem] = checked(curve=1, plain="text", n=1).problems
     assert problem.type == "invalid_input_type"
 
 
