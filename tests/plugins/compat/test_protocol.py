@@ -45,7 +45,7 @@ def test_every_form_of_declaration_is_told_to_editors(server: Any) -> None:
 
 
 def test_constants_are_converted_by_declared_type_and_hidden_inputs_filled(server: Any) -> None:
-    shown = outputs(server, {"7": node("RuleKinds", whole="5", real=1, text=3, flag=0, choice="a", other=1)})["7"]
+    shown = outputs(server, {"7": node("RuleKinds", whole="5", real=1, text=3, flag=0, choice="a", combo="q", other=1)})["7"]
     assert shown["got"][0] == {
         "whole": "int", "real": "float", "text": "str", "flag": "bool", "choice": "str", "combo": "str",
         "id": "str", "token": "NoneType",
@@ -57,7 +57,7 @@ def test_a_hidden_input_of_a_packs_own_kind_is_passed_only_when_the_graph_gives_
     for more in ({"odd": 3}, {"odd": ["1", 0]}):
         prompt = {
             "1": node("RuleSource", value=5),
-            "7": node("RuleKinds", whole=1, real=1, text="", flag=0, choice="a"),
+            "7": node("RuleKinds", whole=1, real=1, text="", flag=0, choice="a", combo="q"),
         }
         prompt["7"]["inputs"] |= more
         assert outputs(server, prompt)["7"]["got"][0]["odd"] == "int"
@@ -133,9 +133,9 @@ def test_validate_inputs_owns_the_range_of_what_it_names(server: Any) -> None:
     assert outputs(server, {"1": node("RuleChecked", n=50, m=1)})["1"]["n"] == [50]
     errors = refusal(server, {"1": node("RuleChecked", n=50, m=9)})["node_errors"]["1"]["errors"]
     assert [error["type"] for error in errors] == ["value_bigger_than_max"]
-    errors = refusal(server, {"1": node("RuleChecked", n=200)})["node_errors"]["1"]["errors"]
+    errors = refusal(server, {"1": node("RuleChecked", n=200, m=1)})["node_errors"]["1"]["errors"]
     assert errors[0]["type"] == "custom_validation_failed" and "200 is too much" in str(errors)
-    errors = refusal(server, {"1": node("RuleChecked", n=13)})["node_errors"]["1"]["errors"]
+    errors = refusal(server, {"1": node("RuleChecked", n=13, m=1)})["node_errors"]["1"]["errors"]
     assert errors[0]["type"] == "exception_during_inner_validation" and "thirteen" in str(errors)
 
 
@@ -143,7 +143,7 @@ def test_a_check_that_names_input_types_judges_links_itself(server: Any) -> None
     made = node("RuleKinds", whole=1, real=0, text="", flag=True, choice="a", combo="p")
     fine = {"1": made, "2": node("RuleCheckedTypes", image=["1", 0], file="not in the list")}
     assert outputs(server, fine)["2"]["file"] == ["not in the list"]
-    errors = refusal(server, {"1": node("RuleMakeList"), "2": node("RuleCheckedTypes", image=["1", 0])})
+    errors = refusal(server, {"1": node("RuleMakeList", count=3), "2": node("RuleCheckedTypes", image=["1", 0])})
     assert "INT" in str(errors["node_errors"]["2"])
 
 
@@ -168,7 +168,7 @@ def test_a_raw_link_is_passed_as_it_is(server: Any) -> None:
 def test_a_blocker_skips_what_receives_it_and_a_message_is_its_error(server: Any) -> None:
     prompt = {
         "1": node("RuleSource", value=1),
-        "2": node("RuleBlock", value=["1", 0]),
+        "2": node("RuleBlock", value=["1", 0], message=""),
         "3": node("RuleShow", value=["2", 0]),
         "4": node("RuleShow", value=["1", 0]),
     }
@@ -252,11 +252,11 @@ def test_v3_classes_run_beside_the_others(server: Any) -> None:
     assert found["display_name"] == "Sum of two" and found["input"]["required"]["how"][0] == ["plus", "minus"]
     prompt = {
         "1": node("V3Sum", a=3, b=0.5, how="minus"),
-        "2": node("V3Later", value=["1", 0]),
+        "2": node("V3Later", value=["1", 0], block=False),
         "3": node("RuleShow", value=["2", 0]),
     }
     shown = outputs(server, prompt)
     assert shown["1"] == {"sum": [2.5], "id": ["1"]} and shown["3"]["text"] == ["2.5"]
-    assert "too large" in str(refusal(server, {"1": node("V3Sum", a=200)}))
+    assert "too large" in str(refusal(server, {"1": node("V3Sum", a=200, b=0.5, how="plus")}))
     blocked = server.run({**prompt, "2": node("V3Later", value=["1", 0], block=True)})
     assert "blocked here" in str(blocked["status"]["messages"])
