@@ -87,7 +87,10 @@ def test_control_pictures_are_repeated_for_each_picture_under_every_text(bench, 
     def made(hints: torch.Tensor) -> torch.Tensor:
         both = control_net_apply_advanced(entry(0.1), entry(0.2), edges, hints, 100.0)
         empty = {"samples": torch.zeros(3, 4, 8, 8)}
-        return ksampler(bench, model, *both, empty, seed=3, steps=2, cfg=2.0)["samples"]
+        positive, negative = both
+        given = {"positive": positive, "negative": negative, "latent_image": empty}
+        given |= {"sampler_name": "euler", "scheduler": "normal"}
+        return ksampler(bench, model, seed=3, steps=2, cfg=2.0, **given)["samples"]
 
     repeated = made(pictures[[0, 1, 0]])
     assert (made(pictures) - repeated).abs().max() < 1e-3
