@@ -35,7 +35,6 @@ PACKAGE: Final = "comfyui-workflow-templates-json==0.1.123"
 FRONT_END: Final = "1.58.1"
 GOAL: Final = 250
 PATIENCE_MS: Final = 180_000
-QUIET: Final = ("Comfy.TutorialCompleted", "Comfy.InstalledVersion")
 
 READY: Final = (
     "() => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100 "

@@ -27,7 +27,7 @@ _SHOWN: Final = ("IMAGEUPLOAD", "AUDIOUPLOAD", "AUDIO_UI")
 """What a front end adds by itself."""
 _DRAWN: Final = ("BOUNDING_BOX", "COLOR", "COLORS", "CURVE", "RANGE")
 """Further types that are widgets unless a node wants a link."""
-_BROUGHT: Final = {
+_BROUGHT: Final[Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]] = {
     "ResizeImageMaskNode": {
         "resize_type": {
             "scale dimensions": ("width", "height", "crop"),
@@ -150,7 +150,7 @@ class _Inputs:
 
     def __init__(self, node: str, inputs: Facts) -> None:
         self.node, self.inputs = node, inputs
-        self.known: dict[str, dict[str, tuple[str, ...]]] = _BROUGHT.get(node, {})  # type: ignore[assignment]
+        self.known = _BROUGHT.get(node, {})
         exact = all(isinstance(facts.get("required"), bool) for facts in inputs.values())
         self.members = {} if exact else self._members()
 
@@ -201,7 +201,7 @@ class _Inputs:
         known = self.known.get(name)
         keys = list(known) if known else [str(one) for one in facts.get("options") or []]
         brought = {key: self._brought(name, key, known[key] if known else ()) for key in keys}
-        if kinds_alone(facts) and not any(one["required"] or one["optional"] for one in brought.values()):
+        if _only_documented(facts) and not any(one["required"] or one["optional"] for one in brought.values()):
             return ["COMBO", {"options": keys} | _default({**facts, "type": "COMBO"})]
         options = [{"key": key, "inputs": inputs} for key, inputs in brought.items()]
         return [CHOOSING, {"options": options} | _default({**facts, "type": "COMBO"})]
@@ -217,7 +217,7 @@ class _Inputs:
         return found
 
 
-def kinds_alone(facts: Facts) -> bool:
+def _only_documented(facts: Facts) -> bool:
     """Whether only the documentation calls this a choice that brings inputs; no workflow shows it."""
     return facts.get("type") == "DYNAMIC_COMBO"
 
