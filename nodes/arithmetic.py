@@ -10,7 +10,8 @@ from engine.api import In, Out, node
 from nodes.expressions import ExpressionError, evaluate, multiply, power
 
 Whole = Annotated[int, In(ge=-(2**63) + 1, le=2**63 - 1)]
-Real = Annotated[float, In(ge=-1e18, le=1e18, step=0.01)]
+Real = Annotated[float | int | bool, In(ge=-1e18, le=1e18, step=0.01, widget="FLOAT")]
+"""A number of any type: links of FLOAT inputs bring no INT."""
 Operation = Literal["add", "subtract", "multiply", "divide", "modulo", "power", "minimum", "maximum"]
 
 MAX_LIST = 10_000

@@ -77,7 +77,7 @@ def argument(spec: InputSpec, choice: Any) -> Any:
             if spec.default is not None
             else {"INT": 0, "FLOAT": 0.0, "BOOLEAN": False}.get(spec.type, "ab")
         )
-        return 1 if spec.type in ("INT", "FLOAT") and default == 0 and (spec.le or 1) >= 1 else default
+        return 1 if spec.type.split(",")[0] in ("INT", "FLOAT") and default == 0 and (spec.le or 1) >= 1 else default
     value = sample(spec.type)
     return Lazy(lambda: asyncio.sleep(0, value)) if spec.lazy else value
 

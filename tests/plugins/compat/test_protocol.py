@@ -45,7 +45,9 @@ def test_every_form_of_declaration_is_told_to_editors(server: Any) -> None:
 
 
 def test_constants_are_converted_by_declared_type_and_hidden_inputs_filled(server: Any) -> None:
-    shown = outputs(server, {"7": node("RuleKinds", whole="5", real=1, text=3, flag=0, choice="a", combo="q", other=1)})["7"]
+    shown = outputs(
+        server, {"7": node("RuleKinds", whole="5", real=1, text=3, flag=0, choice="a", combo="q", other=1)}
+    )["7"]
     assert shown["got"][0] == {
         "whole": "int", "real": "float", "text": "str", "flag": "bool", "choice": "str", "combo": "str",
         "id": "str", "token": "NoneType",
