@@ -208,8 +208,12 @@ class Paths:
         return folder
 
     def _missing(self, folder: str, name: str) -> str:
-        if broken := next((path for root in self.folders(folder) if (path := contained(root, name)).is_symlink()), None):
-            return f"{broken} is a link to {broken.readlink()}, which is not there. Put the file there, or mend the link."
+        if broken := next(
+            (path for root in self.folders(folder) if (path := contained(root, name)).is_symlink()), None
+        ):
+            return (
+                f"{broken} is a link to {broken.readlink()}, which is not there. Put the file there, or mend the link."
+            )
         names = self.listing(folder)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
         looked = ", ".join(str(root) for root in self.folders(folder) if root.is_dir()) or str(self.folders(folder)[0])

@@ -48,7 +48,7 @@ def examine_links(paths: Paths) -> Iterator[Finding]:
     places = dict.fromkeys((*paths.model_roots, *folders, *(Path(getattr(paths, name)) for name in WRITTEN)))
     broken = dict.fromkeys(link for place in places for link in _broken_links(place))
     for link in list(broken)[:MOST_LINKS]:
-        text = f"{link} is a link to {os.readlink(link)}, which is not there"
+        text = f"{link} is a link to {Path(link).readlink()}, which is not there"
         yield Finding("links", "warn", text, "Put the file there (is its disk mounted?), mend the link, or remove it.")
     if len(broken) > MOST_LINKS:
         yield Finding("links", "warn", f"{len(broken) - MOST_LINKS} more links lead nowhere", "They are all skipped.")

@@ -168,6 +168,16 @@ class Dispatcher:
         """The jobs that run, and those that are just being recorded."""
         return [*(one.job for one in self.running.values()), *self.ending.values()]
 
+    def listed(self) -> tuple[list[Job], list[Job]]:
+        """What runs and what waits, as clients see it: no more run than there are workers.
+
+        A worker begins its next job while the end of the last one is being written, and some clients believe that one job
+        runs at most: they see the next one waiting until then.
+        """
+        active = [*self.ending.values(), *(one.job for one in self.running.values())]
+        places = max(1, len(self._workers()))
+        return active[:places], [*active[places:], *self.queue]
+
     async def accept(self, job: Job) -> None:
         """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
         await self.store.accept([job])

@@ -80,8 +80,9 @@ class JobFollower:
                 self._reused_late(cast("list[NodeReused]", list(group)))
                 continue
             tell = _TELL.get(kind)
-            for event in group if tell is not None else ():
-                tell(self, event)
+            if tell is not None:
+                for event in group:
+                    tell(self, event)
         self._tell_states_soon()
 
     def preview(self, preview: JobPreview) -> None:

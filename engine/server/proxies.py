@@ -1,6 +1,6 @@
-"""What a reverse proxy says of the request that it passes on: under which name, by which scheme and below which path it came.
+"""What a reverse proxy says of the request that it passes on: under which name, by which scheme, below which path it came.
 
-Pages cannot set these headers on another origin without asking first, which is refused; programs can, and only mislead themselves.
+Pages cannot set these headers on another origin without asking first, which is refused; programs can, and mislead themselves.
 """
 
 from __future__ import annotations

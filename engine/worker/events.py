@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from itertools import groupby
-from typing import Final, cast
+from typing import Final
 
 from engine.execute.events import Event, NodeFailed, NodePreview
-from engine.jobs.frames import Frames, frame
+from engine.jobs.frames import Frames
 from engine.jobs.messages import PackMessage
 from engine.worker.pictures import Previews
 from engine.worker.plain import events_frame
@@ -64,8 +63,18 @@ class JobSink:
 
     def tell(self) -> None:
         """Tell what has happened so far."""
-        waiting = [self._events.popleft() for _ in range(len(self._events))]
-        for of_pack, group in groupby(waiting, lambda one: type(one) is PackMessage):
-            frames = map(frame, group) if of_pack else events_frame(self._job, cast("list[Event]", list(group)))
-            for data in frames:
+        events: list[Event] = []
+        for _ in range(len(self._events)):
+            one = self._events.popleft()
+            if not isinstance(one, PackMessage):
+                events.append(one)
+                continue
+            self._send(events)
+            events = []
+            self._frames.send(one)
+        self._send(events)
+
+    def _send(self, events: list[Event]) -> None:
+        if events:
+            for data in events_frame(self._job, events):
                 self._frames.send_frame(data)

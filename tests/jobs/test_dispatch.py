@@ -167,6 +167,36 @@ def test_clients_are_told_the_end_only_when_the_history_has_it(tmp_path: Path) -
     live(tmp_path, story)
 
 
+def test_no_more_jobs_are_told_to_run_than_there_are_workers(tmp_path: Path) -> None:
+    """Clients that know of one running job at most fail otherwise, while the end of one is written and the next has begun."""
+
+    def told(house: House) -> tuple[list[str], list[str]]:
+        running, waiting = house.dispatcher.listed()
+        return [job.id for job in running], [job.id for job in waiting]
+
+    async def one(house: House) -> None:
+        for name in "abc":
+            await house.accept(name)
+        assert told(house) == (["a"], ["b", "c"])
+        house.start()
+        house.finish()
+        assert house.workers[0].jobs() == ["a", "b"]
+        assert told(house) == (["a"], ["b", "c"]), "b runs already, but a is not yet in the history"
+        await house.dispatcher.settled()
+        assert told(house) == (["b"], ["c"])
+        house.lose()
+        house.workers.clear()
+        assert told(house) == ([], ["b", "c"])
+
+    async def two(house: House) -> None:
+        for name in "abc":
+            await house.accept(name)
+        assert told(house) == (["a", "b"], ["c"])
+
+    live(tmp_path / "one", one)
+    live(tmp_path / "two", two, workers=2)
+
+
 def test_a_job_whose_worker_dies_runs_again_once_and_then_fails_with_the_reason(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         await house.accept("a")

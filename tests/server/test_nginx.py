@@ -126,7 +126,7 @@ def test_the_page_and_all_that_it_loads_stay_below_the_path(proxy):
     for link in links:
         assert proxy.ask("GET", f"/safelight/{link.removeprefix('./')}")[0] == 200, link
     assert proxy.ask("GET", "/safelight")[1]["Location"].endswith(f"{proxy.port}/safelight/")
-    assert b'href=/' not in proxy.ask("GET", "/safelight/api/v1/docs")[2]
+    assert b"href=/" not in proxy.ask("GET", "/safelight/api/v1/docs")[2]
 
 
 def test_a_page_posts_and_reads(proxy):

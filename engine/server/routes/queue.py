@@ -129,9 +129,10 @@ class QueueRoutes:
         ]
 
     async def show(self, request: web.Request) -> web.Response:
-        running = [queue_item(job) for job in self._dispatcher.active()]
-        waiting = [queue_item(job) for job in self._dispatcher.queue]
-        return json_response({"queue_running": running, "queue_pending": waiting})
+        running, waiting = self._dispatcher.listed()
+        return json_response(
+            {"queue_running": [*map(queue_item, running)], "queue_pending": [*map(queue_item, waiting)]}
+        )
 
     async def change(self, request: web.Request) -> web.Response:
         wish = await read_json(request, QueueChange)

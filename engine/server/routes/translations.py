@@ -31,7 +31,11 @@ def translation_routes(folders: PackFolders) -> list[Route]:
         return json_response(await asyncio.to_thread(read_translations, await folders()))
 
     summary = "Translations that node packs bring, by language."
-    return [Route(method="GET", path="/i18n", handler=translations, summary=summary, tag="system", answer={"type": "object"})]
+    return [
+        Route(
+            method="GET", path="/i18n", handler=translations, summary=summary, tag="system", answer={"type": "object"}
+        )
+    ]
 
 
 def read_translations(folders: Mapping[str, Path]) -> dict[str, Any]:

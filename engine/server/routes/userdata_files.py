@@ -172,14 +172,14 @@ def _files_below(folder: Path, recurse: bool) -> Iterator[Path]:
 def _is_same_file(old: Path, new: Path) -> bool:
     """Whether the two names lead to one file, be it through links or because letters of both cases are the same here."""
     try:
-        return old == new or os.path.samefile(old, new)
+        return old == new or old.samefile(new)
     except OSError:
         return False
 
 
 def _move_link(old: Path, new: Path, overwrite: bool) -> None:
     """Make `new` a link to what `old` leads to."""
-    target = os.path.join(os.path.realpath(old.parent), old.readlink())
+    target = old.parent.resolve() / old.readlink()
     with explained():
         new.parent.mkdir(parents=True, exist_ok=True)
         if overwrite:
