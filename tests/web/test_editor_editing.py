@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 CHAIN = [
@@ -209,6 +210,36 @@ def test_wrong_types_are_refused_with_a_reason(editor):
     page.mouse.up()
     assert editor.links() == before
     assert reason.count() == 0
+
+
+def test_a_whole_number_feeds_a_float_over_the_conversion_that_is_offered(editor):
+    page = editor.page
+    page.evaluate(
+        """() => safelight.store().getState().edit('Add', (draft) => {
+          const {definitions} = safelight.store().getState();
+          safelight.edits.addNode(draft, 'root', definitions, 'PrimitiveInt', [200, 700], {values: {value: 3}});
+        })"""
+    )
+    (whole,) = (node["id"] for node in editor.nodes("PrimitiveInt"))
+    before = editor.links()
+    page.evaluate("() => safelight.canvas().fitView()")
+    page.wait_for_timeout(400)
+    editor.drag(editor.socket(whole, "Output", "INT"), editor.widget(5, "cfg"))
+    text = editor.toast("These two do not fit")
+    assert "INT cannot feed an input of type FLOAT." in text
+    assert editor.links() == before
+    editor.shot("bridge-offered")
+    page.get_by_role("button", name=re.compile("^Put .* between$")).click()
+    (made,) = editor.nodes("ConvertNumber")
+    cfg = next(at for at, slot in enumerate(editor.nodes("KSampler")[0]["inputs"]) if slot["name"] == "cfg")
+    assert [whole, 0, made["id"], 0, "INT"] in editor.links()
+    assert [made["id"], 0, 5, cfg, "FLOAT"] in editor.links()
+    page.keyboard.press("Control+z")
+    assert editor.links() == before
+    page.keyboard.press("Control+Shift+z")
+    editor.run()
+    editor.picture(7)
+    editor.shot("bridge-made")
 
 
 def centre(found: Any) -> tuple[float, float]:

@@ -1,4 +1,5 @@
 /** Parts of the page that are not in what loads first. */
+import { loadMenus } from "@/canvas/openMenu";
 
 export const parts = {
   search: () => import("./search/NodeSearch").then((module) => ({ default: module.NodeSearch })),
@@ -20,8 +21,11 @@ export const parts = {
   inspector: () => import("./inspector/Inspector").then((module) => ({ default: module.Inspector })),
 };
 
+/** Code that is not shown by itself. */
+const helpers = [loadMenus, () => import("./bridging"), () => import("./ranTexts"), () => import("@/workflows/checking")];
+
 /** Fetches them while nothing else is to do, so that they are there even if the server goes away. */
 export function loadLater(): void {
   const later = (act: () => void) => ("requestIdleCallback" in window ? window.requestIdleCallback(act, { timeout: 5000 }) : setTimeout(act, 1500));
-  setTimeout(() => later(() => Object.values(parts).forEach((load) => void load().catch(() => undefined))), 1500);
+  setTimeout(() => later(() => [...Object.values(parts), ...helpers].forEach((load) => void load().catch(() => undefined))), 1500);
 }

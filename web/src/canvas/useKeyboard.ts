@@ -3,7 +3,7 @@ import { getSetting } from "@/app/settings/settings";
 import type { NodeId } from "@/graph/types";
 import { moveSelection } from "./actions";
 import { type CanvasParts, useCanvas } from "./context";
-import { openCanvasMenu } from "./menus/canvasMenu";
+import { openCanvasMenu } from "./openMenu";
 import { readingOrder } from "./readingOrder";
 
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -4,7 +4,7 @@ import { addReroute } from "@/graph/edits";
 import { getSetting } from "@/app/settings/settings";
 import { type CanvasParts, useCanvas } from "./context";
 import { groupUnder, linkUnder, nodeUnder } from "./hit";
-import { openCanvasMenu } from "./menus/canvasMenu";
+import { openCanvasMenu } from "./openMenu";
 import { begin } from "./pointer/begin";
 import { type Gesture, type Press, SLACK } from "./pointer/gesture";
 import { duration, MAX_ZOOM, MIN_ZOOM, viewOf } from "./viewport";

@@ -2,10 +2,10 @@
 import { type Definitions, type NodeDefinition, isWidget } from "./definitions";
 import type { DocumentDraft } from "./drafts";
 import { addNode, connect, type Ends } from "./edits";
-import { graphOf } from "./graphs";
-import { GRID } from "./layout";
+import { graphOf, nodesOf } from "./graphs";
+import { GRID, TITLE_HEIGHT, nodeBox } from "./layout";
 import { typesMatch } from "./matching";
-import { type Document, type GraphId, type GraphRecord, type Json, type NodeId, type Point } from "./types";
+import type { Box, Document, GraphId, GraphRecord, Json, NodeId, Point } from "./types";
 
 export interface Bridge {
   readonly definition: NodeDefinition;
@@ -56,7 +56,7 @@ export function bridgesBetween(definitions: Definitions, from: string, to: strin
   });
 }
 
-/** Put a node between the two ends, halfway between their nodes, and link all three. Returns its id. */
+/** Put a node between the two ends, about halfway between their nodes, and link all three. Returns its id. */
 export function addBridge(draft: DocumentDraft, graphId: GraphId, definitions: Definitions, ends: Ends, bridge: Bridge): NodeId {
   const { definition } = bridge;
   const graph = graphOf(draft as Document, graphId);
@@ -69,17 +69,31 @@ export function addBridge(draft: DocumentDraft, graphId: GraphId, definitions: D
   return id;
 }
 
+/** A place before the input, level with what feeds it as far as that is free. */
 function between(graph: GraphRecord | undefined, ends: Ends): Point {
   const [from, to] = [graph?.nodes[ends.from], graph?.nodes[ends.to]];
   const [start, end] = [from?.pos ?? to?.pos ?? [0, 0], to?.pos ?? from?.pos ?? [0, 0]];
   const right = start[0] + (from?.size?.[0] ?? 0);
-  const x = right + (end[0] - right) / 2 - WIDTH / 2;
-  const y = (start[1] + end[1]) / 2;
-  return [Math.round(x / GRID) * GRID, Math.round(y / GRID) * GRID];
+  const x = onGrid(right + (end[0] - right) / 2 - WIDTH / 2);
+  const middle = onGrid((start[1] + end[1]) / 2);
+  const others = graph === undefined ? [] : nodesOf(graph).map((node) => nodeBox(node, undefined));
+  const free = (y: number): boolean => !others.some((box) => overlap(box, { x, y: y - TITLE_HEIGHT, width: WIDTH, height: HEIGHT }));
+  const offsets = Array.from({ length: TRIES }, (_, at) => Math.ceil(at / 2) * (at % 2 === 0 ? 1 : -1) * 4 * GRID);
+  return [x, middle + (offsets.find((offset) => free(middle + offset)) ?? 0)];
 }
 
-/** About what such a node is wide. */
-const WIDTH = 200;
+function onGrid(value: number): number {
+  return Math.round(value / GRID) * GRID;
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+/** About how large such a node is. */
+const [WIDTH, HEIGHT] = [200, 120];
+/** Places looked at, up and down in turn. */
+const TRIES = 40;
 
 /** What is still to be linked on a bridge: names of its required sockets beside the one that was. */
 export function openSockets({ definition, input }: Bridge): string[] {
