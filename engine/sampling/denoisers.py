@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from engine.datatypes.parameterization import Prediction
 from engine.sampling.noise_schedule import NoiseSchedule
 
 Denoiser = Callable[[Tensor, float], Tensor]

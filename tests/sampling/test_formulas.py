@@ -63,6 +63,11 @@ def test_the_last_step_of_lms_is_the_prediction():
     assert run("lms", [8.0, 5.0, 3.0, 0.0]) == pytest.approx(predicted(x, 3.0))
 
 
+def growth(rate, start, end, constant, slope):
+    """The integral of rate exp(rate (u - end)) (constant + slope (u - start)) over the way."""
+    return integrate.quad(lambda u: rate * math.exp(rate * (u - end)) * (constant + slope * (u - start)), start, end)[0]
+
+
 def seeds(schedule, sigma, sigma_next, inner, noise, eta):
     """Gonzalez et al. 2023, algorithms 2 and 3 in data prediction, as integrals; one draw for each stage's piece of path."""
     alpha, lam = schedule.alpha, schedule.half_log_snr
@@ -78,9 +83,7 @@ def seeds(schedule, sigma, sigma_next, inner, noise, eta):
         constant = predictions[0]
         if stage > 0 and len(at) == 2:  # order 2: the change at the inner point counts 1 / (2 r)
             constant += (predictions[-1] - predictions[0]) / (2.0 * inner[0])
-        integral, _ = integrate.quad(
-            lambda u: (1 + eta) * math.exp(-(1 + eta) * (where - u)) * (constant + slope * (u - start)), start, where
-        )
+        integral = growth(1 + eta, start, where, constant, slope)
         found = level / sigma * math.exp(-eta * h) * x + alpha(level) * integral
         pieces = zip([start, *at][: stage + 1], at[: stage + 1], noise)
         for begin, finish, z in pieces:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import pytest
 import torch
@@ -84,8 +85,8 @@ def test_brownian_noise_is_the_tree_of_torchsde_to_the_bit(seed):
     draw = brownian_noise(x, float(LEVELS[-2]), float(LEVELS[0]), seed)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours = [draw(float(high), float(low)) for high, low in zip(LEVELS[:-2], LEVELS[1:-1])]
-    theirs = [through_torchsde(x, LEVELS, seed, high, low) for high, low in zip(LEVELS[:-2], LEVELS[1:-1])]
+        ours = [draw(float(high), float(low)) for high, low in pairwise(LEVELS[:-1])]
+    theirs = [through_torchsde(x, LEVELS, seed, high, low) for high, low in pairwise(LEVELS[:-1])]
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert torch.equal(draw(1.0, 2.0), through_torchsde(x, LEVELS, seed, torch.tensor(1.0), torch.tensor(2.0)))
 

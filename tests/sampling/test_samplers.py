@@ -211,7 +211,7 @@ def test_an_exception_from_the_callback_stops_the_run_at_that_step():
 
 
 def test_every_name_has_a_function():
-    assert SAMPLER_NAMES == tuple(SAMPLERS)
+    assert tuple(SAMPLERS) == SAMPLER_NAMES
     assert (*SCHEDULER_NAMES, *RETIRED_SCHEDULES) == tuple(SCHEDULES)
     assert all(known_scheduler(name) == name for name in RETIRED_SCHEDULES)
 
@@ -225,9 +225,9 @@ def test_the_menus_are_the_fields_in_its_order():
         gradient_estimation gradient_estimation_cfg_pp er_sde seeds_2 seeds_3 sa_solver sa_solver_pece ddim uni_pc
         uni_pc_bh2"""
     schedules = "simple sgm_uniform karras exponential ddim_uniform beta normal linear_quadratic kl_optimal"
-    assert SAMPLER_NAMES == tuple(samplers.split())
+    assert tuple(samplers.split()) == SAMPLER_NAMES
     assert len(SAMPLER_NAMES) == 42
-    assert SCHEDULER_NAMES == tuple(schedules.split())
+    assert tuple(schedules.split()) == SCHEDULER_NAMES
 
 
 def test_a_misspelt_sampler_is_named_with_the_nearest_ones():

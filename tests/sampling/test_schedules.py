@@ -18,7 +18,7 @@ from engine.sampling.noise_schedule import (
     to_network_space,
 )
 from engine.sampling.run import part_of_schedule
-from engine.sampling.schedules import compute_sigmas, karras_sigmas, laplace_sigmas, vp_sigmas
+from engine.sampling.schedules import compute_sigmas, karras_sigmas, vp_sigmas
 
 SD = Parameterization()
 FLOW = Parameterization(prediction="flow", schedule="flow", shift=3.0)

@@ -25,7 +25,6 @@ from engine.sampling.samplers.steps import (
     silent,
 )
 
-
 _BELOW_NOISE = 0.9999
 
 
