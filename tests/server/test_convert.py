@@ -10,8 +10,8 @@ from PIL import Image
 
 from engine.graph.a1111 import NoFiles
 from engine.graph.validate import check
-from engine.media.png import encode_png
 from engine.graph.widgets import declared_value
+from engine.media.png import encode_png
 from engine.server.limits import Limits
 from engine.server.routes.convert import convert_routes
 
