@@ -23,7 +23,9 @@ WIDGET_TYPES = DISPLAY_TYPES | {
     *("COLOR", "COLORS", "BOUNDING_BOX", "BOUNDING_BOXES", "CURVE", "RANGE"),
     *("AUDIO_RECORD", "COMPOSITOR", "LOAD_3D"),
 }
-"""Socket types that an editor draws as a widget unless the input says `link_only`. COMFY_DYNAMICCOMBO_V3 is a choice that brings inputs."""
+"""Socket types that an editor draws as a widget unless the input says `link_only`.
+
+COMFY_DYNAMICCOMBO_V3 is a choice that brings inputs."""
 
 
 class Socket:

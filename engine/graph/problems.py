@@ -78,7 +78,9 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
         "A subgraph contains itself, or too many nodes", "Take the inner instance out of it."
     ),
     "duplicate_node_id": ProblemType(
-        "Two nodes have the same id", "This one has a new id. Look whether its links are as meant, and save again.", False
+        "Two nodes have the same id",
+        "This one has a new id. Look whether its links are as meant, and save again.",
+        False,
     ),
     "link_not_read": ProblemType("A link leads to an input or output that is not there", "Draw the link again.", False),
     "value_not_taken": ProblemType(

@@ -89,9 +89,13 @@ def _definitions(workflow: Json, problems: list[Problem]) -> dict[str, Json]:
     for definition in waiting:
         key = definition.get("id")
         if not isinstance(key, str):
-            problems.append(problem("invalid_workflow", details="the definition of a subgraph without an id", received=key))
+            problems.append(
+                problem("invalid_workflow", details="the definition of a subgraph without an id", received=key)
+            )
         elif key in found:
-            details = f'two definitions of subgraphs have the id {key}: "{found[key].get("name")}" is the one that counts'
+            details = (
+                f'two definitions of subgraphs have the id {key}: "{found[key].get("name")}" is the one that counts'
+            )
             problems.append(problem("invalid_workflow", details=details))
         else:
             found[key] = definition

@@ -132,7 +132,11 @@ def read_values(node: Mapping[str, Any], plan: Plan | None) -> dict[str, Any] | 
 def _with_helpers(node: Mapping[str, Any], plan: Plan, values: Sequence[Any]) -> dict[str, Any] | None:
     """The values of a node that lists all its widgets, and more than its class declares: its pack's page adds some."""
     listed = listed_widgets(node)
-    if plan.changes or len(listed) <= len(plan.names) or [name for name in listed if name in plan.by_name] != plan.names:
+    if (
+        plan.changes
+        or len(listed) <= len(plan.names)
+        or [name for name in listed if name in plan.by_name] != plan.names
+    ):
         return None
     return _by_name(listed, values)
 
@@ -266,7 +270,9 @@ def _follows(one: InputSpec) -> bool:
 def _without_buttons(values: Sequence[Any]) -> list[Any]:
     """The values of a node with a view of a model, whose buttons editors save as words among them."""
     plain = [_plain(values, at) for at in range(len(values))]
-    return [value for value, word in zip(values, plain, strict=True) if not isinstance(word, str) or word not in _BUTTONS]
+    return [
+        value for value, word in zip(values, plain, strict=True) if not isinstance(word, str) or word not in _BUTTONS
+    ]
 
 
 def value_list(spec: NodeSpec, values: Mapping[str, Any]) -> list[Any]:

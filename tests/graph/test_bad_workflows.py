@@ -18,7 +18,14 @@ def made(kind: str, id: Any, value: Any = None, *inputs: dict[str, Any], **more:
     """A saved node whose only output feeds the links of `more["links"]`."""
     links = more.pop("links", [])
     values = {} if value is None else {"widgets_values": [value]}
-    return {"id": id, "type": kind, "inputs": list(inputs), "outputs": [{"name": "o", "type": "*", "links": links}], **values, **more}
+    return {
+        "id": id,
+        "type": kind,
+        "inputs": list(inputs),
+        "outputs": [{"name": "o", "type": "*", "links": links}],
+        **values,
+        **more,
+    }
 
 
 def shown(id: Any, link: Any) -> dict[str, Any]:
@@ -41,7 +48,12 @@ def test_of_two_nodes_with_one_id_the_first_keeps_it_and_both_run(catalogue):
         "100": {"value": "B"},
     }
     [told] = found.problems
-    assert (told.type, told.node_id, told.class_type, told.stops) == ("duplicate_node_id", "100", "PrimitiveString", False)
+    assert (told.type, told.node_id, told.class_type, told.stops) == (
+        "duplicate_node_id",
+        "100",
+        "PrimitiveString",
+        False,
+    )
     assert told.details == "PrimitiveString, 1 in the file, is 100 here; 1 is PrimitiveString"
 
 
@@ -102,7 +114,11 @@ def test_values_that_stand_by_name_in_a_node_that_never_saves_them_so_are_told(c
 
 
 def test_two_values_for_one_widget_are_told_and_the_list_counts(catalogue):
-    node = {**made("EmptyLatentImage", 1), "widgets_values": [64, 32, 1], "widgets_values_named": {"width": 128, "height": 32}}
+    node = {
+        **made("EmptyLatentImage", 1),
+        "widgets_values": [64, 32, 1],
+        "widgets_values_named": {"width": 128, "height": 32},
+    }
     found = converted(catalogue, [node], [])
     assert found.prompt["1"]["inputs"]["width"] == 64
     [told] = found.problems
@@ -163,7 +179,9 @@ def test_definitions_that_contain_each_other_are_a_problem(catalogue):
         {"id": "T", "name": "Two", "nodes": [{"id": 1, "type": "S"}], "links": []},
     ]
     found = workflow_to_prompt(with_definition(*loop), catalogue)
-    assert [(one.type, one.node_id, one.class_type) for one in found.problems] == [("subgraph_recursion", "1:1:1", "One")]
+    assert [(one.type, one.node_id, one.class_type) for one in found.problems] == [
+        ("subgraph_recursion", "1:1:1", "One")
+    ]
 
 
 def test_subgraphs_a_thousand_deep_are_stopped(catalogue):

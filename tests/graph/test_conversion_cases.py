@@ -33,12 +33,17 @@ def field_catalogue(builtin_catalogue: Catalogue) -> Catalogue:
     """Our own nodes, and the field's newer ones of which the cases are made."""
     newer = json.loads((CASES / "newer_nodes.json").read_text())
     known = [spec for spec in builtin_catalogue if spec.name not in newer]
-    return Catalogue([*map(as_declared_there, known), *(spec_of(name, one) for name, one in newer.items())], builtin_catalogue.aliases)
+    return Catalogue(
+        [*map(as_declared_there, known), *(spec_of(name, one) for name, one in newer.items())],
+        builtin_catalogue.aliases,
+    )
 
 
 def as_declared_there(spec: NodeSpec) -> NodeSpec:
     """What the cases take for granted of the field's declarations, whatever ours say."""
-    return msgspec.structs.replace(spec, inputs=tuple(FACTS.get((spec.name, one.name), same)(one) for one in spec.inputs))
+    return msgspec.structs.replace(
+        spec, inputs=tuple(FACTS.get((spec.name, one.name), same)(one) for one in spec.inputs)
+    )
 
 
 def same(one: InputSpec) -> InputSpec:

@@ -34,7 +34,12 @@ LATENT = {
     "inputs": [{"name": "w", "linkIds": [1]}, {"name": "any", "linkIds": [4]}, {"name": "h", "linkIds": [2, 5]}],
     "outputs": [{"name": "LATENT"}],
     "nodes": [
-        node(11, "EmptyLatentImage", [widget("width", 1), widget("height", 2), widget("batch_size")], widgets_values=[512, 768, 1]),
+        node(
+            11,
+            "EmptyLatentImage",
+            [widget("width", 1), widget("height", 2), widget("batch_size")],
+            widgets_values=[512, 768, 1],
+        ),
         node(12, "PreviewAny", [{"name": "source", "type": "*", "link": 4}]),
         node(13, "PreviewAny", [{"name": "source", "type": "*", "link": 5}]),
     ],
@@ -79,7 +84,13 @@ def held(values, proxies=None, inputs=(), **more):
 
 @pytest.mark.parametrize(
     "inputs",
-    [[], [widget("h")], [widget("h"), widget("w")], [widget("w"), widget("w"), widget("h")], [{"name": "any", "link": None}]],
+    [
+        [],
+        [widget("h")],
+        [widget("h"), widget("w")],
+        [widget("w"), widget("w"), widget("h")],
+        [{"name": "any", "link": None}],
+    ],
     ids=["none", "one", "reversed", "twice", "a socket"],
 )
 def test_values_belong_to_the_inputs_of_the_definition_whatever_the_instance_lists(inputs, catalogue):
@@ -88,7 +99,13 @@ def test_values_belong_to_the_inputs_of_the_definition_whatever_the_instance_lis
 
 @pytest.mark.parametrize(
     ("values", "sizes"),
-    [([64], (64, 768, 1)), ([None, 32], (512, 32, 1)), ([], (512, 768, 1)), (None, (512, 768, 1)), ([64, 32, 7], (64, 32, 1))],
+    [
+        ([64], (64, 768, 1)),
+        ([None, 32], (512, 32, 1)),
+        ([], (512, 768, 1)),
+        (None, (512, 768, 1)),
+        ([64, 32, 7], (64, 32, 1)),
+    ],
     ids=["fewer", "null", "empty", "none", "more"],
 )
 def test_a_value_that_is_missing_is_the_one_inside(values, sizes, catalogue):
@@ -120,7 +137,9 @@ def test_an_input_that_leads_to_a_widget_gives_its_value_to_sockets_too(catalogu
     prompt = workflow_to_prompt(held([64, 32]), catalogue).prompt
     assert prompt["8:13"]["inputs"] == {"source": 32}
     assert prompt["8:12"]["inputs"] == {}
-    assert workflow_to_prompt(held([]), catalogue).prompt["8:13"]["inputs"] == {"source": 768}  # that of the widget inside
+    assert workflow_to_prompt(held([]), catalogue).prompt["8:13"]["inputs"] == {
+        "source": 768
+    }  # that of the widget inside
 
 
 @pytest.mark.parametrize(("values", "sizes"), [([64], (64, 601, 1)), ([], (600, 601, 1)), ([None], (600, 601, 1))])
@@ -206,12 +225,20 @@ def test_inputs_that_a_bypassed_node_does_not_list_count_in_its_classs_order(cat
     saved = {
         "nodes": [
             node(1, "LoadImage", outputs=[{"name": "IMAGE", "links": [1]}], widgets_values=["cat.png"]),
-            node(2, "ImageBlend", [{"name": "image2", "type": "IMAGE", "link": 1}], [{"name": "IMAGE", "links": [2]}], mode=4),
+            node(
+                2,
+                "ImageBlend",
+                [{"name": "image2", "type": "IMAGE", "link": 1}],
+                [{"name": "IMAGE", "links": [2]}],
+                mode=4,
+            ),
             node(3, "PreviewImage", [{"name": "images", "type": "IMAGE", "link": 2}]),
         ],
         "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]],
     }
-    assert workflow_to_prompt(saved, catalogue).prompt["3"]["inputs"] == {}  # image1 comes first, and nothing is linked to it
+    assert (
+        workflow_to_prompt(saved, catalogue).prompt["3"]["inputs"] == {}
+    )  # image1 comes first, and nothing is linked to it
 
 
 @pytest.mark.parametrize(

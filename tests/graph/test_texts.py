@@ -98,7 +98,12 @@ def test_a_workflow_without_choices_carries_no_seed(dynamic, text_to_image):
 def test_a_seed_is_kept_beside_what_else_a_workflow_says():
     workflow = {"nodes": [], "extra": {"ds": {}, "safelight": {"parameters": []}}}
     assert with_seed(workflow, 5)["extra"] == {"ds": {}, "safelight": {"parameters": [], "text_seed": 5}}
-    for wrong in ({}, {"extra": 5}, {"extra": {"safelight": {"text_seed": -1}}}, {"extra": {"safelight": {"text_seed": True}}}):
+    for wrong in (
+        {},
+        {"extra": 5},
+        {"extra": {"safelight": {"text_seed": -1}}},
+        {"extra": {"safelight": {"text_seed": True}}},
+    ):
         assert kept_seed(wrong) is None
 
 

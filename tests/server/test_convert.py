@@ -8,8 +8,8 @@ import pytest
 from aiohttp import FormData
 from PIL import Image
 
-from engine.media.png import encode_png
 from engine.graph.widgets import declared_value
+from engine.media.png import encode_png
 from engine.server.limits import Limits
 from engine.server.routes.convert import convert_routes
 
@@ -147,8 +147,13 @@ def with_newer_inputs(prompt, converted, catalogue):
     for node_id, node in prompt.items():
         spec = catalogue.spec(node["class_type"])
         inputs = converted[node_id]["inputs"] if spec is not None else {}
-        newer = {one.name: declared_value(one) for one in (spec.inputs if spec else ()) if one.name not in node["inputs"]}
-        full[node_id] = {**node, "inputs": {**node["inputs"], **{name: newer[name] for name in newer if name in inputs}}}
+        newer = {
+            one.name: declared_value(one) for one in (spec.inputs if spec else ()) if one.name not in node["inputs"]
+        }
+        full[node_id] = {
+            **node,
+            "inputs": {**node["inputs"], **{name: newer[name] for name in newer if name in inputs}},
+        }
     return full
 
 
