@@ -32,16 +32,19 @@ def held_values(instance: Json, level: Level, promoted: Sequence[int]) -> Held:
     values = instance.get("widgets_values")
     if not isinstance(values, list):
         named = instance.get("widgets_values_named")
-        for slot in promoted if isinstance(named, Mapping) else ():
-            _take(found, slot, named.get(level.input_names[slot]))
+        if isinstance(named, Mapping):
+            for slot in promoted:
+                _take(found, slot, named.get(level.input_names[slot]))
         return found
     for slot, value in zip(promoted, values, strict=False):
         _take(found, slot, value)
     for place, value in zip(proxies(instance), values, strict=False):
-        slot = proxied_input(place, level, promoted) if place is not None else None
-        if slot is not None:
-            _take(found, slot, value)
-        elif place is not None and place[0] != OWN and value is not None:
+        if place is None:
+            continue
+        fed = proxied_input(place, level, promoted)
+        if fed is not None:
+            _take(found, fed, value)
+        elif place[0] != OWN and value is not None:
             found.inner[place] = value
     return found
 

@@ -160,6 +160,6 @@ def _values(node: Node, spec: NodeSpec | None) -> dict[str, Any]:
     if any(one.is_widget for growing in spec.inputs for one in grown(growing, ())):
         return {"widgets_values": constants}  # how many have grown, a list cannot say
     listed = {"widgets_values": value_list(spec, constants)}
-    if constants.keys() <= named_values({**listed, "inputs": []}, spec).keys():
+    if constants.keys() <= (named_values(listed, spec) or {}).keys():
         return listed
     return {**listed, "widgets_values_named": constants}

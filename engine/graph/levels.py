@@ -15,6 +15,7 @@ from engine.graph.saved import (
     SET,
     End,
     Json,
+    SavedLink,
     first_value,
     link_id,
     listed_links,
@@ -39,6 +40,8 @@ class Level:
         self.is_group = bool(content.get("group"))
         self.loose: dict[tuple[str, int], End] = {}
         """(node, input slot) → origin, of links that the input itself does not list."""
+        self._inward: list[SavedLink] = []
+        """Links that come from the inputs of the subgraph."""
         self._content = content
         self._leads: list[list[tuple[str, Json]]] | None = None
         doubles = self._read_nodes(content, problems, prefix)
@@ -92,8 +95,13 @@ class Level:
             self.links[key] = end
             if target == OUTPUT_SIDE:
                 self.results.setdefault(slot, end)
-            elif (node := self.nodes.get(target)) is not None and _linked(node, slot) != key:
-                self.loose[target, slot] = end
+            elif (node := self.nodes.get(target)) is not None:
+                entry = _entry(node, slot)
+                listed = entry.get("link") if entry is not None else None
+                if listed != key and link_id(listed) != key:
+                    self.loose[target, slot] = end
+                if end.node == INPUT_SIDE:
+                    self._inward.append((key, end, target, slot))
 
     def _one_of(self, same: list[str], slot: int, key: int | str) -> End:
         """The output that a link leaves from, of several nodes with one id: of the one that lists the link, else the first."""
@@ -108,54 +116,47 @@ class Level:
         found = self.links.get(key if type(key) is int else link_id(key))  # type: ignore[arg-type]
         return self.loose.get((node, slot)) if found is None else found
 
-    def _sort_leads(self) -> None:
-        """In the order in which the subgraph's inputs list their links: the first says what the input is."""
-        for declared, leads in zip(objects(self._content.get("inputs")), self._leads or (), strict=False):
-            if len(leads) > 1:
-                order = _order(declared)
-                leads.sort(key=lambda lead: order.get(link_id(lead[1].get("link")), len(order)))
-
     def remove(self, node: str, slot: int, entry: dict[str, Any]) -> None:
         """Take the link to an input out of the file."""
         links = self._content.get("links")
-        gone = [one for one in map(read_link, listed_links(links)) if one is not None]
-        keys = {
-            one.id for one in gone if one.id == link_id(entry.get("link")) or (one.target, one.slot) == (node, slot)
-        }
+        known = [one for one in map(read_link, listed_links(links)) if one is not None]
+        keys = {one[0] for one in known if one[0] == link_id(entry.get("link")) or one[2:] == (node, slot)}
         entry["link"] = None
         self.loose.pop((node, slot), None)
         if isinstance(links, list):
-            links[:] = [one for one in links if (read := read_link(one)) is None or read.id not in keys]
+            links[:] = [one for one in links if (read := read_link(one)) is None or read[0] not in keys]
         for output in (output for saved in self.nodes.values() for output in objects(saved.get("outputs"))):
             listed = output.get("links")
             if isinstance(listed, list):
                 listed[:] = [one for one in listed if link_id(one) not in keys]
 
     def leads(self, slot: int) -> list[tuple[str, Json]]:
-        """The (node, saved input) pairs that input `slot` of the subgraph feeds directly."""
+        """The (node, saved input) pairs that input `slot` of the subgraph feeds, in the order in which it lists the links."""
         if self._leads is None:
             self._leads = [[] for _ in self.input_names]
-            for node, saved in self.nodes.items():
-                inputs = saved.get("inputs")
-                for at, entry in enumerate(objects(inputs)) if inputs else ():
-                    end = self.origin(node, at, entry)
-                    if end is not None and end.node == INPUT_SIDE and end.slot < len(self._leads):
-                        self._leads[end.slot].append((node, entry))
-            self._sort_leads()
+            for key, end, node, at in sorted(self._inward, key=self._place):
+                if end.slot >= len(self._leads):
+                    continue
+                entry: Json | None = _entry(self.nodes[node], at)
+                if entry is None or self.origin(node, at, entry) != end:  # it stands elsewhere among the node's inputs
+                    inputs = objects(self.nodes[node].get("inputs"))
+                    entry = next((one for one in inputs if one.get("link") == key), None)
+                if entry is not None:
+                    self._leads[end.slot].append((node, entry))
         return self._leads[slot] if slot < len(self._leads) else []
 
+    def _place(self, link: SavedLink) -> int:
+        """Where the input that a link leaves lists it."""
+        inputs = objects(self._content.get("inputs"))
+        ids = inputs[link[1].slot].get("linkIds") if link[1].slot < len(inputs) else None
+        return ids.index(link[0]) if isinstance(ids, list) and link[0] in ids else len(self._inward)
 
-def _order(declared: Json) -> dict[Any, int]:
-    """The ids of the links that leave an input of a subgraph → their place."""
-    ids = declared.get("linkIds")
-    return {link_id(one): at for at, one in enumerate(ids)} if isinstance(ids, list) else {}
 
-
-def _linked(node: Json, slot: int) -> int | str | None:
-    """The id of the link that a saved node says comes to its input `slot`."""
+def _entry(node: Json, slot: int) -> dict[str, Any] | None:
+    """The saved input `slot` of a node."""
     inputs = node.get("inputs")
     entry = inputs[slot] if isinstance(inputs, list) and slot < len(inputs) else None
-    return link_id(entry.get("link")) if isinstance(entry, dict) else None
+    return entry if isinstance(entry, dict) else None
 
 
 def _listed(node: Json, slot: int) -> list[Any]:

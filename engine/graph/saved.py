@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 Json = Mapping[str, Any]
 
@@ -24,17 +24,12 @@ class End(NamedTuple):
     slot: int
 
 
-class SavedLink(NamedTuple):
-    """A link as it was saved, in either form: from `origin` to input `slot` of node `target`."""
-
-    id: int | str
-    origin: End
-    target: str
-    slot: int
+SavedLink: TypeAlias = tuple[int | str, End, str, int]
+"""(id, origin, target node, target slot)."""
 
 
 def read_link(link: Any) -> SavedLink | None:
-    """A saved link, or None where it lacks an end."""
+    """A saved link in either form, or None where it lacks an end."""
     if isinstance(link, list) and len(link) >= 5:
         key, origin, slot, target, target_slot = link[:5]
     elif isinstance(link, dict):
@@ -43,7 +38,7 @@ def read_link(link: Any) -> SavedLink | None:
         return None
     if type(key) is type(slot) is type(target_slot) is int and slot >= 0 <= target_slot:
         if type(origin) is type(target) is int:
-            return SavedLink(key, End(str(origin), slot), str(target), target_slot)
+            return key, End(str(origin), slot), str(target), target_slot
     else:
         key, slot, target_slot = link_id(key), slot_number(slot), slot_number(target_slot)
         if key is None or slot is None or target_slot is None:
@@ -51,7 +46,7 @@ def read_link(link: Any) -> SavedLink | None:
     from_node, to_node = node_id(origin), node_id(target)
     if from_node is None or to_node is None:
         return None
-    return SavedLink(key, End(from_node, slot), to_node, target_slot)
+    return key, End(from_node, slot), to_node, target_slot
 
 
 _PARTS: Final = ("id", "origin_id", "origin_slot", "target_id", "target_slot")

@@ -133,8 +133,9 @@ def _tell_lost_links(inner: Scope, name: str, problems: list[Problem]) -> None:
     for at, entry in enumerate(objects(inner.instance.get("inputs"))):
         if entry.get("link") is not None and entry.get("name") not in known and outer.origin(inner.id, at, entry):
             details = f'the subgraph "{name}" has no input "{entry.get("name")}"'
-            place = {"node_id": outer.prefix + inner.id, "class_type": name, "input_name": str(entry.get("name"))}
-            problems.append(problem("link_not_read", details=details, **place))
+            place = outer.prefix + inner.id
+            lost = str(entry.get("name"))
+            problems.append(problem("link_not_read", details=details, node_id=place, class_type=name, input_name=lost))
 
 
 def _read_broadcasts(top: Scope, workflow: Json) -> None:

@@ -83,8 +83,9 @@ class _Converter:
         values = self._sources.values(scope, node_id)
         links: dict[str, Any] = {}
         saved = node.get("inputs")
+        listed = not scope.level.loose and not scope.broadcasts
         for slot, entry in enumerate(objects(saved)) if saved else ():
-            if entry.get("link") is None and not scope.level.loose and not scope.broadcasts:
+            if listed and entry.get("link") is None:
                 continue
             end = scope.origin(node_id, slot, entry)
             name = widget_name(entry) or entry.get("name")

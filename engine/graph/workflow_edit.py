@@ -61,19 +61,19 @@ class _Edit:
 
     def _write_outside(self, scope: Scope, slot: int, value: Any) -> bool:
         """Set input `slot` of the instance that `scope` is the inside of, or of the one around it that feeds it."""
-        while slot in scope.promoted and scope.parent is not None:
-            entry = scope.entry(slot)
-            end = scope.parent.origin(scope.id, *entry) if entry is not None else None
-            if end is not None and end.node == INPUT_SIDE:
-                scope, slot = scope.parent, end.slot
-                continue
-            if end is not None and entry is not None and not self._unlink(scope.parent, end, scope.id, *entry):
-                return False
-            held = self._held(scope)
-            held[OWN, scope.level.input_names[slot]] = value
-            _write_held(scope, held)
-            return True
-        return False
+        outer = scope.parent
+        if outer is None or slot not in scope.promoted:
+            return False
+        entry = scope.entry(slot)
+        end = outer.origin(scope.id, *entry) if entry is not None else None
+        if end is not None and end.node == INPUT_SIDE:
+            return self._write_outside(outer, end.slot, value)
+        if end is not None and entry is not None and not self._unlink(outer, end, scope.id, *entry):
+            return False
+        held = self._held(scope)
+        held[OWN, scope.level.input_names[slot]] = value
+        _write_held(scope, held)
+        return True
 
     def _unlink(self, scope: Scope, end: End, key: str, slot: int, entry: Any) -> bool:
         """Take away what is linked to a widget, so that its own value counts; not where that would change other instances."""
@@ -102,18 +102,18 @@ class _Edit:
         if isinstance(values, dict):
             values[name] = value
             return True
+        is_primitive = node["type"] == PRIMITIVE
         named = node.get("widgets_values_named")
-        by_name = isinstance(named, dict) and name in named
-        if node["type"] == PRIMITIVE:
+        by_name = isinstance(named, dict) and (is_primitive or name in named)
+        if is_primitive:
             at: int | None = 0 if isinstance(values, list) and values else None
-            by_name = isinstance(named, dict)
         else:
             at = value_index(node, self._catalogue.spec(node["type"]), name)
         if isinstance(values, list) and at is not None:
             values[at] = value
         elif not by_name and not self._write_whole_list(node, name, value):
             return False
-        if by_name:
+        if by_name and isinstance(named, dict):
             named[name] = value
         return True
 
