@@ -1,4 +1,4 @@
-"""Inputs that a saved node shows by its values and links: those that a choice brings, and those that grow as they are linked.
+"""Inputs that a node has by its values and links: those that a choice brings, and those that grow as they are linked.
 
 V3 classes declare them as one input, whose options hold the declarations of the others in V1's form. Prompts and files name
 them `group.input`.
@@ -9,20 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.datatypes.sockets import ANY_TYPE
 from engine.graph.schema import InputSpec
 
 CHOOSING: Final = "COMFY_DYNAMICCOMBO_V3"
 GROWING: Final = "COMFY_AUTOGROW_V3"
+MATCHING: Final = "COMFY_MATCHTYPE_V3"
 
 
 def brought(group: InputSpec, value: Any) -> list[InputSpec]:
     """The inputs that the choice `value` of `group` brings, required ones first; none for inputs that are no such choice."""
     if group.type != CHOOSING:
         return []
-    listed = group.options.get("options")
-    options = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
-    found = next((one.get("inputs") for one in options if one.get("key") == value), None)
+    found = next((one.get("inputs") for one in _options(group) if one.get("key") == value), None)
     return [_spec(f"{group.name}.{name}", *declared) for name, declared in _declared(found)]
+
+
+def options_of(group: InputSpec) -> tuple[str, ...]:
+    """The choices of a `group` that brings inputs."""
+    return tuple(str(one.get("key")) for one in _options(group))
+
+
+def _options(group: InputSpec) -> list[Mapping[str, Any]]:
+    listed = group.options.get("options")
+    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list | tuple) else []
+
+
+def growable(group: InputSpec) -> list[InputSpec]:
+    """All inputs that a `group` that grows may have, in order. The least number of them must be there."""
+    template = group.options.get("template")
+    facts: Mapping[str, Any] = template if isinstance(template, Mapping) else {}
+    inner = next((one for _, one in _declared(facts.get("input"))), None)
+    if inner is None:
+        return []
+    declared, required = inner
+    least = _whole(facts.get("min"), 1) if required else 0
+    return [_spec(one, declared, at < least) for at, one in enumerate(_names(group.name, facts))]
+
+
+def template_of(spec: InputSpec) -> str:
+    """The name of the template that an input shares its type with; empty where it shares it with none."""
+    template = spec.options.get("template")
+    return str(template.get("template_id") or "") if isinstance(template, Mapping) and spec.type != GROWING else ""
 
 
 def grown(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> list[InputSpec]:
@@ -62,6 +90,10 @@ def _whole(value: Any, otherwise: int) -> int:
     return value if isinstance(value, int) else otherwise
 
 
+def _bound(value: Any) -> int | float | None:
+    return value if type(value) in (int, float) else None
+
+
 def _declared(groups: Any) -> Iterator[tuple[str, tuple[Any, bool]]]:
     """(name, (declaration, whether required)) of each input in V1's form."""
     for section in ("required", "optional"):
@@ -73,19 +105,21 @@ def _declared(groups: Any) -> Iterator[tuple[str, tuple[Any, bool]]]:
 def _spec(name: str, declared: Any, required: bool) -> InputSpec:
     kind, given = (*declared, None, None)[:2] if isinstance(declared, list | tuple) else (declared, None)
     options = dict(given) if isinstance(given, Mapping) else {}
+    if kind == MATCHING:
+        template = options.get("template")
+        kind = str(template.get("allowed_types") or ANY_TYPE) if isinstance(template, Mapping) else ANY_TYPE
     widget = options.get("widgetType")
     listed = kind if isinstance(kind, list | tuple) else options.get("options") if kind == "COMBO" else None
-    bounds = {key: value for key, value in options.items() if isinstance(value, int | float)}
+    one_of_them = isinstance(listed, list | tuple) and not (options.get("multiselect") or options.get("multi_select"))
     return InputSpec(
         name=name,
         type=kind if isinstance(kind, str) else "COMBO",
         required=required,
         default=options.get("default"),
-        ge=bounds.get("min"),
-        le=bounds.get("max"),
-        step=bounds.get("step"),
-        choices=tuple(listed) if isinstance(listed, list | tuple) else None,
-        multiline=options.get("multiline") is True,
+        ge=_bound(options.get("min")),
+        le=_bound(options.get("max")),
+        step=_bound(options.get("step")),
+        choices=tuple(listed) if one_of_them and listed is not None else None,
         link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),
         seed=bool(options.get("control_after_generate")),
         widget=widget if isinstance(widget, str) else "",
