@@ -20,6 +20,7 @@ from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
 from engine.graph.texts import Drawing, with_seed
 from engine.graph.values import Values, WrongValueError
 from engine.graph.widgets import DYNAMIC
+from engine.graph.workflow import workflow_to_prompt
 from engine.graph.workflow_edit import write_value
 
 _ROLES = {"positive": "prompt", "conditioning": "prompt", "negative": "negative"}
@@ -73,13 +74,17 @@ def set_value(
     if workflow is not None:
         write_value(workflow, found.node, found.input, value, catalogue)
         if isinstance(value, str) and found.spec is not None and found.spec.options.get(DYNAMIC) is True:
-            prompt[found.node]["inputs"][found.input] = _drawn(value, found, workflow)
+            prompt[found.node]["inputs"][found.input] = _drawn(value, found, workflow, catalogue)
     return msgspec.structs.replace(found, default=value)
 
 
-def _drawn(text: str, parameter: Parameter, workflow: dict[str, Any]) -> str:
+def _drawn(text: str, parameter: Parameter, workflow: dict[str, Any], catalogue: Catalogue) -> str:
     """A dynamic prompt with its choices drawn; the seed that they were drawn from is put down in `workflow`."""
     drawing = Drawing(workflow)
+    if ":" in parameter.node:  # an instance may show it, and then it goes as it is
+        node = workflow_to_prompt(with_seed(workflow, drawing.seed), catalogue).prompt.get(parameter.node, {})
+        if node.get("inputs", {}).get(parameter.input) == text:
+            return text
     resolved = drawing.resolve(text, parameter.node, parameter.input)
     if drawing.drawn:
         workflow.update(with_seed(workflow, drawing.seed))

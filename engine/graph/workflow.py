@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from engine.graph.following import GET, REROUTES, Constant, Lost, Sources, input_type
 from engine.graph.problems import Problem, problem
 from engine.graph.prompt import wrap
-from engine.graph.saved import BYPASSED, MUTED, PRIMITIVE, SET, Json, objects, widget_name
+from engine.graph.saved import BYPASSED, INPUT_SIDE, MUTED, PRIMITIVE, SET, Json, objects, widget_name
 from engine.graph.schema import Catalogue, InputSpec
 from engine.graph.scopes import Scope, read_scopes
 from engine.graph.subgraphs import Subgraphs, is_missing
@@ -82,6 +82,7 @@ class _Converter:
     def _inputs(self, scope: Scope, node_id: str, node: Json, plan: Plan | None) -> dict[str, Any]:
         values = self._sources.values(scope, node_id)
         links: dict[str, Any] = {}
+        shown = {name for key, name in scope.overrides if key == node_id} if scope.overrides else set()
         saved = node.get("inputs")
         listed = not scope.level.loose and not scope.broadcasts
         for slot, entry in enumerate(objects(saved)) if saved else ():
@@ -91,6 +92,8 @@ class _Converter:
             name = widget_name(entry) or entry.get("name")
             if end is None or not isinstance(name, str):
                 continue
+            if end.node == INPUT_SIDE:
+                shown.add(name)
             source = self._sources.of(scope, end, input_type(entry, plan))
             if isinstance(source, Constant):
                 spec = plan.input(name, values) if plan is not None else None
@@ -104,23 +107,17 @@ class _Converter:
         for name, value in values.items():
             if name in links:
                 continue
-            if type(value) in _TO_MAKE_READY:
-                value = self._ready(value, scope.prefix + node_id, name, plan, values)
+            if type(value) is list:
+                value = joined(value) if plan is not None and name in plan.lines else wrap(value)
+            elif type(value) is str and plan is not None:
+                is_dynamic = name in plan.texts or (plan.changes and _is_dynamic(plan.input(name, values)))
+                if not is_dynamic:
+                    value = _renamed(value, name, plan)
+                elif name not in shown:  # a text that an instance shows goes as it is, as there
+                    value = self._drawing.resolve(value, scope.prefix + node_id, name)
             inputs[name] = value
         inputs.update(links)
         return inputs
-
-    def _ready(self, value: Any, node_id: str, name: str, plan: Plan | None, values: Mapping[str, Any]) -> Any:
-        """A text or list as it stands in a prompt."""
-        if plan is None:
-            return wrap(value)
-        if isinstance(value, list):
-            return joined(value) if name in plan.lines else wrap(value)
-        if name in plan.texts or (plan.changes and _is_dynamic(plan.input(name, values))):
-            return self._drawing.resolve(value, node_id, name)
-        if value.startswith(_OLD_PREFIX) and _OLD_NAMES.get(plan.spec.name) == name:
-            return value.removeprefix(_OLD_PREFIX)
-        return value
 
     def _tell_values(
         self, scope: Scope, node_id: str, node: Json, plan: Plan | None, values: Mapping[str, Any]
@@ -140,7 +137,10 @@ class _Converter:
         self._problems.append(problem(type, node_id=scope.prefix + node_id, class_type=node["type"], **facts))
 
 
-_TO_MAKE_READY: Final = frozenset({str, list})
+def _renamed(value: str, name: str, plan: Plan) -> str:
+    """A sampler by its name of today."""
+    is_old = value.startswith(_OLD_PREFIX) and _OLD_NAMES.get(plan.spec.name) == name
+    return value.removeprefix(_OLD_PREFIX) if is_old else value
 
 
 def _has_links(node: Json) -> bool:

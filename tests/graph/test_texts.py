@@ -115,6 +115,32 @@ def test_texts_of_other_inputs_and_of_prompts_stay_as_they_are(dynamic, text_to_
     assert load(text_to_image, dynamic).prompt["6"]["inputs"]["text"] == "{a|a}"
 
 
+def test_a_text_that_an_instance_shows_goes_as_it_is(dynamic):
+    text, own = "{a|a} // x", "{b|b} // y"
+    widget = {"name": "text", "widget": {"name": "text"}, "link": 1}
+    linked = {"id": 1, "origin_id": -10, "origin_slot": 0, "target_id": 5, "target_slot": 0}
+    definition = {
+        "id": "S",
+        "inputs": [{"name": "text"}],
+        "nodes": [
+            {"id": 5, "type": "CLIPTextEncode", "inputs": [widget], "widgets_values": [own]},
+            {"id": 6, "type": "CLIPTextEncode", "widgets_values": [own]},
+            {"id": 7, "type": "CLIPTextEncode", "widgets_values": [own]},
+        ],
+        "links": [linked],
+    }
+
+    def texts(values, proxies=()):
+        instance = {"id": 1, "type": "S", "widgets_values": values, "properties": {"proxyWidgets": list(proxies)}}
+        saved = {"nodes": [instance], "links": [], "definitions": {"subgraphs": [definition]}}
+        prompt = workflow_to_prompt(saved, dynamic).prompt
+        return [prompt[f"1:{inner}"]["inputs"]["text"] for inner in (5, 6, 7)]
+
+    assert texts([text]) == [text, "b ", "b "]
+    assert texts([]) == [own, "b ", "b "]
+    assert texts([text, text], [["-1", "text"], ["7", "text"]]) == [text, "b ", text]
+
+
 def test_a_text_that_is_set_is_drawn_too_and_the_workflow_keeps_it_as_it_was_written(dynamic, text_to_image):
     loaded = load(saved(text_to_image, dynamic, "a pear"), dynamic)
     set_value(loaded.prompt, "prompt", "a {red|green} apple", dynamic, loaded.workflow)
