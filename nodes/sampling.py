@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import Cfg, Conditioning, Context, Denoise, In, Latent, Model, Seed, Steps, node
-from engine.sampling.names import SAMPLER_NAMES, SCHEDULER_NAMES
+from engine.sampling.names import RETIRED_SCHEDULES, SAMPLER_NAMES, SCHEDULER_NAMES
 from engine.sampling.run import ksampler as run_ksampler
 from nodes.denoising import latent_for, network_of, rescale_of
 
 SamplerName = Annotated[str, In(choices=SAMPLER_NAMES, tip="The algorithm that takes the steps.")]
-SchedulerName = Annotated[str, In(choices=SCHEDULER_NAMES, tip="How the noise falls from step to step.")]
+SchedulerName = Annotated[
+    str,
+    In(choices=SCHEDULER_NAMES, retired=RETIRED_SCHEDULES, tip="How the noise falls from step to step."),
+]
 StepIndex = Annotated[int, In(ge=0, le=10_000, tip="Counted in steps of the whole run.")]
 Switched = Annotated[str, In(choices=("enable", "disable"))]
 

@@ -16,9 +16,9 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of one input, written in `Annotated[int, In(ge=1, le=100, tip="…")]`.
 
     `ge` and `le` bound numbers (inclusive); `step` is the editor's increment, `round` what it rounds to (False: to nothing);
-    `choices` are values, or `Files(folder)` for
-    the file names of a folder; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the
-    editor's control after generate; `mentions` says which files a text names; `widget` names a widget that a pack brings for the
+    `choices` are values, or `Files(folder)` for the file names of a folder, and `retired` ones that old graphs hold are
+    taken but not offered; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the editor's
+    control after generate; `mentions` says which files a text names; `widget` names a widget that a pack brings for the
     editor, which shows the ordinary one of the type where nobody brings it; `options` go to editors unchanged.
     """
 
@@ -27,6 +27,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     step: float | None = None
     round: float | bool | None = None
     choices: tuple[str | int | float | bool, ...] | Files | None = None
+    retired: tuple[str, ...] = ()
     multiline: bool = False
     tip: str = ""
     link_only: bool = False

@@ -100,6 +100,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         le=extra.le,
         step=extra.step,
         choices=choices,
+        retired=extra.retired,
         multiline=extra.multiline,
         tip=extra.tip,
         lazy=read.lazy,

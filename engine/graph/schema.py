@@ -51,6 +51,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Inclusive bounds. Whole ones stay whole: no float is 2**64 - 1, the largest seed."""
     step: int | float | None = None
     choices: Choices | None = None
+    retired: tuple[str, ...] = ()
+    """Former choices: taken where a graph has them, and not offered."""
     multiline: bool = False
     tip: str = ""
     lazy: bool = False

@@ -98,7 +98,7 @@ class Values:
     def _choose(self, spec: InputSpec, choices: Any, value: Any) -> Any:
         if isinstance(choices, Files):
             return self._choose_file(choices, value)
-        for choice in choices:
+        for choice in (*choices, *spec.retired):
             if choice == value:
                 return choice
         raise WrongValueError("value_not_in_list", **_choice_facts(choices, value))

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from engine.authoring.decorator import definition_of
 from engine.datatypes.parameterization import Parameterization
+from engine.graph.schema import Catalogue
+from engine.graph.values import Values, WrongValueError
 from nodes.conditioning import text_encode
 from nodes.loaders import checkpoint_loader
 from nodes.model_sampling import model_sampling_discrete, rescale_cfg
@@ -159,3 +162,15 @@ def test_no_sampler_writes_into_the_latent_it_is_given(bench, model, prompts):
     kept = given["samples"].clone()
     ksampler(bench, model, latent_image=given, steps=2, denoise=0.5, **prompts)
     assert torch.equal(given["samples"], kept)
+
+
+def test_a_schedule_that_is_offered_no_more_is_still_taken(bench, model, prompts):
+    inputs = {one.name: one for one in definition_of(ksampler).spec.inputs}
+    menu = inputs["scheduler"]
+    assert "polyexponential" not in menu.choices
+    values = Values(Catalogue([definition_of(ksampler).spec]), lambda files: ())
+    assert values.convert(menu, "polyexponential") == "polyexponential"
+    with pytest.raises(WrongValueError):
+        values.convert(menu, "polynomial")
+    result = ksampler(bench, model, latent_image=empty(), steps=2, scheduler="polyexponential", **prompts)
+    assert result["samples"].isfinite().all()
