@@ -54,7 +54,7 @@ def test_links_may_name_outputs_beyond_those_that_are_listed(server: Any) -> Non
     prompt = {"1": node("Many", count=4)} | {str(2 + n): node("Any", value=["1", n]) for n in range(6)}
     shown = outputs(server, prompt)
     assert [shown[str(2 + n)]["got"] for n in range(6)] == [[0], [1], [2], [3], ["None"], ["None"]]
-    assert refused(server, {"1": node("Many"), "2": node("Any", value=["1", 64])})["2"]
+    assert refused(server, {"1": node("Many", count=4), "2": node("Any", value=["1", 64])})["2"]
     assert server.get("/object_info/TrickMany")["TrickMany"]["output"] == ["*"]
 
 
@@ -70,7 +70,9 @@ def test_numbers_may_be_bounded_by_floats_by_nothing_or_by_what_no_64_bits_hold(
     required = server.get("/object_info/TrickNumbers")["TrickNumbers"]["input"]["required"]
     assert required["huge"][1]["max"] == 2**64 - 1 and required["huge"][1]["min"] == -(2**63)
     assert "max" not in required["real"][1] or required["real"][1]["max"] is None
-    shown = outputs(server, {"1": node("Numbers", huge=2**63, floating=2, bare=-5, real=1e300)})["1"]["given"][0]
+    shown = outputs(server, {"1": node("Numbers", huge=2**63, floating=2, bare=-5, real=1e300, triple="t")})["1"][
+        "given"
+    ][0]
     assert shown["huge"] == ["int", str(2**63)] and shown["floating"] == ["int", "2"]
     assert shown["bare"] == ["int", "-5"] and shown["real"] == ["float", "1e+300"] and shown["triple"] == ["str", "t"]
 
@@ -222,11 +224,11 @@ def test_an_expansion_may_hold_python_objects_and_show_its_nodes_on_another(serv
 
 
 def test_a_loop_expands_into_itself_and_is_reused_whole(server: Any) -> None:
-    prompt = {"1": node("Loop", left=5), "2": node("Any", value=["1", 0])}
+    prompt = {"1": node("Loop", left=5, so_far=""), "2": node("Any", value=["1", 0])}
     assert ran(server, prompt, "append=1") == 1
     assert outputs(server, prompt)["2"]["got"] == ["54321"]
     assert ran(server, prompt, "loop=5") == 0
-    longer = {"1": node("Loop", left=6), "2": node("Any", value=["1", 0])}
+    longer = {"1": node("Loop", left=6, so_far=""), "2": node("Any", value=["1", 0])}
     assert outputs(server, longer)["2"]["got"] == ["654321"]
 
 
