@@ -28,6 +28,8 @@ SEED, CFG = 1234, 2.5
 STEPS = (1, 2, 8, 20)
 TOLERANCE = 2e-4
 """Of the largest value. The engine computes x in single precision, the reference in double."""
+OF_THE_PATH = 2e-3
+"""k-diffusion asks the Brownian path at exp(log(sigma)), the field at sigma: a last bit apart, where the path is rough."""
 RECORDED = Path(__file__).with_name("sampler_grid.json")
 
 
@@ -102,13 +104,13 @@ def expected(sampler, scheduler, steps):
     return field_samplers.SAMPLERS[sampler](model, first_x(s), s, fresh_noise(), brownian(s)).ravel()
 
 
-def differences(sampler, results):
+def differences(sampler, results, tolerance=TOLERANCE):
     """The runs that differ from what is expected, by how much."""
     found = {}
     for (scheduler, steps), result in results.items():
         right = expected(sampler, scheduler, steps)
         error = np.abs(result - right).max() / max(np.abs(right).max(), 1.0)
-        if not error <= TOLERANCE:
+        if not error <= tolerance:
             found[f"{sampler} {scheduler} {steps}"] = f"{error:.2e}"
     return found
 
@@ -143,4 +145,4 @@ def test_the_formulas_are_k_diffusions():
             for scheduler, by_steps in runs.items()
             for steps, values in by_steps.items()
         }
-        assert differences(sampler, results) == {}, sampler
+        assert differences(sampler, results, OF_THE_PATH if sampler == "dpmpp_sde" else TOLERANCE) == {}, sampler
