@@ -52,7 +52,7 @@ def _add(
 def _add_graph(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workflow",
-        help="a workflow or prompt as JSON, a PNG, WebP or JPEG picture that carries one, the name of a workflow that comes "
+        help="a workflow or prompt as JSON, a file that carries one, web UI settings, the name of a workflow that comes "
         "with the program, or - for standard input",
     )
     parser.add_argument(
