@@ -172,5 +172,6 @@ def test_a_schedule_that_is_offered_no_more_is_still_taken(bench, model, prompts
     assert values.convert(menu, "polyexponential") == "polyexponential"
     with pytest.raises(WrongValueError):
         values.convert(menu, "polynomial")
-    result = ksampler(bench, model, latent_image=empty(), steps=2, scheduler="polyexponential", **prompts)
+    given = {**prompts, "scheduler": "polyexponential"}
+    result = ksampler(bench, model, latent_image=empty(), steps=2, **given)
     assert result["samples"].isfinite().all()

@@ -84,7 +84,17 @@ def test_our_cfg_pp_samplers_hear_of_the_unconditional_prediction_in_a_packs_run
     handle = from_pack(model)
     sigmas = basic_scheduler(handle, "karras", 3)
     ours, theirs, plain = (
-        sampler_custom(node, handle, *texts, sampler, sigmas, latent(), True, 7, cfg).output["samples"]
+        sampler_custom(
+            node,
+            handle,
+            noise_seed=7,
+            cfg=cfg,
+            positive=texts[0],
+            negative=texts[1],
+            sampler=sampler,
+            sigmas=sigmas,
+            latent_image=latent(),
+        ).output["samples"]
         for sampler in (
             ksampler_select("euler_cfg_pp"),
             from_pack(comfy.samplers.KSAMPLER(by_a_pack)),
