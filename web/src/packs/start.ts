@@ -17,6 +17,8 @@ export async function startPacks(): Promise<void> {
   const stuck = takeStuck();
   if (stuck !== null) {
     leaveOut(stuck);
+    // Told though the pack may have had problems before: this one is another.
+    sessionStorage.removeItem(TOLD);
     addProblem(stuck, "Its editor module stopped the page at the last visit, so it is left out. Mend it and press “Reload packs”, or load the page again to try it once more.");
   }
   try {
