@@ -33,6 +33,8 @@ INSTANCES = {
 """Cases of instances, of which the right values are known and no prompt."""
 DRAWN = {"text_dynamic_prompt", "primitive_string_dynamic"}
 """Texts with choices: they are shown as they were written, and as they ran once they did."""
+OF_THE_FOLDER = {"loadimage_empty"}
+"""A file that nothing names: the first that is there."""
 
 LOOK = """async ([workflow, places]) => {
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -171,7 +173,7 @@ def test_the_editor_shows_the_values_that_run(looker, shared_home):
         known = classes(workflow)
         looked = looker(json.loads(path.read_text()), paths_in(workflow))
         posts = path.with_name(f"{name}.prompt.json")
-        if posts.is_file() and name not in DRAWN:
+        if posts.is_file() and name not in DRAWN | OF_THE_FOLDER:
             expected = list(constants(json.loads(posts.read_text()), known))
             seen += sum(f"{node}:{called}" in looked["found"] for node, called, _ in expected)
             wrong += [f"{name}: {one}" for one in differences(looked["found"], iter(expected))]

@@ -47,7 +47,7 @@ function onPaste(event: ClipboardEvent): void {
     event.preventDefault();
     void openFile(file, file.name || "pasted");
   } else if (text && pasteText(store, text, {})) event.preventDefault();
-  else if (/^\s*\{/.test(text)) {
+  else if (/^\s*\{|\bSteps: \d+, /.test(text)) {
     event.preventDefault();
     void openText(text, "Pasted workflow");
   }

@@ -1,5 +1,6 @@
 /** Parts of the page that are not in what loads first. */
 import { loadMenus } from "@/canvas/openMenu";
+import { reader } from "@/workflows/opening";
 
 export const parts = {
   search: () => import("./search/NodeSearch").then((module) => ({ default: module.NodeSearch })),
@@ -22,7 +23,7 @@ export const parts = {
 };
 
 /** Code that is not shown by itself. */
-const helpers = [loadMenus, () => import("./bridging"), () => import("./ranTexts"), () => import("@/workflows/checking")];
+const helpers = [loadMenus, reader, () => import("./bridging"), () => import("./ranTexts"), () => import("@/workflows/checking")];
 
 /** Fetches them while nothing else is to do, so that they are there even if the server goes away. */
 export function loadLater(): void {

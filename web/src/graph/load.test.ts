@@ -104,6 +104,8 @@ describe("odd files load as far as they can, and nothing in them is lost", () =>
     const [one, , two] = doubled.nodes;
     const { document } = loadWorkflow({ nodes: [one, { ...two, inputs: [{ name: "string_a", type: "STRING", link: 77 }] }], links: doubled.links.slice(0, 1) }, definitions);
     expect(nodeIn(document, "2").inputs[0]?.link).toBe("4");
+    const silent = { nodes: [one, { ...two, inputs: [{ name: "string_a", type: "STRING", link: null }] }], links: doubled.links.slice(0, 1) };
+    expect(nodeIn(loadWorkflow(silent, definitions).document, "2").inputs[0]?.link).toBe("4");
   });
 
   it("reads a dict of links, and slots and ids that are text", () => {

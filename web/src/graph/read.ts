@@ -164,24 +164,26 @@ export class GraphReader {
     return found.length === 1 ? (found[0] ?? row.from) : row.from;
   }
 
-  /** An input names its link, and the link its origin: the server reads files so, whatever else the link says. */
+  /**
+   * An input names its link, and the link its origin: the server reads files so, whatever else the link says. Where an input
+   * names none that is there, it takes the one that says it leads to it.
+   */
   private claimInputs(): void {
+    const told = new Set(Object.values(this.nodes).flatMap((node) => node.inputs.map((slot) => String(slot.raw["link"]))));
+    const untold = [...this.rows].filter(([id]) => !told.has(id));
+    const leading = new Map(untold.map(([id, row]) => [`${row.to}/${row.toSlot}`, id]));
     for (const node of Object.values(this.nodes)) {
       const inputs = node.inputs.map((slot, index): InputSlot => {
-        const named = slot.raw["link"];
-        if (named === undefined || named === null) return slot;
-        const link = this.claim(this.linkNamed(String(named as string | number), node.id, index), node.id, index);
+        const named = slot.raw["link"] as number | string | null | undefined;
+        const known = named !== undefined && named !== null && this.rows.has(String(named));
+        const wanted = known ? String(named) : slot.added ? undefined : leading.get(`${node.id}/${index}`);
+        const link = wanted === undefined ? null : this.claim(wanted, node.id, index);
+        if (link === null && (named === undefined || named === null)) return slot;
         if (link === null) this.tell(`The link ${JSON.stringify(named)} of the input ${slot.name} does not exist.`, node.id);
         return link === null ? { ...slot, dangling: true } : { ...slot, link };
       });
       this.nodes[node.id] = { ...node, inputs };
     }
-  }
-
-  /** The link of that id; if there is none, one whose row says that it leads here. */
-  private linkNamed(id: LinkId, to: NodeId, toSlot: number): LinkId {
-    if (this.rows.has(id)) return id;
-    return [...this.rows].find(([, row]) => row.to === to && row.toSlot === toSlot)?.[0] ?? id;
   }
 
   private claim(id: LinkId, to: NodeId, toSlot: number): LinkId | null {

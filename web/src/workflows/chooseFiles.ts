@@ -1,6 +1,6 @@
 import { openFile } from "./opening";
 
-const ACCEPTED = ".json,.png,.webp,.jpg,.jpeg,.mp4,.webm,.flac,.latent,.safetensors,application/json,image/*,video/*";
+const ACCEPTED = ".json,.txt,.png,.webp,.jpg,.jpeg,.avif,.heic,.svg,.mp4,.webm,.flac,.glb,.latent,.safetensors,application/json,image/*,video/*";
 
 /** The browser's dialog for opening files; each opens in a tab of its own. */
 export function chooseFiles(): void {

@@ -51,16 +51,9 @@ async function inWorkflowForm(json: unknown): Promise<unknown> {
     loadWorkflow(json, definitions());
     return json;
   } catch (error) {
-    if (error instanceof LoadError && error.kind === "prompt") return convert(new Blob([JSON.stringify(json)], { type: "application/json" }));
-    throw error;
+    if (!(error instanceof LoadError) || error.kind !== "prompt") throw error;
+    return (await (await reader()).convert(new Blob([JSON.stringify(json)], { type: "application/json" }))).json;
   }
-}
-
-async function convert(body: Blob): Promise<unknown> {
-  const answer = await request("api/v1/convert?to=workflow", { method: "POST", body, headers: { "Content-Type": body.type || "application/octet-stream" } });
-  const { workflow } = (await answer.json()) as { workflow?: unknown };
-  if (!workflow) throw new Error("The server found no graph in it.");
-  return workflow;
 }
 
 /** What is wrong with a file, in words; the open workflows stay as they are. */
@@ -75,14 +68,18 @@ function reportUnreadable(name: string, error: unknown): void {
   });
 }
 
-const TEXT_FILE = /\.json$|^text\/|^application\/json/i;
+/** What reads files other than plain JSON, with the server's help. */
+export const reader = () => import("./reading");
 
 /** Opens a file of any kind that can carry a graph. */
 export async function openFile(file: Blob, name: string): Promise<string | null> {
   const title = name.replace(/\.[^.]+$/, "");
   try {
-    const json = TEXT_FILE.test(name) || TEXT_FILE.test(file.type) ? parseWorkflowText(await file.text()) : await convert(file);
-    return await openWorkflow({ name: title, json });
+    const { readFile, tellNotes } = await reader();
+    const { json, notes } = await readFile(file, name);
+    const id = await openWorkflow({ name: title, json });
+    if (id !== null) tellNotes(title, notes);
+    return id;
   } catch (error) {
     if (file.type.startsWith("image/") && error instanceof ApiError && error.type === "no_graph_in_file") offerAsInput(file, name);
     else reportUnreadable(name, error);
@@ -99,10 +96,14 @@ function offerAsInput(file: Blob, name: string): void {
   });
 }
 
-/** Opens the text of a workflow or prompt from the clipboard. */
+/** Opens the text of a workflow, of a prompt, or of a web UI's settings from the clipboard. */
 export async function openText(text: string, name: string): Promise<string | null> {
   try {
-    return await openWorkflow({ name, json: parseWorkflowText(text), unsaved: true });
+    const { readText, tellNotes } = await reader();
+    const { json, notes } = await readText(text);
+    const id = await openWorkflow({ name, json, unsaved: true });
+    if (id !== null) tellNotes(name, notes);
+    return id;
   } catch (error) {
     reportUnreadable(name, error);
     return null;
