@@ -20,7 +20,13 @@ FOLDERS = (Path(__file__).parent / "conversion", SHARED / "conversion")
 INSTANCES = {
     "g2_compressed": {"2:text": "Alpha", "6:text": "Beta"},
     "g3_proxy_primitive": {"2:2:value": "exterior", "2:1:value": "exterior"},
-    "g7_no_markers": {"2:text": "hello", "2:width": "24", "2:10:string_a": "hello", "2:10:string_b": "T", "2:11:width": "24"},
+    "g7_no_markers": {
+        "2:text": "hello",
+        "2:width": "24",
+        "2:10:string_a": "hello",
+        "2:10:string_b": "T",
+        "2:11:width": "24",
+    },
     "g9_nested_proxy_link": {"2:6:string_a": "OUT", "2:6:5:string_a": "OUT", "2:6:5:string_b": "in"},
     "g12_dup_inputs": {"1:value": "A", "9:value": "B", "2:a": "linked", "2:b": "linked"},
 }
@@ -78,9 +84,13 @@ def looker(shared_home: Any, chromium: Any) -> Iterator[Any]:
     context.route("**/api/object_info", lambda route: route.fulfill(json=json.loads(declared(route.fetch().json()))))
     page = context.new_page()
     page.goto(shared_home.url)
-    page.wait_for_function("() => document.querySelector('[data-node]') && window.safelight?.workflow()", timeout=90_000)
+    page.wait_for_function(
+        "() => document.querySelector('[data-node]') && window.safelight?.workflow()", timeout=90_000
+    )
     # Everything is laid out and nothing painted, which takes most of the time.
-    page.evaluate("() => { document.body.style.visibility = 'hidden'; document.documentElement.dataset.motion = 'reduced'; }")
+    page.evaluate(
+        "() => { document.body.style.visibility = 'hidden'; document.documentElement.dataset.motion = 'reduced'; }"
+    )
     yield lambda workflow, paths: page.evaluate(LOOK, [workflow, paths])
     context.close()
 
@@ -168,7 +178,11 @@ def test_the_editor_shows_the_values_that_run(looker, shared_home):
             seen += sum(f"{node}:{called}" in looked["found"] for node, called, _ in expected)
             wrong += [f"{name}: {one}" for one in differences(looked["found"], iter(expected))]
         told = INSTANCES.get(name.removeprefix("instance_"), {})
-        wrong += [f"{name}: {place} shows {looked['found'].get(place)!r}" for place, value in told.items() if looked["found"].get(place) != value]
+        wrong += [
+            f"{name}: {place} shows {looked['found'].get(place)!r}"
+            for place, value in told.items()
+            if looked["found"].get(place) != value
+        ]
         if name not in DRAWN and not newer.keys() & set(known.values()):
             runs = converted(shared_home.url, looked["written"])
             wrong += [f"{name}: on our server {one}" for one in differences(looked["found"], constants(runs, known))]

@@ -260,12 +260,18 @@ LOOK = """async () => {
 
 
 def test_settings_of_the_web_ui_open_as_a_graph(editor):
-    settings = "red apple\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x64, Odd: 1"
+    settings = (
+        "red apple\nNegative prompt: blurry\nSteps: 12, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x64, Odd: 1"
+    )
     editor.drop("[data-canvas]", ("settings.txt", settings.encode()))
     editor.until("() => safelight.workflow().nodes.some((node) => node.type === 'KSampler')")
     assert "not everything is as it was" in editor.toast("settings")
     (sampler,) = editor.nodes("KSampler")
-    assert [editor.value(sampler["id"], name) for name in ("steps", "seed", "sampler_name")] == [12, 7, "euler_ancestral"]
+    assert [editor.value(sampler["id"], name) for name in ("steps", "seed", "sampler_name")] == [
+        12,
+        7,
+        "euler_ancestral",
+    ]
     editor.drop("[data-canvas]", ("remark.txt", b"just a remark"))
     assert "Nothing was changed" in editor.toast("remark", "not opened")
     editor.visit.failed.clear()  # the server said no to a text that is no settings

@@ -14,7 +14,14 @@ CASES = Path(__file__).parent / "conversion"
 def said(node: int | str, value: str, links: list[int] | None = None) -> dict[str, Any]:
     """A node that says a text."""
     outputs = [{"name": "STRING", "type": "STRING", "links": links or []}]
-    return {"id": node, "type": "PrimitiveString", "pos": [0, 0], "inputs": [], "outputs": outputs, "widgets_values": [value]}
+    return {
+        "id": node,
+        "type": "PrimitiveString",
+        "pos": [0, 0],
+        "inputs": [],
+        "outputs": outputs,
+        "widgets_values": [value],
+    }
 
 
 def shown(node: int, *links: int) -> dict[str, Any]:
@@ -78,7 +85,9 @@ def encoder(text: str) -> dict[str, Any]:
         "type": "CheckpointLoaderSimple",
         "pos": [0, 0],
         "inputs": [],
-        "outputs": [{"name": name, "type": name, "links": [3] if name == "CLIP" else []} for name in ("MODEL", "CLIP", "VAE")],
+        "outputs": [
+            {"name": name, "type": name, "links": [3] if name == "CLIP" else []} for name in ("MODEL", "CLIP", "VAE")
+        ],
         "widgets_values": ["emoji-64.safetensors"],
     }
     encode = {
@@ -91,7 +100,13 @@ def encoder(text: str) -> dict[str, Any]:
         "widgets_values": [text],
     }
     links = [[3, 1, 1, 2, 0, "CLIP"], [4, 2, 0, 5, 0, "CONDITIONING"]]
-    return {"nodes": [loader, encode, shown(5, 4)], "links": links, "last_node_id": 5, "last_link_id": 4, "version": 0.4}
+    return {
+        "nodes": [loader, encode, shown(5, 4)],
+        "links": links,
+        "last_node_id": 5,
+        "last_link_id": 4,
+        "version": 0.4,
+    }
 
 
 def test_a_text_with_choices_says_what_ran_and_repeats_it_from_its_result(editor, home):
