@@ -152,7 +152,7 @@ describe("writing values", () => {
     const store = storeWith();
     store.getState().edit("Add", (draft) => void addNode(draft, ROOT, definitions, "KSampler", [0, 0], { values: { steps: 4 } }));
     const node = savedNode(saveWorkflow(store.getState().document));
-    expect(node["widgets_values"]).toEqual([0, "randomize", 4, 8, "euler", "normal", 1]);
+    expect(node["widgets_values"]).toEqual([0, "randomize", 4, 8, "euler", "simple", 1]);
     expect(readValues(node, undefined).values).toEqual(readValues(node, sampler).values);
   });
 

@@ -1,6 +1,6 @@
 /** Opening workflows of every kind: files, pictures that carry their graph, pasted text, templates, the user's folder. */
 import { ApiError, getJson, request } from "@/api/client";
-import { emptyDocument, LoadError, loadWorkflow, parseWorkflowText } from "@/graph/load";
+import { emptyDocument, LoadError, loadWorkflow } from "@/graph/load";
 import { createDocumentStore } from "@/graph/store";
 import { afterPaint } from "@/app/afterPaint";
 import { getSetting, setSetting } from "@/app/settings/settings";
@@ -120,8 +120,11 @@ export async function openPath(path: string): Promise<string | null> {
   }
   try {
     const text = await (await request(`api/userdata/${encodeURIComponent(`workflows/${path}`)}`)).text();
-    const id = await openWorkflow({ name, json: parseWorkflowText(text), path });
+    const { readText, tellNotes } = await reader();
+    const { json, notes } = await readText(text);
+    const id = await openWorkflow({ name, json, path });
     if (id !== null) remember(path);
+    if (id !== null) tellNotes(name, notes);
     return id;
   } catch (error) {
     reportUnreadable(name, error);

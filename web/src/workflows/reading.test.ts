@@ -29,6 +29,11 @@ it("says what is wrong with JSON that is cut off", async () => {
   await expect(readFile(new Blob(['{"nodes": [']), "a.json")).rejects.toThrow("This is no JSON");
 });
 
+it("tells of numbers that a browser cannot hold", async () => {
+  const { notes } = await readText('{"nodes": [], "seed": 18446744073709551615}');
+  expect(notes.map((one) => one.message)).toEqual(["A browser cannot hold the number 18446744073709551615"]);
+});
+
 it("sends the head of a file of tensors alone", async () => {
   const head = new Uint8Array(8 + 4 + 1000);
   new DataView(head.buffer).setBigUint64(0, 4n, true);

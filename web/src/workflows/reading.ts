@@ -1,7 +1,7 @@
 /** Files and texts that carry a graph, as workflows. All but plain JSON is read by the server. */
 import { request } from "@/api/client";
 import { toast } from "@/app/ui/toast";
-import { parseWorkflowText } from "@/graph/load";
+import { inexactNumbers, parseWorkflowText } from "@/graph/load";
 
 /** What must be known of a graph that was made of something else, such as settings that mean another thing here. */
 export interface Note {
@@ -21,15 +21,21 @@ const TENSOR_FILE = /\.(safetensors|latent)$/i;
 
 /** A file of any kind that can carry a graph. Throws LoadError or ApiError. */
 export async function readFile(file: Blob, name: string): Promise<ReadGraph> {
-  if (JSON_FILE.test(name) || JSON_FILE.test(file.type)) return { json: parseWorkflowText(await file.text()), notes: [] };
+  if (JSON_FILE.test(name) || JSON_FILE.test(file.type)) return fromJson(await file.text());
   if (TEXT_FILE.test(name) || TEXT_FILE.test(file.type)) return readText(await file.text());
   return convert(TENSOR_FILE.test(name) ? await headOf(file) : file);
 }
 
 /** Text that is a workflow or prompt as JSON, or the settings that the Stable Diffusion web UI writes. */
 export function readText(text: string): Promise<ReadGraph> {
-  if (/^[\s\ufeff]*[[{]/.test(text)) return Promise.resolve({ json: parseWorkflowText(text), notes: [] });
+  if (/^[\s\ufeff]*[[{]/.test(text)) return Promise.resolve(fromJson(text));
   return convert(new Blob([text], { type: "text/plain" }));
+}
+
+/** Whole numbers that a browser cannot hold, such as some seeds, are told: they would run as others. */
+function fromJson(text: string): ReadGraph {
+  const notes = inexactNumbers(text).map((one) => ({ message: `A browser cannot hold the number ${one}`, details: `it is ${BigInt(Number(one))} here; run the file with the server or its command line to keep it` }));
+  return { json: parseWorkflowText(text), notes };
 }
 
 /** The length in the first eight bytes, and the head that is so long. */
@@ -50,10 +56,9 @@ export async function convert(body: Blob): Promise<ReadGraph> {
 
 const SHOWN = 4;
 
-/** The workflow itself holds them in a note. */
 export function tellNotes(name: string, notes: readonly Note[]): void {
   if (notes.length === 0) return;
   const lines = notes.slice(0, SHOWN).map(({ message, details }) => (details ? `${message}: ${details}` : message));
-  if (notes.length > SHOWN) lines.push(`and ${notes.length - SHOWN} more, in the note on the canvas`);
+  if (notes.length > SHOWN) lines.push(`and ${notes.length - SHOWN} more`);
   toast({ id: "notes", kind: "warning", title: `“${name}” was opened; not everything is as it was`, text: lines.join("\n") });
 }
