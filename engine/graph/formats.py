@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from engine.graph.jsontext import parse_json
 from engine.graph.problems import GraphError, Problem, problem
-from engine.graph.renamed import renamed
+from engine.graph.renamed import renamed, renamed_nodes
 from engine.graph.schema import Catalogue
 from engine.graph.texts import with_seed
 from engine.graph.workflow import workflow_to_prompt
@@ -93,6 +93,7 @@ def _from_envelope(data: Mapping[str, Any], catalogue: Catalogue) -> Loaded:
 
 
 def _from_workflow(workflow: Mapping[str, Any], extra_data: dict[str, Any], catalogue: Catalogue) -> Loaded:
+    workflow = renamed_nodes(workflow)
     converted = workflow_to_prompt(workflow, catalogue)
     carried = dict(workflow) if converted.text_seed is None else with_seed(workflow, converted.text_seed)
     return Loaded(renamed(converted.prompt), carried, extra_data, converted.problems)

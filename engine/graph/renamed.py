@@ -27,3 +27,24 @@ def renamed(prompt: Mapping[str, Any]) -> dict[str, Any]:
             found = current_type(CONFIGURED_LOADER, inputs if isinstance(inputs, dict) else ())
             result[node_id] = {**entry, "class_type": found}
     return result
+
+
+def renamed_nodes(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A saved workflow, or the inside of a subgraph, with the names of today: a loader saved with one value had no config."""
+    nodes = content.get("nodes")
+    if isinstance(nodes, list) and any(_is_plain(node) for node in nodes):
+        content = {**content, "nodes": [{**node, "type": PLAIN_LOADER} if _is_plain(node) else node for node in nodes]}
+    held = content.get("definitions")
+    inner = held.get("subgraphs") if isinstance(held, Mapping) else None
+    if isinstance(held, Mapping) and isinstance(inner, list):
+        inside = [renamed_nodes(one) if isinstance(one, Mapping) else one for one in inner]
+        if any(new is not old for new, old in zip(inside, inner)):
+            content = {**content, "definitions": {**held, "subgraphs": inside}}
+    return content
+
+
+def _is_plain(node: Any) -> bool:
+    if not isinstance(node, Mapping) or node.get("type") != CONFIGURED_LOADER:
+        return False
+    values = node.get("widgets_values")
+    return isinstance(values, list) and len(values) == 1

@@ -119,3 +119,16 @@ def test_the_loader_that_earlier_versions_saved_has_its_name_of_today_and_the_fi
         assert (entry["class_type"], entry["inputs"]) == ("CheckpointLoaderSimple", {"ckpt_name": "a.safetensors"})
     of_the_field = {"1": {"class_type": "CheckpointLoader", "inputs": {"ckpt_name": "a", "config_name": "b.yaml"}}}
     assert load(of_the_field, catalogue).prompt == of_the_field
+
+
+def test_a_loader_that_an_older_version_saved_in_a_workflow_is_the_plain_one_at_every_level():
+    from engine.graph.renamed import renamed_nodes
+
+    old, field = (
+        {"id": 1, "type": "CheckpointLoader", "widgets_values": values} for values in (["a"], ["v1.yaml", "a"])
+    )
+    saved = {"nodes": [old, field], "definitions": {"subgraphs": [{"id": "s", "nodes": [old]}]}}
+    found = renamed_nodes(saved)
+    assert [one["type"] for one in found["nodes"]] == ["CheckpointLoaderSimple", "CheckpointLoader"]
+    assert found["definitions"]["subgraphs"][0]["nodes"][0]["type"] == "CheckpointLoaderSimple"
+    assert renamed_nodes({"nodes": [field]}) == {"nodes": [field]}
