@@ -165,10 +165,11 @@ def cells(sheet: NDArray[np.float32], count: int, spacing: int) -> list[NDArray[
 
 
 def test_the_sampler_grid_runs_the_sampler_once_for_each_name(run):
-    sheet = run("sampler_grid", samplers="euler\nlcm\neuler", **FEW).picture("sampler_grid")
-    euler, lcm, again = cells(sheet, 3, spacing=10)
+    # Not a sampler that adds noise: on the CPU its first draw is the initial noise once more, and three steps go euler's way.
+    sheet = run("sampler_grid", samplers="euler\ndpmpp_2m\neuler", **FEW).picture("sampler_grid")
+    euler, multistep, again = cells(sheet, 3, spacing=10)
     assert np.array_equal(euler, again)
-    assert np.abs(euler - lcm)[:74].mean() > 0.01
+    assert np.abs(euler - multistep)[:74].mean() > 0.1
 
 
 def test_the_settings_grid_runs_the_sampler_once_for_each_pair_of_guidance_and_steps(run):
