@@ -31,7 +31,7 @@ from engine.plugins.packs import (
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
-VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engine.media")
+VALUE_PACKAGES = ("engine.datatypes", "engine.denoising", "engine.sampling", "engine.models", "engine.media")
 """Packages of the engine whose code decides what a node computes; the rest only carries values around."""
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")

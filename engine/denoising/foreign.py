@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.denoising.records import LiveModel, Sampled, Start
     from engine.sampling.conditions import Surroundings
     from engine.sampling.denoisers import Denoiser, Network
+    from engine.sampling.guiders import Guidance
+    from engine.sampling.names import Sampler
+    from engine.sampling.samplers import SamplerFunction
+    from engine.sampling.samplers.steps import Callback
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """The arguments of one call of `engine.sampling.run.sample`, as they were given."""
+    """The arguments of one call of `engine.denoising.run.sample`, as they were given; the model without its hooks."""
 
-    network: Any
-    parameterization: Any
-    latent_format: Any
-    guidance: Any
-    noise: Tensor
-    latent: Tensor
+    model: LiveModel
+    start: Start
+    guidance: AnyGuidance
     sigmas: Tensor
-    sampler: Any = "euler"
-    noise_mask: Tensor | None = None
-    seed: int = 0
-    batch_index: Sequence[int] | None = None
-    callback: Any = None
-    controls: Any = None
-    inpaint_model: bool = False
-    forwarded: Sequence[str] = ()
-    max_rows: int | None = None
-    device: Any = None
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments by name."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+    sampler: AnySampler = "euler"
+    callback: Callback | None = None
 
 
 @runtime_checkable
 class TakesOver(Protocol):
     """Functions around a model, or a sampler, that make a whole run their own; they may call `sample` inside."""
 
-    def take_over(self, run: Run) -> Any:
+    def take_over(self, run: Run) -> Sampled:
         """Return what `sample` returns for these arguments."""
         ...
 
@@ -60,3 +49,10 @@ class OwnGuidance(Protocol):
     def mask_at(self, sigma: float, mask: Tensor) -> Tensor:
         """Return the noise mask (B, 1, h, w) to use at a noise level; `mask` is that of the run."""
         ...
+
+
+AnyGuidance: TypeAlias = "Guidance | OwnGuidance"
+"""What may steer a run."""
+
+AnySampler: TypeAlias = "Sampler | str | TakesOver | SamplerFunction"
+"""What may take the steps of a run: a name, a name with options, a function, or what makes the whole run its own."""

@@ -1,8 +1,13 @@
-"""Rough pictures of a latent: cheap enough to make while sampling goes on."""
+"""Rough pictures of a latent: cheap enough to make while sampling goes on.
+
+By a tiny decoder when one is there and wanted, else by the latent's colours.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -10,13 +15,77 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from engine.datatypes.latent_formats import with_colours
+from engine.datatypes.latent_formats import tiny_decoder_name, with_colours
 from engine.datatypes.parameterization import LatentFormat
+from engine.models.errors import ModelError
+from engine.models.handles import ModelHandle
+from engine.models.tiny_decoder import TinyDecoder, find_tiny_decoder
 from engine.sampling.noise_schedule import from_network_space
 from engine.sampling.samplers.steps import StepInfo
 
+if TYPE_CHECKING:
+    from engine.models.manager import ModelManager
+    from engine.paths import Paths
+
+log = logging.getLogger("safelight.previews")
+
 MIN_SIDE, MAX_SIDE = 256, 512
 """The longer side of a preview in pixels: that of the picture itself, within these bounds."""
+
+
+class Watched(Protocol):
+    """The node that a run is in, as far as the run knows it: the part of a node's context that tells of its progress."""
+
+    @property
+    def models(self) -> ModelManager:
+        """The models of this device."""
+        ...
+
+    @property
+    def paths(self) -> Paths:
+        """Where files are."""
+        ...
+
+    @property
+    def preview_method(self) -> str:
+        """How intermediate pictures are wanted: `auto`, `none`, `latent2rgb` or `taesd`."""
+        ...
+
+    def progress(self, value: float, total: float) -> None:
+        """Report `value` of `total` done; raises to cancel."""
+        ...
+
+    def preview(self, image: Any) -> None:
+        """Show a picture (H, W, 3), or what a function of no arguments makes."""
+        ...
+
+
+class PreviewMaker:
+    """Makes the previews of one sampling run, as the node's `preview_method` says. Looks for nothing before it is called."""
+
+    def __init__(self, node: Watched, model: ModelHandle) -> None:
+        self._node = node
+        self._format = model.latent
+        self._decode: Callable[[Tensor], Tensor] | None = None
+        self._looked = False
+
+    def __call__(self, step: StepInfo) -> NDArray[np.uint8]:
+        """Return a picture (H, W, 3) of the prediction of x_0 at this step."""
+        if not self._looked:
+            self._looked = True
+            self._decode = self._tiny_decoder()
+        on_cpu = self._decode is not None and self._node.models.device == "cpu"
+        return preview(step, self._format, self._decode, MIN_SIDE if on_cpu else MAX_SIDE)
+
+    def _tiny_decoder(self) -> Callable[[Tensor], Tensor] | None:
+        name = tiny_decoder_name(self._format) if self._node.preview_method in ("auto", "taesd") else None
+        file = find_tiny_decoder(self._node.paths, name) if name is not None else None
+        try:
+            decoder: TinyDecoder | None = self._node.models.tiny_decoder(file) if file is not None else None
+        except ModelError as error:
+            log.warning("%s Previews are made of the latent's colours instead.", error)
+            return None
+        return decoder.decode if decoder is not None else None
 
 
 def latent_to_rgb(

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.sampling.guiders import BasicGuidance
+from engine.denoising.previews import latent_to_rgb, preview
+from engine.denoising.records import LiveModel, Start, StepPlan
+from engine.denoising.run import ksampler, sample
+from engine.sampling.guiders import BasicGuidance, CfgGuidance
 from engine.sampling.names import SAMPLER_NAMES
 from engine.sampling.noise import initial_noise
-from engine.sampling.noise_schedule import fit_empty_latent
-from engine.sampling.previews import latent_to_rgb, preview
-from engine.sampling.run import ksampler, sample
+from engine.sampling.noise_schedule import NoiseSchedule, fit_empty_latent
 from engine.sampling.schedules import compute_sigmas
 
 EPS, FLOW = Parameterization(), Parameterization(prediction="flow", schedule="flow", shift=2.0)
@@ -25,17 +26,14 @@ def network(x, t, context, *, concat=None, control=None, options=None):
 
 
 def ks(latent, parameterization=EPS, **changes):
-    settings = {
-        "seed": 5,
-        "steps": 8,
-        "cfg": 4.0,
-        "sampler_name": "euler",
-        "scheduler": "karras",
-        "positive": TEXT,
-        "negative": NO_TEXT,
-        **changes,
-    }
-    return ksampler(network, parameterization, FORMAT, latent=latent, **settings)
+    run = {name: changes.pop(name) for name in ("callback", "add_noise") if name in changes}
+    guidance = CfgGuidance(TEXT, NO_TEXT, changes.pop("cfg", 4.0))
+    plan = StepPlan(**{"steps": 8, "sampler_name": "euler", "scheduler": "karras", **changes})
+    return ksampler(live(network, parameterization), latent, guidance, plan, seed=5, **run)
+
+
+def live(network, parameterization=EPS, latent_format=FORMAT):
+    return LiveModel(network, NoiseSchedule(parameterization), latent_format)
 
 
 def empty(batch=1):
@@ -88,7 +86,7 @@ def test_no_denoising_returns_the_latent_as_it_is():
 def test_a_run_in_two_parts_is_the_whole_run(parameterization):
     whole = ks(empty(), parameterization)["samples"]
     first = ks(empty(), parameterization, last_step=3)
-    second = ks(first, parameterization, start_step=3, disable_noise=True)["samples"]
+    second = ks(first, parameterization, start_step=3, add_noise=False)["samples"]
     assert torch.allclose(second, whole, atol=1e-3)
 
 
@@ -119,9 +117,7 @@ def test_under_a_mask_the_kept_part_is_at_the_level_of_each_step():
 
     noise = initial_noise(picture(), 5)
     sigmas = compute_sigmas(EPS, "karras", 4)
-    sample(
-        spy, EPS, FORMAT, guidance=BasicGuidance(TEXT), noise=noise, latent=picture(), sigmas=sigmas, noise_mask=mask
-    )
+    sample(live(spy), Start(picture(), noise, mask), BasicGuidance(TEXT), sigmas)
     for x, sigma in zip(seen, sigmas.tolist(), strict=False):
         expected = (picture() * FORMAT.scale + sigma * noise) / (1 + sigma**2) ** 0.5
         assert torch.allclose(x, expected, atol=1e-5)
@@ -137,13 +133,10 @@ def test_a_noise_mask_of_the_pictures_size_is_fitted_to_the_latent():
 
 def test_both_ends_of_a_run_are_returned():
     result = sample(
-        network,
-        EPS,
-        FORMAT,
-        guidance=BasicGuidance(TEXT),
-        noise=initial_noise(picture(), 0),
-        latent=torch.zeros(1, 4, 8, 8),
-        sigmas=compute_sigmas(EPS, "karras", 6)[:4],
+        live(network),
+        Start(torch.zeros(1, 4, 8, 8), initial_noise(picture(), 0)),
+        BasicGuidance(TEXT),
+        compute_sigmas(EPS, "karras", 6)[:4],
     )
     assert result.samples.std() > result.denoised.std()
 
@@ -158,17 +151,11 @@ def test_an_empty_latent_takes_the_models_channels():
     assert fit_empty_latent(torch.zeros(2, 4, 8, 8), wide).shape == (2, 16, 8, 8)
     assert fit_empty_latent(picture(), wide).shape == (1, 4, 8, 8)
     result = ksampler(
-        network,
-        EPS,
-        wide,
-        latent=empty(2),
-        positive=TEXT,
-        negative=NO_TEXT,
+        live(network, EPS, wide),
+        empty(2),
+        CfgGuidance(TEXT, NO_TEXT, 2.0),
+        StepPlan(steps=2, sampler_name="euler", scheduler="normal"),
         seed=1,
-        steps=2,
-        cfg=2.0,
-        sampler_name="euler",
-        scheduler="normal",
     )
     assert result["samples"].shape == (2, 16, 8, 8)
 
@@ -190,17 +177,11 @@ def test_a_preview_is_the_formats_linear_map_of_the_prediction():
     assert pixels[0, 0].tolist() == [255, 0, 153]
     steps = []
     ksampler(
-        lambda x, t, context, **_: torch.zeros_like(x),
-        EPS,
-        latent_format,
-        latent=empty(),
-        positive=TEXT,
-        negative=NO_TEXT,
+        live(lambda x, t, context, **_: torch.zeros_like(x), EPS, latent_format),
+        empty(),
+        CfgGuidance(TEXT, NO_TEXT, 1.0),
+        StepPlan(steps=3, sampler_name="euler", scheduler="karras"),
         seed=1,
-        steps=3,
-        cfg=1.0,
-        sampler_name="euler",
-        scheduler="karras",
         callback=lambda step: steps.append(preview(step, latent_format)),
     )
     assert [step.shape for step in steps] == [(256, 256, 3)] * 3

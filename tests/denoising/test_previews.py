@@ -6,8 +6,8 @@ import torch
 
 from engine.datatypes.latent_formats import SD, TINY_DECODERS
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.previews import latent_to_rgb, preview
 from engine.sampling.noise_schedule import to_network_space
-from engine.sampling.previews import latent_to_rgb, preview
 from engine.sampling.samplers.steps import StepInfo
 
 

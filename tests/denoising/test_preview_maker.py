@@ -11,13 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 import engine
+from engine.denoising.previews import PreviewMaker, latent_to_rgb, preview
 from engine.models.manager import ModelManager
 from engine.models.tiny_decoder import TinyDecoder
 from engine.paths import Paths
-from engine.sampling.previews import latent_to_rgb, preview
 from engine.sampling.samplers.steps import StepInfo
 from nodes.loaders import checkpoint_loader
-from nodes.previews import PreviewMaker
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.foreign import Run
+from engine.denoising.records import LiveModel, Sampled, Start
+from engine.denoising.run import sample
 from engine.sampling import names
-from engine.sampling.foreign import Run
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import Sampler, known_sampler, known_scheduler
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.run import Sampled, ksampler, sample
 from engine.sampling.samplers import SAMPLERS
 from engine.sampling.schedules import compute_sigmas
 
@@ -28,14 +29,11 @@ def network(x, t, context, *, concat=None, control=None, options=None):
 
 
 def run(**changes):
-    arguments = {
-        "guidance": CfgGuidance(TEXT, NO_TEXT, 3.0),
-        "noise": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
-        "latent": torch.ones(1, 4, 8, 8),
-        "sigmas": compute_sigmas(Parameterization(), "karras", 3),
-        **changes,
-    }
-    return sample(network, Parameterization(), FORMAT, **arguments)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    model = LiveModel(network, NoiseSchedule(Parameterization()), FORMAT, hooks=changes.pop("hooks", None))
+    start = Start(torch.ones(1, 4, 8, 8), noise, changes.pop("noise_mask", None), changes.pop("seed", 0))
+    guidance = changes.pop("guidance", CfgGuidance(TEXT, NO_TEXT, 3.0))
+    return sample(model, start, guidance, compute_sigmas(Parameterization(), "karras", 3), **changes)
 
 
 class Twice:
@@ -47,14 +45,15 @@ class Twice:
 
     def take_over(self, run: Run) -> Sampled:
         self.seen = run
-        done = sample(**replace(run, **self.changes).arguments())
+        done = sample(**vars(replace(run, **self.changes)))
         return Sampled(done.samples * 2, done.denoised)
 
 
 def test_hooks_take_a_run_over_with_all_its_arguments():
     hooks = Twice()
     assert torch.equal(run(hooks=hooks, seed=7).samples, run(seed=7).samples * 2)
-    assert hooks.seen.seed == 7
+    assert hooks.seen.start.seed == 7
+    assert hooks.seen.model.hooks is None
     assert hooks.seen.sampler == "euler"
 
 
@@ -87,12 +86,8 @@ def test_a_guidance_may_predict_by_itself_and_change_the_mask_at_each_level():
 
 def test_noise_levels_may_be_given_as_a_schedule():
     known = Parameterization(prediction="v")
-    arguments = {"latent": {"samples": torch.zeros(1, 4, 8, 8)}, "positive": TEXT, "negative": NO_TEXT, "seed": 1}
-    settings = {"steps": 2, "cfg": 2.0, "sampler_name": "euler", "scheduler": "normal"}
-    found = [
-        ksampler(network, one, FORMAT, **arguments, **settings)["samples"] for one in (known, NoiseSchedule(known))
-    ]
-    assert torch.equal(*found)
+    given = [compute_sigmas(one, "normal", 2, sampler_name="euler") for one in (known, NoiseSchedule(known))]
+    assert torch.equal(*given)
 
 
 def test_names_that_packs_bring_are_known_and_run(monkeypatch):

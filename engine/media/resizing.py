@@ -11,8 +11,8 @@ from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from engine.media.bounds import bounded
 from engine.media.tensors import to_bytes
-from nodes.dimensions import bounded
 
 Crop: TypeAlias = Literal["disabled", "center"]
 ImageMethod: TypeAlias = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
