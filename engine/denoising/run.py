@@ -11,8 +11,17 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
-from engine.denoising.foreign import AnyGuidance, AnySampler, OwnGuidance, Run, TakesOver
-from engine.denoising.records import LiveModel, Sampled, Start, StepPlan
+from engine.denoising.records import (
+    AnyGuidance,
+    AnySampler,
+    LiveModel,
+    OwnGuidance,
+    Run,
+    Sampled,
+    Start,
+    StepPlan,
+    TakesOver,
+)
 from engine.sampling.conditions import Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.denoising.foreign import Run
-from engine.denoising.records import LiveModel, Sampled, Start
+from engine.denoising.records import LiveModel, Run, Sampled, Start
 from engine.denoising.run import sample
 from engine.sampling import names
 from engine.sampling.guidance import GuidedDenoiser

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.denoising.foreign import Run
 from engine.denoising.guided import GuidedModel
-from engine.denoising.records import Sampled, Start
+from engine.denoising.records import Run, Sampled, Start
 from engine.denoising.run import sample
 from engine.models.handles import HookedModel, ModelHandle
 from engine.plugins.compat import guidance

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-from engine.denoising.foreign import Run
+from engine.denoising.records import Run
 from engine.models.handles import HookedModel, ModelHandle
 from engine.plugins.compat import model_management, model_sampling, weight_patches
 from engine.plugins.compat.absent import refuse

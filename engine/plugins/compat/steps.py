@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.denoising.foreign import Run
+from engine.denoising.records import Run
 from engine.plugins.compat.absent import AbsentMeta, refuse
 from engine.plugins.compat.model_options import copied
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
