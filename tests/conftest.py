@@ -1,4 +1,4 @@
-"""A whole Stable Diffusion 1, real but tiny, in files; and a context to call node functions with."""
+"""What all tests share: how they run, a whole Stable Diffusion 1, real but tiny, in files, and a context to call nodes with."""
 
 from __future__ import annotations
 
@@ -10,14 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests import lanes
 from tests.harness import CATALOGUE, made_once
 
 # Before torch starts: for tiny tensors, threads cost far more than they give, and most when they spin while they wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# A busy machine fails no test, and in CI the same examples are tried each time. How many is with each test.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("suite")
+
 WORDS = "red green blue apple ball cat dog sun moon tree a photo of the on in"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test the markers of its lane; what takes longest begins first."""
+    paths = {item: item.path.relative_to(config.rootpath).as_posix() for item in items}
+    for item, path in paths.items():
+        for marker in lanes.markers(path):
+            item.add_marker(marker)
+    items.sort(key=lambda item: lanes.turn(paths[item]))
 
 
 @dataclass

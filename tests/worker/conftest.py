@@ -223,13 +223,24 @@ class Stage:
     def _make(self, **options: Any) -> WorkerPool:
         return WorkerPool(
             command("worker", "--base-directory", str(self._base)),
-            on_message=lambda worker, message: self._bench.on_message(worker, message),
-            on_change=lambda worker: self._bench.on_change(worker),
-            on_output=lambda index, line: self._bench.on_output(index, line),
+            on_message=self._message,
+            on_change=self._change,
+            on_output=self._output,
             env=environ(),
             device="cpu",
             **options,
         )
+
+    # What workers tell goes to the bench of the test that runs.
+
+    def _message(self, worker: Worker, message: Any) -> None:
+        self._bench.on_message(worker, message)
+
+    def _change(self, worker: Worker) -> None:
+        self._bench.on_change(worker)
+
+    def _output(self, index: int, line: str) -> None:
+        self._bench.on_output(index, line)
 
 
 @pytest.fixture(scope="session")
