@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Server, new_base, until
+from tests.harness import Server, new_base, served, until
 
 PACK = '''
 """Nodes that are quick, slow, harmful, and tell a file when they run."""
@@ -115,3 +115,20 @@ def serve(base: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.wipe_out()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Server]:
+    with served(give_pack(new_base(tmp_path_factory.mktemp("serving"), core_catalogue))) as found:
+        yield found
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A server that listens, shared by the tests that neither end it nor its worker; no node has noted anything yet."""
+    shared_server.notes.unlink(missing_ok=True)
+    yield shared_server
+    shared_server.ask("POST", "/queue", {"clear": True})
+    shared_server.ask("POST", "/interrupt")
+    shared_server.ask("POST", "/api/v1/queue/resume")
+    until(lambda: not shared_server.get("/prompt")["exec_info"]["queue_remaining"], "jobs to end", shared_server.log)

@@ -15,17 +15,22 @@ HERE = Path(__file__).resolve().parent
 PACKS = HERE / "packs"
 
 
-@pytest.fixture(scope="module")
-def packs_base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Path:
+def with_packs(folder: Path, core_catalogue: Path) -> Path:
     """A base directory with all fixture packs, one of them switched off by the settings and one by its name."""
-    base = new_base(tmp_path_factory.mktemp("packs"), core_catalogue, 'disabled_packs = ["switched_off"]\n')
+    base = new_base(folder, core_catalogue, 'disabled_packs = ["switched_off"]\n')
     shutil.copytree(PACKS, base / "custom_nodes", ignore=shutil.ignore_patterns("__pycache__"))
     (base / "custom_nodes" / "off.disabled").mkdir()
     return base
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def packs_base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Path:
+    """A base directory with all fixture packs."""
+    return with_packs(tmp_path_factory.mktemp("packs"), core_catalogue)
+
+
+@pytest.fixture(scope="session")
 def server(packs_base: Path) -> Iterator[Any]:
-    """A server that listens and whose worker has opened the packs."""
+    """A server that listens and whose worker has opened the packs, for all modules that change no pack."""
     with served(packs_base) as found:
         yield found
