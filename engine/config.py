@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `disabled_packs`: names of folders or files in `custom_nodes/` that are not loaded.
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
+    `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
     """
 
     models: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache: CacheSettings = CacheSettings()
     disabled_packs: tuple[str, ...] = ()
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    warm_up: bool = True
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):
