@@ -11,7 +11,7 @@ import msgspec
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 2
+FORMAT = 3
 FILE_NAME = "catalogue.msgpack"
 """Of the stored catalogue, in the cache folder."""
 
