@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch starts: for tiny tensors, threads cost far more than they give
+from engine.threads import tell_libraries
+
+# Before torch starts: for tiny tensors, threads cost far more than they give, and spinning ones cost the other tests.
+tell_libraries(os.environ, 1)
 
 WORDS = "red green blue apple ball cat dog sun moon tree a photo of the on in"
 
