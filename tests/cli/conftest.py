@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.harness import command, environ, new_base
 
 PACK = '''
 """Small nodes for tests. Each run of one is a line in `ran.txt` of the base directory."""
@@ -104,11 +103,10 @@ class Base:
         return str(path)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "engine", *arguments]
+        return command(*arguments)
 
     def environment(self, **more: str) -> dict[str, str]:
-        root = str(Path(__file__).resolve().parents[2])
-        return {**os.environ, "SAFELIGHT_BASE": str(self.folder), "PYTHONPATH": root, "OMP_NUM_THREADS": "2", **more}
+        return environ(SAFELIGHT_BASE=str(self.folder), **more)
 
     def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None, **options: Any) -> Done:
         """Run a command to its end and expect an exit code."""
@@ -165,21 +163,10 @@ class Done:
         self.said = said
 
 
-@pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stored catalogue of the built-in nodes, so that only one process of the session has to import them."""
-    base = Base(tmp_path_factory.mktemp("catalogue"))
-    base.run("nodes")
-    return base.folder / ".safelight" / "cache" / "catalogue.msgpack"
-
-
 @pytest.fixture
-def base(tmp_path: Path, catalogue: Path) -> Base:
+def base(tmp_path: Path, core_catalogue: Path) -> Base:
     """A new base directory with the pack."""
-    folder = tmp_path / "base"
-    (folder / ".safelight" / "cache").mkdir(parents=True)
-    shutil.copy(catalogue, folder / ".safelight" / "cache")
-    made = Base(folder)
+    made = Base(new_base(tmp_path / "base", core_catalogue))
     made.write("custom_nodes/tiny_pack.py", PACK)
     return made
 

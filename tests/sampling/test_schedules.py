@@ -52,7 +52,7 @@ def test_zero_terminal_snr_is_that_of_diffusers():
     assert 4000 < ours[-1] < 5000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 999))
 def test_a_trained_timestep_comes_back_from_its_level(timestep):
     schedule = NoiseSchedule(SD)
@@ -60,7 +60,7 @@ def test_a_trained_timestep_comes_back_from_its_level(timestep):
     assert schedule.timestep(schedule.sigma(timestep), interpolate=True) == pytest.approx(timestep, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0.01, 20.0))
 def test_the_network_is_told_the_nearest_timestep_in_log_sigma(sigma):
     schedule = NoiseSchedule(SD)
