@@ -1,5 +1,6 @@
 # make run    set up, start the server and open the browser      make test   set up and run every test
 # make picture PROMPT="blue heart"   one picture, no server      make check  format, lint, types, import rules
+# make mutants  put small bugs into a copy of the code, and see whether the tests notice
 # make doctor look at what is installed, devices and folders     make format rewrite the sources in the house format
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FRONT_ENDS := 1.27.10 1.58.1
 FRONT_END_PAGES := $(FRONT_ENDS:%=$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html)
 
-.PHONY: run editor picture doctor test front-ends browser check format setup clean help
+.PHONY: run editor picture doctor test mutants front-ends browser check format setup clean help
 
 help:
 	@sed -n '1,/^PYTHON/s/^# //p' Makefile
@@ -42,6 +43,9 @@ doctor: $(STAMP)
 test: editor front-ends browser
 	$(BIN)/python web/editor_build.py npm run test
 	$(BIN)/python -m pytest
+
+mutants: $(STAMP)
+	$(BIN)/python benchmarks/mutants.py
 
 front-ends: $(FRONT_END_PAGES)
 

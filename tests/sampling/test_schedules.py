@@ -156,6 +156,11 @@ def test_denoise_keeps_the_end_of_a_longer_run():
     assert compute_sigmas(SD, "karras", 20, denoise=0.0).shape == (0,)
 
 
+def test_the_steps_of_the_longer_run_are_cut_to_a_whole_number():
+    assert int(20 / 0.3) == 66  # of 66.7
+    assert torch.equal(compute_sigmas(SD, "karras", 20, denoise=0.3), compute_sigmas(SD, "karras", 66)[-21:])
+
+
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
 def test_samplers_that_need_it_skip_the_level_before_zero(sampler):
     plain, longer = compute_sigmas(SD, "normal", 8), compute_sigmas(SD, "normal", 9)
