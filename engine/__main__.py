@@ -136,6 +136,7 @@ def _cache(folder: Path | None, settings: Settings, import_module: ImportModule)
 def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) -> Executor:
     from engine.cli.app import Deferred
     from engine.execute.executor import Executor
+    from engine.execute.growth import MIB, ExpansionLimits
     from engine.execute.services import Services
     from engine.media.saver import PictureSaver
 
@@ -146,7 +147,9 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
     )
-    return Executor(library.definition, library.catalogue, cache, services=services)
+    most = settings.expansion
+    limits = ExpansionLimits(nodes=most.nodes, depth=most.depth, bytes=most.mib * MIB)
+    return Executor(library.definition, library.catalogue, cache, services=services, expansion_limits=limits)
 
 
 def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:
