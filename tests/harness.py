@@ -13,6 +13,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -196,6 +197,13 @@ def until(question: Callable[[], Any], what: str, log: list[str] | None = None, 
             return answer
         time.sleep(POLL_SECONDS)
     raise AssertionError(f"Waited {patience} s in vain for {what}.\n{''.join((log or [])[-20:])}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for what cannot be told to take any (`--port 0`)."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
 
 
 @contextlib.contextmanager

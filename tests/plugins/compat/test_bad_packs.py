@@ -27,7 +27,9 @@ def node(kind: str, **inputs: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Any]:
-    """A server on a base directory full of bad packs, which waits 15 seconds for each import, so that on a busy machine no pack but the one that hangs is left out."""
+    """A server on a base directory full of bad packs. It waits 15 seconds for each import: on a busy machine too, only the
+    one that hangs takes longer.
+    """
     base = new_base(tmp_path_factory.mktemp("bad"), core_catalogue, "pack_import_seconds = 15\n")
     packs = base / "custom_nodes"
     shutil.copytree(HERE / "bad_packs", packs, ignore=shutil.ignore_patterns("__pycache__"))
