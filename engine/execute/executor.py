@@ -17,6 +17,7 @@ from engine.cache.facade import Cache
 from engine.execute.cancel import CancelToken
 from engine.execute.events import Counts, NodesCached, RunFinished, RunStarted, Sink, Status, Warned
 from engine.execute.facts import SpecFacts
+from engine.execute.growth import ExpansionLimits
 from engine.execute.links import need
 from engine.execute.measures import Peak
 from engine.execute.plan import settle
@@ -39,7 +40,8 @@ class Executor:
     """Runs graphs, any number at once, on one cache.
 
     `definitions` gives the runnable node of a type (by `spec.name`) and may import its module; it is called only for
-    nodes that must run, and for those with a fingerprint. At most `max_threads` blocking nodes run at a time.
+    nodes that must run, and for those with a fingerprint. At most `max_threads` blocking nodes run at a time, and a node whose
+    expansions grow beyond `expansion_limits` fails.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class Executor:
         *,
         services: Services | None = None,
         max_threads: int | None = None,
+        expansion_limits: ExpansionLimits | None = None,
     ) -> None:
         self.definition = definitions
         self.cache = cache
         self.services = services or Services()
         self.max_threads = max_threads or max(8, (os.cpu_count() or 1) + 4)
+        self.expansion_limits = expansion_limits or ExpansionLimits()
         self.flush_at_end = True
         """Whether a run ends only when its results are on disk. Else they follow within a moment, as a server can afford."""
         self.sharing = Sharing()

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.cache.actions import Record, SlotDigests
-from engine.execute.events import NodeFailed, NodeReused, NodeSkipped
+from engine.cache.actions import Expansion, Record, SlotDigests
+from engine.cache.digests import Digest
+from engine.cache.memory import Stored
+from engine.execute.events import NodeCollected, NodeFailed, NodeReused, NodeSkipped
 from engine.execute.expansion import finish_expansion, instantiate
 from engine.execute.keys import BadLinkError, Blocked, action_key, extended_key
-from engine.execute.links import need, node_event, release, release_borrowed, release_inputs, wait_for
+from engine.execute.links import (
+    count_stashed,
+    need,
+    node_event,
+    release,
+    release_borrowed,
+    release_inputs,
+    wait_for,
+)
 from engine.execute.state import (
     EXPANDED,
     FAILED,
@@ -54,7 +64,7 @@ def resolve(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], phase:
     if state.uses_inputs:
         release_inputs(run, state)
     if state.borrowed:
-        release_borrowed(state)
+        release_borrowed(run, state)
     if state.consumers:
         for consumer in state.consumers:
             consumer.waiting -= 1
@@ -88,6 +98,8 @@ def _follow_links(run: Run) -> None:
                     wait_for(state, run.states.get(value.node) or need(run, value.node))
             elif type(value) is StoredInput:
                 run.states[value.owner].uses += 1
+        if state.parent is not None:
+            count_stashed(run, state, 1)
         if not state.waiting:
             run.queue.append(state)
 
@@ -113,6 +125,8 @@ def _finish_expanded(run: Run, state: NodeState) -> None:
     except BadLinkError as bad:
         fail(run, state, bad_link(state, bad))
         return
+    if state.parent is None:
+        run.emit(NodeCollected(**node_event(state)))
     resolve(run, state, outputs, RAN if state.ran else REUSED)
     settle_followers(run, state)
 
@@ -158,13 +172,20 @@ def _reuse(run: Run, state: NodeState, record: Record) -> bool:
     state.ui = record.ui
     if record.expand is not None:
         report_reuse(run, state)
-        instantiate(run, state, record.expand, {})
+        expand(run, state, record.expand, {})
         return True
     if record.outputs is None or len(record.outputs) != state.facts.outputs:
         return False
     report_reuse(run, state)
     resolve(run, state, record.outputs, REUSED)
     return True
+
+
+def expand(run: Run, state: NodeState, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
+    """Let the nodes that `state` expands into join the run, unless that is more than a run may grow: then it fails."""
+    problem = instantiate(run, state, calls, stash)
+    if problem is not None:
+        fail(run, state, problem)
 
 
 def _read_again(run: Run, state: NodeState, name: str) -> bool:
@@ -218,7 +239,7 @@ def settle_followers(run: Run, leader: NodeState) -> None:
             take_over(run, state, leader)
         else:
             take_over_failure(run, state, leader)
-        release(leader)
+        release(run, leader)
 
 
 def take_over(run: Run, state: NodeState, leader: NodeState) -> None:
@@ -280,7 +301,7 @@ def _broken(run: Run, state: NodeState, phase: int) -> None:
         state.stands_for.waiters = None
     state.remaking = False
     release_inputs(run, state)
-    release_borrowed(state)
+    release_borrowed(run, state)
     for consumer in (*(state.consumers or ()), *(state.waiters or ())):
         consumer.upstream = state
         consumer.waiting -= 1

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from engine.authoring.context import PreviewMethod
 from engine.cache.actions import Expansion, SlotDigests
@@ -23,6 +23,7 @@ from engine.cache.memory import Stored
 from engine.execute.cancel import CancelToken
 from engine.execute.events import Event, NodeFailed, Sink
 from engine.execute.facts import SpecFacts
+from engine.execute.growth import Growth
 from engine.execute.result import RunResult
 from engine.execute.services import Services
 from engine.graph.prompt import Node, Prompt
@@ -59,13 +60,33 @@ class StoredInput:
 
 
 class ExpansionState:
-    """What an expanded node waits for: `calls` with node ids of the run, and the values it made itself (`stash`)."""
+    """What an expanded node waits for: `calls` with node ids of the run, and the values it made itself (`stash`).
 
-    __slots__ = ("calls", "stash")
+    `uses` counts the inputs of its nodes that are among those values. With `passing`, they are let go after the last of these:
+    a loop would hold those of every pass until it ends.
+    """
 
-    def __init__(self, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
+    __slots__ = ("calls", "passing", "stash", "uses")
+
+    def __init__(self, calls: tuple[Expansion, ...], stash: dict[Digest, Stored], passing: bool) -> None:
         self.calls = calls
         self.stash = stash
+        self.passing = passing
+        self.uses = 0
+
+
+class Inner(NamedTuple):
+    """A node that an expansion added."""
+
+    node: Node
+    display: str
+    """The node of the submitted graph to show it on."""
+    parent: str
+    """The node that expanded into it."""
+    root: str
+    """The node of the submitted graph that it comes from."""
+    depth: int
+    """How many expansions it is nested in, from 1."""
 
 
 class LazyState:
@@ -204,8 +225,9 @@ class Run:
         """Work for threads: states to start, and calls to make (what coroutines gave, what they ask for)."""
         self.leaders: dict[bytes, NodeState] = {}
         self.followers: dict[str, list[NodeState]] = {}
-        self.expanded: dict[str, tuple[Node, str, str]] = {}
-        """Nodes that expansions added: id → (node, display node, parent)."""
+        self.expanded: dict[str, Inner] = {}
+        """Nodes that expansions added."""
+        self.growth = Growth()
         self.errand_owners: dict[NodeState, NodeState] = {}
         self.remade: set[str] = set()
         self.planned = False
