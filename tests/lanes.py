@@ -24,7 +24,10 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Marker → beginnings of the paths of its modules."""
 
-FIRST: Final = ("tests/web/", "tests/serving/", "tests/cli/", "tests/plugins/", "tests/workflows/", "tests/worker/")
+FIRST: Final = (
+    *("tests/web/", "tests/serving/", "tests/cli/", "tests/parity/", "tests/plugins/", "tests/workflows/"),
+    *("tests/worker/", "tests/sampling/"),
+)
 """What takes longest for a module, or waits more than it computes, begins first: no lane is left with it alone at the end."""
 
 
