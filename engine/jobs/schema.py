@@ -1,7 +1,8 @@
 """The tables of the store, as the newest migration leaves them (a test compares the two).
 
 A job is one row for life. Small columns stand first: SQLite keeps a long row in a chain of pages, and what lists show is
-read from its first one. Columns are named as the fields of `Job` and `Outcome`, but for `targets`, which is `Job.outputs`.
+read from its first one. `end_number` is the order in which jobs ended, which no clock that jumps can change. Columns are
+named as the fields of `Job` and `Outcome`, but for `targets`, which is `Job.outputs`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ JOBS = Table(
     Column("number", Float, nullable=False),
     Column("status", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("losses", Integer, nullable=False, server_default="0"),
     Column("created", Float, nullable=False),
     Column("started", Float),
     Column("ended", Float),
+    Column("end_number", Integer),
     Column("client_id", Text),
     Column("workflow_id", Text),
     Column("outputs_count", Integer, nullable=False, server_default="0"),
@@ -38,7 +41,8 @@ JOBS = Table(
     sqlite_autoincrement=True,  # a sequence is never given twice, whatever was deleted
 )
 Index("jobs_status", JOBS.c.status)
-Index("jobs_ended", JOBS.c.ended, sqlite_where=JOBS.c.ended.is_not(None), postgresql_where=JOBS.c.ended.is_not(None))
+_HAS_ENDED = JOBS.c.end_number.is_not(None)
+Index("jobs_end_number", JOBS.c.end_number, sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED)
 Index("jobs_workflow_id", JOBS.c.workflow_id)
 
 SETTINGS = Table(
