@@ -210,7 +210,7 @@ class WorkerPool:
         await process.ended()
         worker.lost_reason = f"Worker {worker.index} {process.reason()}."
         worker.lost_output = list(process.output.last)
-        worker.lost_pid, worker.ended_itself = process.pid, process.ended_itself() and not worker.replaced
+        worker.lost_pid, worker.ended_itself = worker.pid, process.ended_itself() and not worker.replaced
 
     def _accept(self, hello: Hello, connection: Connection) -> bool:
         """Whether a worker that was started is at the other end; if so, hear it from now on."""

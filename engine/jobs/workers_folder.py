@@ -14,6 +14,8 @@ from engine.jobs.lock import NAME, FolderInUseError, FolderLock
 
 PREFIX: Final = "safelight-"
 
+SOCKET: Final = "workers"
+
 _NEW: Final = ".safelight-new-"
 """What a folder is called until it is locked: nobody may take it for one whose owner is gone."""
 
@@ -60,8 +62,10 @@ def _is_ours(path: Path) -> bool:
 
 def _is_left(path: Path) -> bool:
     """Whether it is a folder as above (others may have names that begin alike), and nobody holds its lock."""
+    if not _is_socket_folder(path):
+        return False
     if not (path / NAME).is_file():
-        return (path / "workers").is_socket() and _is_old(path)  # of an older version, which had no locks
+        return _is_old(path)  # of an older version, which had no locks
     lock = FolderLock(path, f"The folder {path}")
     try:
         lock.acquire()
@@ -69,6 +73,14 @@ def _is_left(path: Path) -> bool:
         return False
     lock.release()
     return True
+
+
+def _is_socket_folder(path: Path) -> bool:
+    """Whether nothing else is in it: what somebody else keeps in a folder of such a name is not ours to delete."""
+    with suppress(OSError):
+        names = {one.name for one in path.iterdir()}
+        return SOCKET in names and names <= {SOCKET, NAME} and (path / SOCKET).is_socket()
+    return False
 
 
 def _is_old(path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.jobs.frames import FrameError, Frames
 from engine.jobs.messages import FromWorker, Hello
-from engine.jobs.workers_folder import PREFIX, SocketFolder, sweep
+from engine.jobs.workers_folder import PREFIX, SOCKET, SocketFolder, sweep
 
 HELLO_SECONDS: Final = 5.0
 """Who has not said a true Hello by then is closed."""
@@ -104,7 +104,7 @@ class Listener:
         if not hasattr(socket, "AF_UNIX"):
             return None
         self._folder = SocketFolder()
-        path = str(self._folder.path / "workers")
+        path = str(self._folder.path / SOCKET)
         return path if len(os.fsencode(path)) <= _MAX_PATH else None
 
     def _protocol(self) -> Frames:

@@ -175,9 +175,7 @@ class Server:
 
     async def _stop(self, runner: web.AppRunner) -> None:
         self.catalogues.give_up("The server is ending.")
-        if not self._hurry:
-            await self.dispatcher.drain(DRAIN_SECONDS)
-        self.dispatcher.draining = True
+        await self.dispatcher.drain(0.0 if self._hurry else DRAIN_SECONDS)
         await self.pool.stop(WORKER_GRACE)
         await self.dispatcher.settled(WRITE_GRACE)
         await self.hub.close()

@@ -23,9 +23,15 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def end_with(server: int, on_gone: Callable[[], None], seconds: float) -> None:
-    """Once process `server`, which must be this one's parent, is gone: call `on_gone` on a thread, and end `seconds` later."""
+    """Once process `server`, which started this one, is gone: call `on_gone` on a thread, and end `seconds` later.
+
+    What stands between (a launcher of Python's) is taken for it; the server may even have ended before this is called.
+    """
     arrange_alarm()
-    threading.Thread(target=_watch, args=(server, on_gone, seconds), name="parent-watch", daemon=True).start()
+    parent = os.getppid()
+    if parent != server and not _lives(server):
+        parent = server
+    threading.Thread(target=_watch, args=(parent, on_gone, seconds), name="parent-watch", daemon=True).start()
 
 
 def arrange_alarm() -> None:
@@ -43,8 +49,14 @@ def arrange_alarm() -> None:
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0)
 
 
-def _watch(server: int, on_gone: Callable[[], None], seconds: float) -> None:
-    while os.getppid() == server:
+def _lives(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
+
+
+def _watch(parent: int, on_gone: Callable[[], None], seconds: float) -> None:
+    while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     on_gone()
     time.sleep(seconds)

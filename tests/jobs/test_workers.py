@@ -384,9 +384,10 @@ def test_folders_that_killed_servers_left_behind_are_swept_and_no_others(
         places = [Path(process.stdout.readline().strip()) for process in (lives, killed)]  # type: ignore[union-attr]
         killed.kill()
         killed.wait()
-        for name in ("safelight-notes", "safelight-bench-x", "other"):  # of somebody else
+        for name in ("safelight-notes", "safelight-user", "other"):  # of somebody else
             (tmp_path / name).mkdir()
             (tmp_path / name / "text").touch()
+        (tmp_path / "safelight-user" / "server.lock").touch()  # a user directory whose server does not run
         assert workers_folder.sweep() == 1
         assert [place.exists() for place in places] == [True, False]
         assert workers_folder.sweep() == 0
