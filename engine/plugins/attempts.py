@@ -127,18 +127,20 @@ def _confessing(note: Path) -> Iterator[None]:
             confess(f"os.kill({pid}, {number})")
         real_kill(pid, number)
 
-    os._exit, os.kill = leave, kill
+    with _in_place("_exit", leave), _in_place("kill", kill), note.open("a") as file, _crashes_told(file):
+        yield
+
+
+@contextmanager
+def _in_place(name: str, ours: Callable[..., Any]) -> Iterator[None]:
+    """Have a function of `os` be another."""
+    real = getattr(os, name)
+    setattr(os, name, ours)
     try:
-        with note.open("a") as file, _crashes_told(file):
-            yield
+        yield
     finally:
-        _put_back("_exit", leave, real_exit)
-        _put_back("kill", kill, real_kill)
-
-
-def _put_back(name: str, ours: Callable[..., Any], real: Callable[..., Any]) -> None:
-    if getattr(os, name) is ours:  # else a pack has put its own in place
-        setattr(os, name, real)
+        if getattr(os, name) is ours:  # else a pack has put its own there
+            setattr(os, name, real)
 
 
 @contextmanager
