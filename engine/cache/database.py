@@ -47,6 +47,8 @@ class Database:
         self._write_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        """Of the file that the connections have open."""
         self._open()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
@@ -70,20 +72,23 @@ class Database:
 
     def write(self, statements: Sequence[Statement]) -> bool:
         """Run the statements in one transaction; False (after a warning) when nothing was written."""
-        with self._write_lock:
-            writer = self._writer
-            if writer is None:
-                return False
-            try:
-                with writer:
-                    writer.execute("BEGIN IMMEDIATE")
-                    for sql, rows in statements:
-                        writer.executemany(sql, rows)
-            except sqlite3.Error as error:
-                failure = error
-            else:
-                return True
-        self._fail("write", failure, writer)
+        for _ in range(2):  # the second time into a new file
+            with self._write_lock:
+                writer = self._writer
+                if writer is None:
+                    return False
+                try:
+                    with writer:
+                        writer.execute("BEGIN IMMEDIATE")
+                        for sql, rows in statements:
+                            writer.executemany(sql, rows)
+                except sqlite3.Error as error:
+                    failure = error
+                else:
+                    return True
+            self._fail("write", failure, writer)
+            if self._writer is writer:
+                break
         return False
 
     def clear(self) -> bool:
@@ -94,8 +99,9 @@ class Database:
                 try:
                     self._writer.execute("VACUUM")
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                except sqlite3.Error as error:  # another process reads: the space comes back later
-                    self._warn(f"Cache {self.path} was emptied but not yet shrunk: {error}.")
+                except sqlite3.Error as error:
+                    if not _is_damage(error):  # another process reads: the space comes back later
+                        self._warn(f"Cache {self.path} was emptied but not yet shrunk: {error}.")
         sound = self.row("PRAGMA quick_check(1)")
         if sound is not None and sound != ("ok",):
             self._renew(sqlite3.DatabaseError(str(sound[0])), self._reader)
@@ -143,6 +149,7 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = None
         self._writer = _connection(self.path)
+        self._inode = self.path.stat().st_ino
         if self._writer.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
             with self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -165,9 +172,10 @@ class Database:
             f"Cache file {self.path} is unreadable ({error}); it is kept as {aside.name} and a new one is begun."
         )
         try:
-            self.path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            if self._inode in (None, self.path.stat().st_ino):  # else another process has done so, and this one follows
+                self.path.replace(aside)
+                for suffix in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self._connect()
         except (OSError, sqlite3.Error) as again:
             self._fail("open", again, None)

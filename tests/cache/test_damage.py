@@ -87,8 +87,26 @@ def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_a_new_one_begun_at
     assert any("is kept as cache.sqlite.broken and a new one is begun" in told for told in cache.take_warnings())
     cache.close()
     cache = Cache(tmp_path)
+    assert cache.actions.get(key(7)) == Record(outputs=(key(1),)), "what met the damage is not lost either"
     assert cache.actions.get(key(8)) == Record(outputs=(key(2),)), "this very session kept results again"
     assert cache.take_warnings() == []
+    cache.close()
+
+
+def test_of_two_processes_that_meet_the_damage_only_the_first_puts_the_file_aside(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    damage(tmp_path)
+    first, second = Cache(tmp_path), Cache(tmp_path)
+    assert first.actions.get(key(7)) is None
+    first.actions.put(key(8), Record(outputs=(key(2),)))
+    first.recorded()
+    first.flush()
+    assert second.actions.get(key(7)) is None
+    assert second.actions.get(key(8)) == Record(outputs=(key(2),)), "it goes on with the new file of the first"
+    first.close()
+    second.close()
+    cache = Cache(tmp_path)
+    assert cache.actions.get(key(8)) is not None
     cache.close()
 
 
