@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.cache.actions import Record
+from engine.cache.database import Database
 from engine.cache.digests import digest
 from engine.cache.facade import Cache
 
@@ -96,18 +97,16 @@ def test_a_file_that_turns_out_to_be_damaged_is_put_aside_and_a_new_one_begun_at
 def test_of_two_processes_that_meet_the_damage_only_the_first_puts_the_file_aside(tmp_path: Path) -> None:
     filled(tmp_path).close()
     damage(tmp_path)
-    first, second = Cache(tmp_path), Cache(tmp_path)
-    assert first.actions.get(key(7)) is None
-    first.actions.put(key(8), Record(outputs=(key(2),)))
-    first.recorded()
-    first.flush()
-    assert second.actions.get(key(7)) is None
-    assert second.actions.get(key(8)) == Record(outputs=(key(2),)), "it goes on with the new file of the first"
+    told: list[str] = []
+    first, second = (Database(tmp_path / "cache.sqlite", told.append) for _ in range(2))
+    ask = "SELECT record FROM actions WHERE key = ?", (key(7),)
+    assert first.row(*ask) is None
+    assert first.write([("INSERT INTO actions VALUES (?, ?, 1)", [(key(7), b"of the first")])])
+    assert second.row(*ask) is None, "it meets the old file"
+    assert second.row(*ask) == (b"of the first",), "and goes on with the new one"
+    assert first.row(*ask) == (b"of the first",)
     first.close()
     second.close()
-    cache = Cache(tmp_path)
-    assert cache.actions.get(key(8)) is not None
-    cache.close()
 
 
 def test_clear_cures_a_damaged_file_and_says_so_only_when_it_did(tmp_path: Path) -> None:
