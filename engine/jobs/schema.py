@@ -7,9 +7,19 @@ named as the fields of `Job` and `Outcome`, but for `targets`, which is `Job.out
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
 METADATA = MetaData()
+
+
+class Blob(LargeBinary):
+    """Bytes as the driver gives them. A text in their place, by a foreign hand, must not keep other rows from being read."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> None:
+        """What a query gives is left as it is."""
+
 
 JOBS = Table(
     "jobs",
@@ -27,17 +37,17 @@ JOBS = Table(
     Column("client_id", Text),
     Column("workflow_id", Text),
     Column("outputs_count", Integer, nullable=False, server_default="0"),
-    Column("targets", LargeBinary, nullable=False),
-    Column("models", LargeBinary, nullable=False),
-    Column("preview", LargeBinary),
-    Column("error", LargeBinary),
-    Column("extra_data", LargeBinary, nullable=False),
-    Column("prompt", LargeBinary, nullable=False),
-    Column("checked", LargeBinary, nullable=False),
-    Column("outputs", LargeBinary),
-    Column("meta", LargeBinary),
-    Column("nodes", LargeBinary),
-    Column("messages", LargeBinary),
+    Column("targets", Blob, nullable=False),
+    Column("models", Blob, nullable=False),
+    Column("preview", Blob),
+    Column("error", Blob),
+    Column("extra_data", Blob, nullable=False),
+    Column("prompt", Blob, nullable=False),
+    Column("checked", Blob, nullable=False),
+    Column("outputs", Blob),
+    Column("meta", Blob),
+    Column("nodes", Blob),
+    Column("messages", Blob),
     sqlite_autoincrement=True,  # a sequence is never given twice, whatever was deleted
 )
 Index("jobs_status", JOBS.c.status)
@@ -50,7 +60,7 @@ SETTINGS = Table(
     METADATA,
     Column("owner", Text, primary_key=True),
     Column("id", Text, primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    Column("value", Blob, nullable=False),
 )
 """What editors keep for a user, each value as JSON."""
 
@@ -58,7 +68,7 @@ STATE = Table(
     "state",
     METADATA,
     Column("key", Text, primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    Column("value", Blob, nullable=False),
 )
 """What the server itself keeps over a restart, as JSON: whether the queue is paused."""
 

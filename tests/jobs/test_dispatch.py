@@ -409,8 +409,11 @@ def test_a_worker_is_not_killed_for_a_cancel_in_the_middle_of_its_next_job(
             await house.accept(name)
         house.start()
         house.dispatcher.cancel("a")
+        killer = house.dispatcher.running["a"].killer
         house.finish(status="cancelled")
         house.start()  # b runs, c waits
+        assert killer is not None
+        assert killer.cancelled()
         await asyncio.sleep(0.1)
         assert not house.workers[0].killed
         assert house.workers[0].job.job.id == "b"

@@ -23,8 +23,8 @@ def packed(value: int = 1) -> int:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "custom_nodes").mkdir()
-    (tmp_path / "custom_nodes" / "good.py").write_text(PACK)
-    (tmp_path / "custom_nodes" / "bad.py").write_text("raise RuntimeError('no GPU here')")
+    (tmp_path / "custom_nodes" / "missing_good.py").write_text(PACK)
+    (tmp_path / "custom_nodes" / "missing_bad.py").write_text("raise RuntimeError('no GPU here')")
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_a_job_of_nodes_that_are_there_can_run(folder: Path) -> None:
 def test_a_node_that_is_not_there_is_named_with_the_packs_that_failed(folder: Path) -> None:
     found = missing({"1": Node("Gone", {})}, ("1",), library_of(folder))
     assert found.startswith("There is no node type 'Gone' here now, though there was when the job was taken in.")
-    assert "bad: " in found
+    assert "missing_bad: " in found
     assert "no GPU here" in found
 
 
@@ -52,9 +52,9 @@ def test_a_node_that_no_output_needs_holds_up_nothing(folder: Path) -> None:
 
 def test_a_node_whose_pack_has_ended_two_processes_is_not_there(folder: Path) -> None:
     library = library_of(folder)
-    raw = next(record.raw for record in library.foreign if record.pack == "good")
-    for number in (4_000_001, 4_000_002):  # beyond the highest process id
-        (folder / "cache" / f"importing-{number}").write_text(f"custom_nodes.good\n{raw}\n0\n")
+    raw = next(record.raw for record in library.foreign if record.pack == "missing_good")
+    for number in (9_999_998, 9_999_999):  # beyond the highest process id
+        (folder / "cache" / f"importing-{number}").write_text(f"custom_nodes.missing_good\n{raw}\n0\n")
         blame(folder / "cache", number, "Worker 0 ended with exit code 7.")
         Attempts(folder / "cache")
     again = library_of(folder)
