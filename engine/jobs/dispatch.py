@@ -321,6 +321,7 @@ class Dispatcher:
         for name in self.totals.nodes:
             self.totals.nodes[name] += getattr(message.counts, name)
         if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
+            running.job.attempts -= running.started
             self._again(running.job)
         else:
             status = "cancelled" if running.cancelled and message.status == "failed" else message.status

@@ -436,6 +436,20 @@ def test_the_one_that_insists_looks_whether_it_is_still_that_job(tmp_path: Path)
     live(tmp_path, story)
 
 
+def test_a_worker_that_was_told_to_end_costs_its_job_no_attempt(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        for _ in range(5):
+            house.start()
+            house.finish(status="cancelled")  # SIGTERM: it lets go of the job
+        assert house.dispatcher.running["a"].job.attempts == 0
+        house.start()
+        house.finish()
+        assert await house.history() == [("a", "done")]
+
+    live(tmp_path, story)
+
+
 # -- packs that are not loaded
 
 
