@@ -110,6 +110,15 @@ class Library:
                 self._load(name)
             return self._definitions[name]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a node `name` whose module can be tried; imports nothing."""
+        spec = self.catalogue.spec(name)
+        if spec is None:
+            return False
+        module = self._module_of[spec.name]
+        file = self._files[module]
+        return not (file.foreign and self._attempts.is_out(module, self._raw.get(module, "")))
+
     @property
     def foreign(self) -> tuple[ModuleRecord, ...]:
         """What is known of the packs beside the built-in nodes."""
