@@ -15,6 +15,7 @@ import msgspec
 
 from engine.execute.events import AnyEvent
 from engine.jobs.affinity import choose
+from engine.jobs.frames import frame as framed
 from engine.jobs.messages import (
     CancelJob,
     DeviceState,
@@ -27,15 +28,20 @@ from engine.jobs.messages import (
     RunJob,
 )
 from engine.jobs.queue import JobQueue
-from engine.jobs.records import MAX_ATTEMPTS, Job, Outcome
+from engine.jobs.records import MAX_ATTEMPTS, Job, Outcome, shortened
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
+from engine.jobs.turns import Turns
 from engine.jobs.workers import Worker, WorkerPool
 
 log = logging.getLogger("safelight.jobs")
 
 CANCEL_GRACE = 30.0
 """Seconds that a cancelled job may go on before its worker is restarted."""
+
+
+SENT_SECONDS = 30.0
+"""How long a worker may take to read a long job before others have their turn."""
 
 
 class Follower(Protocol):
@@ -99,7 +105,7 @@ def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb"
 class Running:
     """A job in the hands of a worker."""
 
-    __slots__ = ("cancelled", "follower", "job", "killer", "started", "worker")
+    __slots__ = ("cancelled", "follower", "job", "killer", "sending", "started", "worker")
 
     def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
         self.job = job
@@ -107,6 +113,8 @@ class Running:
         self.follower = follower
         self.started = False
         self.cancelled = False
+        self.sending = False
+        """Its texts are still being read from the disk."""
         self.killer: asyncio.TimerHandle | None = None
 
 
@@ -145,6 +153,7 @@ class Dispatcher:
         self._on_change = on_change
         self._preview_method = preview_method
         self._tasks: set[asyncio.Task[None]] = set()
+        self.turns = Turns()
 
     # -- from the start
 
@@ -181,6 +190,7 @@ class Dispatcher:
     async def accept(self, job: Job) -> None:
         """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
         await self.store.accept([job])
+        shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
         self._on_change()
@@ -336,23 +346,54 @@ class Dispatcher:
         running = Running(job, worker, self._follow(job))
         self.running[job.id] = running
         worker.job = running
-        worker.send(
-            RunJob(
-                job=job.id,
-                checked=job.checked,
-                outputs=job.outputs,
-                prompt=job.prompt,
-                workflow=workflow_of(job.extra_data),
-                extra_data=job.extra_data,
-                client_id=job.client_id,
-                preview_method=preview_method_of(job.extra_data) or self._preview_method,
-            )
+        if job.long:
+            running.sending = True
+            self._spawn(self._send_long(running))
+        else:
+            worker.send(self._message(job))
+
+    def _message(self, job: Job) -> RunJob:
+        return RunJob(
+            job=job.id,
+            checked=job.checked,
+            outputs=job.outputs,
+            prompt=job.prompt,
+            workflow=workflow_of(job.extra_data),
+            extra_data=job.extra_data,
+            client_id=job.client_id,
+            preview_method=preview_method_of(job.extra_data) or self._preview_method,
         )
+
+    async def _send_long(self, running: Running) -> None:
+        """Read what is on disk only and send it: one such job at a time, until the worker has taken it."""
+        job, worker = running.job, running.worker
+        async with self.turns.turn():
+            message, problem = None, "It was cancelled."
+            try:
+                message = self._message(await self.store.whole(job))
+            except StoreError as error:
+                problem = str(error)
+            if self.running.get(job.id) is not running:  # the worker was lost meanwhile
+                return
+            running.sending = False
+            if message is not None and not running.cancelled:
+                frame = await asyncio.to_thread(framed, message)
+                message = None
+                worker.send_frame(frame)
+                del frame
+                await worker.sent(SENT_SECONDS)
+                return
+        self._let_go(running)
+        status: Literal["failed", "cancelled"] = "cancelled" if running.cancelled else "failed"
+        self._end(job, running.follower, status, None, problem)
+        self.dispatch()
 
     def _cancel_running(self, running: Running) -> None:
         if running.cancelled:
             return
         running.cancelled = True
+        if running.sending:  # the worker does not know it yet, and will not
+            return
         running.worker.send(CancelJob(running.job.id))
         loop = asyncio.get_running_loop()
         running.killer = loop.call_later(CANCEL_GRACE, running.worker.kill)

@@ -99,6 +99,12 @@ class Frames(asyncio.Protocol):
         """Whether messages can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the other side has not read, about."""
+        waiting = sum(map(len, self._unsent))
+        return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
     def send(self, message: Any) -> None:
         """Send `message`; it is dropped when the connection has ended. Raises what encoding it raises, and ValueError."""
         self.send_frame(frame(message))

@@ -13,8 +13,15 @@ MAX_ATTEMPTS = 2
 """A job whose worker died this often fails with the reason."""
 
 
+LONG = 256 * 1024
+"""Bytes of a job's JSON texts from which on they are on disk only while it waits and runs."""
+
+
 class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
-    """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent."""
+    """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent.
+
+    With `long`, the texts (`prompt`, `checked`, `extra_data`) are left empty, and `JobStore.whole` reads them.
+    """
 
     id: str
     number: float
@@ -37,10 +44,18 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     attempts: int = 0
     overtaken: int = 0
     """How many jobs behind it went first, to a worker that held their model. Not stored."""
+    long: bool = False
+    """Not stored."""
     created: float = 0.0
     """Unix time in seconds, as `started` and `ended`."""
     started: float | None = None
     ended: float | None = None
+
+
+def shortened(job: Job) -> None:
+    """Leave long texts of a job on disk, where they are by now."""
+    if len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG:
+        job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", b"{}", True
 
 
 class Outcome(msgspec.Struct, kw_only=True, gc=False, eq=False):

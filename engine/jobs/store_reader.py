@@ -6,14 +6,17 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal, select
 
-from engine.jobs.records import UNFINISHED, HistoryEntry, Job
+from engine.jobs.records import LONG, UNFINISHED, HistoryEntry, Job
 from engine.jobs.schema import JOBS, SETTINGS, STATE
+from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, entry_of, job_of
 
 _ENDED = JOBS.c.ended.is_not(None)
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
+_TEXTS = ("prompt", "checked", "extra_data")
+_LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
 
 SORTS = frozenset(_SORTS)
@@ -21,9 +24,26 @@ SORTS = frozenset(_SORTS)
 
 
 def unfinished(connection: Connection) -> list[Job]:
-    """Jobs that are queued or were running, in the order of the queue."""
-    query = select(JOBS).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
-    return [job_of(dict(row._mapping)) for row in connection.execute(query)]
+    """Jobs that are queued or were running, in the order of the queue; long texts stay on disk."""
+    size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _TEXTS), literal(0))
+    short = [JOBS.c[name] for name in JOBS.c.keys() if name not in _TEXTS]  # noqa: SIM118 - not a dict
+    texts = [case((size > LONG, None), else_=JOBS.c[name]).label(name) for name in _TEXTS]
+    query = select(*short, *texts).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
+    return [_unfinished(dict(row._mapping)) for row in connection.execute(query)]
+
+
+def _unfinished(row: dict[str, Any]) -> Job:
+    if row["prompt"] is not None:
+        return job_of(row)
+    return msgspec.structs.replace(job_of(row | {"prompt": b"{}", "checked": b"", "extra_data": b"{}"}), long=True)
+
+
+def whole(connection: Connection, job: Job) -> Job:
+    """`job` with its texts. Raises StoreError."""
+    row = connection.execute(select(*[JOBS.c[name] for name in _TEXTS]).where(JOBS.c.id == job.id)).first()
+    if row is None:
+        raise StoreError(f"The job {job.id} is not in the store any more.")
+    return msgspec.structs.replace(job, **row._mapping, long=False)
 
 
 def last_sequence(connection: Connection) -> int:
@@ -34,16 +54,30 @@ def last_sequence(connection: Connection) -> int:
 
 def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
     """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
-    query = select(JOBS).where(_ENDED)
+    query, newest_first = _part(select(JOBS), max_items, offset)
+    entries = _entries(connection, query)
+    return entries[::-1] if newest_first else entries
+
+
+def history_sizes(connection: Connection, max_items: int | None, offset: int | None) -> list[tuple[str, int]]:
+    """(id, bytes) of the entries of such a part."""
+    size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _LONG), literal(0))
+    query, newest_first = _part(select(JOBS.c.id, size), max_items, offset)
+    found = [(id, int(size)) for id, size in connection.execute(query)]
+    return found[::-1] if newest_first else found
+
+
+def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tuple[Select[Any], bool]:
+    """The query for a part of the history, and whether it gives the newest first."""
+    query = query.where(_ENDED)
     if max_items is not None and max_items < 0:
         max_items = None
     if max_items is not None and (offset is None or offset < 0):
-        newest = query.order_by(JOBS.c.ended.desc(), JOBS.c.sequence.desc()).limit(max_items)
-        return _entries(connection, newest)[::-1]
+        return query.order_by(JOBS.c.ended.desc(), JOBS.c.sequence.desc()).limit(max_items), True
     oldest = query.order_by(JOBS.c.ended, JOBS.c.sequence)
     if max_items is not None:
         oldest = oldest.limit(max_items)
-    return _entries(connection, oldest.offset(max(0, offset)) if offset else oldest)
+    return oldest.offset(max(0, offset)) if offset else oldest, False
 
 
 def history_entry(connection: Connection, job_id: str) -> HistoryEntry | None:

@@ -13,7 +13,8 @@ import pytest
 
 from engine.execute.events import Counts
 from engine.jobs.dispatch import Dispatcher, workflow_of
-from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobStarted, RunJob
+from engine.jobs.frames import Unframer
+from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobStarted, RunJob, ToWorker
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
 
@@ -38,6 +39,12 @@ class Ear:
 
     def send(self, message: Any) -> None:
         self.heard.append(message)
+
+    def send_frame(self, data: bytes) -> None:
+        Unframer(ToWorker).feed(data, self.heard.append)
+
+    async def sent(self, seconds: float) -> None:
+        """What is said is heard at once."""
 
     def kill(self) -> None:
         self.killed = True
@@ -521,3 +528,42 @@ def test_a_client_may_choose_how_its_job_is_previewed(tmp_path: Path) -> None:
         assert [message.preview_method for message in house.workers[0].heard] == ["none", "auto"]
 
     live(tmp_path, story)
+
+
+LONG = b'{"1": "%s"}' % (b"x" * 300_000)
+
+
+async def until_heard(house: House, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(house.workers[0].jobs()) < count:
+            await asyncio.sleep(0.001)
+
+
+def test_a_long_job_is_held_on_disk_and_sent_whole(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", prompt=LONG)
+        await house.accept("b", prompt=LONG)
+        assert [job.prompt for job in (*house.dispatcher.active(), *house.dispatcher.queue)] == [b"{}", b"{}"]
+        for count in (1, 2):
+            await until_heard(house, count)
+            house.start()
+            house.finish()
+        assert await house.history() == [("a", "done"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    assert [message.prompt for message in house.workers[0].heard] == [LONG, LONG]
+
+
+def test_a_long_job_that_is_cancelled_before_it_is_sent_ends_without_the_worker(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", prompt=LONG)
+        assert house.dispatcher.cancel("a")
+        await house.dispatcher.settled()
+        await house.accept("b")
+        house.start()
+        house.finish()
+        assert await house.history() == [("a", "cancelled"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    assert house.workers[0].jobs() == ["b"]
+    assert not any(isinstance(message, CancelJob) for message in house.workers[0].heard)
