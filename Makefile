@@ -1,6 +1,8 @@
 # make run    set up, start the server and open the browser      make test   set up and run every test
-# make picture PROMPT="blue heart"   one picture, no server      make check  format, lint, types, import rules
-# make doctor look at what is installed, devices and folders     make format rewrite the sources in the house format
+# make picture PROMPT="blue heart"   one picture, no server      make test-fast   those that need no server and no browser
+# make doctor look at what is installed, devices and folders     make check  format, lint, types, import rules
+# make mutants  small bugs are put into a copy of the code: do the tests notice?
+#                                                                make format rewrite the sources in the house format
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,11 +10,15 @@ PROMPT ?= red apple
 STAMP := $(VENV)/.safelight-set-up
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# The tests run side by side, a module in each of a few processes; LANES= runs them in one, TESTS="-k NAME" only some.
+LANES ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+TESTS ?=
+
 # Front ends of others that the tests drive in a browser, unmodified. Only the tests use them; they have their own licence (GPL).
 FRONT_ENDS := 1.27.10 1.58.1
 FRONT_END_PAGES := $(FRONT_ENDS:%=$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html)
 
-.PHONY: run editor picture doctor test front-ends browser check format setup clean help
+.PHONY: run editor picture doctor test test-fast mutants front-ends browser check format setup clean help
 
 help:
 	@sed -n '1,/^PYTHON/s/^# //p' Makefile
@@ -41,7 +47,14 @@ doctor: $(STAMP)
 
 test: editor front-ends browser
 	$(BIN)/python web/editor_build.py npm run test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(LANES) $(TESTS)
+
+# What to run after each change: minutes.
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest $(LANES) -m "not (browser or server or command or parity or slow)" $(TESTS)
+
+mutants: $(STAMP)
+	$(BIN)/python benchmarks/mutants.py
 
 front-ends: $(FRONT_END_PAGES)
 

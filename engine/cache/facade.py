@@ -14,6 +14,7 @@ import msgspec
 
 from engine.cache.actions import ActionCache
 from engine.cache.codecs import Buffer, Codec, Codecs
+from engine.cache.copies import Copies
 from engine.cache.database import Database, Statement
 from engine.cache.digests import Digest
 from engine.cache.disk import SMALL_BYTES, DiskValues
@@ -57,6 +58,8 @@ class Cache:
         codecs: Iterable[Codec] = (),
     ) -> None:
         self.folder = folder
+        codecs = tuple(codecs)
+        self.copies = Copies(codecs)
         self._warnings: deque[str] = deque(maxlen=100)
         self._database = Database(folder / "cache.sqlite", self._warn) if folder is not None else None
         self._disk: DiskValues | None = None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.terminal import columns, put, put_json, say
+from engine.plugins.attempts import forgive
+from engine.plugins.store import FILE_NAME, forget_failures
 
 if TYPE_CHECKING:
     from engine.cli.app import App
@@ -20,6 +22,8 @@ def cache(app: App, options: argparse.Namespace) -> int:
     try:
         if options.action == "clear":
             opened.clear()
+            forgive(app.paths.cache)
+            forget_failures(app.paths.cache / FILE_NAME, fatal=True)
             say(f"Cleared the cache in {app.paths.cache}.")
         info = opened.info()
     finally:

@@ -158,7 +158,7 @@ def _call_all(attempt: Attempt) -> list[NodeResult | ExecutionBlocker]:
             results.append(call)
         else:
             attempt.run.cancel.check()
-            results.append(attempt.read(attempt.invoke(call)))
+            results.append(attempt.call(call))
     return results
 
 

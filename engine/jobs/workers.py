@@ -57,6 +57,9 @@ class Worker:
         """A sentence: why the latest process was lost."""
         self.lost_output: list[str] = []
         """The last lines that it wrote to stderr, for developers."""
+        self.lost_pid: int | None = None
+        self.ended_itself = False
+        """Whether the latest process was lost by what ran in it, rather than ended by somebody."""
         self.replaced = False
         """Whether its process was told to make room for another, so that its end says nothing about its job or the next one."""
         self.job: Any = None
@@ -214,6 +217,7 @@ class WorkerPool:
         await process.ended()
         worker.lost_reason = f"Worker {worker.index} {process.reason()}."
         worker.lost_output = list(process.output.last)
+        worker.lost_pid, worker.ended_itself = process.pid, process.ended_itself() and not worker.replaced
 
     def _accept(self, hello: Hello, connection: Connection) -> bool:
         """Whether a worker that was started is at the other end; if so, hear it from now on."""

@@ -33,6 +33,7 @@ from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
 from engine.jobs.workers import Worker, WorkerPool
 from engine.paths import Paths
+from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
 from engine.server.app import Parts, make_application
@@ -71,7 +72,7 @@ class Engine(Protocol):
 DRAIN_SECONDS: Final = 30.0
 """How long jobs that run have to end after SIGTERM; what does not end waits on disk for the next start."""
 
-STARTS: Final = 4
+STARTS: Final = 6
 """So many times a worker is started again before nobody waits for the catalogue any longer: packs may end its process."""
 
 WORKER_GRACE: Final = 5.0
@@ -242,6 +243,8 @@ class Server:
     def _on_worker(self, worker: Worker) -> None:
         if worker.state == "lost" and worker.restarts >= STARTS and not self.catalogues.known:
             self.catalogues.give_up(f"{worker.lost_reason} It is started again; its log tells more.")
+        if worker.state == "lost" and worker.ended_itself and worker.lost_pid is not None:
+            blame(self._app.paths.cache, worker.lost_pid, worker.lost_reason)
         self.packs.on_worker(worker)
         self.dispatcher.on_worker(worker)
 

@@ -41,7 +41,7 @@ from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
 from engine.worker.prompts import Prompts
 from engine.worker.recent import Recent
-from engine.worker.warmup import warm_up
+from engine.worker.warmup import tell_torch, warm_up
 
 END_SECONDS: Final = 6.0
 """How long ending may take: then the process ends whatever hangs."""
@@ -236,11 +236,19 @@ class Session:
         self._tell_device()
 
     def _warm_up(self) -> None:
-        """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first."""
-        if not self._warming:
+        """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first.
+
+        Where nothing is to be loaded ahead of time, only tell of torch once a job has loaded it.
+        """
+        if self._warming:
+            return
+        if self._parts.settings.warm_up:
             self._warming = True
             arguments = (self._engine, self._warmed, lambda: self._current is not None)
             threading.Thread(target=warm_up, args=arguments, name="warm-up", daemon=True).start()
+        elif "torch" in sys.modules:
+            self._warming = True
+            threading.Thread(target=tell_torch, args=(self._warmed,), name="tell-torch", daemon=True).start()
 
     # -- told from other threads
 

@@ -110,20 +110,22 @@ def test_inpainting_keeps_the_unmasked_part_bit_for_bit_and_changes_the_rest(nam
     assert (result[..., 4:] - picture()[..., 4:]).abs().mean() > 0.1
 
 
-def test_under_a_mask_the_kept_part_is_at_the_level_of_each_step():
+@pytest.mark.parametrize(("name", "seed"), [("euler", 5), ("ddim", 6)])
+def test_under_a_mask_the_kept_part_is_at_the_level_of_each_step(name, seed):
+    """Under the noise of the run; under that of the next seed for DDIM."""
     seen, mask = [], torch.zeros(1, 8, 8)
 
     def spy(x, t, context, **_):
         seen.append(x)
         return network(x, t, context)
 
-    noise = initial_noise(picture(), 5)
+    noise, kept_noise = initial_noise(picture(), 5), initial_noise(picture(), seed)
     sigmas = compute_sigmas(EPS, "karras", 4)
-    sample(
-        spy, EPS, FORMAT, guidance=BasicGuidance(TEXT), noise=noise, latent=picture(), sigmas=sigmas, noise_mask=mask
-    )
+    around = {"guidance": BasicGuidance(TEXT), "noise": noise, "latent": picture(), "noise_mask": mask}
+    sample(spy, EPS, FORMAT, **around, sigmas=sigmas, sampler=name, seed=5)
+    assert len(seen) == 4
     for x, sigma in zip(seen, sigmas.tolist(), strict=False):
-        expected = (picture() * FORMAT.scale + sigma * noise) / (1 + sigma**2) ** 0.5
+        expected = (picture() * FORMAT.scale + sigma * kept_noise) / (1 + sigma**2) ** 0.5
         assert torch.allclose(x, expected, atol=1e-5)
 
 
