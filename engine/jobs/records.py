@@ -52,10 +52,11 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     ended: float | None = None
 
 
-def shortened(job: Job) -> None:
-    """Leave long texts of a job on disk, where they are by now."""
+def shortened(job: Job) -> Job:
+    """The same job, which leaves its texts on disk, where they are by now, if they are long."""
     if len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG:
         job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", b"{}", True
+    return job
 
 
 class Outcome(msgspec.Struct, kw_only=True, gc=False, eq=False):

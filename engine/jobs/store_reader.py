@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
 
-from engine.jobs.records import LONG, UNFINISHED, HistoryEntry, Job
+from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, entry_of, job_of
@@ -25,17 +25,8 @@ SORTS = frozenset(_SORTS)
 
 def unfinished(connection: Connection) -> list[Job]:
     """Jobs that are queued or were running, in the order of the queue; long texts stay on disk."""
-    size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _TEXTS), literal(0))
-    short = [JOBS.c[name] for name in JOBS.c.keys() if name not in _TEXTS]  # noqa: SIM118 - not a dict
-    texts = [case((size > LONG, None), else_=JOBS.c[name]).label(name) for name in _TEXTS]
-    query = select(*short, *texts).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
-    return [_unfinished(dict(row._mapping)) for row in connection.execute(query)]
-
-
-def _unfinished(row: dict[str, Any]) -> Job:
-    if row["prompt"] is not None:
-        return job_of(row)
-    return msgspec.structs.replace(job_of(row | {"prompt": b"{}", "checked": b"", "extra_data": b"{}"}), long=True)
+    query = select(JOBS).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
+    return [shortened(job_of(dict(row._mapping))) for row in connection.execute(query)]
 
 
 def whole(connection: Connection, job: Job) -> Job:
