@@ -48,15 +48,22 @@ def loops(lab: Any) -> Any:
         return np.full(MIB, letter, np.uint8)
 
     @lab.node("Carry")
-    def carry(ctx: Any, left: int, value: Any, keep: bool = False) -> Expand[Any]:
-        """Hands a value that is no JSON from pass to pass; with `keep`, as its result too."""
+    def carry(ctx: Any, left: int, value: Any) -> Expand[Any]:
+        """Hands a value that is no JSON from pass to pass."""
         if not left:
             return Expand({}, int(value[0]))
         inside = {
             "fill": Node("Fill", {"value": value, "letter": left}),
-            "again": Node("Carry", {"left": left - 1, "value": Link("fill", 0), "keep": keep}),
+            "again": Node("Carry", {"left": left - 1, "value": Link("fill", 0)}),
         }
-        return Expand(inside, value if keep else Link("again", 0))
+        return Expand(inside, Link("again", 0))
+
+    @lab.node("Write")
+    def write(ctx: Any, left: int, text: str = "") -> Expand[int]:
+        if not left:
+            return Expand({}, len(text))
+        again = Node("Write", {"left": left - 1, "text": str(left) + "x" * MIB})
+        return Expand({"again": again}, Link("again", 0))
 
     return lab
 
@@ -142,10 +149,11 @@ def test_values_that_a_pass_hands_on_are_let_go_when_they_are_read(loops: Any, g
     assert loops.value("n") == 1
 
 
-def test_values_that_stay_count(loops: Any, graph: Any) -> None:
-    prompt = graph(f=("Fill", {"value": 0, "letter": 7}), n=("Carry", {"left": 40, "value": "@f", "keep": True}))
+def test_what_stays_in_the_graph_counts(loops: Any, graph: Any) -> None:
     limited(loops, bytes=4 * MIB)
-    loops.run(prompt, "n")
+    loops.run(graph(n=("Write", {"left": 3})), "n")
+    assert loops.value("n") == MIB + 1
+    loops.run(graph(n=("Write", {"left": 40})), "n")
     [problem] = loops.result.failures
     assert problem.expected == "at most 4 MiB"
     assert problem.display_node == "n"
