@@ -101,9 +101,7 @@ class Client:
             return
         self._waiting.append((message, kind))
         self._bytes[kind] += len(message)
-        self.on_queued(len(message))
-        if self.closed:
-            return
+        self.on_queued(len(message))  # which may cut this client off: then nothing waits any more
         if self._bytes[kind] > self._most[kind]:
             self.cut_off()
         self._wake.set()
