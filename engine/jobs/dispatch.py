@@ -15,7 +15,7 @@ import msgspec
 
 from engine.execute.events import AnyEvent
 from engine.jobs.affinity import choose
-from engine.jobs.frames import frame as framed
+from engine.jobs.frames import body_of
 from engine.jobs.messages import (
     CancelJob,
     DeviceState,
@@ -368,19 +368,17 @@ class Dispatcher:
         """Read what is on disk only and send it: one such job at a time, until the worker has taken it."""
         job, worker = running.job, running.worker
         async with self.turns.turn():
-            message, problem = None, "It was cancelled."
+            body, problem = None, "It was cancelled."
             try:
-                message = self._message(await self.store.whole(job))
-            except StoreError as error:
+                body = await asyncio.to_thread(body_of, self._message(await self.store.whole(job)))
+            except (StoreError, ValueError) as error:  # taken out meanwhile, or too long for a message
                 problem = str(error)
             if self.running.get(job.id) is not running:  # the worker was lost meanwhile
                 return
             running.sending = False
-            if message is not None and not running.cancelled:
-                frame = await asyncio.to_thread(framed, message)
-                message = None
-                worker.send_frame(frame)
-                del frame
+            if body is not None and not running.cancelled:
+                worker.send_body(body)
+                body = None
                 await worker.sent(SENT_SECONDS)
                 return
         self._let_go(running)

@@ -17,10 +17,14 @@ LONG = 256 * 1024
 """Bytes of a job's JSON texts from which on they are on disk only while it waits and runs."""
 
 
+_SHORT = 1024
+
+
 class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent.
 
-    With `long`, the texts (`prompt`, `checked`, `extra_data`) are left empty, and `JobStore.whole` reads them.
+    With `long`, the texts (`prompt`, `checked`, `extra_data` but for what is short in it) are left empty, and `JobStore.whole`
+    reads them.
     """
 
     id: str
@@ -55,8 +59,17 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
 def shortened(job: Job) -> Job:
     """The same job, which leaves its texts on disk, where they are by now, if they are long."""
     if len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG:
-        job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", b"{}", True
+        job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", _short_parts(job.extra_data), True
     return job
+
+
+def _short_parts(extra_data: bytes) -> bytes:
+    """What of `extra_data` is asked for while the job waits and runs: short, unlike the workflow in it."""
+    try:
+        parts = msgspec.json.decode(extra_data, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return b"{}"
+    return msgspec.json.encode({name: part for name, part in parts.items() if len(bytes(part)) <= _SHORT})
 
 
 class Outcome(msgspec.Struct, kw_only=True, gc=False, eq=False):

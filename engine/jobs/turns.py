@@ -37,7 +37,8 @@ class Turns:
         """Let the next one have its turn."""
         self._lock.release()
         if self._trim is not None:
-            asyncio.get_running_loop().call_later(TRIM_SECONDS, self._trim, 0)
+            loop = asyncio.get_running_loop()
+            loop.call_later(TRIM_SECONDS, loop.run_in_executor, None, self._trim, 0)
 
 
 TRIM_SECONDS: Final = 0.5

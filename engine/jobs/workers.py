@@ -77,10 +77,10 @@ class Worker:
         if self.frames is not None:
             self.frames.send(message)
 
-    def send_frame(self, data: bytes) -> None:
-        """Send what `frame` gave."""
+    def send_body(self, body: bytes) -> None:
+        """Send what `body_of` gave."""
         if self.frames is not None:
-            self.frames.send_frame(data)
+            self.frames.send_body(body)
 
     async def sent(self, seconds: float) -> None:
         """Wait until the worker has read what was sent, at most `seconds`."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.execute.events import Counts
 from engine.jobs.dispatch import Dispatcher, workflow_of
-from engine.jobs.frames import Unframer
 from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobStarted, RunJob, ToWorker
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
@@ -40,8 +40,8 @@ class Ear:
     def send(self, message: Any) -> None:
         self.heard.append(message)
 
-    def send_frame(self, data: bytes) -> None:
-        Unframer(ToWorker).feed(data, self.heard.append)
+    def send_body(self, body: bytes) -> None:
+        self.heard.append(msgspec.msgpack.decode(body, type=ToWorker))
 
     async def sent(self, seconds: float) -> None:
         """What is said is heard at once."""
@@ -541,8 +541,11 @@ async def until_heard(house: House, count: int) -> None:
 
 def test_a_long_job_is_held_on_disk_and_sent_whole(tmp_path: Path) -> None:
     async def story(house: House) -> None:
-        await house.accept("a", prompt=LONG)
+        extra = {"preview_method": "taesd", "extra_pnginfo": {"workflow": {"id": "w" * 5000}}}
+        await house.accept("a", prompt=LONG, extra_data=msgspec.json.encode(extra))
         await house.accept("b", prompt=LONG)
+        [running] = house.dispatcher.active()
+        assert running.extra_data == b'{"preview_method":"taesd"}', "what is short of it is held, as it is asked for"
         assert [job.prompt for job in (*house.dispatcher.active(), *house.dispatcher.queue)] == [b"{}", b"{}"]
         for count in (1, 2):
             await until_heard(house, count)
@@ -551,7 +554,10 @@ def test_a_long_job_is_held_on_disk_and_sent_whole(tmp_path: Path) -> None:
         assert await house.history() == [("a", "done"), ("b", "done")]
 
     house = live(tmp_path, story)
-    assert [message.prompt for message in house.workers[0].heard] == [LONG, LONG]
+    first, second = house.workers[0].heard
+    assert [first.prompt, second.prompt] == [LONG, LONG]
+    assert first.workflow == msgspec.json.encode({"id": "w" * 5000})
+    assert first.preview_method == "taesd"
 
 
 def test_a_long_job_that_is_cancelled_before_it_is_sent_ends_without_the_worker(tmp_path: Path) -> None:
