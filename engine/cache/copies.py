@@ -9,7 +9,6 @@ unless a codec is registered for them.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import mmap
 import sys
 from collections import OrderedDict, defaultdict, deque
@@ -38,18 +37,26 @@ class Copies:
     def of_each(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`values` by name, each a copy; what is one object under two names, or within two of them, stays one object."""
         known: Known = {}
-        return {
-            name: value if type(value) in IMMUTABLE else self._copy(value, known) for name, value in values.items()
-        }
+        return {name: self._top(value, known) for name, value in values.items()}
 
     def of_all(self, values: Iterable[Any]) -> tuple[Any, ...]:
         """The same for values in a row."""
         known: Known = {}
-        return tuple([value if type(value) in IMMUTABLE else self._copy(value, known) for value in values])
+        return tuple([self._top(value, known) for value in values])
 
     def of(self, value: Any) -> Any:
         """A copy of one value."""
-        return value if type(value) in IMMUTABLE else self._copy(value, {})
+        return self._top(value, {})
+
+    def _top(self, value: Any, known: Known) -> Any:
+        if type(value) in IMMUTABLE:
+            return value
+        try:
+            return self._copy(value, known)
+        except (
+            RecursionError
+        ):  # lists in lists in lists: as it has no digest either, it is known by the node that made it
+            return value
 
     def _copy(self, value: Any, known: Known) -> Any:
         kind = type(value)
@@ -83,9 +90,7 @@ class Copies:
     def _record(self, value: Any, names: tuple[str, ...], known: Known) -> Any:
         """A frozen record: itself where nothing in it can be written into."""
         parts = {name: getattr(value, name) for name in names}
-        changed = {
-            name: made for name, part in parts.items() if (made := self._copy(part, known)) is not part
-        }
+        changed = {name: made for name, part in parts.items() if (made := self._copy(part, known)) is not part}
         if not changed:
             return value
         made = copy.copy(value)
@@ -179,7 +184,10 @@ def _tensor(value: Any) -> Any:
         except Exception:
             return value.detach().clone()
     size = value.numel() * value.element_size()
-    made = _huge(torch, value, size) if size >= HUGE_BYTES and _is_plain(torch, value) else value.detach().clone()
+    if size >= HUGE_BYTES and _is_plain(torch, value):
+        made = _huge(torch, value, size)
+    else:
+        made = value.detach().clone() if value.requires_grad else value.clone()
     if kind is torch.nn.Parameter:
         made = torch.nn.Parameter(made, requires_grad=value.requires_grad)
     elif value.requires_grad:

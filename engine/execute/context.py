@@ -148,7 +148,8 @@ class DynamicPrompt:
     def get_node(self, node_id: str) -> dict[str, Any]:
         """The node as JSON, with what else the client said of it (`_meta` has its title). Raises KeyError when there is none."""
         node = self._run.prompt.get(node_id) or self._run.expanded[node_id][0]
-        inputs = {name: list(value) if type(value) is Link else value for name, value in node.inputs.items()}
+        copies = self._run.cache.copies
+        inputs = {n: list(value) if type(value) is Link else copies.of(value) for n, value in node.inputs.items()}
         told = self._run.prompt_json.get(node_id, {})
         return {**told, "class_type": node.class_type, "inputs": inputs}
 
