@@ -478,7 +478,6 @@ WRITER = textwrap.dedent(
     from pathlib import Path
     from engine.cache.actions import Record
     from engine.cache.digests import digest
-from engine.cache.disk import DiskValues
     from engine.cache.facade import Cache
     import numpy as np
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,10 @@ from engine.api import Lazy
 from engine.authoring.decorator import definition_of
 from engine.cache.digests import digest
 from engine.plugins.adapters.v1 import class_nodes
-from engine.plugins.library import load_library
+from engine.plugins.library import Library
+from engine.plugins.loader import load_module
+from engine.plugins.packs import ModuleFile
+from engine.plugins.store import ModuleRecord
 from engine.sampling import names
 from nodes import mask
 from tests.execute import scribbler
@@ -299,13 +301,16 @@ def test_the_node_is_named_where_it_can_be_seen_that_it_wrote(scribbled, way, na
     assert [message.startswith(start) for message in scribbled.warnings()] == [True] * named
 
 
-def test_what_the_library_reads_from_packs_is_handed_copies_and_built_in_nodes_are_not(tmp_path, monkeypatch):
+def test_what_the_library_reads_from_packs_is_handed_copies_and_built_in_nodes_are_not(tmp_path):
     code = "from engine.api import node\n\n@node('{0}')\ndef run(a: int) -> int:\n    return a\n"
-    for folder, name in (("own_nodes_of_test", "Own"), ("packs", "Others")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "theirs.py").write_text(code.format(name))
-    (tmp_path / "own_nodes_of_test" / "__init__.py").write_text("")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    library = load_library(("own_nodes_of_test",), [Path(tmp_path / "packs")])
+    files, records = [], []
+    for name, foreign in (("Own", False), ("Others", True)):
+        path = tmp_path / f"{name}.py"
+        path.write_text(code.format(name))
+        module = f"custom_nodes.{name}"
+        files.append(ModuleFile(module, path, name, ((module, path),), foreign))
+        found = tuple(one.spec for one in load_module(files[-1]).definitions.values())
+        records.append(ModuleRecord(module=module, pack=name, raw="", specs=found))
+    library = Library(files, records)
     assert library.definition("Own").trusted
     assert not library.definition("Others").trusted
