@@ -48,17 +48,21 @@ def show(value: int, salt: int = 0) -> None:
 
 
 class Server:
-    """A running `safelight serve` on a free port of this machine."""
+    """A running `safelight serve` on a free port of this machine, from the code in the folder `checkout`."""
 
-    def __init__(self, base: Path, *options: str) -> None:
+    def __init__(self, base: Path, *options: str, checkout: Path = ROOT) -> None:
         self.base = base
         self.port = free_port()
         self.started = time.perf_counter()
         command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(base), "--port", str(self.port)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
         self.log = (base / "server.log").open("ab")
         self.process = subprocess.Popen(
-            [*command, "--cpu", "--log-level", "warning", *options], stdout=self.log, stderr=self.log, env=environment
+            [*command, "--cpu", "--log-level", "warning", *options],
+            stdout=self.log,
+            stderr=self.log,
+            env=environment,
+            cwd=checkout,
         )
 
     @property
@@ -122,19 +126,19 @@ class Server:
 
 
 @contextmanager
-def base_folder() -> Iterator[Path]:
-    """A base directory with the benchmark's nodes."""
+def base_folder(source: str = PACK) -> Iterator[Path]:
+    """A base directory with the benchmark's nodes, or those in `source`."""
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as name:
         pack = Path(name) / "custom_nodes" / "bench.py"
         pack.parent.mkdir()
-        pack.write_text(PACK)
+        pack.write_text(source)
         yield Path(name)
 
 
 @contextmanager
-def running(base: Path, *options: str) -> Iterator[Server]:
+def running(base: Path, *options: str, checkout: Path = ROOT) -> Iterator[Server]:
     """A server whose worker has loaded everything and rests."""
-    server = Server(base, *options)
+    server = Server(base, *options, checkout=checkout)
     try:
         server.first_answer("/system_stats")
         server.settle()

@@ -5,6 +5,7 @@ Imports stand inside the functions, so that a command imports only what it uses 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -59,9 +60,11 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     from engine.cli.app import App
     from engine.config import Folders, load_settings
     from engine.plugins.store import FILE_NAME
+    from engine.threads import tell_libraries
 
     folders = folders or Folders()
     settings = load_settings(base)
+    tell_libraries(os.environ, settings.threads)  # no command has imported torch yet; workers inherit it
     paths = _paths(base, folders, settings)
     packs = (*paths.custom_node_folders, *folders.custom_nodes)
     stored_at = paths.cache / FILE_NAME
@@ -136,6 +139,7 @@ def _cache(folder: Path | None, settings: Settings, import_module: ImportModule)
 def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) -> Executor:
     from engine.cli.app import Deferred
     from engine.execute.executor import Executor
+    from engine.execute.growth import MIB, ExpansionLimits
     from engine.execute.services import Services
     from engine.media.saver import PictureSaver
 
@@ -146,7 +150,9 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
     )
-    return Executor(library.definition, library.catalogue, cache, services=services)
+    most = settings.expansion
+    limits = ExpansionLimits(nodes=most.nodes, depth=most.depth, bytes=most.mib * MIB)
+    return Executor(library.definition, library.catalogue, cache, services=services, expansion_limits=limits)
 
 
 def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:

@@ -24,18 +24,34 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     disk_gib: Gib = 8.0
 
 
+class ExpansionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much a run may grow by nodes that expand into others, as loops do: beyond it the loop fails.
+
+    `depth`: how many expansions may be nested, which is the passes of a loop. `mib`: of nodes and values among their inputs.
+    """
+
+    nodes: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    depth: Annotated[int, msgspec.Meta(ge=1)] = 2_500
+    mib: Annotated[int, msgspec.Meta(ge=1)] = 1024
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     `disabled_packs`: names of folders or files in `custom_nodes/` that are not loaded.
+    `threads`: how many threads tensor maths uses on the CPU; left out, one for each core (`engine.threads`).
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
+    `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
     """
 
     models: tuple[str, ...] = ()
     device: Annotated[str, msgspec.Meta(pattern=r"^(auto|cpu|mps|xpu|cuda(:\d+)?)$")] = "auto"
     cache: CacheSettings = CacheSettings()
+    expansion: ExpansionSettings = ExpansionSettings()
     disabled_packs: tuple[str, ...] = ()
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    warm_up: bool = True
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

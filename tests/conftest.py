@@ -1,20 +1,40 @@
-"""A whole Stable Diffusion 1, real but tiny, in files; and a context to call node functions with."""
+"""What all tests share: how they run, a whole Stable Diffusion 1, real but tiny, in files, and a context to call nodes with."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch starts: for tiny tensors, threads cost far more than they give
+from engine.threads import tell_libraries
+from tests import lanes
+from tests.harness import CATALOGUE, made_once
+
+# Before torch starts: for tiny tensors, threads cost far more than they give, and spinning ones cost the other tests.
+tell_libraries(os.environ, 1)
+
+# A busy machine fails no test, and in CI the same examples are tried each time. How many is with each test.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("suite")
 
 WORDS = "red green blue apple ball cat dog sun moon tree a photo of the on in"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test the markers of its lane; what takes longest begins first."""
+    paths = {item: item.path.relative_to(config.rootpath).as_posix() for item in items}
+    for item, path in paths.items():
+        for marker in lanes.markers(path):
+            item.add_marker(marker)
+    items.sort(key=lambda item: lanes.turn(paths[item]))
 
 
 @dataclass
@@ -79,6 +99,27 @@ def bench(tiny_sd: TinySD, tiny_manager: Any) -> Bench:
     from engine.paths import Paths
 
     return Bench(tiny_manager, Paths(tiny_sd.base))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`shared_folder(name, make)`: a folder that one of the processes of this run fills, once, for all of them."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    return lambda name, make: made_once(root / "shared" / name, make)
+
+
+@pytest.fixture(scope="session")
+def core_catalogue(shared_folder: Callable[..., Path]) -> Path:
+    """The stored catalogue of the built-in nodes, which takes seconds to make; `tests.harness.new_base` wants it."""
+
+    def make(base: Path) -> None:
+        from engine.__main__ import make_app
+
+        make_app(base).load_library()
+
+    return shared_folder("catalogue", make) / CATALOGUE
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Settings, SettingsError, load_settings
@@ -214,7 +214,6 @@ def test_a_wrong_setting_is_named(tmp_path, text, said):
         load_settings(tmp_path)
 
 
-@settings(deadline=None)  # files are made, on a disk that may be busy
 @given(st.text(alphabet="ab./\\~: []\0otupi", max_size=20))
 def test_whatever_the_name_what_is_found_is_inside(name):
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ class Attempt:
         self.state = state
         self.definition = definition
         self.inputs = inputs
-        self.instance = run.executor.instance(state, definition)
+        self.instance = run.executor.instance(state.id, definition)
         self.apart = False
         """Whether it gets copies, and copies of what it gives are kept."""
         if not definition.trusted or _runs_foreign_code(state, inputs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from engine.authoring.definition import ExecutionBlocker, NodeResult
@@ -57,12 +58,20 @@ def ui_of(results: list[NodeResult | None]) -> dict[str, Any] | None:
     shown = [result.ui for result in results if result is not None and result.ui is not None]
     if not shown:
         return None
-    if len(shown) == 1:
-        return dict(shown[0])
+    return dict(shown[0]) if len(shown) == 1 else joined_ui(shown)
+
+
+def joined_ui(shown: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What several calls or nodes show as one: lists of the same name joined, of other values the last."""
     joined: dict[str, Any] = {}
     for ui in shown:
         for name, value in ui.items():
-            joined[name] = [*joined.get(name, []), *value] if isinstance(value, list | tuple) else value
+            if not isinstance(value, list | tuple):
+                joined[name] = value
+            elif isinstance(joined.get(name), list):
+                joined[name].extend(value)
+            else:
+                joined[name] = list(value)
     return joined
 
 

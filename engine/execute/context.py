@@ -9,8 +9,10 @@ from typing import Any
 
 from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
+from engine.cache.memory import Stored
 from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, Warned
-from engine.execute.state import NodeState, Run
+from engine.execute.state import NodeState, Run, StoredInput
+from engine.execute.values import fetch_stored
 from engine.graph.prompt import Link
 
 PROGRESS_SECONDS = 0.05
@@ -146,12 +148,28 @@ class DynamicPrompt:
         self._run = run
 
     def get_node(self, node_id: str) -> dict[str, Any]:
-        """The node as JSON, with what else the client said of it (`_meta` has its title). Raises KeyError when there is none."""
-        node = self._run.prompt.get(node_id) or self._run.expanded[node_id][0]
-        copies = self._run.cache.copies
-        inputs = {n: list(value) if type(value) is Link else copies.of(value) for n, value in node.inputs.items()}
+        """The node as JSON, with what else the client said of it (`_meta` has its title).
+
+        Inputs of expanded nodes that are no JSON are copies of the values. Raises KeyError when there is no such node, and
+        RuntimeError when such a value is gone.
+        """
+        node = self._run.prompt.get(node_id) or self._run.expanded[node_id].node
+        inputs = {name: self._input(node_id, name, value) for name, value in node.inputs.items()}
         told = self._run.prompt_json.get(node_id, {})
         return {**told, "class_type": node.class_type, "inputs": inputs}
+
+    def _input(self, node_id: str, name: str, value: Any) -> Any:
+        if type(value) is Link:
+            return list(value)
+        copies = self._run.cache.copies
+        if type(value) is not StoredInput:
+            return copies.of(value)
+        held = fetch_stored(self._run, self._run.states[value.owner], value)
+        if held is None:
+            raise RuntimeError(
+                f"Input {name!r} of node {node_id} is no longer in memory. Raise `ram_gib` under [cache] in safelight.toml."
+            )
+        return copies.of(held.value if isinstance(held, Stored) else [entry.value for entry in held])
 
     def has_node(self, node_id: str) -> bool:
         """Whether there is such a node."""
@@ -159,11 +177,11 @@ class DynamicPrompt:
 
     def get_parent_node_id(self, node_id: str) -> str | None:
         """The node that expanded into this one; None for nodes of the submitted graph."""
-        return self._run.expanded[node_id][2] if node_id in self._run.expanded else None
+        return self._run.expanded[node_id].parent if node_id in self._run.expanded else None
 
     def get_display_node_id(self, node_id: str) -> str:
         """The node of the submitted graph that this one belongs to."""
-        return self._run.expanded[node_id][1] if node_id in self._run.expanded else node_id
+        return self._run.expanded[node_id].display if node_id in self._run.expanded else node_id
 
     def all_node_ids(self) -> set[str]:
         """Every id."""

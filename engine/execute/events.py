@@ -136,6 +136,10 @@ class NodeExpanded(NodeEvent, kw_only=True):
     nodes: list[str]
 
 
+class NodeCollected(NodeEvent, kw_only=True):
+    """The nodes that a node of the submitted graph expanded into have given what it gives: now it is done."""
+
+
 class Warned(Event):
     """Something that did not stop the run but that a person should know; `node` where one is to blame."""
 
@@ -167,6 +171,7 @@ AnyEvent: TypeAlias = (
     | NodeSkipped
     | NodeFailed
     | NodeExpanded
+    | NodeCollected
     | Warned
     | RunFinished
 )

@@ -1,26 +1,33 @@
 """Expansion: a node gave a subgraph in place of values.
 
-Its nodes join the run under ids `parent.child` (`parent[i].child` where the node was called for several list items), so
-that equal expansions have equal ids, and each of them is planned and cached like any other node. Inputs there that are no
-JSON (tensors, handles) go into the cache and are named by digest, so that the expansion itself can be recorded.
+Its nodes join the run under ids `parent.child` (`parent[i].child` where the node was called for several list items), or
+under a hash of that where it is long, so that equal expansions have equal ids, and each of them is planned and cached like any
+other node. Inputs there that are no JSON (tensors, handles) go into the cache and are named by digest, so that the expansion
+itself can be recorded.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from engine.authoring.definition import NodeResult
 from engine.cache.actions import ExpandedNode, Expansion, Reference, SlotDigests
 from engine.cache.digests import Digest
 from engine.cache.memory import Stored
-from engine.execute.events import NodeExpanded
+from engine.execute.endless import beyond, constants_size
+from engine.execute.events import NodeExpanded, NodeFailed
 from engine.execute.keys import BadLinkError
 from engine.execute.links import need, node_event, release_inputs, wait_for
-from engine.execute.state import EXPANDED, ExpansionState, Held, NodeState, Run, StoredInput
+from engine.execute.phases import EXPANDED
+from engine.execute.state import ExpansionState, Held, Inner, NodeState, Run, StoredInput
 from engine.execute.values import store
 from engine.graph.prompt import DISPLAY, Link, Node
+
+LONGEST_ID: Final = 64
+"""Characters of the id of an expanded node. A copy of a loop has the ids of the copy before it in its own, and so would grow."""
 
 _JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -49,28 +56,39 @@ def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: di
     return Expansion(nodes, tuple(values))
 
 
-def instantiate(run: Run, state: NodeState, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
-    """Let the nodes of `calls` join the run; `state` waits for those that its outputs link to and for output nodes."""
-    names: list[str] = []
+def instantiate(
+    run: Run, state: NodeState, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]
+) -> NodeFailed | None:
+    """Let the nodes of `calls` join the run; `state` waits for those that its outputs link to and for output nodes.
+
+    Gives the problem of `state` when that would be more than a run may grow; then nothing is changed.
+    """
+    around = run.expanded.get(state.id)
+    root, depth = (state.id, 1) if around is None else (around.root, around.depth + 1)
+    nodes: dict[str, tuple[Node, str | None]] = {}
     own: list[Expansion] = []
     for index, call in enumerate(calls):
-        head = f"{state.id}." if len(calls) == 1 else f"{state.id}[{index}]."
+        ids = {name: _child_id(run, state, root, index if len(calls) > 1 else None, name) for name in call.nodes}
         for child_id, child in call.nodes.items():
             inputs: dict[str, Any] = dict(child.constants)
             for name, reference in child.references.items():
-                inputs[name] = _input(state, call, head, reference)
-            run.expanded[head + child_id] = (
-                Node(child.class_type, inputs),
-                _display(run, state, child.display),
-                state.id,
-            )
-            names.append(head + child_id)
-        own.append(Expansion({}, tuple([_own(call, head, value) for value in call.values])))
-    state.expansion = ExpansionState(tuple(own), stash)
-    state.phase = EXPANDED
+                inputs[name] = _input(state, ids, reference)
+            nodes[ids[child_id]] = Node(child.class_type, inputs), child.display
+        own.append(Expansion({}, tuple([_own(ids, value) for value in call.values])))
+    size = constants_size([node for node, _ in nodes.values()])
+    problem = beyond(run, state, len(nodes), size + sum([entry.size for entry in stash.values()]))
+    if problem is not None:
+        return problem
+    for name, (node, display) in nodes.items():
+        run.expanded[name] = Inner(node, _display(run, state, display), state.id, root, depth)
+    run.growth.add(len(nodes), size, stash)
+    names = list(nodes)
+    state.expansion = ExpansionState(tuple(own), stash, _passing(run, own, nodes.values()))
+    state.enter(EXPANDED)
     run.emit(NodeExpanded(**node_event(state), nodes=names))
     _wait_for_children(run, state, names)
     release_inputs(run, state)
+    return None
 
 
 def finish_expansion(run: Run, state: NodeState) -> tuple[SlotDigests, ...]:
@@ -104,26 +122,42 @@ def _display(run: Run, state: NodeState, wanted: str | None) -> str:
     """The node of the submitted graph to show a node of an expansion on: that of the expanding node, or as it wants."""
     if wanted is None or wanted in run.prompt:
         return wanted or state.display
-    return run.expanded[wanted][1] if wanted in run.expanded else state.display
+    return run.expanded[wanted].display if wanted in run.expanded else state.display
 
 
 def _shows(run: Run, name: str) -> bool:
-    facts = run.executor.facts(run.expanded[name][0].class_type)
+    facts = run.executor.facts(run.expanded[name].node.class_type)
     return facts is not None and facts.spec.output_node
 
 
-def _input(state: NodeState, call: Expansion, head: str, reference: Reference) -> Link | StoredInput:
+def _child_id(run: Run, parent: NodeState, root: str, index: int | None, name: str) -> str:
+    """Id of the node that call `index` of `parent` (None: the only one) named `name`; it says nothing but that place."""
+    full = f"{parent.id}.{name}" if index is None else f"{parent.id}[{index}].{name}"
+    if len(full) <= LONGEST_ID and full not in run.prompt:
+        return full
+    return f"{root}.~{xxh3_128_hexdigest(full.encode())[:20]}"
+
+
+def _input(state: NodeState, ids: Mapping[str, str], reference: Reference) -> Link | StoredInput:
     if reference.digests is not None:
         return StoredInput(state.id, reference.digests)
-    own = _own(call, head, reference)
+    own = _own(ids, reference)
     return Link(own.node, own.slot)
 
 
-def _own(call: Expansion, head: str, reference: Reference) -> Reference:
-    """A reference by the ids of the run: nodes of the expansion get its head, all others are nodes around it."""
-    if reference.digests is None and reference.node in call.nodes:
-        return Reference(head + reference.node, reference.slot)
+def _own(ids: Mapping[str, str], reference: Reference) -> Reference:
+    """A reference by the ids of the run: nodes of the expansion have those of `ids`, all others are nodes around it."""
+    if reference.digests is None and reference.node in ids:
+        return Reference(ids[reference.node], reference.slot)
     return reference
+
+
+def _passing(run: Run, own: list[Expansion], nodes: Iterable[tuple[Node, str | None]]) -> bool:
+    """Whether values of the expansion are needed no more once those of its nodes that are needed at once have read them."""
+    if any(value.digests is not None for call in own for value in call.values):
+        return False
+    kinds = {node.class_type for node, _ in nodes}
+    return not any(facts.lazy for kind in kinds if (facts := run.executor.facts(kind)) is not None)
 
 
 def _digests(run: Run, reference: Reference) -> tuple[Digest, ...]:

@@ -7,14 +7,16 @@ from engine.cache.actions import Record, SlotDigests
 from engine.cache.digests import Digest
 from engine.cache.memory import Stored
 from engine.execute.calls import outputs_of, ui_of
+from engine.execute.endless import beyond
 from engine.execute.events import NodeFinished, Warned
-from engine.execute.expansion import encode, instantiate
+from engine.execute.expansion import encode
 from engine.execute.keys import Blocked, extended_key
 from engine.execute.links import release_borrowed, release_inputs
-from engine.execute.plan import fail, report_block, resolve, settle, settle_followers, skip
+from engine.execute.phases import RAN
+from engine.execute.plan import expand, fail, report_block, resolve, settle, settle_followers, skip
 from engine.execute.problems import problem_of
 from engine.execute.sharing import spoilt
-from engine.execute.state import RAN, SILENT, Held, NodeState, Run
+from engine.execute.state import SILENT, Held, NodeState, Run
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 from engine.execute.values import blocker_digest, store, store_items
@@ -138,9 +140,9 @@ def _complete_remake(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...
     changed = outputs != state.outputs
     state.outputs = outputs
     state.remaking = False
-    state.phase = RAN
+    state.enter(RAN)
     release_inputs(run, state)
-    release_borrowed(state)
+    release_borrowed(run, state)
     waiters, state.waiters = state.waiters or [], None
     for waiter in waiters:
         waiter.reads_stale |= changed
@@ -156,6 +158,13 @@ def _complete_remake(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...
 
 
 def _finish_expanding(run: Run, state: NodeState, results: list[NodeResult | None]) -> None:
+    count = sum([len(result.expand or ()) for result in results if result is not None])
+    problem = beyond(run, state, count, 0) if state.stands_for is None else None
+    if problem is not None:  # before its values are kept
+        with run.lock:
+            fail(run, state, problem)
+            settle(run)
+        return
     stash: dict[Digest, Stored] = {}
     calls = tuple([encode(run, state, _or_blocked(r, state), i, stash) for i, r in enumerate(results)])
     ui = ui_of(results)
@@ -167,7 +176,7 @@ def _finish_expanding(run: Run, state: NodeState, results: list[NodeResult | Non
         if state.stands_for is not None:
             _refill(run, state, stash)
         else:
-            instantiate(run, state, calls, stash)
+            expand(run, state, calls, stash)
         settle(run)
 
 
@@ -177,6 +186,8 @@ def _refill(run: Run, state: NodeState, stash: dict[Digest, Stored]) -> None:
     assert expanded is not None
     assert expanded.expansion is not None
     assert state.outputs is not None
+    run.growth.drop(expanded.expansion.stash)
+    run.growth.add(0, 0, stash)
     expanded.expansion.stash = stash
     expanded.waiters = None
     _complete_remake(run, state, state.outputs)

@@ -6,7 +6,8 @@ from typing import Any
 
 from engine.execute.events import NodeFailed
 from engine.execute.facts import SpecFacts
-from engine.execute.state import FAILED, NodeState, Run, StoredInput
+from engine.execute.phases import FAILED
+from engine.execute.state import ExpansionState, NodeState, Run, StoredInput
 from engine.graph.prompt import Link, Node, NodeId
 from engine.graph.schema import NodeSpec
 
@@ -24,8 +25,8 @@ def need(run: Run, node_id: NodeId) -> NodeState:
         return state
     display, parent = node_id, None
     node = run.prompt.get(node_id)
-    if node is None:
-        node, display, parent = run.expanded.get(node_id, (None, node_id, None))
+    if node is None and (inner := run.expanded.get(node_id)) is not None:
+        node, display, parent = inner.node, inner.display, inner.parent
     facts = run.executor.facts(node.class_type) if node is not None else None
     state = NodeState(node_id, node or Node("", {}), facts or NOTHING, display, parent)
     if facts is None:
@@ -67,25 +68,43 @@ def release_inputs(run: Run, state: NodeState) -> None:
     """`state` is through with its inputs: what no other state needs is let go."""
     if state.uses_inputs:
         state.uses_inputs = False
+        if state.parent is not None:
+            count_stashed(run, state, -1)
         for producer in inputs_in_use(run, state):
-            release(producer)
+            release(run, producer)
 
 
-def release_borrowed(state: NodeState) -> None:
+def count_stashed(run: Run, state: NodeState, by: int) -> None:
+    """Count the inputs of an expanded node that are values of the expansion: `by` 1 when it needs them, -1 afterwards."""
+    for value in state.node.inputs.values():
+        if type(value) is StoredInput:
+            expansion = run.states[value.owner].expansion
+            if expansion is not None:
+                expansion.uses += by
+                if expansion.uses <= 0 and expansion.passing:
+                    _drop_stash(run, expansion)
+
+
+def release_borrowed(run: Run, state: NodeState) -> None:
     """The same for the states that it used beyond its inputs."""
     if state.borrowed:
         for producer in state.borrowed:
-            release(producer)
+            release(run, producer)
         state.borrowed = None
 
 
-def release(producer: NodeState) -> None:
+def release(run: Run, producer: NodeState) -> None:
     """One use of `producer` less; after the last its values are let go."""
     producer.uses -= 1
     if producer.uses <= 0:
         producer.held = None
         if producer.expansion is not None:
-            producer.expansion.stash = {}
+            _drop_stash(run, producer.expansion)
+
+
+def _drop_stash(run: Run, expansion: ExpansionState) -> None:
+    run.growth.drop(expansion.stash)
+    expansion.stash = {}
 
 
 def node_event(state: NodeState) -> dict[str, Any]:

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.cache.actions import Record, SlotDigests
-from engine.execute.events import NodeFailed, NodeReused, NodeSkipped
+from engine.cache.actions import Expansion, Record, SlotDigests
+from engine.cache.digests import Digest
+from engine.cache.memory import Stored
+from engine.execute.events import NodeCollected, NodeFailed, NodeReused, NodeSkipped
 from engine.execute.expansion import finish_expansion, instantiate
 from engine.execute.keys import BadLinkError, Blocked, action_key, extended_key
-from engine.execute.links import need, node_event, release, release_borrowed, release_inputs, wait_for
-from engine.execute.state import (
-    EXPANDED,
-    FAILED,
-    FOLLOWING,
-    NOT_RUN,
-    RAN,
-    READY,
-    REUSED,
-    SILENT,
-    SKIPPED,
-    SUPPLY,
-    LazyState,
-    NodeState,
-    Run,
-    StoredInput,
+from engine.execute.links import (
+    count_stashed,
+    need,
+    node_event,
+    release,
+    release_borrowed,
+    release_inputs,
+    wait_for,
 )
+from engine.execute.phases import EXPANDED, FAILED, FOLLOWING, NOT_RUN, RAN, READY, REUSED, SKIPPED, SUPPLY
+from engine.execute.state import SILENT, LazyState, NodeState, Run, StoredInput
 from engine.execute.values import blocker_of
 from engine.graph.prompt import Link
 
@@ -50,11 +46,11 @@ def settle(run: Run) -> None:
 def resolve(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], phase: int) -> None:
     """The digests of `state` are known: tell those that wait for them."""
     state.outputs = outputs
-    state.phase = phase
+    state.enter(phase)
     if state.uses_inputs:
         release_inputs(run, state)
     if state.borrowed:
-        release_borrowed(state)
+        release_borrowed(run, state)
     if state.consumers:
         for consumer in state.consumers:
             consumer.waiting -= 1
@@ -73,7 +69,7 @@ def fail(run: Run, state: NodeState, problem: NodeFailed) -> None:
 
 def queue_to_run(run: Run, state: NodeState) -> None:
     """Put a state among those that must run (again)."""
-    state.phase = READY
+    state.enter(READY)
     run.found_ready.append(state)
 
 
@@ -88,6 +84,8 @@ def _follow_links(run: Run) -> None:
                     wait_for(state, run.states.get(value.node) or need(run, value.node))
             elif type(value) is StoredInput:
                 run.states[value.owner].uses += 1
+        if state.parent is not None:
+            count_stashed(run, state, 1)
         if not state.waiting:
             run.queue.append(state)
 
@@ -113,6 +111,8 @@ def _finish_expanded(run: Run, state: NodeState) -> None:
     except BadLinkError as bad:
         fail(run, state, bad_link(state, bad))
         return
+    if state.parent is None:
+        run.emit(NodeCollected(**node_event(state)))
     resolve(run, state, outputs, RAN if state.ran else REUSED)
     settle_followers(run, state)
 
@@ -158,13 +158,20 @@ def _reuse(run: Run, state: NodeState, record: Record) -> bool:
     state.ui = record.ui
     if record.expand is not None:
         report_reuse(run, state)
-        instantiate(run, state, record.expand, {})
+        expand(run, state, record.expand, {})
         return True
     if record.outputs is None or len(record.outputs) != state.facts.outputs:
         return False
     report_reuse(run, state)
     resolve(run, state, record.outputs, REUSED)
     return True
+
+
+def expand(run: Run, state: NodeState, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
+    """Let the nodes that `state` expands into join the run, unless that is more than a run may grow: then it fails."""
+    problem = instantiate(run, state, calls, stash)
+    if problem is not None:
+        fail(run, state, problem)
 
 
 def _read_again(run: Run, state: NodeState, name: str) -> bool:
@@ -206,7 +213,7 @@ def _follow(run: Run, state: NodeState, leader: NodeState) -> None:
     elif leader.phase >= FAILED:
         take_over_failure(run, state, leader)
     else:
-        state.phase = FOLLOWING
+        state.enter(FOLLOWING)
         leader.uses += 1
         run.followers.setdefault(leader.id, []).append(state)
 
@@ -218,7 +225,7 @@ def settle_followers(run: Run, leader: NodeState) -> None:
             take_over(run, state, leader)
         else:
             take_over_failure(run, state, leader)
-        release(leader)
+        release(run, leader)
 
 
 def take_over(run: Run, state: NodeState, leader: NodeState) -> None:
@@ -275,12 +282,12 @@ def _give_up(run: Run, state: NodeState, upstream: NodeState) -> None:
 
 def _broken(run: Run, state: NodeState, phase: int) -> None:
     """`state` ended without outputs (or, remade, without values)."""
-    state.phase = phase
+    state.enter(phase)
     if state.stands_for is not None:
         state.stands_for.waiters = None
     state.remaking = False
     release_inputs(run, state)
-    release_borrowed(state)
+    release_borrowed(run, state)
     for consumer in (*(state.consumers or ()), *(state.waiters or ())):
         consumer.upstream = state
         consumer.waiting -= 1

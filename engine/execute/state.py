@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.authoring.context import PreviewMethod
 from engine.cache.actions import Expansion, SlotDigests
@@ -23,18 +23,12 @@ from engine.cache.memory import Stored
 from engine.execute.cancel import CancelToken
 from engine.execute.events import Event, NodeFailed, Sink
 from engine.execute.facts import SpecFacts
+from engine.execute.growth import Growth
+from engine.execute.host import RunHost
+from engine.execute.phases import PLANNING
 from engine.execute.result import RunResult
 from engine.execute.services import Services
 from engine.graph.prompt import Node, Prompt
-
-if TYPE_CHECKING:
-    from engine.execute.executor import Executor
-
-PLANNING, FOLLOWING, READY, RUNNING, SUPPLY, EXPANDED = range(6)
-"""Phases of a state that is not finished: its inputs are awaited; its leader is; it is queued; it runs; values it needs
-are being remade; the nodes of its expansion are awaited."""
-RAN, REUSED, SKIPPED, FAILED, NOT_RUN = range(6, 11)
-"""Phases of a finished state."""
 
 Held: TypeAlias = Stored | list[Stored]
 """The value of one output: a list where the output is a list (of any length but one)."""
@@ -59,13 +53,33 @@ class StoredInput:
 
 
 class ExpansionState:
-    """What an expanded node waits for: `calls` with node ids of the run, and the values it made itself (`stash`)."""
+    """What an expanded node waits for: `calls` with node ids of the run, and the values it made itself (`stash`).
 
-    __slots__ = ("calls", "stash")
+    `uses` counts the inputs of its nodes that are among those values. With `passing`, they are let go after the last of these:
+    a loop would hold those of every pass until it ends.
+    """
 
-    def __init__(self, calls: tuple[Expansion, ...], stash: dict[Digest, Stored]) -> None:
+    __slots__ = ("calls", "passing", "stash", "uses")
+
+    def __init__(self, calls: tuple[Expansion, ...], stash: dict[Digest, Stored], passing: bool) -> None:
         self.calls = calls
         self.stash = stash
+        self.passing = passing
+        self.uses = 0
+
+
+class Inner(NamedTuple):
+    """A node that an expansion added."""
+
+    node: Node
+    display: str
+    """The node of the submitted graph to show it on."""
+    parent: str
+    """The node that expanded into it."""
+    root: str
+    """The node of the submitted graph that it comes from."""
+    depth: int
+    """How many expansions it is nested in, from 1."""
 
 
 class LazyState:
@@ -165,13 +179,17 @@ class NodeState:
         self.borrowed: list[NodeState] | None = None
         """States beyond its inputs in whose `uses` it is counted: nodes of its expansion, nodes remade for it."""
 
+    def enter(self, phase: int) -> None:
+        """Go on to a phase (`engine.execute.phases`)."""
+        self.phase = phase
+
 
 class Run:
     """One call of `Executor.run`."""
 
     def __init__(
         self,
-        executor: Executor,
+        executor: RunHost[Run],
         prompt: Prompt,
         loop: asyncio.AbstractEventLoop,
         sink: Sink | None,
@@ -205,8 +223,9 @@ class Run:
         """Work for threads: states to start, and calls to make (what coroutines gave, what they ask for)."""
         self.leaders: dict[bytes, NodeState] = {}
         self.followers: dict[str, list[NodeState]] = {}
-        self.expanded: dict[str, tuple[Node, str, str]] = {}
-        """Nodes that expansions added: id → (node, display node, parent)."""
+        self.expanded: dict[str, Inner] = {}
+        """Nodes that expansions added."""
+        self.growth = Growth()
         self.errand_owners: dict[NodeState, NodeState] = {}
         self.remade: set[str] = set()
         self.planned = False

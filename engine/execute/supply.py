@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from engine.cache.actions import SlotDigests
-from engine.cache.digests import Digest
+from engine.cache.actions import Reference, SlotDigests
 from engine.cache.memory import Stored
-from engine.execute.links import inputs_in_use
+from engine.execute.links import count_stashed, inputs_in_use
+from engine.execute.phases import FAILED, SUPPLY
 from engine.execute.plan import queue_to_run
-from engine.execute.state import FAILED, SUPPLY, Held, NodeState, Run, StoredInput
-from engine.execute.values import blocker_of, is_blocked
+from engine.execute.state import Held, NodeState, Run, StoredInput
+from engine.execute.values import fetch_stored, load
 from engine.graph.prompt import Link
 
 Leaf: TypeAlias = tuple[NodeState, int | StoredInput]
@@ -55,7 +55,7 @@ def collect(run: Run, state: NodeState, lazy_names: Any) -> Inputs | list[NodeSt
             else:
                 inputs.linked[name] = found
         elif type(value) is StoredInput:
-            found = _fetch_stored(run, run.states[value.owner], value)
+            found = fetch_stored(run, run.states[value.owner], value)
             if found is None:
                 missing.append(run.states[value.owner])
             else:
@@ -99,7 +99,7 @@ def origins(run: Run, producer: NodeState, slot: int) -> list[NodeState]:
 
 def request(run: Run, state: NodeState, missing: list[NodeState]) -> None:
     """Have `missing` remade; `state` waits for their values. Under the lock."""
-    state.phase = SUPPLY
+    state.enter(SUPPLY)
     state.borrowed = state.borrowed or []
     for origin in dict.fromkeys(missing):
         if origin.phase == FAILED and not origin.remaking:
@@ -132,33 +132,16 @@ def _remake(run: Run, origin: NodeState) -> None:
         state.uses_inputs = True
         for producer in inputs_in_use(run, state):
             producer.uses += 1
+        if state.parent is not None:
+            count_stashed(run, state, 1)
     queue_to_run(run, state)
 
 
 def _load(run: Run, digests: SlotDigests) -> Held | None:
     if isinstance(digests, bytes):
-        return _load_one(run, digests)
-    found = [_load_one(run, name) for name in digests]
+        return load(run, digests)
+    found = [load(run, name) for name in digests]
     return None if None in found else found  # type: ignore[return-value]
-
-
-def _load_one(run: Run, name: Digest) -> Stored | None:
-    if is_blocked(name):
-        return Stored(blocker_of(run, name), 0.0)
-    return run.cache.get(name)
-
-
-def _fetch_stored(run: Run, owner: NodeState, value: StoredInput) -> Held | None:
-    stash = owner.expansion.stash if owner.expansion is not None else {}
-    found: list[Stored] = []
-    for name in value.digests:
-        entry = stash.get(name)
-        if entry is None or not entry.intact:
-            entry = _load_one(run, name)
-        if entry is None:
-            return None
-        found.append(entry)
-    return found[0] if len(found) == 1 else found
 
 
 def _assemble(run: Run, producer: NodeState, slot: int) -> Held | None:
@@ -174,7 +157,7 @@ def _assemble(run: Run, producer: NodeState, slot: int) -> Held | None:
 def _fetch_leaf(run: Run, leaf: Leaf) -> Held | None:
     state, what = leaf
     if isinstance(what, StoredInput):
-        return _fetch_stored(run, state, what)
+        return fetch_stored(run, state, what)
     if state.leader is None and state.expansion is None:
         return fetch(run, state, what)
     return None
@@ -183,24 +166,21 @@ def _fetch_leaf(run: Run, leaf: Leaf) -> Held | None:
 def _leaves(run: Run, producer: NodeState, slot: int) -> list[Leaf]:
     """Behind leaders and expansions, in the order of the items."""
     found: list[Leaf] = []
-    todo = [(producer, slot)]
+    todo: list[Leaf] = [(producer, slot)]
     while todo:
-        state, slot = todo.pop()
-        if state.leader is not None:
-            todo.append((state.leader, slot))
+        state, what = todo.pop()
+        if isinstance(what, StoredInput):
+            found.append((state, what))
+        elif state.leader is not None:
+            todo.append((state.leader, what))
         elif state.expansion is not None:
-            references = [call.values[slot] for call in state.expansion.calls]
-            if len(references) == 1 and references[0].digests is None:
-                todo.append((run.states[references[0].node], references[0].slot))
-            else:
-                for reference in references:
-                    found += _leaves_of(run, state, reference)
+            todo += [_behind(run, state, call.values[what]) for call in reversed(state.expansion.calls)]
         else:
-            found.append((state, slot))
+            found.append((state, what))
     return found
 
 
-def _leaves_of(run: Run, state: NodeState, reference: Any) -> list[Leaf]:
+def _behind(run: Run, state: NodeState, reference: Reference) -> Leaf:
     if reference.digests is not None:
-        return [(state, StoredInput(state.id, reference.digests))]
-    return _leaves(run, run.states[reference.node], reference.slot)
+        return state, StoredInput(state.id, reference.digests)
+    return run.states[reference.node], reference.slot

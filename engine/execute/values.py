@@ -1,4 +1,4 @@
-"""Putting the values that a node gave into the cache, each under its digest."""
+"""Putting the values that a node gave into the cache, each under its digest, and getting them back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.authoring.definition import ExecutionBlocker
 from engine.cache.actions import Record, SlotDigests
 from engine.cache.digests import Digest, digest
 from engine.cache.memory import Stored
-from engine.execute.state import BLOCKED, SILENT, Held, Run
+from engine.execute.state import BLOCKED, SILENT, Held, NodeState, Run, StoredInput
 
 
 def store(run: Run, value: Any, place: bytes, cost: float) -> tuple[Digest, Stored]:
@@ -47,6 +47,27 @@ def blocker_of(run: Run, name: Digest) -> ExecutionBlocker:
         return ExecutionBlocker(None)
     record = run.cache.actions.get(name)
     return ExecutionBlocker(str(record.ui["message"]) if record is not None and record.ui else "An input is blocked.")
+
+
+def load(run: Run, name: Digest) -> Stored | None:
+    """The value that a digest stands for; None when it has to be made again."""
+    if is_blocked(name):
+        return Stored(blocker_of(run, name), 0.0)
+    return run.cache.get(name)
+
+
+def fetch_stored(run: Run, owner: NodeState, value: StoredInput) -> Held | None:
+    """The value of an input that is no JSON; None when it has to be made again."""
+    stash = owner.expansion.stash if owner.expansion is not None else {}
+    found: list[Stored] = []
+    for name in value.digests:
+        entry = stash.get(name)
+        if entry is None or not entry.intact:
+            entry = load(run, name)
+        if entry is None:
+            return None
+        found.append(entry)
+    return found[0] if len(found) == 1 else found
 
 
 def _store_blocker(run: Run, blocker: ExecutionBlocker) -> tuple[Digest, Stored]:

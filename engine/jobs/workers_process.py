@@ -29,6 +29,11 @@ MAX_DELAY: Final = 30.0
 _PAUSE: Final = 0.002
 """Seconds between reads of an output that is too much anyway: the process waits rather than the server."""
 
+_CRASHES: Final = {
+    int(getattr(signal, name, 0)) for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP")
+}
+"""Signals that native code brings upon its own process."""
+
 _REST_SECONDS: Final = 1.0
 """How long what a dead process sent and printed is waited for; a child of it may hold the pipes open for ever."""
 
@@ -152,6 +157,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if code is None or code >= 0:
             return "ended without being asked to" if code == 0 else f"ended with exit code {code}"
         return f"was killed by signal {-code}{_signal_hint(-code)}"
+
+    def ended_itself(self) -> bool:
+        """Whether what ran in it was its end: neither this server nor anybody else is known to have ended it."""
+        assert self._process is not None
+        code = self._process.get_returncode()
+        return code is not None and not self._killed_because and (code >= 0 or -code in _CRASHES)
 
 
 def _resume(pipe: asyncio.ReadTransport) -> None:

@@ -228,7 +228,7 @@ def _told_scale(config: Mapping[str, Any], module: str, found: Mapping[str, str]
 
     def of_module(name: str, pattern_name: str) -> Any:
         patterns = (told(pattern_name) or {}).items()
-        return next((value for pattern, value in patterns if module.endswith(pattern)), told(name))
+        return next((value for pattern, value in patterns if f".{module}".endswith(f".{pattern}")), told(name))
 
     alpha = of_module("alpha" if told("lora_alpha") is None else "lora_alpha", "alpha_pattern")
     rank = header.shapes[found["down"]][0] if "down" in found else of_module("r", "rank_pattern")

@@ -17,7 +17,7 @@ from engine.authoring.definition import NodeDefinition
 from engine.authoring.routes import Route
 from engine.graph.schema import Catalogue, NodeSpec
 from engine.plugins import distributions, store
-from engine.plugins.attempts import Attempts
+from engine.plugins.attempts import MOST_ENDS, Attempts
 from engine.plugins.loader import Adapter, Loaded, NodeLoadError, SlowImportError, load_module
 from engine.plugins.packs import (
     NAMESPACE,
@@ -31,7 +31,7 @@ from engine.plugins.packs import (
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
-VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engine.media")
+VALUE_PACKAGES = ("engine.datatypes", "engine.denoising", "engine.sampling", "engine.models", "engine.media")
 """Packages of the engine whose code decides what a node computes; the rest only carries values around."""
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
@@ -70,14 +70,20 @@ class Library:
     """Every known node: `catalogue` has the declarations, `definition(name)` imports the code of one. Safe among threads."""
 
     def __init__(
-        self, files: Sequence[ModuleFile], records: Sequence[ModuleRecord], loading: Loading | None = None
+        self,
+        files: Sequence[ModuleFile],
+        records: Sequence[ModuleRecord],
+        loading: Loading | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         self._files = {file.module: file for file in files}
+        self._attempts = attempts or Attempts(None)
         self._importer = _Importer(files, loading or Loading())
         self._lock = threading.RLock()
         self._definitions: dict[str, NodeDefinition] = {}
         self._module_of: dict[str, str] = {}
         self.records = tuple(records)
+        self._raw = {record.module: record.raw for record in records}
         self.problems: list[LoadProblem] = []
         self.disabled: tuple[str, ...] = ()
         """Names of packs that are there but switched off."""
@@ -103,6 +109,15 @@ class Library:
             if name not in self._definitions:
                 self._load(name)
             return self._definitions[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a node `name` whose module can be tried; imports nothing."""
+        spec = self.catalogue.spec(name)
+        if spec is None:
+            return False
+        module = self._module_of[spec.name]
+        file = self._files[module]
+        return not (file.foreign and self._attempts.is_out(module, self._raw.get(module, "")))
 
     @property
     def foreign(self) -> tuple[ModuleRecord, ...]:
@@ -204,7 +219,7 @@ class Library:
         """Import a module, and keep the definitions of those of its nodes that are in the catalogue."""
         if self.on_import is not None:
             self.on_import(module)
-        loaded = self._importer.load(self._files[module])
+        loaded = self._imported(self._files[module])
         for route in loaded.routes:
             self.routes.setdefault((route.method, route.path), route)
         for found in loaded.definitions.values():
@@ -213,6 +228,15 @@ class Library:
                 found.spec = known
                 found.trusted = not self._files[module].foreign
                 self._definitions.setdefault(found.spec.name, found)
+
+    def _imported(self, file: ModuleFile) -> Loaded:
+        raw = self._raw.get(file.module, "")
+        if not file.foreign:
+            return self._importer.load(file)
+        if self._attempts.is_out(file.module, raw):
+            raise NodeLoadError(_left_out(file))
+        with self._attempts.importing(file.module, raw):
+            return self._importer.load(file)
 
 
 class _Importer:
@@ -256,16 +280,16 @@ def load_library(
     loading = loading or Loading()
     stored = store.read(stored_at) if stored_at is not None else Stored()
     scan = _Scan(packages, custom, loading.disabled, stored)
+    attempts = Attempts(stored_at.parent if stored_at is not None else None)
     if stored.fingerprint == scan.fingerprint:
-        return scan.library(stored.records, loading)
+        return scan.library(stored.records, loading, attempts)
     if on_change is not None:
         on_change()
-    attempts = Attempts(stored_at.parent if stored_at is not None else None)
     importer = _Importer(scan.files, loading)
     records, sources = _read_all(scan, stored, importer, attempts)
     if stored_at is not None:
         store.write(stored_at, scan.stored(records, sources))
-    library = scan.library(records, loading)
+    library = scan.library(records, loading, attempts)
     library.hangs = importer.hangs
     return library
 
@@ -314,10 +338,10 @@ class _Scan:
         of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
         self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, self.installed)
 
-    def library(self, records: Sequence[ModuleRecord], loading: Loading) -> Library:
+    def library(self, records: Sequence[ModuleRecord], loading: Loading, attempts: Attempts | None = None) -> Library:
         """The library of what there is and what is known of it."""
         there = {file.module for file in self.files}
-        made = Library(self.files, [record for record in records if record.module in there], loading)
+        made = Library(self.files, [record for record in records if record.module in there], loading, attempts)
         made.disabled = self.disabled
         made.problems += [LoadProblem(one.pack, "", one.message) for one in self.left_out]
         return made
@@ -368,9 +392,9 @@ def _record(
         return known
     start = time.perf_counter()
     loaded, error = Loaded({}, {}), ""
-    fatal = (file.module, raw) in attempts.died
+    fatal = file.foreign and attempts.is_out(file.module, raw)
     if fatal:
-        error = f"{file.path}: importing it ended the process. It is left out until one of its files changes."
+        error = _left_out(file)
     else:
         try:
             with attempts.importing(file.module, raw) if file.foreign else nullcontext():
@@ -392,6 +416,13 @@ def _record(
         web=loaded.web,
     )
     return _storable(record, file)
+
+
+def _left_out(file: ModuleFile) -> str:
+    return (
+        f"{file.path}: importing it ended the process {MOST_ENDS} times. It is left out until one of its files changes, or "
+        "until `safelight cache clear`."
+    )
 
 
 def _storable(record: ModuleRecord, file: ModuleFile) -> ModuleRecord:

@@ -7,13 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from xxhash import xxh3_128_digest
 
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 3
+FORMAT = 4
 FILE_NAME = "catalogue.msgpack"
 """Of the stored catalogue, in the cache folder."""
+
+_CHECKSUM = 16
+"""Bytes at the beginning of the file: a digest of the rest, for a damaged one may well decode."""
 
 
 class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +33,7 @@ class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     error: str = ""
     fatal: bool = False
-    """Importing it ended the process: it is not imported again until it is another."""
+    """Importing it ended the process again and again: it is not imported until it is another."""
     problems: tuple[str, ...] = ()
     """What is wrong with single nodes of it."""
     eager: bool = False
@@ -54,7 +58,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 def read(path: Path) -> Stored:
     """The stored catalogue, or an empty one when there is none, it is damaged, or it has another format."""
     try:
-        stored = msgspec.msgpack.decode(path.read_bytes(), type=Stored)
+        data = path.read_bytes()
+        if xxh3_128_digest(data[_CHECKSUM:]) != data[:_CHECKSUM]:
+            return Stored()
+        stored = msgspec.msgpack.decode(data[_CHECKSUM:], type=Stored)
     except (OSError, msgspec.MsgspecError):
         return Stored()
     return stored if stored.format == FORMAT else Stored()
@@ -66,14 +73,19 @@ def write(path: Path, stored: Stored) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(msgspec.msgpack.encode(stored))
+            data = msgspec.msgpack.encode(stored)
+            part.write_bytes(xxh3_128_digest(data) + data)
             os.replace(part, path)  # noqa: PTH105
         finally:
             part.unlink(missing_ok=True)
 
 
-def forget_failures(path: Path) -> None:
-    """Have packs that could not be imported tried again at the next start, though nothing has changed since."""
+def forget_failures(path: Path, *, fatal: bool = False) -> None:
+    """Have packs that could not be imported tried again at the next start, though nothing has changed since.
+
+    `fatal`: also those whose import ended the process.
+    """
     stored = read(path)
-    if any(record.error and not record.fatal for record in stored.records):
-        write(path, msgspec.structs.replace(stored, fingerprint=""))
+    kept = tuple(record for record in stored.records if not (fatal and record.fatal))
+    if len(kept) < len(stored.records) or any(record.error and not record.fatal for record in stored.records):
+        write(path, msgspec.structs.replace(stored, records=kept, fingerprint=""))

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.execute.events import (
     AnyEvent,
+    NodeCollected,
     NodeEvent,
     NodeExpanded,
     NodeFailed,
@@ -35,6 +36,12 @@ from engine.server.hub import Hub
 
 STATES_EVERY: Final = 0.05
 """Seconds between two `progress_state` messages, at least."""
+
+MOST_PLACES: Final = 2_000
+"""Nodes that showed something whose places are kept for the history, besides those of the submitted graph."""
+
+MOST_ERRORS: Final = 100
+"""Changed nodes in one `progress_state` from which on errors of expanded nodes are not among them."""
 
 MEDIA: Final = {
     "images": "images",
@@ -63,6 +70,8 @@ class JobFollower:
         self._meta: dict[str, dict[str, Any]] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._changed: set[str] = set()
+        self._running_inner: set[str] = set()
+        """Expanded nodes of which the client was told that they run."""
         self._flush: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._failure: dict[str, Any] | None = None
@@ -93,6 +102,10 @@ class JobFollower:
     def retried(self, reason: str) -> None:
         self._forget_attempt()
         self._say("notification", {"value": f"{reason} The job waits for another attempt."})
+
+    def held(self, reason: str) -> None:
+        self._forget_attempt()
+        self._say("notification", {"value": f"{reason} The job waits until it is there."})
 
     def ended(
         self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
@@ -133,7 +146,10 @@ class JobFollower:
         for type, data in self._messages:
             self._say(type, data)
         if self._states:
-            self._say("progress_state", {"prompt_id": self.job.id, "nodes": self._states})
+            nodes = dict(self._states)
+            self._told(nodes)
+            self._changed.intersection_update(self._states)
+            self._say("progress_state", {"prompt_id": self.job.id, "nodes": nodes})
         if self.current is not None:
             self._say("executing", {"node": self.current, "display_node": self.current, "prompt_id": self.job.id})
 
@@ -142,9 +158,11 @@ class JobFollower:
     def _cached(self, event: NodesCached) -> None:
         known = [node for node in event.nodes if node not in event.inner]
         self._note("execution_cached", {"nodes": known, "prompt_id": self.job.id, "timestamp": _now()})
-        self._executed.extend(event.nodes)
+        self._executed.extend(known)
         for node, shown in event.ui.items():
             display = event.inner.get(node, node)
+            if display != node:
+                self._keep_place(node, display, None)
             self._say("executed", {"node": node, "display_node": display, "output": shown, "prompt_id": self.job.id})
 
     def _node_started(self, event: NodeStarted) -> None:
@@ -175,8 +193,8 @@ class JobFollower:
         known = [event.node for event in events if event.parent is None]
         if known:
             self._cached_late(known)
+        self._executed.extend(known)
         for event in events:
-            self._executed.append(event.node)
             self._state(event, "finished", 1, 1)
             if event.ui is not None:
                 self._shown(event, event.ui)
@@ -190,7 +208,8 @@ class JobFollower:
         self._say("execution_cached", data)
 
     def _finished(self, event: NodeFinished) -> None:
-        self._executed.append(event.node)
+        if event.parent is None:  # clients know no others, and a loop has any number of them
+            self._executed.append(event.node)
         self._state(event, "finished", 1, 1)
         if event.ui is not None:
             self._shown(event, event.ui)
@@ -200,7 +219,12 @@ class JobFollower:
             self._state(event, "finished", 1, 1)
 
     def _expanded(self, event: NodeExpanded) -> None:
-        self._state(event, "running")
+        """What it expanded into is shown on it; so are expansions of that, which need no word of their own."""
+        if event.parent is None:
+            self._state(event, "running")
+
+    def _collected(self, event: NodeCollected) -> None:
+        self._state(event, "finished", 1, 1)
 
     def _failed(self, event: NodeFailed) -> None:
         self._state(event, "error")
@@ -217,11 +241,16 @@ class JobFollower:
         self._say("executing", {"node": event.node, "display_node": event.display_node, "prompt_id": self.job.id})
 
     def _shown(self, event: NodeEvent, ui: Mapping[str, Any]) -> None:
-        self._meta[event.node] = self._place(event.node, event.display_node, event.parent, bare=True)
+        self._keep_place(event.node, event.display_node, event.parent)
         self._say(
             "executed",
             {"node": event.node, "display_node": event.display_node, "output": ui, "prompt_id": self.job.id},
         )
+
+    def _keep_place(self, node: str, display: str, parent: str | None) -> None:
+        """For `meta` of the history. The worker joins what many expanded nodes showed, so those need no place."""
+        if len(self._meta) < MOST_PLACES or parent is None:
+            self._meta[node] = self._place(node, display, parent, bare=True)
 
     def _error(self, event: NodeFailed) -> dict[str, Any]:
         facts = [event.message]
@@ -297,6 +326,10 @@ class JobFollower:
 
     def _state(self, event: NodeEvent, state: str, value: float = 0, maximum: float = 1) -> None:
         known = self._states.get(event.node)
+        if event.parent is not None and self._passes_over(event.node, state):
+            self._states.pop(event.node, None)
+            self._changed.discard(event.node)
+            return
         if known is None:
             place = self._place(event.node, event.display_node, event.parent)
             known = self._states[event.node] = {"value": value, "max": maximum, "state": state, **place}
@@ -320,9 +353,27 @@ class JobFollower:
             self._flush = None
         if self._changed:
             nodes = {node: self._states[node] for node in self._changed}
+            self._told(nodes)
             self._changed = set()
             self._flushed = asyncio.get_running_loop().time()
             self._say("progress_state", {"prompt_id": self.job.id, "nodes": nodes})
+
+    def _passes_over(self, node: str, state: str) -> bool:
+        """Whether an expanded node began and ended between two messages, so that the next one need not name it."""
+        if node in self._running_inner:
+            return False
+        return state == "finished" or (state == "error" and len(self._changed) > MOST_ERRORS)
+
+    def _told(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        """The client knows these states. An expanded node is remembered while it runs: a loop has any number of them."""
+        for node, state in nodes.items():
+            if state["parent_node_id"] is None:
+                continue
+            if state["state"] == "running":
+                self._running_inner.add(node)
+            else:
+                self._running_inner.discard(node)
+                del self._states[node]
 
     def _forget_attempt(self) -> None:
         """What an earlier attempt did counts no more."""
@@ -330,6 +381,7 @@ class JobFollower:
         self._executed.clear()
         self._states.clear()
         self._changed.clear()
+        self._running_inner.clear()
         self._failure = self._late = self.current = None
 
 
@@ -342,6 +394,7 @@ _TELL: Final[Mapping[type, Any]] = {
     NodeFinished: JobFollower._finished,
     NodeSkipped: JobFollower._skipped,
     NodeExpanded: JobFollower._expanded,
+    NodeCollected: JobFollower._collected,
     NodeFailed: JobFollower._failed,
     Warned: JobFollower._warned,
 }

@@ -25,6 +25,8 @@ from engine.jobs.messages import (
     JobEvents,
     JobFinished,
     JobPreview,
+    JobRefused,
+    JobStarted,
     PacksOpened,
 )
 from engine.jobs.pack_calls import PackCalls
@@ -33,6 +35,7 @@ from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
 from engine.jobs.workers import Worker, WorkerPool
 from engine.paths import Paths
+from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
 from engine.server.app import Parts, make_application
@@ -71,8 +74,10 @@ class Engine(Protocol):
 DRAIN_SECONDS: Final = 30.0
 """How long jobs that run have to end after SIGTERM; what does not end waits on disk for the next start."""
 
-STARTS: Final = 4
+STARTS: Final = 6
 """So many times a worker is started again before nobody waits for the catalogue any longer: packs may end its process."""
+
+_OF_JOBS: Final = frozenset({JobStarted, JobEvents, JobPreview, JobFinished, JobRefused, DeviceState})
 
 WORKER_GRACE: Final = 5.0
 WRITE_GRACE: Final = 5.0
@@ -170,9 +175,7 @@ class Server:
 
     async def _stop(self, runner: web.AppRunner) -> None:
         self.catalogues.give_up("The server is ending.")
-        if not self._hurry:
-            await self.dispatcher.drain(DRAIN_SECONDS)
-        self.dispatcher.draining = True
+        await self.dispatcher.drain(0.0 if self._hurry else DRAIN_SECONDS)
         await self.pool.stop(WORKER_GRACE)
         await self.dispatcher.settled(WRITE_GRACE)
         await self.hub.close()
@@ -242,12 +245,14 @@ class Server:
     def _on_worker(self, worker: Worker) -> None:
         if worker.state == "lost" and worker.restarts >= STARTS and not self.catalogues.known:
             self.catalogues.give_up(f"{worker.lost_reason} It is started again; its log tells more.")
+        if worker.state == "lost" and worker.ended_itself and worker.lost_pid is not None:
+            blame(self._app.paths.cache, worker.lost_pid, worker.lost_reason)
         self.packs.on_worker(worker)
         self.dispatcher.on_worker(worker)
 
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
         kind = type(message)
-        if kind is JobEvents or kind is JobPreview or kind is JobFinished or kind is DeviceState:
+        if kind in _OF_JOBS:
             self.dispatcher.on_message(worker, message)
         elif kind is CatalogueReady:
             self._spawn(self.reloading.catalogue_ready(worker))

@@ -11,6 +11,7 @@ import msgspec
 from engine.execute.cancel import CancelToken
 from engine.execute.events import Counts
 from engine.execute.result import RunResult
+from engine.execute.told import outcomes, shown
 from engine.jobs.frames import Frames
 from engine.jobs.messages import Device, JobFinished, JobStarted, RunJob
 from engine.worker.events import JobSink
@@ -60,8 +61,8 @@ def finished(job: str, result: RunResult, models: list[str], device: Device | No
     return JobFinished(
         job,
         result.status,
-        outputs=encoded_json(result.ui),
-        nodes=encoded_json(result.nodes),
+        outputs=encoded_json(shown(result)),
+        nodes=encoded_json(outcomes(result)),
         counts=result.counts,
         seconds=result.seconds,
         models=models,

@@ -10,6 +10,7 @@ from engine.worker.tracebacks import Shortener
 
 if TYPE_CHECKING:
     from engine.cache.facade import Cache
+    from engine.config import Settings
     from engine.execute.executor import Executor
     from engine.paths import Paths
     from engine.plugins.library import Library
@@ -21,6 +22,11 @@ class Parts(Protocol):
     @property
     def paths(self) -> Paths:
         """Where files are."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """What the base directory's `safelight.toml` says."""
         ...
 
     @property

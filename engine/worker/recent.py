@@ -11,6 +11,9 @@ from engine.graph.prompt import Prompt
 JOBS: Final = 50
 """How many jobs are remembered: digests only, some hundred bytes for each node."""
 
+NODES: Final = 100_000
+"""How many nodes they may have in all, those of loops included; the last job is remembered whatever it has."""
+
 
 class Given(NamedTuple):
     """The graph of a job, and the digests of what its nodes gave."""
@@ -29,8 +32,10 @@ class Recent:
         """Keep what a job gave in place of what is known of it."""
         self._jobs[job] = Given(prompt, outputs)
         self._jobs.move_to_end(job)
-        while len(self._jobs) > JOBS:
-            self._jobs.popitem(last=False)
+        nodes = sum([len(given.outputs) for given in self._jobs.values()])
+        while len(self._jobs) > JOBS or (nodes > NODES and len(self._jobs) > 1):
+            _, oldest = self._jobs.popitem(last=False)
+            nodes -= len(oldest.outputs)
 
     def get(self, job: str) -> Given | None:
         """What is known of a job, which now counts as asked for just now."""

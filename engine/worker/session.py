@@ -22,6 +22,7 @@ from engine.jobs.messages import (
     Hello,
     Inspect,
     JobPreview,
+    JobRefused,
     Ready,
     RefreshNodes,
     RunJob,
@@ -36,12 +37,13 @@ from engine.worker.events import JobSink
 from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
+from engine.worker.missing import missing
 from engine.worker.packs import OpenPacks
 from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
 from engine.worker.prompts import Prompts
 from engine.worker.recent import Recent
-from engine.worker.warmup import warm_up
+from engine.worker.warmup import tell_torch, warm_up
 
 END_SECONDS: Final = 6.0
 """How long ending may take: then the process ends whatever hangs."""
@@ -213,6 +215,10 @@ class Session:
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
         await self._packs.opened.wait()
+        if reason := self._why_not(message):
+            self._current = None
+            self._frames.send(JobRefused(message.job, reason))
+            return
         self._sink = sink = JobSink(message.job, self._frames, self._previews, self._engine.shortener.shorten)
         self._packs.job_begins(message, sink)
         try:
@@ -226,6 +232,14 @@ class Session:
         self._current = None
         self._frames.send_frame(end)
 
+    def _why_not(self, message: RunJob) -> str:
+        """Why a job cannot run in this process; empty when it can be tried."""
+        try:
+            prompt = self._prompts.read(message.checked)
+        except Exception:  # running it tells what is wrong
+            return ""
+        return missing(prompt, message.outputs, self._engine.library)
+
     async def _free(self, message: FreeMemory) -> None:
         try:
             await asyncio.to_thread(
@@ -236,11 +250,19 @@ class Session:
         self._tell_device()
 
     def _warm_up(self) -> None:
-        """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first."""
-        if not self._warming:
+        """Load torch on a thread, unless that has begun. It stops everything else for moments: jobs that wait go first.
+
+        Where nothing is to be loaded ahead of time, only tell of torch once a job has loaded it.
+        """
+        if self._warming:
+            return
+        if self._parts.settings.warm_up:
             self._warming = True
             arguments = (self._engine, self._warmed, lambda: self._current is not None)
             threading.Thread(target=warm_up, args=arguments, name="warm-up", daemon=True).start()
+        elif "torch" in sys.modules:
+            self._warming = True
+            threading.Thread(target=tell_torch, args=(self._warmed,), name="tell-torch", daemon=True).start()
 
     # -- told from other threads
 

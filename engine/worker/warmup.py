@@ -45,7 +45,7 @@ def warm_up(engine: Engine, on_ready: Callable[[Ready], None], busy: Callable[[]
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        if _tried(_load_torch, on_ready):
+        if _tried(tell_torch, on_ready):
             for name in FIRST_NODES:
                 if engine.library.catalogue.spec(name) is not None:
                     _wait_while(busy)
@@ -58,7 +58,8 @@ def warm_up(engine: Engine, on_ready: Callable[[Ready], None], busy: Callable[[]
     gc.freeze()  # modules live as long as the process: no need to look through them at each collection
 
 
-def _load_torch(on_ready: Callable[[Ready], None]) -> None:
+def tell_torch(on_ready: Callable[[Ready], None]) -> None:
+    """Tell of torch and the devices that it sees; it is loaded for that if no job has done so."""
     import torch
 
     on_ready(Ready(str(torch.__version__), devices(own_device())))

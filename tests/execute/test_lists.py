@@ -102,6 +102,13 @@ def test_the_message_of_a_blocker_is_reported_where_it_arrives_first(lists, grap
     assert "ran" not in again
 
 
+def test_the_message_of_a_blocked_item_is_reported_at_every_run(lists, graph):
+    gate = ("Gate", {"a": "@x", "message": "pick a picture"})
+    prompt = graph(x=("Rows", {"count": 4}), g=gate, s=("Add", {"a": "@g", "b": 1}))
+    for _ in range(2):
+        assert "failed s: pick a picture" in lists.run(prompt, "s")
+
+
 def test_async_items_run_concurrently(lists, graph):
     waiting = []
 

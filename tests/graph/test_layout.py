@@ -86,7 +86,7 @@ def test_a_circle_has_no_layout(catalogue):
         prompt_to_workflow({"1": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}}, catalogue)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), count=st.integers(2, 20))
 def test_any_graph_comes_back_from_its_workflow(catalogue, data, count):
     graph = {"0": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}}}

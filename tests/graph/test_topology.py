@@ -68,7 +68,7 @@ def prompt_of(pairs):
     return graph(**{name: " ".join(sources) for name, sources in reads.items()})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(edges)
 def test_orders_and_circles_agree_with_networkx(pairs):
     prompt = prompt_of(pairs)
@@ -93,7 +93,7 @@ def test_orders_and_circles_agree_with_networkx(pairs):
         ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(edges)
 def test_groups_hold_every_node_once_with_sources_first(pairs):
     prompt = prompt_of(pairs)

@@ -511,7 +511,7 @@ entries = st.fixed_dictionaries(
 prompts = st.dictionaries(st.sampled_from(["1", "2", "3", "x", ""]), entries | junk, max_size=5)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=prompts | junk)
 def test_no_json_makes_the_check_raise_and_its_problems_are_json(catalogue, files, data):
     checked = check(data, catalogue, choices=files)
@@ -523,7 +523,7 @@ def test_no_json_makes_the_check_raise_and_its_problems_are_json(catalogue, file
         assert output in data
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), count=st.integers(1, 30))
 def test_a_random_sound_graph_has_no_problems(catalogue, files, data, count):
     graph = {"0": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}}}

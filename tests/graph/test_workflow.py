@@ -242,9 +242,7 @@ workflows = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(workflow=workflows)
 def test_no_workflow_makes_the_conversion_raise(catalogue, files, workflow):
     converted = workflow_to_prompt(workflow, catalogue)

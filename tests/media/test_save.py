@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from engine.media import atomic
 from engine.media.atomic import write_numbered
 from engine.media.embedded import read_embedded
 from engine.media.errors import MediaError
@@ -161,6 +164,18 @@ def test_writers_at_the_same_time_never_take_each_others_name(tmp_path):
     assert len(set(paths)) == 64
     assert sorted(int(path.read_bytes()) for path in paths) == list(range(64))
     assert len(list(tmp_path.iterdir())) == 64
+
+
+def test_without_hard_links_no_writer_takes_anothers_name_either(tmp_path, monkeypatch):
+    def unlinkable(self, target):
+        raise OSError(errno.EOPNOTSUPP, "no hard links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", unlinkable)
+    monkeypatch.setattr(atomic, "next_number", lambda folder, stem: 1)  # all see the same free number
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda index: write_numbered(tmp_path, "a", ".txt", b"%d" % index), range(16)))
+    assert sorted(path.name for path in paths) == [f"a_{number:05}_.txt" for number in range(1, 17)]
+    assert sorted(int(path.read_bytes()) for path in paths) == list(range(16))
 
 
 def test_a_full_disk_leaves_no_half_file_and_says_so(tmp_path):

@@ -238,6 +238,21 @@ def test_a_dora_scale_counts_against_the_old_norms_of_rows_or_the_new_ones_of_co
     assert torch.allclose(got, new / norms * (scale if per == "output" else scale.T), atol=1e-5)
 
 
+def test_a_second_dora_is_computed_on_what_the_first_made(
+    manager: ModelManager, opened: Any, kohya: Path, tmp_path: Path
+) -> None:
+    handle, expected = opened.model, weights(manager, opened.model)[TO_Q]
+    low_rank = {name: value for name, value in load_file(kohya).items() if name.startswith(QUERY)}
+    delta = low_rank[f"{QUERY}.lora_up.weight"] @ low_rank[f"{QUERY}.lora_down.weight"] * (2.0 / 4)
+    for name, strength in (("first", 1.0), ("second", 0.5)):
+        scale = torch.rand(32, 1) + 1
+        save_file(low_rank | {f"{QUERY}.dora_scale": scale}, tmp_path / f"{name}.safetensors")
+        handle = manager.lora(tmp_path / f"{name}.safetensors", handle, None, strength).model
+        whole = (expected + delta) / expected.norm(dim=1, keepdim=True) * scale
+        expected = expected + strength * (whole - expected)
+    assert torch.allclose(weights(manager, handle)[TO_Q], expected, atol=1e-5)
+
+
 CONV = "lora_unet_down_blocks_0_resnets_0_conv1"
 NORM = "lora_unet_down_blocks_0_resnets_0_norm1"
 TEXT_NORM = "lora_te_text_model_encoder_layers_0_layer_norm1"

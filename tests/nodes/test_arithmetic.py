@@ -23,7 +23,7 @@ from nodes.primitives import (
     primitive_string_multiline,
 )
 
-FAST = settings(max_examples=50, deadline=None)
+FAST = settings(max_examples=50)
 
 
 def test_primitives_give_their_value_in_their_type() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nodes.expressions import MAX_LENGTH, ExpressionError, evaluate
 
-FAST = settings(max_examples=50, deadline=None)
+FAST = settings(max_examples=50)
 
 
 @pytest.mark.parametrize(

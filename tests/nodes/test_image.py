@@ -19,7 +19,7 @@ from nodes.image import (
     image_scale_to_total_pixels,
 )
 
-FAST = settings(max_examples=25, deadline=None)
+FAST = settings(max_examples=25)
 SIDE = st.integers(1, 9)
 
 

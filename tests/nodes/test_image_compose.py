@@ -16,7 +16,7 @@ from nodes.image_compose import (
     split_image_with_alpha,
 )
 
-FAST = settings(max_examples=25, deadline=None)
+FAST = settings(max_examples=25)
 
 
 def picture(height: int = 4, width: int = 6, channels: int = 3, batch: int = 1, seed: int = 0) -> torch.Tensor:

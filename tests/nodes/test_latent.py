@@ -30,7 +30,7 @@ from nodes.latent import (
     set_latent_noise_mask,
 )
 
-FAST = settings(max_examples=25, deadline=None)
+FAST = settings(max_examples=25)
 
 
 def latent(height: int = 4, width: int = 6, batch: int = 1, seed: int = 0, **more: Any) -> dict[str, Any]:

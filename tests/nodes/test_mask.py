@@ -21,7 +21,7 @@ from nodes.mask import (
     threshold_mask,
 )
 
-FAST = settings(max_examples=25, deadline=None)
+FAST = settings(max_examples=25)
 
 
 def random_mask(height: int = 5, width: int = 7, batch: int = 1, seed: int = 0) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.plugins.serving import served, until
+from tests.harness import command, environ, new_base, served, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = ROOT / "custom_nodes" / "example_pack"
@@ -21,9 +22,9 @@ COLORS = "#ff0000 #0000ff"
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Path:
     """A base directory with nothing but a copy of the pack and a file to choose."""
-    folder = tmp_path_factory.mktemp("example")
+    folder = new_base(tmp_path_factory.mktemp("example"), core_catalogue)
     shutil.copytree(PACK, folder / "custom_nodes" / PACK.name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "input").mkdir()
     (folder / "input" / "five.png").write_bytes(b"12345")
@@ -173,9 +174,6 @@ def test_the_module_for_our_editor_is_served(server: Any) -> None:
 
 def test_a_palette_is_kept_over_a_restart(server: Any, base: Path) -> None:
     """In processes of their own: the palette is read from disk, by the module of the pack."""
-    import subprocess
-    import sys
-
     graph = {
         "1": {"class_type": "ExamplePalette", "inputs": {"colors": COLORS}},
         "2": {"class_type": "ExampleSwatches", "inputs": {"palette": ["1", 0], "size": 2}},
@@ -184,8 +182,10 @@ def test_a_palette_is_kept_over_a_restart(server: Any, base: Path) -> None:
     (base / "kept.json").write_text(json.dumps(graph))
     found = []
     for size in (2, 3):
-        command = [sys.executable, "-m", "engine", "run", str(base / "kept.json"), "--set", f"2.size={size}", "--json"]
-        done = subprocess.run([*command, "--base-directory", str(base)], capture_output=True, check=False, cwd=ROOT)
+        told = command(
+            "run", str(base / "kept.json"), "--set", f"2.size={size}", "--json", "--base-directory", str(base)
+        )
+        done = subprocess.run(told, capture_output=True, check=False, cwd=ROOT, env=environ())
         assert done.returncode == 0, done.stderr
         found.append({node: one["status"] for node, one in json.loads(done.stdout)["nodes"].items()})
     assert found[0]["1"] == "ran"

@@ -152,6 +152,14 @@ def test_an_area_is_evaluated_alone_and_fades_in_at_its_inner_edges():
     assert torch.allclose(result, result[:, :, :1].expand_as(result))
 
 
+def test_an_area_fades_out_again_and_only_at_the_edges_that_are_not_the_pictures():
+    result, _ = guide(BasicGuidance(text(9, area=(16, 16, 0, 0)) + text(1)), side=32)
+    fading = [(w * 9 + 1) / (w + 1) for w in (1.0, 0.75, 0.5, 0.25)]
+    assert result[0, 0, 0, :12].unique().tolist() == [5.0]
+    assert result[0, 0, 0, 12:16].tolist() == pytest.approx(fading)
+    assert result[0, 0, :, 0].tolist() == pytest.approx([5.0] * 12 + fading + [1.0] * 16)
+
+
 def test_an_area_may_be_given_in_shares_of_the_picture():
     absolute, _ = guide(BasicGuidance(text(9, area=(8, 16, 8, 0)) + text(1)))
     share, _ = guide(BasicGuidance(text(9, area=("percentage", 0.5, 1.0, 0.5, 0.0)) + text(1)))
@@ -284,6 +292,13 @@ def test_a_control_outside_its_range_rests():
     middle = X0.percent_to_sigma(0.5)
     assert controls_of(guide(BasicGuidance(conditioning), controls=bind, sigma=middle * 1.5)[1]) == [30.0]
     assert controls_of(guide(BasicGuidance(conditioning), controls=bind, sigma=middle * 0.5)[1]) == [10.0]
+
+
+def test_a_control_takes_part_at_both_ends_of_its_range():
+    conditioning = text(3, control=Control(2.0, start=0.25, end=0.5))
+    start, end = X0.percent_to_sigma(0.25), X0.percent_to_sigma(0.5)
+    at = lambda sigma: controls_of(guide(BasicGuidance(conditioning), controls=bind, sigma=sigma)[1])  # noqa: E731
+    assert [at(sigma) for sigma in (start * 1.001, start, end, end * 0.999)] == [[None], [20.0], [20.0], [None]]
 
 
 def test_a_control_that_nothing_runs_is_refused():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.run import part_of_schedule
 from engine.sampling.names import SAMPLER_NAMES, SCHEDULER_NAMES
 from engine.sampling.noise_schedule import (
     NoiseSchedule,
@@ -17,7 +18,6 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
-from engine.sampling.run import part_of_schedule
 from engine.sampling.schedules import compute_sigmas, karras_sigmas, vp_sigmas
 
 SD = Parameterization()
@@ -52,7 +52,7 @@ def test_zero_terminal_snr_is_that_of_diffusers():
     assert 4000 < ours[-1] < 5000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 999))
 def test_a_trained_timestep_comes_back_from_its_level(timestep):
     schedule = NoiseSchedule(SD)
@@ -60,7 +60,7 @@ def test_a_trained_timestep_comes_back_from_its_level(timestep):
     assert schedule.timestep(schedule.sigma(timestep), interpolate=True) == pytest.approx(timestep, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0.01, 20.0))
 def test_the_network_is_told_the_nearest_timestep_in_log_sigma(sigma):
     schedule = NoiseSchedule(SD)
@@ -154,6 +154,11 @@ def test_denoise_keeps_the_end_of_a_longer_run():
     whole = compute_sigmas(SD, "karras", 40)
     assert torch.equal(compute_sigmas(SD, "karras", 20, denoise=0.5), whole[-21:])
     assert compute_sigmas(SD, "karras", 20, denoise=0.0).shape == (0,)
+
+
+def test_the_steps_of_the_longer_run_are_cut_to_a_whole_number():
+    assert int(20 / 0.3) == 66  # of 66.7
+    assert torch.equal(compute_sigmas(SD, "karras", 20, denoise=0.3), compute_sigmas(SD, "karras", 66)[-21:])
 
 
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)

@@ -42,7 +42,6 @@ def _ask_often(operation, mode, whole, statuses):
     @seeded(len(operation.label))
     @settings(
         max_examples=EXAMPLES[mode],
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

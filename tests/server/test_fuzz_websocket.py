@@ -21,6 +21,12 @@ HANDSHAKE = (
     "GET /ws?clientId={client} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+    "Sec-WebSocket-Version": "13",
+}
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -99,7 +105,7 @@ async def _hears(whole) -> bool:
     """Whether a well-behaved client is greeted and answered."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=10) as good,
+        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=aiohttp.ClientWSTimeout(ws_close=10)) as good,
     ):
         greeting = await good.receive_json(timeout=10)
         await good.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
@@ -216,8 +222,9 @@ def test_a_client_that_never_reads_is_disconnected_while_others_are_served(whole
 def test_more_clients_than_are_kept_are_refused(whole_servers):
     with whole_servers(limits=Limits(max_ws_clients=3)) as server:
         clients = [Raw(server, f"client-{number}") for number in range(3)]
-        with pytest.raises(AssertionError):
-            Raw(server, "one more")
+        for client in ("client-4", "client-0"):  # the same client again is one more connection
+            refused = server.ask("GET", f"/ws?clientId={client}", headers=UPGRADE)
+            assert (refused.status, refused.json()["error"]["type"]) == (503, "too_many_clients")
         for client in clients:
             client.close()
         assert _is_well(server)

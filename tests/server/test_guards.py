@@ -7,6 +7,8 @@ import re
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from engine.server.bodies import read_body
 from engine.server.guards import Policy, make_guards
@@ -132,6 +134,15 @@ def test_a_request_with_two_hosts_is_refused(guarded):
     assert b" 400 " in _raw(guarded, two).split(b"\r\n")[0]
 
 
+def test_two_hosts_are_refused_by_the_guards_too():
+    """The HTTP parser refuses them first, today."""
+    two = CIMultiDict([("Host", "localhost"), ("Host", "localhost")])
+    asked = make_guards(Policy(), Limits())[1]
+    with pytest.raises(Refusal, match="this one has 2") as refused:
+        asyncio.run(asked(make_mocked_request("GET", "/view", headers=two), _ok))
+    assert (refused.value.status, refused.value.type) == (400, "bad_host")
+
+
 def test_an_address_in_the_request_line_does_not_replace_the_host(guarded):
     absolute = b"GET http://localhost/view HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert b" 403 " in _raw(guarded, absolute).split(b"\r\n")[0]
@@ -252,6 +263,17 @@ def test_even_with_all_pages_allowed_a_page_without_origin_of_its_own_is_refused
     assert problem(guarded, "GET", "/view", policy, headers={"Origin": "null"}) == (403, "foreign_origin")
 
 
+def test_pages_may_send_cookies_along_only_where_they_were_allowed_by_name(guarded):
+    headers = {"Origin": "https://editor.example"}
+    for allowed, told in (
+        (("https://editor.example",), "true"),
+        (("*",), None),
+        (("*", "https://editor.example"), None),
+    ):
+        status, answer, _ = ask(guarded, "GET", "/view", Policy(cors_origins=allowed), headers=headers)
+        assert (status, answer.get("Access-Control-Allow-Credentials")) == (200, told)
+
+
 def test_an_origin_that_is_none_is_refused_when_the_server_starts():
     with pytest.raises(ValueError, match="no origin"):
         make_guards(Policy(cors_origins=("editor.example",)), Limits())
@@ -359,6 +381,8 @@ def test_without_the_token_nothing_is_answered_but_health(guarded):
         assert problem(guarded, method, path, EXPOSED) == (401, "token_needed")
     assert _socket_status(guarded, EXPOSED) == 401
     assert ask(guarded, "GET", "/health", EXPOSED)[0] == 200
+    for path in ("/healthy", "/health/view", "/health.png", "/api/health/view", "/view/health", "/HEALTH"):
+        assert problem(guarded, "GET", path, EXPOSED) == (401, "token_needed")
 
 
 @pytest.mark.parametrize("shown", ["wrong", SECRET[:-1], SECRET + "x", "", "\u20ac"])

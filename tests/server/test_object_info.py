@@ -136,6 +136,12 @@ def test_one_definition_can_be_asked_for_by_name_or_alias(guarded, paths):
     assert fetched(guarded, paths, SAMPLER, url="/object_info/None") == {}
 
 
+def test_a_name_with_a_slash_is_found_encoded_and_decoded_as_some_proxies_pass_it_on(guarded, paths):
+    spec = NodeSpec(name="Masks/Grow")
+    for url in ("/object_info/Masks%2FGrow", "/object_info/Masks/Grow"):
+        assert fetched(guarded, paths, spec, url=url)["Masks/Grow"]["name"] == "Masks/Grow"
+
+
 def test_aliases_are_listed_beside_the_nodes(guarded, paths):
     found = fetched(guarded, paths, SAMPLER, aliases={"OldSampler": "Sampler", "Dead": "None"})
     assert found["OldSampler"] == {**found["Sampler"], "name": "OldSampler", "alias_of": "Sampler"}

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import queue
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 90.0
-"""Seconds after which something that should have happened counts as never."""
+from tests.harness import Server, new_base, served, until
 
 PACK = '''
 """Nodes that are quick, slow, harmful, and tell a file when they run."""
@@ -100,145 +84,22 @@ def show(value: int, name: str | None = "") -> WithUi[None]:
 '''
 
 
-class Server:
-    """A running `safelight serve`."""
-
-    def __init__(self, base: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        self.base = base
-        self.notes = base / "notes.txt"
-        self.token = ""
-        self.port = 0
-        self.log: list[str] = []
-        command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(base), "--port", "0", "--cpu"]
-        self.process = subprocess.Popen(
-            [*command, "--log-format", "json", *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TEST_NOTES": str(self.notes), **(environment or {})},
-            text=True,
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line)
-            self._lines.put(line)
-        self._lines.put("")
-
-    def wait_until_listening(self) -> Server:
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            line = self._lines.get(timeout=PATIENCE)
-            if not line:
-                raise AssertionError(f"The server ended with {self.process.wait()}:\n{''.join(self.log)}")
-            found = re.search(r'"url": ?"http://[^"]*:(\d+)"', line)
-            if found and "listening" in line.lower():
-                self.port = int(found[1])
-                return self
-        raise AssertionError("The server does not listen.")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        """Status and JSON (or bytes) of an answer. `body`: bytes, or JSON."""
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                status, raw = answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            status, raw = error.code, error.read()
-        try:
-            return status, json.loads(raw)
-        except ValueError:
-            return status, raw
-
-    def get(self, path: str) -> Any:
-        status, value = self.ask("GET", path)
-        assert status == 200, (path, status, value)
-        return value
-
-    def post(self, prompt: Any, **fields: Any) -> str:
-        """Queue a graph; its id."""
-        status, value = self.ask("POST", "/prompt", {"prompt": prompt, **fields})
-        assert status == 200, value
-        return str(value["prompt_id"])
-
-    def entry(self, prompt_id: str) -> Any:
-        """Its entry of the history, once it has ended."""
-        return until(lambda: self.get(f"/history/{prompt_id}").get(prompt_id), "the job to end", self.log)
-
-    def run(self, prompt: Any, **fields: Any) -> Any:
-        return self.entry(self.post(prompt, **fields))
-
-    def workers(self) -> list[int]:
-        """Process ids of the workers that are there."""
-        return [one["pid"] for one in self.ask("GET", "/health")[1]["workers"] if one["pid"]]
-
-    def wait_for_worker(self) -> int:
-        """The process id of the first worker, once it takes jobs."""
-
-        def ready() -> Any:
-            workers = self.ask("GET", "/health")[1]["workers"]
-            return workers and workers[0]["state"] in ("connected", "ready") and workers[0]["pid"]
-
-        return int(until(ready, "a worker", self.log))
-
-    def noted(self) -> list[str]:
-        """What nodes wrote when they ran."""
-        return self.notes.read_text().split() if self.notes.exists() else []
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Tell it to end; its exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-
-def until(question: Callable[[], Any], what: str, log: list[str] | None = None, patience: float = PATIENCE) -> Any:
-    """The first true answer."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"Waited {patience} s in vain for {what}.\n{''.join((log or [])[-20:])}")
-
-
 @pytest.fixture
 def wait() -> Callable[..., Any]:
     return until
 
 
-@pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stored catalogue of the built-in nodes, which takes seconds to make."""
-    from engine.__main__ import make_app
-
-    base = tmp_path_factory.mktemp("catalogue")
-    make_app(base).load_library()
-    return base / ".safelight" / "cache" / "catalogue.msgpack"
+def give_pack(base: Path) -> Path:
+    """The test's nodes in a base directory."""
+    (base / "custom_nodes").mkdir()
+    (base / "custom_nodes" / "test_pack.py").write_text(PACK)
+    return base
 
 
 @pytest.fixture
-def base(tmp_path: Path, catalogue: Path) -> Path:
+def base(tmp_path: Path, core_catalogue: Path) -> Path:
     """A base directory with the test's nodes."""
-    stored = tmp_path / "base" / ".safelight" / "cache" / "catalogue.msgpack"
-    stored.parent.mkdir(parents=True)
-    shutil.copy(catalogue, stored)
-    pack = tmp_path / "base" / "custom_nodes" / "test_pack.py"
-    pack.parent.mkdir(parents=True)
-    pack.write_text(PACK)
-    return tmp_path / "base"
+    return give_pack(new_base(tmp_path / "base", core_catalogue))
 
 
 @pytest.fixture
@@ -253,8 +114,21 @@ def serve(base: Path) -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in servers:
-        children = psutil.Process(server.process.pid).children(recursive=True) if server.process.poll() is None else []
-        server.kill()
-        for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+        server.wipe_out()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Server]:
+    with served(give_pack(new_base(tmp_path_factory.mktemp("serving"), core_catalogue))) as found:
+        yield found
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A server that listens, shared by the tests that neither end it nor its worker; no node has noted anything yet."""
+    shared_server.notes.unlink(missing_ok=True)
+    yield shared_server
+    shared_server.ask("POST", "/queue", {"clear": True})
+    shared_server.ask("POST", "/interrupt")
+    shared_server.ask("POST", "/api/v1/queue/resume")
+    until(lambda: not shared_server.get("/prompt")["exec_info"]["queue_remaining"], "jobs to end", shared_server.log)

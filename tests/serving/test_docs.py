@@ -33,8 +33,8 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_the_python_programs_of_the_page_draw_a_picture_and_tell_of_progress(serve, folder):
-    url = serve().url
+def test_the_python_programs_of_the_page_draw_a_picture_and_tell_of_progress(server, folder):
+    url = server.url
     programs = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(programs) == 2
     said = [run([sys.executable, "-c", program.replace(HERE, url)], folder) for program in reversed(programs)]
@@ -43,8 +43,7 @@ def test_the_python_programs_of_the_page_draw_a_picture_and_tell_of_progress(ser
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_curl_commands_of_the_page_work(serve, folder):
-    server = serve()
+def test_the_curl_commands_of_the_page_work(server, folder):
     commands = [line for line in PAGE.splitlines() if line.startswith("curl ")]
     assert len(commands) == 5
     shell = ["sh", "-c"]
@@ -69,8 +68,7 @@ def test_every_option_of_the_command_is_on_the_page_and_the_other_way_round():
     assert set(re.findall(r"--[a-z][a-z-]+", table)) == known
 
 
-def test_every_route_of_the_page_is_there(serve):
-    server = serve()
+def test_every_route_of_the_page_is_there(server):
     routes = server.get("/openapi.json")["paths"]
     named = set(re.findall(r"`(?:GET|POST) (/[a-z0-9/._]+)", PAGE)) | set(
         re.findall(r"`(/(?:api/v1|history)[a-z0-9/]*)`", PAGE)

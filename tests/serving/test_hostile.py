@@ -56,8 +56,7 @@ def test_a_checkpoint_that_runs_code_when_it_is_read_is_refused_and_runs_none(se
     assert (base / "owned").exists(), "the file must be one that does run code where nobody refuses it"
 
 
-def test_odd_values_that_are_accepted_run_to_their_end_and_the_worker_lives(serve):
-    server = serve()
+def test_odd_values_that_are_accepted_run_to_their_end_and_the_worker_lives(server):
     worker = server.wait_for_worker()
     posted = []
     for odd in ODD:

@@ -60,8 +60,7 @@ def look(server: Any, job: str) -> None:
         assert size is None or picture.size == size
 
 
-def test_what_cannot_be_shown_is_a_problem_with_a_reason(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_what_cannot_be_shown_is_a_problem_with_a_reason(server: Any) -> None:
     job = server.post(PICTURE)
     server.entry(job)
     for node, slot, query, status, type in (
@@ -77,8 +76,7 @@ def test_what_cannot_be_shown_is_a_problem_with_a_reason(serve: Callable[..., An
     assert ask(server, "no-job", "image")[0] == 404
 
 
-def test_finished_nodes_of_a_running_job_can_be_looked_at(serve: Callable[..., Any], wait: Callable[..., Any]) -> None:
-    server = serve()
+def test_finished_nodes_of_a_running_job_can_be_looked_at(server: Any, wait: Callable[..., Any]) -> None:
     job = server.post(
         {
             "1": {"class_type": "TestStep", "inputs": {"value": 41, "name": "first"}},
@@ -96,8 +94,7 @@ def test_finished_nodes_of_a_running_job_can_be_looked_at(serve: Callable[..., A
     assert sound(server, job, "1")["value"] == 42
 
 
-def test_values_that_were_freed_are_gone_or_come_from_the_disk(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_values_that_were_freed_are_gone_or_come_from_the_disk(server: Any) -> None:
     job = server.post(PICTURE)
     server.entry(job)
     server.ask("POST", "/free", {"free_memory": True})

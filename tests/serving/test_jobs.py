@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,7 @@ Steps: 4, Sampler: Euler a, Schedule type: Karras, CFG scale: 5.5, Seed: 77, Siz
 RNG: CPU, Version: v1.9.0"""
 
 
-def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(server: Any) -> None:
     server.post(chain({"seconds": 60.0}))  # the worker has something to do
     status, answer = server.ask("POST", "/prompt", SETTINGS.encode())
     assert (status, answer["node_errors"]) == (200, {})
@@ -54,9 +52,8 @@ def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(serve:
     assert (status, refused["error"]["type"]) == (400, "settings_cut_off")
 
 
-def test_a_failing_node_is_named_and_the_next_job_runs(serve: Callable[..., Any]) -> None:
-    server = serve()
-    entry = server.run(chain({"name": "a"}, {"type": "TestFail"}))
+def test_a_failing_node_is_named_and_the_next_job_runs(server: Any) -> None:
+    entry = server.run(chain({"name": "before"}, {"type": "TestFail"}))
     kind, data = entry["status"]["messages"][-1]
     assert (kind, data["node_id"], data["node_type"]) == ("execution_error", "1", "TestFail")
     assert "It went wrong." in data["exception_message"]
@@ -91,28 +88,23 @@ def test_a_node_that_kills_its_worker_once_succeeds_at_the_second_attempt(
     assert server.noted() == ["a", "b"]
 
 
-def test_a_node_that_calls_sys_exit_fails_only_its_job(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_a_node_that_calls_sys_exit_fails_only_its_job(server: Any) -> None:
     entry = server.run(chain({"type": "TestDie", "how": "sys.exit"}))
     assert entry["status"]["status_str"] == "error"
     assert server.run(chain({}))["status"]["completed"]
 
 
-def test_a_node_that_prints_megabytes_does_no_harm(serve: Callable[..., Any]) -> None:
-    server = serve()
-    started = time.monotonic()
+def test_a_node_that_prints_megabytes_does_no_harm(server: Any) -> None:
     identifier = server.post(chain({"type": "TestLoud"}))
+    meanwhile = 0
     while not server.get(f"/history/{identifier}"):
-        before = time.monotonic()
-        server.get("/system_stats")
-        assert time.monotonic() - before < 5
-        assert time.monotonic() - started < 60
-        time.sleep(0.05)
+        assert "devices" in server.get("/system_stats")
+        meanwhile += bool(server.get("/queue")["queue_running"])
+    assert meanwhile, "the server answers while the node prints"
     assert server.entry(identifier)["status"]["completed"]
 
 
-def test_an_interrupt_ends_the_running_job_and_the_next_one_begins(serve: Callable[..., Any], wait: Any) -> None:
-    server = serve()
+def test_an_interrupt_ends_the_running_job_and_the_next_one_begins(server: Any, wait: Any) -> None:
     server.wait_for_worker()
     long = server.post(chain({"seconds": 60.0}))
     next_one = server.post(chain({"name": "next"}))
@@ -124,8 +116,7 @@ def test_an_interrupt_ends_the_running_job_and_the_next_one_begins(serve: Callab
     assert server.entry(next_one)["status"]["completed"]
 
 
-def test_the_queue_can_be_paused_reordered_and_emptied(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_the_queue_can_be_paused_reordered_and_emptied(server: Any) -> None:
     server.ask("POST", "/api/v1/queue/pause")
     ids = [server.post(chain({"name": name})) for name in "abcd"]
     front = server.post(chain({"name": "front"}), front=True)

@@ -106,8 +106,7 @@ def programs_get_their_picture_and_previews_only_when_they_ask(server: Any, prom
         assert kinds[-1] == (1, 2)
 
 
-def test_a_client_that_loses_its_connection_hears_the_rest_after_it_came_back(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_a_client_that_loses_its_connection_hears_the_rest_after_it_came_back(server: Any) -> None:
     server.wait_for_worker()
     prompt = {
         "1": {"class_type": "TestStep", "inputs": {"value": 1, "seconds": 1.0}},
@@ -138,8 +137,7 @@ def test_a_client_that_loses_its_connection_hears_the_rest_after_it_came_back(se
     assert "executed" in [message["type"] for message in heard]
 
 
-def test_messages_of_a_job_go_to_the_client_that_posted_it_and_the_status_to_all(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_messages_of_a_job_go_to_the_client_that_posted_it_and_the_status_to_all(server: Any) -> None:
 
     async def story() -> list[Any]:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{server.url}/ws?clientId=other") as other:

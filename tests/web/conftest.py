@@ -12,10 +12,7 @@ import mimetypes
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -25,7 +22,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.harness import ROOT, Server, new_base
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--no-sandbox",
@@ -89,75 +87,36 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stored catalogue of the built-in nodes, which takes seconds to make."""
-    from engine.__main__ import make_app
-
-    base = tmp_path_factory.mktemp("catalogue")
-    make_app(base).load_library()
-    return base / ".safelight" / "cache" / "catalogue.msgpack"
-
-
 class Servers:
     """Servers of one base directory; calling it starts one, with an empty cache unless another was there before."""
 
-    def __init__(self, base: Path, catalogue: Path) -> None:
+    def __init__(self, base: Path) -> None:
         self.base = base
-        self.processes: list[subprocess.Popen[str]] = []
-        self.log: list[str] = []
-        stored = base / ".safelight" / "cache" / "catalogue.msgpack"
-        stored.parent.mkdir(parents=True)
-        shutil.copy(catalogue, stored)
+        self.started: list[Server] = []
 
     def __call__(self, *options: str) -> str:
         """The URL of a new server."""
-        command = [sys.executable, "-m", "engine", "serve", "--base-directory", str(self.base), "--port", "0", "--cpu"]
-        process = subprocess.Popen(
-            [*command, "--log-format", "json", *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            text=True,
-        )
-        self.processes.append(process)
-        return _url(process, self.log)
+        server = Server(self.base, *options)
+        self.started.append(server)
+        return server.wait_until_listening().url
 
     def kill(self) -> None:
         """End the newest server as a crash would."""
-        self.processes[-1].kill()
-        self.processes[-1].wait()
+        self.started[-1].kill()
 
     def stop(self) -> None:
         """End all of them, and show what they said (pytest does so when a test fails)."""
-        for process in self.processes:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        sys.stderr.write("".join(self.log))
+        for server in self.started:
+            server.wipe_out()
+            sys.stderr.write("".join(server.log))
 
 
 @pytest.fixture
-def serve(tmp_path: Path, catalogue: Path) -> Iterator[Servers]:
+def serve(tmp_path: Path, core_catalogue: Path) -> Iterator[Servers]:
     """`serve(*options)`: the URL of a server with an empty cache, which ends with the test."""
-    servers = Servers(tmp_path, catalogue)
+    servers = Servers(new_base(tmp_path, core_catalogue))
     yield servers
     servers.stop()
-
-
-def _url(process: subprocess.Popen[str], log: list[str]) -> str:
-    """Where the server says that it listens; what it says afterwards goes into `log` too."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        log.append(line)
-        if found := re.search(r'"url": "(http://[^"]+)"', line):
-            threading.Thread(target=log.extend, args=(process.stderr,), daemon=True).start()
-            return found[1]
-    raise AssertionError(f"The server ended:\n{''.join(log)}")
 
 
 @pytest.fixture
@@ -413,13 +372,13 @@ class Home:
 
 
 @pytest.fixture(scope="session")
-def home_on(catalogue: Path) -> Callable[[Path], AbstractContextManager[Home]]:
+def home_on(core_catalogue: Path) -> Callable[[Path], AbstractContextManager[Home]]:
     """`with home_on(base) as home`: a server on a base directory, for more than one test."""
     need_editor()
 
     @contextmanager
     def serve_home(base: Path) -> Iterator[Home]:
-        servers = Servers(base, catalogue)
+        servers = Servers(new_base(base, core_catalogue))
         try:
             home = Home(servers(), base)
             home.post("api/settings", {"Safelight.welcomed": True})

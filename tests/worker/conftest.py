@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from engine.jobs.messages import CancelJob, JobEvents, JobFinished, RunJob
 from engine.jobs.workers import Worker, WorkerPool
+from tests.harness import PATIENCE, command, environ, new_base
 
 PACK = '''
 """Nodes that do what nodes should not."""
@@ -112,7 +112,7 @@ def thread() -> WithUi[None]:
 
 
 class Bench:
-    """A pool of real workers, and what it told."""
+    """What a pool of real workers told one test."""
 
     def __init__(self) -> None:
         self.pool: WorkerPool
@@ -128,7 +128,7 @@ class Bench:
     def on_message(self, worker: Worker, message: Any) -> None:
         self.messages.append(message)
         if isinstance(message, JobFinished):
-            self._ends[message.job].set_result(message)
+            self._ends.pop(message.job).set_result(message)
 
     def on_change(self, worker: Worker) -> None:
         if worker.state == "lost":
@@ -148,7 +148,7 @@ class Bench:
 
     async def run(self, job: str, graph: dict[str, Any], *outputs: str, **fields: Any) -> JobFinished:
         """Send a job and wait for its end."""
-        return await asyncio.wait_for(self.begin(job, graph, *outputs, **fields), 30)
+        return await asyncio.wait_for(self.begin(job, graph, *outputs, **fields), PATIENCE)
 
     def cancel(self, job: str) -> None:
         self.worker.send(CancelJob(job))
@@ -157,7 +157,17 @@ class Bench:
         told = [message.events for message in self.messages if isinstance(message, JobEvents) and message.job == job]
         return [event for events in told for event in events]
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether a job has not ended."""
+        return bool(self._ends)
+
+    async def hear(self, kind: type[Any]) -> Any:
+        """The first message of a kind, once it is there."""
+        await self.until(lambda: any(isinstance(message, kind) for message in self.messages))
+        return next(message for message in self.messages if isinstance(message, kind))
+
+    async def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
         """Wait for `condition`; fail when it does not come about."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -167,37 +177,108 @@ class Bench:
 Start = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
-@pytest.fixture(scope="session")
-def worker_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base directory; what the node packs declare is stored there by the first worker."""
-    base = tmp_path_factory.mktemp("worker")
-    (base / "custom_nodes").mkdir()
-    (base / "custom_nodes" / "odd_pack.py").write_text(PACK, encoding="utf-8")
-    return base
+class Stage:
+    """The pool that the tests of a module share, one after the other, on one event loop."""
 
-
-@pytest.fixture
-def workers(worker_base: Path) -> Start:
-    """`async with workers() as bench`: a pool with a worker that has read its node packs."""
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._pool: WorkerPool | None = None
+        self._bench = Bench()
 
     @asynccontextmanager
-    async def start(count: int = 1, **options: Any) -> AsyncIterator[Bench]:
-        bench = Bench()
-        command = [sys.executable, "-m", "engine", "worker", "--base-directory", str(worker_base)]
-        bench.pool = WorkerPool(
-            command,
-            count=count,
-            on_message=bench.on_message,
-            on_change=bench.on_change,
-            on_output=bench.on_output,
-            device="cpu",
-            **options,
-        )
+    async def shared(self) -> AsyncIterator[Bench]:
+        """The worker of the module. A test that leaves a job behind costs the next one a new worker."""
+        if self._pool is None:
+            self._pool = self._make(count=1)
+            await self._pool.start()
+        bench = self._bench = Bench()
+        bench.pool = self._pool
+        await bench.until(lambda: bench.worker.usable and bench.worker.catalogue)
+        try:
+            yield bench
+        finally:
+            if bench.busy:
+                await self.close()
+
+    @asynccontextmanager
+    async def own(self, **options: Any) -> AsyncIterator[Bench]:
+        """Workers for one test."""
+        before, self._bench = self._bench, Bench()
+        bench = self._bench
+        bench.pool = self._make(**options)
         await bench.pool.start()
         try:
             await bench.until(lambda: all(worker.catalogue for worker in bench.pool.workers))
             yield bench
         finally:
+            self._bench = before
             await bench.pool.stop(5.0)
+
+    async def close(self) -> None:
+        """End the shared worker."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.stop(5.0)
+
+    def _make(self, **options: Any) -> WorkerPool:
+        return WorkerPool(
+            command("worker", "--base-directory", str(self._base)),
+            on_message=self._message,
+            on_change=self._change,
+            on_output=self._output,
+            env=environ(),
+            device="cpu",
+            **options,
+        )
+
+    # What workers tell goes to the bench of the test that runs.
+
+    def _message(self, worker: Worker, message: Any) -> None:
+        self._bench.on_message(worker, message)
+
+    def _change(self, worker: Worker) -> None:
+        self._bench.on_change(worker)
+
+    def _output(self, index: int, line: str) -> None:
+        self._bench.on_output(index, line)
+
+
+@pytest.fixture(scope="session")
+def worker_base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Path:
+    """A base directory; what its node pack declares is stored there by the first worker."""
+    base = new_base(tmp_path_factory.mktemp("worker"), core_catalogue)
+    (base / "custom_nodes").mkdir()
+    (base / "custom_nodes" / "odd_pack.py").write_text(PACK, encoding="utf-8")
+    return base
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """The event loop on which the pool of the module lives."""
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stage(worker_base: Path, runner: asyncio.Runner) -> Iterator[Stage]:
+    made = Stage(worker_base)
+    yield made
+    runner.run(made.close())
+
+
+@pytest.fixture
+def run(runner: asyncio.Runner) -> Callable[[Callable[[], Any]], None]:
+    """Runs the coroutine of a test to its end."""
+    return lambda scene: runner.run(scene())
+
+
+@pytest.fixture
+def workers(stage: Stage) -> Start:
+    """`async with workers() as bench`: the module's worker, which has read its node packs; with `count` workers of the
+    test's own, which may be ended.
+    """
+
+    def start(count: int | None = None, **options: Any) -> AbstractAsyncContextManager[Bench]:
+        return stage.shared() if count is None else stage.own(count=count, **options)
 
     return start

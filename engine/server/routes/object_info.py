@@ -56,7 +56,7 @@ class ObjectInfo:
             ),
             Route(
                 method="GET",
-                path="/object_info/{node_class:[^/]+}",
+                path="/object_info/{node_class:.+}",
                 handler=self._get_one,
                 summary="The definition of one node; an empty object when there is none of that name.",
                 tag="nodes",

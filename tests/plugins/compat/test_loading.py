@@ -3,7 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from tests.harness import served
+from tests.plugins.compat.conftest import with_packs
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Any]:
+    """A server of this module's own, as a pack is changed here."""
+    with served(with_packs(tmp_path_factory.mktemp("loading"), core_catalogue)) as found:
+        yield found
 
 
 def report(server: Any) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.compat.conftest import put_catalogue
-from tests.plugins.serving import served, until
+from tests.harness import environ, new_base, served, until
 
 INIT = """
 from .helper import factor
@@ -110,8 +109,7 @@ def distribution(folder: Path, name: str, entry: str) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Any]:
     """A server on two packs of folders, one of a file, and three of installed distributions."""
-    base, site = tmp_path_factory.mktemp("reload"), tmp_path_factory.mktemp("site")
-    put_catalogue(core_catalogue, base)
+    base, site = new_base(tmp_path_factory.mktemp("reload"), core_catalogue), tmp_path_factory.mktemp("site")
     for name in ("Edited", "Other"):
         files = {"__init__.py": INIT.replace("NAME", name), "helper.py": HELPER, "parts/deep.py": DEEP}
         write(base / "custom_nodes" / name.lower(), files)
@@ -121,7 +119,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> It
     distribution(site, "elsewhere", "elsewhere = safelight_elsewhere.nodes")
     distribution(site, "broken", "installed_broken = safelight_broken")
     distribution(site, "gone", "installed_gone = safelight_that_is_not_there.nodes")
-    with served(base, environment={"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}) as found:
+    with served(base, environment={"PYTHONPATH": f"{site}{os.pathsep}{environ()['PYTHONPATH']}"}) as found:
         found.site = site
         yield found
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.serving import served
+from tests.harness import new_base, served
 
 HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
-def server(tiny_sd: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    base = tmp_path_factory.mktemp("hooked")
+def server(tiny_sd: Any, tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Any]:
+    base = new_base(tmp_path_factory.mktemp("hooked"), core_catalogue)
     shutil.copytree(tiny_sd.base / "models", base / "models")
     shutil.copytree(HERE / "packs", base / "custom_nodes", ignore=shutil.ignore_patterns("__pycache__"))
     with served(base) as found:
