@@ -25,7 +25,6 @@ MODULES = (
         "sigmas",
         "vae",
     ),
-    "previews",
 )
 DEFINITIONS = definitions_of(*MODULES)
 CONSTANTS: dict[str, Any] = {
