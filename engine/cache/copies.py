@@ -73,7 +73,9 @@ class Copies:
 
     def _leaf(self, value: Any, kind: type, known: Known) -> Any:
         if is_tensor(value):
-            return _tensor(value)
+            if kind is sys.modules["torch"].Tensor:
+                _MAKERS[kind] = Copies._tensor  # from now on found at once
+            return _tensor(value, kind)
         if is_array(value):
             return self._array(value, known)
         if _is_picture(value):
@@ -116,6 +118,11 @@ class Copies:
             for index, item in enumerate(flat):
                 flat[index] = self._copy(item, known)
             return flat.reshape(made.shape)
+        return made
+
+    def _tensor(self, value: Any, known: Known) -> Any:
+        made = _tensor(value, type(value))
+        known[id(value)] = (made, value)
         return made
 
     def _list(self, value: Any, known: Known) -> Any:
@@ -174,23 +181,22 @@ def _is_picture(value: Any) -> bool:
     return kind is not None and isinstance(value, kind)
 
 
-def _tensor(value: Any) -> Any:
+def _tensor(value: Any, kind: type) -> Any:
     """The tensor in memory of its own, without the graph that made it."""
     torch = sys.modules["torch"]
-    kind = type(value)
     if kind is not torch.Tensor and kind is not torch.nn.Parameter:
         try:
             return copy.deepcopy(value)  # a subclass, with all that it knows beside its numbers
         except Exception:
             return value.detach().clone()
-    size = value.numel() * value.element_size()
-    if size >= HUGE_BYTES and _is_plain(torch, value):
-        made = _huge(torch, value, size)
+    needs_grad = value.requires_grad
+    if value.numel() * value.element_size() >= HUGE_BYTES and _is_plain(torch, value):
+        made = _huge(torch, value)
     else:
-        made = value.detach().clone() if value.requires_grad else value.clone()
+        made = value.detach().clone() if needs_grad else value.clone()
     if kind is torch.nn.Parameter:
-        made = torch.nn.Parameter(made, requires_grad=value.requires_grad)
-    elif value.requires_grad:
+        made = torch.nn.Parameter(made, requires_grad=needs_grad)
+    elif needs_grad:
         made.requires_grad_()
     if value.__dict__:
         made.__dict__.update(value.__dict__)
@@ -207,8 +213,9 @@ def _is_plain(torch: Any, value: Any) -> bool:
     )
 
 
-def _huge(torch: Any, value: Any, size: int) -> Any:
+def _huge(torch: Any, value: Any) -> Any:
     """A copy in huge pages: giving memory a page of 4 KiB at a time costs several times what the copying does."""
+    size = value.numel() * value.element_size()
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     made = torch.frombuffer(memory, dtype=value.dtype).view(value.shape)

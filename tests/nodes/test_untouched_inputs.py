@@ -15,17 +15,8 @@ from nodes.custom_sampling import SeededNoise
 from tests.nodes.test_every_node import argument, definitions_of
 
 MODULES = (
-    *(
-        "conditioning",
-        "controlnet",
-        "custom_sampling",
-        "forward_process",
-        "model_sampling",
-        "sampling",
-        "sigmas",
-        "vae",
-    ),
-)
+    "conditioning", "controlnet", "custom_sampling", "forward_process", "model_sampling", "sampling", "sigmas", "vae",
+)  # fmt: skip
 DEFINITIONS = definitions_of(*MODULES)
 CONSTANTS: dict[str, Any] = {
     "steps": 2,
