@@ -98,10 +98,10 @@ def test_a_thumbnail_has_the_pictures_sides_and_colours() -> None:
 
 
 def test_several_pictures_stand_two_in_a_row_and_at_most_four() -> None:
-    levels = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.5])
+    levels = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5])
     made = np.asarray(opened(thumbnail(levels[:, None, None, None].expand(5, 20, 30, 3), "image")).convert("L"))
     assert made.shape == (40, 60)
-    assert [made[row, column] > 128 for row in (10, 30) for column in (15, 45)] == [False, True, True, False]
+    assert [made[row, column] > 128 for row in (10, 30) for column in (15, 45)] == [False, True, False, True]
 
 
 def test_a_latent_is_drawn_in_the_colours_of_its_model() -> None:

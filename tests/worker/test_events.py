@@ -77,3 +77,17 @@ def test_what_packs_say_and_finished_pictures_keep_their_place_among_the_events(
     ]
     assert wire.heard[4].data == bytes(300)
     assert len(previews.offered) == 1
+
+
+def test_what_waits_when_a_job_ends_is_told_first() -> None:
+    wire, previews = Wire(), NoPreviews()
+
+    async def story() -> None:
+        sink = JobSink("job", wire, previews, str)
+        sink(started("1"))
+        sink(done("1"))
+        assert wire.heard == []
+        sink.end()
+
+    asyncio.run(story())
+    assert [type(one) for one in wire.heard] == [NodeStarted, NodeFinished]
