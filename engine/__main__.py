@@ -5,6 +5,7 @@ Imports stand inside the functions, so that a command imports only what it uses 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -59,9 +60,11 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     from engine.cli.app import App
     from engine.config import Folders, load_settings
     from engine.plugins.store import FILE_NAME
+    from engine.threads import tell_libraries
 
     folders = folders or Folders()
     settings = load_settings(base)
+    tell_libraries(os.environ, settings.threads)  # no command has imported torch yet; workers inherit it
     paths = _paths(base, folders, settings)
     packs = (*paths.custom_node_folders, *folders.custom_nodes)
     stored_at = paths.cache / FILE_NAME

@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     `disabled_packs`: names of folders or files in `custom_nodes/` that are not loaded.
+    `threads`: how many threads tensor maths uses on the CPU; left out, one for each core (`engine.threads`).
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
     `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
     """
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache: CacheSettings = CacheSettings()
     expansion: ExpansionSettings = ExpansionSettings()
     disabled_packs: tuple[str, ...] = ()
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     warm_up: bool = True
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.threads import tell_libraries
 from tests import lanes
 from tests.harness import CATALOGUE, made_once
 
-# Before torch starts: for tiny tensors, threads cost far more than they give, and most when they spin while they wait.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Before torch starts: for tiny tensors, threads cost far more than they give, and spinning ones cost the other tests.
+tell_libraries(os.environ, 1)
 
 # A busy machine fails no test, and in CI the same examples are tried each time. How many is with each test.
 settings.register_profile(

@@ -13,6 +13,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -37,7 +38,8 @@ CATALOGUE = Path(".safelight", "cache", "catalogue.msgpack")
 
 def environ(**more: str) -> dict[str, str]:
     """That of a process which runs this code: one thread for tensors as small as those of tests, and none that spins."""
-    return {**os.environ, "PYTHONPATH": _with_root(), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **more}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "PYTHONPATH": _with_root(), **threads, **more}
 
 
 def _with_root() -> str:
@@ -198,16 +200,52 @@ def until(question: Callable[[], Any], what: str, log: list[str] | None = None, 
     raise AssertionError(f"Waited {patience} s in vain for {what}.\n{''.join((log or [])[-20:])}")
 
 
-def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """The folder, which `make(folder)` fills for the first process that asks, while others that ask wait."""
+def free_port() -> int:
+    """A port that nobody listens on, for what cannot be told to take any (`--port 0`)."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time: the others that come with this path wait."""
     import fcntl
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    done = folder.with_name(f"{folder.name}.done")
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """The folder, which `make(folder)` fills for the first process that asks, while others that ask wait."""
+    done = folder.with_name(f"{folder.name}.done")
+    with alone(folder.with_name(f"{folder.name}.lock")):
         if not done.exists():
             folder.mkdir(exist_ok=True)
             make(folder)
             done.touch()
     return folder
+
+
+MYPY_CACHE = ROOT / ".mypy_cache" / "packs"
+"""Kept from one run to the next, as reading all that `engine.api` leads to takes most of a minute."""
+
+
+def mypy(*paths: Path) -> str:
+    """What mypy, at its strictest, says of files of packs; torch is not looked into."""
+    with alone(MYPY_CACHE / "lock"):
+        settings = MYPY_CACHE / "mypy.ini"
+        settings.write_text("[mypy]\nstrict = True\n[mypy-torch.*]\nfollow_imports = skip\n")
+        told = ["--config-file", str(settings), "--cache-dir", str(MYPY_CACHE), *map(str, paths)]
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", *told],
+            cwd=MYPY_CACHE,
+            env=environ(MYPYPATH=str(ROOT)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from engine.authoring.inputs import In
 from engine.cli.pack_new import make_pack
+from tests.harness import command, environ, mypy, new_base
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "writing_packs.md").read_text(encoding="utf-8")
@@ -65,9 +64,9 @@ NODES = [one for one in EXTRACTS if not one.startswith("# tests/")]
 def safelight(base: Path, *arguments: str, code: int = 0, **environment: str) -> str:
     """What a command printed, in the folder of a reader whose base directory it is."""
     done = subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
+        command(*arguments),
         cwd=base,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SAFELIGHT_BASE": str(base), "OMP_NUM_THREADS": "2", **environment},
+        env=environ(SAFELIGHT_BASE=str(base), **environment),
         capture_output=True,
         text=True,
         check=False,
@@ -78,9 +77,9 @@ def safelight(base: Path, *arguments: str, code: int = 0, **environment: str) ->
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Path:
     """The first block as a file, and the others as a pack."""
-    folder = tmp_path_factory.mktemp("reader")
+    folder = new_base(tmp_path_factory.mktemp("reader"), core_catalogue)
     pack = folder / "custom_nodes" / "guide"
     (pack / "tests").mkdir(parents=True)
     (pack / "web").mkdir()
@@ -143,16 +142,9 @@ def test_the_commands_of_the_page_work(base: Path) -> None:
         safelight(base, *arguments)
 
 
-def test_a_type_checker_passes_what_the_page_shows(base: Path, tmp_path: Path) -> None:
-    settings = tmp_path / "mypy.ini"
-    settings.write_text("[mypy]\nstrict = True\n[mypy-torch.*]\nfollow_imports = skip\n")
-    command = [sys.executable, "-m", "mypy", "--config-file", str(settings), "--cache-dir", str(tmp_path / "cache")]
-    files = ["custom_nodes/warmth.py", "custom_nodes/guide/__init__.py", "custom_nodes/guide/tests/test_nodes.py"]
-    environment = {**os.environ, "MYPYPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, *files], cwd=base, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stdout
+def test_a_type_checker_passes_what_the_page_shows(base: Path) -> None:
+    files = ["warmth.py", "guide/__init__.py", "guide/tests/test_nodes.py"]
+    assert "Success" in mypy(*(base / "custom_nodes" / name for name in files))
 
 
 def test_the_script_of_the_page_is_a_module(base: Path) -> None:

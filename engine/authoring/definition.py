@@ -72,7 +72,8 @@ class NodeDefinition:
     wanted (class protocol); nodes of our own await `Lazy` inputs instead. `validate(**constants)` returns True or a
     message, and looks itself after range and choice of the `owned_inputs` (after types of links, if `input_types` is one).
     `fingerprint(**constants)` returns any value that changes when the outside state it reads does. `respec` declares the
-    node anew, for its choices may have changed. `takes(name)` says whether it wants an undeclared constant.
+    node anew, for its choices may have changed. `takes(name)` says whether it wants an undeclared constant. `trusted`: it
+    is built in, and known never to write into what it was given or gave; any other is handed copies.
     """
 
     spec: NodeSpec
@@ -88,6 +89,7 @@ class NodeDefinition:
     owned_inputs: Container[str] = ()
     takes: Callable[[str], bool] | None = None
     respec: Callable[[], NodeSpec] | None = None
+    trusted: bool = False
 
 
 def read_result(spec: NodeSpec, raw: Any) -> NodeResult:

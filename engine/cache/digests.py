@@ -92,14 +92,41 @@ def _composite(value: Any) -> Digest:
 
 def _record(value: Any, kind: type) -> Digest:
     """Name a frozen dataclass or Struct by its class and fields."""
-    names = _frozen_fields(kind)
+    names = frozen_fields(kind)
     if names is None:
         raise _NoContent
     head = f"R{kind.__module__}.{kind.__qualname__}\0".encode()
     return xxh3_128_digest(head + b"".join([_part(getattr(value, name)) for name in names]))
 
 
-def _frozen_fields(kind: type) -> tuple[str, ...] | None:
+def has_content(value: Any) -> bool:
+    """Whether `digest` can name `value`. Hashes nothing."""
+    try:
+        return _all_named(value)
+    except RecursionError:
+        return False
+
+
+def _all_named(value: Any) -> bool:
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind is list or kind is tuple:
+        return all([_all_named(item) for item in value])
+    if kind is dict:
+        return all([_all_named(key) and _all_named(item) for key, item in value.items()])
+    if is_tensor(value):
+        return _is_hashable(value)
+    if is_array(value):
+        return not value.dtype.hasobject
+    if isinstance(value, Identified) and not isinstance(value, type):
+        return True
+    names = frozen_fields(kind)
+    return names is not None and all([_all_named(getattr(value, name)) for name in names])
+
+
+def frozen_fields(kind: type) -> tuple[str, ...] | None:
+    """The names of the fields of a frozen dataclass or Struct, or None for any other class."""
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__ if kind.__struct_config__.frozen else None
     if dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
@@ -122,14 +149,18 @@ def is_array(value: Any) -> bool:
 
 
 def _tensor(value: Any) -> Digest:
-    torch = sys.modules["torch"]
-    if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
+    if not _is_hashable(value):
         raise _NoContent
     state = xxh3_128(f"t{value.dtype}{tuple(value.shape)}".encode())
     flat = tensor_bytes(value)
     for start in range(0, flat.numel(), CHUNK_BYTES):
         state.update(flat[start : start + CHUNK_BYTES].cpu().numpy())
     return state.digest()
+
+
+def _is_hashable(value: Any) -> bool:
+    torch = sys.modules["torch"]
+    return value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
 
 
 def tensor_bytes(value: Any) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.cache.actions import ActionCache
 from engine.cache.codecs import Buffer, Codec, Codecs
+from engine.cache.copies import Copies
 from engine.cache.database import Database, Statement
 from engine.cache.digests import Digest
 from engine.cache.disk import SMALL_BYTES, DiskValues
@@ -57,6 +58,8 @@ class Cache:
         codecs: Iterable[Codec] = (),
     ) -> None:
         self.folder = folder
+        codecs = tuple(codecs)
+        self.copies = Copies(codecs)
         self._warnings: deque[str] = deque(maxlen=100)
         self._database = Database(folder / "cache.sqlite", self._warn) if folder is not None else None
         self._disk: DiskValues | None = None
@@ -119,15 +122,19 @@ class Cache:
         folder = str(self.folder) if self.folder is not None else None
         return CacheInfo(folder, len(self.actions), len(self._memory), self._memory.used, values, size)
 
-    def clear(self) -> None:
-        """Forget everything, in RAM and on disk."""
+    def clear(self) -> bool:
+        """Forget everything, in RAM and on disk, damaged files that were put aside too; whether all of it is gone."""
         self.flush()
         self.actions.clear()
         self.files.clear()
         self._memory.clear()
-        if self._database is not None and self._disk is not None:
-            self._database.clear()
-            self._disk.clear()
+        if self._database is None or self._disk is None or self.folder is None:
+            return True
+        cleared = self._database.clear()
+        self._disk.clear()
+        for aside in self.folder.glob(f"{self._database.path.name}.broken*"):
+            aside.unlink(missing_ok=True)
+        return cleared
 
     def flush(self) -> None:
         """Return when everything so far is on disk."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from itertools import islice
 from typing import Any
 
-from engine.cache.digests import Digest, is_array, is_tensor
+from engine.cache.digests import Digest, has_content, is_array, is_tensor
 from engine.cache.stamps import IMMUTABLE, stamp
 
 SAMPLE = 8
@@ -18,18 +18,26 @@ SAMPLE = 8
 class Stored:
     """A value with the stamp it had when it was stored, its size in bytes, and the seconds it took to make."""
 
-    __slots__ = ("cost", "size", "stamp", "value")
+    __slots__ = ("_opaque", "cost", "size", "stamp", "value")
 
     def __init__(self, value: Any, cost: float) -> None:
         self.value = value
         self.cost = cost
         self.stamp = None if type(value) in IMMUTABLE else stamp(value)
         self.size = size_of(value)
+        self._opaque: bool | None = None
 
     @property
     def intact(self) -> bool:
         """Whether nobody wrote into the value since it was stored."""
         return self.stamp is None or self.stamp == stamp(self.value)
+
+    @property
+    def opaque(self) -> bool:
+        """Whether there is something in the value that has no content, and may be code of a pack."""
+        if self._opaque is None:
+            self._opaque = self.stamp is not None and not has_content(self.value)
+        return self._opaque
 
 
 class Memory:

@@ -69,9 +69,9 @@ async def _call(attempt: Attempt, call: Call, index: int) -> NodeResult | Execut
     if isinstance(call, ExecutionBlocker):
         return call
     if attempt.definition.lazy_inputs:
-        call = {**call, **lazy_objects(attempt.run, attempt.state, index)}
+        call = {**call, **lazy_objects(attempt, index)}
     try:
-        return attempt.read(await attempt.invoke(call))
+        return await attempt.call_async(call)
     except LazyBlockedError as blocked:
         return blocked.blocker
     except LazyEmptyError:

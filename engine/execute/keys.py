@@ -196,6 +196,8 @@ def _fingerprint(run: Run, state: NodeState) -> bytes:
         definition = run.executor.definition(state.facts.spec.name)
         assert definition.fingerprint is not None
         known = {n: None if type(v) in (Link, StoredInput) else v for n, v in state.node.inputs.items()}
+        if not definition.trusted:
+            known = run.cache.copies.of_each(known)
         answer = definition.fingerprint(**known | hidden_inputs(run, state))
         if inspect.isawaitable(answer):
             answer = asyncio.run_coroutine_threadsafe(_awaited(answer), run.loop).result()

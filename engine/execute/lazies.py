@@ -18,8 +18,9 @@ from engine.execute.attempt import Attempt
 from engine.execute.calls import calls_of
 from engine.execute.context import hidden_inputs
 from engine.execute.links import NOTHING, need, release_inputs, wait_for
+from engine.execute.phases import SUPPLY
 from engine.execute.plan import settle
-from engine.execute.state import SUPPLY, Held, NodeState, Run, StoredInput
+from engine.execute.state import Held, NodeState, Run, StoredInput
 from engine.execute.supply import Inputs
 from engine.graph.prompt import Link, Node
 
@@ -43,33 +44,34 @@ class UpstreamFailedError(Exception):
         super().__init__(f"What the input {name!r} links to failed.")
 
 
-def lazy_objects(run: Run, state: NodeState, index: int) -> dict[str, Lazy[Any]]:
+def lazy_objects(attempt: Attempt, index: int) -> dict[str, Lazy[Any]]:
     """The `Lazy` objects for call `index` of a node."""
+    state = attempt.state
     names = [name for name in state.facts.lazy if name in state.node.inputs]
-    return {name: Lazy(_Read(run, state, name, index)) for name in names}
+    return {name: Lazy(_Read(attempt, name, index)) for name in names}
 
 
 class _Read:
     """What awaiting one lazy input does."""
 
-    __slots__ = ("_index", "_name", "_run", "_state")
+    __slots__ = ("_attempt", "_index", "_name")
 
-    def __init__(self, run: Run, state: NodeState, name: str, index: int) -> None:
-        self._run = run
-        self._state = state
+    def __init__(self, attempt: Attempt, name: str, index: int) -> None:
+        self._attempt = attempt
         self._name = name
         self._index = index
 
     async def __call__(self) -> Any:
-        items = await _read(self._run, self._state, self._name)
-        if self._state.facts.spec.input_is_list:
-            return items
+        state = self._attempt.state
+        items = await _read(self._attempt.run, state, self._name)
+        if state.facts.spec.input_is_list:
+            return self._attempt.handed({self._name: items})[self._name]
         if not items:
             raise LazyEmptyError
         value = items[min(self._index, len(items) - 1)]
         if type(value) is ExecutionBlocker:
             raise LazyBlockedError(value)
-        return value
+        return self._attempt.handed({self._name: value})[self._name]
 
 
 async def _read(run: Run, state: NodeState, name: str) -> list[Any]:
@@ -161,7 +163,7 @@ def ask_status(attempt: Attempt) -> bool:
     if not missing:
         return False
     with run.lock:
-        state.phase = SUPPLY
+        state.enter(SUPPLY)
         for name in missing:
             _want(run, state, name)
         if not state.waiting:
@@ -177,7 +179,7 @@ def _wanted(attempt: Attempt) -> list[str]:
     wanted: dict[str, None] = {}
     for call in calls_of(attempt.state.facts, attempt.inputs):
         if isinstance(call, dict):
-            answer: Any = status(*attempt.instance, **call, **hidden_inputs(attempt.run, attempt.state))
+            answer: Any = status(*attempt.instance, **attempt.handed(call), **hidden_inputs(attempt.run, attempt.state))
             if inspect.isawaitable(answer):
                 answer = asyncio.run_coroutine_threadsafe(_awaited(answer), attempt.run.loop).result()
             wanted.update(dict.fromkeys(answer or ()))

@@ -26,8 +26,9 @@ def collect_wanted(run: Run) -> None:
 
 
 def wanted_values(run: Run) -> dict[str, tuple[Any, ...]]:
-    """What was collected."""
-    return {node_id: tuple(map(_plain, held)) for node_id, held in run.kept.items()}
+    """What was collected, in copies: it is the caller's to write into."""
+    copies = run.cache.copies
+    return {node_id: copies.of_all(map(_plain, held)) for node_id, held in run.kept.items()}
 
 
 class _Keep:

@@ -31,7 +31,7 @@ from engine.plugins.packs import (
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
-VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engine.media")
+VALUE_PACKAGES = ("engine.datatypes", "engine.denoising", "engine.sampling", "engine.models", "engine.media")
 """Packages of the engine whose code decides what a node computes; the rest only carries values around."""
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
@@ -41,7 +41,7 @@ ADAPTED_BY = ("engine.plugins.loader", "engine.plugins.adapters.v1", "engine.plu
 """Modules that make nodes of what packs declare: what they gave is stale once one of them changes."""
 
 SHIM_PACKAGES = ("engine.plugins.adapters", "engine.plugins.compat")
-"""What stands between packs and the engine, at names that no source of a pack leads to."""
+"""What stands between packs and the engine, at names that no source of a pack leads to; it hands out every core node."""
 
 
 Prepare = Callable[[Sequence[ModuleFile]], dict[str, str]]
@@ -109,6 +109,15 @@ class Library:
             if name not in self._definitions:
                 self._load(name)
             return self._definitions[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a node `name` whose module can be tried; imports nothing."""
+        spec = self.catalogue.spec(name)
+        if spec is None:
+            return False
+        module = self._module_of[spec.name]
+        file = self._files[module]
+        return not (file.foreign and self._attempts.is_out(module, self._raw.get(module, "")))
 
     @property
     def foreign(self) -> tuple[ModuleRecord, ...]:
@@ -217,6 +226,7 @@ class Library:
             known = self.catalogue.spec(found.spec.name)
             if known is not None and self._module_of[known.name] == module:
                 found.spec = known
+                found.trusted = not self._files[module].foreign
                 self._definitions.setdefault(found.spec.name, found)
 
     def _imported(self, file: ModuleFile) -> Loaded:
@@ -354,7 +364,8 @@ def _read_all(
     sources = Sources(own | {name: path for file in files for name, path in file.files}, stored.sources)
     context = _valued(sources.reach(name for name in own if name.startswith(CONTEXT_PACKAGES)))
     shim = [name for name in own if any(file.foreign for file in files) and name.startswith(SHIM_PACKAGES)]
-    behind_packs = {*shim, *_valued(sources.reach(shim))}
+    core = [file.module for file in files if shim and not file.foreign]  # what packs get as classes, by any name
+    behind_packs = {*shim, *_valued(sources.reach([*shim, *core]))}
     known = {record.module: record for record in stored.records if record.fatal or not record.error}
     records = []
     for file in files:

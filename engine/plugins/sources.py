@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from xxhash import xxh3_128_hexdigest
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_IMPORTERS = frozenset({"import_module", "__import__", "find_spec"})
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -53,7 +58,10 @@ class Sources:
         return list(self._files)
 
     def reach(self, modules: Iterable[str]) -> list[str]:
-        """`modules` and all known ones that they import, directly or not, at the top of a file or inside a function."""
+        """`modules` and all known ones that they import, directly or not, at the top of a file or inside a function.
+
+        One whose name stands in a text counts as imported too: it is looked up with importlib, or in a table of names.
+        """
         pending, seen = list(modules), set()
         while pending:
             module = pending.pop()
@@ -95,8 +103,8 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
     try:
         tree = ast.parse(data)
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        imports = tuple(sorted(set(_imports(tree, package))))
         _drop_docstrings(tree)
+        imports = tuple(sorted({*_imports(tree, package), *_named(tree)}))
         code = xxh3_128_hexdigest(ast.dump(tree).encode("utf-8", "surrogatepass"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested, among others
         return Source(size, mtime_ns, raw, raw, ())
@@ -114,6 +122,19 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
             name = ".".join([*base, *([node.module] if node.module else [])])
             yield name
             yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def _named(tree: ast.Module) -> Iterator[str]:
+    """Texts that may be names of modules: dotted ones, and what is given to functions that import."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
+            yield node.value
+        elif isinstance(node, ast.Call) and _called(node.func) in _IMPORTERS:
+            yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def _called(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _drop_docstrings(tree: ast.Module) -> None:

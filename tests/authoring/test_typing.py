@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import engine
 from engine.cli.pack_new import make_pack
+from tests.harness import mypy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,39 +67,20 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def check(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """`check(*paths)`: what mypy, at its strictest, says of files of packs; torch is not looked into."""
-    folder = tmp_path_factory.mktemp("mypy")
-    settings = folder / "mypy.ini"
-    settings.write_text("[mypy]\nstrict = True\n[mypy-torch.*]\nfollow_imports = skip\n")
-
-    def run(*paths: Path) -> str:
-        command = [sys.executable, "-m", "mypy", "--config-file", str(settings), "--cache-dir", str(folder / "cache")]
-        environment = {**os.environ, "MYPYPATH": str(ROOT)}
-        done = subprocess.run(
-            [*command, *map(str, paths)], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode in (0, 1), done.stdout + done.stderr
-        return done.stdout
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def told(check, tmp_path_factory):
+def told(tmp_path_factory):
     """What is said of each wrong piece of code, all checked at once."""
     folder = tmp_path_factory.mktemp("wrong")
     files = {what: folder / f"wrong_{number}.py" for number, what in enumerate(WRONG)}
     for what, file in files.items():
         file.write_text(f"{HEAD}\n{WRONG[what][0]}\n")
-    said = check(*files.values())
+    said = mypy(*files.values())
     return {what: [line for line in said.splitlines() if file.name in line] for what, file in files.items()}
 
 
-def test_the_example_pack_and_a_new_pack_pass(check, tmp_path):
+def test_the_example_pack_and_a_new_pack_pass(tmp_path):
     new = make_pack("my_pack", tmp_path)
     for pack in (ROOT / "custom_nodes" / "example_pack", new):
-        assert "Success" in check(pack)
+        assert "Success" in mypy(pack)
 
 
 @pytest.mark.parametrize("what", WRONG)
@@ -110,10 +89,10 @@ def test_a_mistake_is_found(told, what):
     assert any(WRONG[what][1] in line for line in errors), told[what]
 
 
-def test_a_node_stays_what_it_was_for_whoever_calls_it(check, tmp_path):
+def test_a_node_stays_what_it_was_for_whoever_calls_it(tmp_path):
     file = tmp_path / "right.py"
     file.write_text(HEAD + "reveal_type(half)\nreveal_type(half(1, parts=3))\n")
-    said = check(file)
+    said = mypy(file)
     assert 'Revealed type is "def (number: int, parts: int = 2) -> float"' in said or "parts: int =" in said
     assert 'Revealed type is "float"' in said or "builtins.float" in said
     assert "error" not in said

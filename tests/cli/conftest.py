@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -108,8 +112,14 @@ class Base:
     def environment(self, **more: str) -> dict[str, str]:
         return environ(SAFELIGHT_BASE=str(self.folder), **more)
 
-    def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None, **options: Any) -> Done:
-        """Run a command to its end and expect an exit code."""
+    def run(
+        self, *arguments: str, code: int = 0, stdin: bytes | None = None, apart: bool = True, **options: Any
+    ) -> Done:
+        """Run a command to its end and expect an exit code. Not `apart`: in this process, which saves half a second, for a
+        command that imports no pack.
+        """
+        if not apart:
+            return self._run_here(arguments, code)
         done = subprocess.run(
             self.command(*arguments),
             input=stdin,
@@ -124,6 +134,22 @@ class Base:
         assert done.returncode == code, f"exit code {done.returncode}, stdout:\n{out}\nstderr:\n{said}"
         assert "Traceback" not in said or "--debug" in arguments
         return Done(out, said)
+
+    def _run_here(self, arguments: tuple[str, ...], code: int) -> Done:
+        from engine.__main__ import main
+
+        out, said = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        with (
+            mock.patch.dict(os.environ, {"SAFELIGHT_BASE": str(self.folder)}),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(said),
+        ):
+            ended = main(arguments)
+        done = Done(*(stream.buffer.getvalue().decode() for stream in (out, said)))  # type: ignore[attr-defined]
+        assert ended == code, f"exit code {ended}, stdout:\n{done.out}\nstderr:\n{done.said}"
+        assert "Traceback" not in done.said
+        return done
 
     def json(self, *arguments: str, code: int = 0, **options: Any) -> Any:
         """Run a command with `--json`; what it printed."""

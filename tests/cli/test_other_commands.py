@@ -87,7 +87,7 @@ def test_validate_takes_values_too(base, sum_file):
 
 def test_workflows_are_listed_and_shown_with_their_parameters(base, sum_file):
     base.write("workflows/mine.json", {"1": {"class_type": "TestShow", "inputs": {"value": 1, "label": "x"}}})
-    listed = base.run("workflows").out
+    listed = base.run("workflows", apart=False).out
     assert "mine" in listed
     assert "text_to_image" in listed
     rows = [line.split() for line in base.run("workflows", "mine").out.splitlines()[1:]]
@@ -108,16 +108,16 @@ def test_the_cache_is_counted_and_cleared(base, sum_file):
 
 def test_a_wrong_setting_ends_with_2(base, sum_file):
     base.write("safelight.toml", "[cache]\nram = 3\n")
-    assert "unknown field `ram`" in base.run("run", sum_file, code=2).said
+    assert "unknown field `ram`" in base.run("run", sum_file, code=2, apart=False).said
 
 
 def test_the_version_is_told(base):
-    assert base.run("--version").out.startswith("safelight ")
+    assert base.run("--version", apart=False).out.startswith("safelight ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["runn"], ["cache", "burn"], ["run"]])
 def test_a_wrong_command_ends_with_2_and_the_usage(base, arguments):
-    assert "usage: safelight" in base.run(*arguments, code=2).said
+    assert "usage: safelight" in base.run(*arguments, code=2, apart=False).said
 
 
 def test_a_terminal_of_few_letters_is_no_reason_to_fail(base):
@@ -132,11 +132,11 @@ def test_a_terminal_of_few_letters_is_no_reason_to_fail(base):
 
 
 def test_help_states_the_exit_codes(base):
-    assert "130 interrupted" in " ".join(base.run("run", "--help").out.split())
+    assert "130 interrupted" in " ".join(base.run("run", "--help", apart=False).out.split())
 
 
 def test_a_recipe_that_is_missing_or_wrong_is_told(base):
-    base.run("train", "nowhere.toml", code=4)
-    said = base.run("train", base.write("r.toml", "name = 'x'\n"), code=2).said
+    base.run("train", "nowhere.toml", code=4, apart=False)
+    said = base.run("train", base.write("r.toml", "name = 'x'\n"), code=2, apart=False).said
     assert "r.toml" in said
-    base.run("train", base.write("r.toml", "name = 'x'\n"), "--max-minutes", "0", code=2)
+    base.run("train", base.write("r.toml", "name = 'x'\n"), "--max-minutes", "0", code=2, apart=False)

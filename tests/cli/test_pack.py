@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def new(base: Any, name: str = "my_pack") -> Path:
-    base.run("pack", "new", name)
+    base.run("pack", "new", name, apart=False)
     return Path(base.folder / "custom_nodes" / name)
 
 
 def examined(base: Any, pack: Any, *options: str, code: int = 1) -> dict[str, Any]:
-    return dict(base.json("pack", "test", str(pack), "--no-tests", *options, code=code))
+    return dict(base.json("pack", "test", str(pack), "--no-tests", *options, code=code, apart=False))
 
 
 def texts(report: dict[str, Any], state: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_a_new_pack_has_nodes_that_run_at_once(base):
 
 
 def test_a_new_pack_passes_its_own_tests_and_is_found_sound(base):
-    report = base.json("pack", "test", str(new(base)), code=0)
+    report = base.json("pack", "test", str(new(base)), code=0, apart=False)
     assert report["status"] == "ok"
     assert report["nodes"] == ["MyPackFade", "MyPackGreet"]
     assert "tests: 2 passed" in " ".join(texts(report, "ok"))
@@ -90,7 +90,7 @@ def test_a_new_pack_can_be_installed_and_is_found_by_its_entry_point(base, tmp_p
 
 
 def test_a_new_pack_can_be_made_elsewhere(base, tmp_path):
-    said = base.run("pack", "new", "my_pack", "--into", str(tmp_path / "deep" / "er")).out
+    said = base.run("pack", "new", "my_pack", "--into", str(tmp_path / "deep" / "er"), apart=False).out
     assert (tmp_path / "deep" / "er" / "my_pack" / "__init__.py").is_file()
     assert f"--custom-nodes {tmp_path / 'deep' / 'er'}" in said
 
@@ -112,7 +112,7 @@ def test_a_new_pack_can_be_made_elsewhere(base, tmp_path):
     ],
 )
 def test_a_name_that_will_not_do_is_refused_with_one_that_would(base, name, reason, suggested):
-    told = base.run("pack", "new", name, code=2).said
+    told = base.run("pack", "new", name, code=2, apart=False).said
     assert reason in told
     assert (f"Try {suggested}." in told) if suggested else ("Try" not in told)
     assert [path.name for path in (base.folder / "custom_nodes").iterdir()] == ["tiny_pack.py"]
@@ -121,14 +121,17 @@ def test_a_name_that_will_not_do_is_refused_with_one_that_would(base, name, reas
 def test_a_pack_that_is_there_is_never_touched(base):
     pack = new(base)
     (pack / "__init__.py").write_text("mine")
-    assert f"There is {pack} already" in base.run("pack", "new", "my_pack", code=4).said
+    assert f"There is {pack} already" in base.run("pack", "new", "my_pack", code=4, apart=False).said
     assert (pack / "__init__.py").read_text() == "mine"
-    assert "tiny_pack.py already" in base.run("pack", "new", "tiny_pack", code=4).said
+    assert "tiny_pack.py already" in base.run("pack", "new", "tiny_pack", code=4, apart=False).said
 
 
 def test_a_folder_that_cannot_be_written_is_told(base, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "cannot be made" in base.run("pack", "new", "my_pack", "--into", str(tmp_path / "file"), code=4).said
+    assert (
+        "cannot be made"
+        in base.run("pack", "new", "my_pack", "--into", str(tmp_path / "file"), code=4, apart=False).said
+    )
 
 
 # -- test
@@ -267,7 +270,7 @@ def test_what_is_wrong_with_a_pack_is_told(base, name):
 
 def test_all_problems_are_told_at_once_for_people(base):
     path = base.write("many.py", NODE + "@node('KSampler')\ndef t(n: Annotated[int, In(ge=5, le=3)] = 9) -> int: ...")
-    told = base.run("pack", "test", path, code=1).out
+    told = base.run("pack", "test", path, code=1, apart=False).out
     for part in ("fail  nodes", "fail  inputs", "without category: KSampler", "without docs: KSampler", "→"):
         assert part in told
 
@@ -325,7 +328,7 @@ def test_a_pack_leaves_nothing_in_the_base_directory(base):
 def test_tests_that_fail_fail_the_pack(base):
     pack = new(base)
     (pack / "tests" / "test_nodes.py").write_text("def test_it():\n    assert 1 == 2\n")
-    report = base.json("pack", "test", str(pack), code=1)
+    report = base.json("pack", "test", str(pack), code=1, apart=False)
     assert "tests: 1 failed" in texts(report, "fail")[0]
     assert "assert 1 == 2" in report["printed"]
 
@@ -339,7 +342,7 @@ def test_a_package_that_is_missing_is_named_with_where_to_get_it(base):
 
 
 def test_what_is_no_pack_is_told(base, tmp_path):
-    assert "There is no" in base.run("pack", "test", str(tmp_path / "none"), code=4).said
+    assert "There is no" in base.run("pack", "test", str(tmp_path / "none"), code=4, apart=False).said
     (tmp_path / "folder").mkdir()
     assert texts(examined(base, tmp_path / "folder"), "fail") == [f"import: {tmp_path / 'folder'} is no pack"]
 

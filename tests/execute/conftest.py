@@ -65,12 +65,13 @@ class Lab:
         self.imported: list[str] = []
         self._open()
 
-    def node(self, name: str, **options: Any) -> Callable[[Any], Any]:
-        """The `@node` decorator, and the node becomes known here."""
+    def node(self, name: str, *, trusted: bool = False, **options: Any) -> Callable[[Any], Any]:
+        """The `@node` decorator, and the node becomes known here; `trusted` as the built-in ones are."""
 
         def declare(target: Any) -> Any:
             definition = definition_of(node(name, **options)(target))
             assert definition is not None
+            definition.trusted = trusted
             self.add(definition)
             return target
 

@@ -17,20 +17,20 @@ def spoiling(lab):
 
 
 def install(lab: Any) -> None:
-    @lab.node("Picture")
+    @lab.node("Picture", trusted=True)
     def picture(value: float) -> object:
         return torch.full((4,), value)
 
-    @lab.node("Spoil")
+    @lab.node("Spoil", trusted=True)
     def spoil(image: object, how: str = "all") -> float:
         image[:2].mul_(0) if how == "view" else image.add_(1)
         return float(image.sum())
 
-    @lab.node("Read")
+    @lab.node("Read", trusted=True)
     def read(image: object, scale: int = 1) -> float:
         return float(image.sum()) * scale
 
-    @lab.node("PassOn")
+    @lab.node("PassOn", trusted=True)
     def pass_on(image: object) -> object:
         image.mul_(10)
         return image
@@ -81,11 +81,11 @@ def test_what_was_written_to_disk_before_is_sound_and_is_used(make_lab, graph, t
 
 @pytest.mark.parametrize("make", [lambda: np.ones(4), lambda: {"samples": [1.0, 1.0, 1.0, 1.0]}], ids=["array", "dict"])
 def test_arrays_and_dicts_are_watched_too(lab, graph, make):
-    @lab.node("Make")
+    @lab.node("Make", trusted=True)
     def made() -> object:
         return make()
 
-    @lab.node("Write")
+    @lab.node("Write", trusted=True)
     def write(x: object) -> int:
         if isinstance(x, dict):
             x["noise_mask"] = 1
@@ -93,7 +93,7 @@ def test_arrays_and_dicts_are_watched_too(lab, graph, make):
             x[0] = 9
         return 1
 
-    @lab.node("Show2")
+    @lab.node("Show2", trusted=True)
     def show(x: object, y: int) -> str:
         return str(x)
 
@@ -107,11 +107,11 @@ def test_while_several_nodes_have_a_value_all_run_again_on_copies_and_the_writer
     both_started, written = threading.Barrier(2), threading.Event()
     first = {"Write": True, "Read": True}
 
-    @lab.node("Make")
+    @lab.node("Make", trusted=True)
     def make() -> object:
         return torch.ones(4)
 
-    @lab.node("Write")
+    @lab.node("Write", trusted=True)
     def write(x: object) -> float:
         if first["Write"]:
             first["Write"] = False
@@ -120,7 +120,7 @@ def test_while_several_nodes_have_a_value_all_run_again_on_copies_and_the_writer
         written.set()
         return float(x.sum())
 
-    @lab.node("Read")
+    @lab.node("Read", trusted=True)
     def read(x: object) -> float:
         if first["Read"]:
             first["Read"] = False
@@ -135,11 +135,11 @@ def test_while_several_nodes_have_a_value_all_run_again_on_copies_and_the_writer
 
 
 def test_a_node_given_the_same_value_twice_may_be_named_at_once(lab, graph):
-    @lab.node("Make")
+    @lab.node("Make", trusted=True)
     def make() -> object:
         return torch.ones(2)
 
-    @lab.node("Blend")
+    @lab.node("Blend", trusted=True)
     def blend(a: object, b: object) -> float:
         a.add_(b)
         return float(a.sum())

@@ -14,6 +14,7 @@ import pytest
 
 from engine.authoring.decorator import node
 from engine.authoring.definition import NodeDefinition
+from engine.plugins.sources import Sources
 from engine.plugins.library import Library, Loading, load_library
 from engine.plugins.loader import NodeLoadError
 
@@ -247,6 +248,43 @@ def test_results_of_packs_are_void_once_what_stands_between_them_and_the_engine_
         assert after[0] != before[0], name
         assert after[1] == before[1], "of a built-in node"
         before = after
+    mask = other / "nodes" / "mask.py"
+    mask.write_text(mask.read_text() + "\nANOTHER = 1\n")
+    after = versions()
+    assert after[0] != before[0], "packs get every core node as a class"
+    assert after[1] == before[1], "of a built-in node of another family"
+
+
+def reach_of(tmp_path: Path, code: str) -> list[str]:
+    """What a module `shelf.asker` with `code` reaches among modules of a package `shelf`."""
+    files = {}
+    for name, text in {"asker": code, "named": "", "other": "from shelf import behind", "behind": ""}.items():
+        files[f"shelf.{name}"] = tmp_path / f"{name}.py"
+        files[f"shelf.{name}"].write_text(text)
+    files["tool"] = tmp_path / "tool.py"
+    files["tool"].write_text("")
+    return Sources(files, {}).reach(["shelf.asker"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from shelf import other",
+        "def later():\n    from . import other",
+        "import importlib\nmodule = importlib.import_module('shelf.other')",
+        "from importlib import import_module as load\nTABLE = {'field.other': 'shelf.other'}\nload(TABLE['field.other'])",
+        "import sys\nmodule = sys.modules['shelf.other']",
+    ],
+    ids=["import", "inside a function", "importlib", "table of names", "sys.modules"],
+)
+def test_a_module_reaches_what_it_looks_up_by_name(tmp_path, code):
+    assert reach_of(tmp_path, code) == ["shelf.asker", "shelf.behind", "shelf.other"]
+
+
+def test_a_word_is_a_module_only_where_it_is_imported(tmp_path):
+    assert reach_of(tmp_path, "WORD = 'tool'") == ["shelf.asker"]
+    assert reach_of(tmp_path, "find_spec('tool')") == ["shelf.asker", "tool"]
+    assert reach_of(tmp_path, '"""shelf.other"""') == ["shelf.asker"]
 
 
 def test_an_adapter_finds_nodes_of_another_style(tmp_path):

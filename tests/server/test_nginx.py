@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 
 from engine.server.guards import Policy
 from engine.server.limits import Limits
+from tests.harness import free_port, until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 NAME = "pictures.example"
@@ -82,7 +82,7 @@ def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("nginx")
     limits = Limits(max_upload_size=4_000_000)
     with whole_servers(Policy(allow_hosts=(NAME,)), limits) as server:
-        port, bare = free_ports()
+        port, bare = free_port(), free_port()
         (told,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
         assert "listen 80;" in told
         assert NAME in told
@@ -98,23 +98,14 @@ def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
             nginx.wait(10)
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 def wait_for(nginx: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end and nginx.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    nginx.kill()
-    raise AssertionError(nginx.communicate()[1].decode())
+    def listens() -> bool:
+        if nginx.poll() is not None:
+            raise AssertionError(nginx.communicate()[1].decode())
+        with socket.socket() as asked:
+            return asked.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens, "nginx to listen")
 
 
 def test_the_page_and_all_that_it_loads_stay_below_the_path(proxy):

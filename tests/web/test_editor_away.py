@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 
-
-def free_port() -> str:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return str(taken.getsockname()[1])
+from tests.harness import free_port
 
 
 def test_a_run_goes_on_after_the_server_was_killed_and_the_graph_stays(serve, visit, open_editor):
-    port = free_port()
+    port = str(free_port())
     editor = open_editor(visit(serve("--port", port)))
     page = editor.page
     editor.widget(5, "steps").get_by_role("spinbutton").click()
