@@ -105,7 +105,7 @@ def test_results_are_read_whatever_their_form() -> None:
 def test_links_in_an_expansion_are_whole_numbers_and_other_pairs_are_values() -> None:
     inputs = {"x": ["2", 1.0], "y": ["2", True], "z": [2, 1], "w": ["a", "b"]}
     found = read_v1(SPEC, {"result": (["1", 0], 5), "expand": {"1": {"class_type": "X", "inputs": inputs}}})
-    assert found.values == (Link("1", 0), 5)
+    assert found.values == (Link("1", 0), [5])  # the second output is a list
     read = found.expand["1"].inputs
     assert (read["x"], type(read["x"].slot)) == (Link("2", 1), int)
     assert [read[name] for name in "yzw"] == [["2", True], [2, 1], ["a", "b"]]

@@ -14,9 +14,9 @@ import pytest
 
 from engine.authoring.decorator import node
 from engine.authoring.definition import NodeDefinition
-from engine.plugins.sources import Sources
 from engine.plugins.library import Library, Loading, load_library
 from engine.plugins.loader import NodeLoadError
+from engine.plugins.sources import Sources
 
 DOUBLE = '''
 from engine.api import node
