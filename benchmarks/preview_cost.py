@@ -23,10 +23,10 @@ import torch
 from engine.__main__ import make_app
 from engine.datatypes.latent_formats import FLUX, SD
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.previews import MIN_SIDE, preview
 from engine.execute.events import NodePreview
 from engine.graph.prompt import prompt_from_json
 from engine.models.tiny_decoder import TinyDecoder
-from engine.sampling.previews import MIN_SIDE, preview
 from engine.sampling.samplers.steps import StepInfo
 from engine.worker.pictures import encode
 

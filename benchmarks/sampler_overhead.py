@@ -26,10 +26,11 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.records import LiveModel, Start
+from engine.denoising.run import sample
 from engine.sampling.guiders import BasicGuidance, CfgGuidance
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.run import sample
 from engine.sampling.schedules import compute_sigmas
 
 # The architectures timed: the bundled model's, and Stable Diffusion 1.5's (860 M parameters).
@@ -98,22 +99,14 @@ def measure(
     t = torch.full((rows,), NoiseSchedule(parameterization).timestep(1.0))
     whole, bare, outside = [], [], []
     clock = _Clock(network)
+    live = LiveModel(clock, NoiseSchedule(parameterization), LatentFormat(channels=channels))
 
     @torch.no_grad()
     def call() -> None:
         network(x, t, context)
 
     def run() -> None:
-        sample(
-            clock,
-            parameterization,
-            LatentFormat(channels=channels),
-            guidance=guidance,
-            noise=noise,
-            latent=latent,
-            sigmas=sigmas,
-            sampler=sampler,
-        )
+        sample(live, Start(latent, noise), guidance, sigmas, sampler)
 
     call(), run()
     for _ in range(repeats):

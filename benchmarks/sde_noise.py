@@ -55,30 +55,22 @@ def serve(options: argparse.Namespace) -> None:
     """Hold the model and take a run for each line of standard input, which is its cfg."""
     import torch
 
+    from engine.denoising.live import live_model
+    from engine.denoising.records import StepPlan
+    from engine.denoising.run import ksampler
     from engine.models.manager import ModelManager
-    from engine.sampling.run import ksampler
+    from engine.sampling.guiders import CfgGuidance
 
     torch.set_num_threads(options.threads)
     manager = ModelManager()
     handle = manager.checkpoint(options.checkpoint)[0]
     texts = [[[torch.randn(1, 77, handle.context_dim), {}]] for _ in range(2)]
     latent = {"samples": torch.zeros(options.batch, handle.latent.channels, options.side, options.side)}
-    with manager.use(handle) as network:
+    plan = StepPlan(steps=options.steps, sampler_name=options.sampler, scheduler="karras")
+    with live_model(manager, handle) as live:
 
         def run(cfg: float) -> Any:
-            return ksampler(
-                network,
-                handle.parameterization,
-                handle.latent,
-                latent=latent,
-                positive=texts[0],
-                negative=texts[1],
-                seed=7,
-                steps=options.steps,
-                cfg=cfg,
-                sampler_name=options.sampler,
-                scheduler="karras",
-            )
+            return ksampler(live, latent, CfgGuidance(texts[0], texts[1], cfg), plan, seed=7)
 
         run(1.0)
         for line in sys.stdin:

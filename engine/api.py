@@ -1,6 +1,11 @@
-"""The one import a node author needs."""
+"""The one import a node author needs.
+
+A type checker sees models as their handles, so that `ctx.models.use(vae)` is known to give an autoencoder.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from engine.authoring.context import Context
 from engine.authoring.decorator import node
@@ -12,23 +17,27 @@ from engine.datatypes.sockets import (
     AnyValue,
     Audio,
     Choice,
-    Clip,
-    ClipVision,
     ClipVisionOutput,
     Conditioning,
-    ControlNet,
-    Guider,
     Image,
     Latent,
     Mask,
-    Model,
-    Noise,
-    SamplerObject,
     Sigmas,
     Socket,
-    Vae,
 )
 from engine.graph.schema import Files, Mentions
+
+if TYPE_CHECKING:
+    from engine.denoising.guided import GuidedModel as Guider
+    from engine.denoising.records import NoiseSource as Noise
+    from engine.models.handles import ClipHandle as Clip
+    from engine.models.handles import ClipVisionHandle as ClipVision
+    from engine.models.handles import ControlNetHandle as ControlNet
+    from engine.models.handles import ModelHandle as Model
+    from engine.models.handles import VaeHandle as Vae
+    from engine.sampling.names import Sampler as SamplerObject
+else:
+    from engine.datatypes.sockets import Clip, ClipVision, ControlNet, Guider, Model, Noise, SamplerObject, Vae
 
 __all__ = [
     "AnyValue",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nodes.resizing import fit_mask, repeat_to, resize
+from engine.media.resizing import fit_mask, repeat_to, resize
 
 
 def paste(

@@ -22,12 +22,14 @@ from engine.api import (
     Sigmas,
     node,
 )
-from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, GuidedModel
+from engine.denoising.guided import GuidedModel
+from engine.denoising.live import latent_for, live_model, report_to, rescale_of
+from engine.denoising.records import Start
+from engine.denoising.run import sample
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.names import Sampler
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import add_noise_to_latent
-from engine.sampling.run import sample
-from nodes.denoising import latent_for, network_of, rescale_of
 from nodes.sampling import SamplerName
 
 Eta = Annotated[
@@ -94,26 +96,18 @@ def sampler_custom_advanced(
 
 def _run(
     ctx: Context,
-    noise: SeededNoise,
-    guider: GuidedModel,
-    sampler: Sampler,
-    sigmas: torch.Tensor,
-    latent_image: dict[str, Any],
+    noise: Noise,
+    guider: Guider,
+    sampler: SamplerObject,
+    sigmas: Sigmas,
+    latent_image: Latent,
     seed: int,
 ) -> SampledLatents:
     latent = latent_for(guider.model, latent_image)
-    with network_of(ctx, guider.model) as network:
-        sampled = sample(
-            **network,
-            guidance=guider.guidance,
-            noise=noise.generate_noise(latent),
-            latent=latent["samples"],
-            sigmas=sigmas,
-            sampler=sampler,
-            noise_mask=latent.get("noise_mask"),
-            seed=seed,
-            batch_index=latent.get("batch_index"),
-        )
+    report = report_to(ctx, guider.model)
+    with live_model(ctx.models, guider.model) as live:
+        start = Start(latent["samples"], noise.generate_noise(latent), latent.get("noise_mask"), seed)
+        sampled = sample(live, start, guider.guidance, sigmas, sampler, report)
     return SampledLatents({**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised})
 
 
@@ -218,7 +212,7 @@ def sampler_dpmpp_2m_sde(
     noise_device: NoiseDevice = "gpu",
 ) -> SamplerObject:
     """SDE-DPM-Solver++(2M)."""
-    options = {"solver_type": solver_type, "eta": eta, "s_noise": s_noise}
+    options: dict[str, float | str] = {"solver_type": solver_type, "eta": eta, "s_noise": s_noise}
     return Sampler(name=_drawn_on("dpmpp_2m_sde", noise_device), options=options)
 
 

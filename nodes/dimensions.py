@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, TypeAlias
 
 from engine.api import In
@@ -12,9 +11,6 @@ MAX_RESOLUTION = 16384
 
 MAX_BATCH = 4096
 """Most pictures or latents in one batch."""
-
-MAX_VALUES = 2**32
-"""Most numbers in one tensor that a node makes (16 GiB of float32)."""
 
 ONE_CHOICE: dict[str, Any] = {"multiselect": False}
 """What the field says of choices in its newer form of declarations: one is taken, not several."""
@@ -37,19 +33,6 @@ Top: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Distanc
 Margin: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Pixels at this edge.")]
 Border: TypeAlias = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=8, tip="Pixels to add at this edge.")]
 ScaleFactor: TypeAlias = Annotated[float, In(ge=0.01, le=8.0, step=0.01, tip="Factor for width and height.")]
-
-
-def bounded(*shape: int) -> tuple[int, ...]:
-    """Return `shape`, or raise ValueError when a tensor of it is empty or holds more than MAX_VALUES numbers."""
-    if min(shape) < 1:
-        raise ValueError(f"A result of shape {shape} would be empty; every size must be at least 1.")
-    if math.prod(shape) > MAX_VALUES:
-        gibibytes = math.prod(shape) * 4 / 2**30
-        raise ValueError(
-            f"A result of shape {shape} needs {gibibytes:.0f} GiB, more than the {MAX_VALUES * 4 // 2**30} GiB that "
-            "one value may take; use a smaller width, height or batch."
-        )
-    return shape
 
 
 def require_inside(name: str, x: int, y: int, width: int, height: int) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from engine.api import Image, In, Mask, Out, node
+from engine.media.bounds import bounded
+from engine.media.resizing import Crop, ImageMethod, resize_images
 from nodes.colors import Color, rgb_of
 from nodes.dimensions import (
     MAX_RESOLUTION,
@@ -22,11 +24,9 @@ from nodes.dimensions import (
     TargetWidth,
     Top,
     Width,
-    bounded,
     target_size,
 )
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
-from nodes.resizing import Crop, ImageMethod, resize_images
 
 _METHOD_TIP = "How pixels are computed; area or lanczos to shrink, lanczos to enlarge."
 Method = Annotated[ImageMethod, In(tip=_METHOD_TIP)]

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from engine.api import Image, In, Mask, node
+from engine.media.bounds import bounded
+from engine.media.resizing import fit_mask, match_channels, repeat_to, resize_images
 from nodes.compositing import paste
-from nodes.dimensions import MAX_RESOLUTION, Batches, BatchIndex, BatchLength, Repeats, bounded, first_of
-from nodes.resizing import fit_mask, match_channels, repeat_to, resize_images
+from nodes.dimensions import MAX_RESOLUTION, Batches, BatchIndex, BatchLength, Repeats, first_of
 
 Offset = Annotated[int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="Where the source's top left corner goes.")]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from engine.api import Image, In, Seed, node
+from engine.media.resizing import match_batches, match_channels, resize_images
 from engine.media.tensors import to_bytes
 from nodes.dimensions import ONE_CHOICE
-from nodes.resizing import match_batches, match_channels, resize_images
 
 Radius = Annotated[int, In(ge=1, le=31, step=1, tip="Reach in pixels.")]
 RelativeSigma = Annotated[float, In(ge=0.1, le=10.0, step=0.1, tip="Width of the bell curve, in units of the radius.")]
@@ -148,7 +148,7 @@ def _with_bayer_pattern(picture: PillowImage.Image, order: int, colors: int) -> 
 
     `colors` is how many the palette has. The sum is rounded by adding a half and truncating.
     """
-    pattern = np.zeros((1, 1), np.float32)
+    pattern: NDArray[np.floating] = np.zeros((1, 1), np.float32)
     while len(pattern) < order:
         pattern = np.block([[4 * pattern, 4 * pattern + 2], [4 * pattern + 3, 4 * pattern + 1]])
     pattern = (pattern + 0.5) / order**2 - 0.5

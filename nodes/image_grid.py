@@ -11,9 +11,10 @@ from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
 from engine.api import Image, In, node
+from engine.media.bounds import bounded
+from engine.media.resizing import match_channels
 from nodes.colors import rgb_of
-from nodes.dimensions import bounded, first_of
-from nodes.resizing import match_channels
+from nodes.dimensions import first_of
 
 MAX_LABEL = 1024
 """Pixels that a label may widen the cells to; what is longer is cut off."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from engine.api import Context, Files, Image, In, Mask, WithUi, node
 from engine.media.load import load_channel, load_picture
-from nodes.resizing import as_masks
+from engine.media.resizing import as_masks
 
 InputPicture = Annotated[
     str,

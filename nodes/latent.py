@@ -11,19 +11,11 @@ import torch
 from torch import Tensor
 
 from engine.api import In, Latent, Mask, node
+from engine.media.bounds import bounded
+from engine.media.resizing import Crop, LatentMethod, fit_mask, match_batches, repeat_to, resize
 from nodes.compositing import paste
-from nodes.dimensions import (
-    MAX_RESOLUTION,
-    ONE_CHOICE,
-    Batches,
-    BatchSize,
-    ScaleFactor,
-    bounded,
-    first_of,
-    target_size,
-)
+from nodes.dimensions import MAX_RESOLUTION, ONE_CHOICE, Batches, BatchSize, ScaleFactor, first_of, target_size
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
-from nodes.resizing import Crop, LatentMethod, fit_mask, match_batches, repeat_to, resize
 
 PIXELS = 8
 """Pixels of the picture per latent pixel in each direction; sizes and places on nodes are in pixels."""
@@ -73,8 +65,8 @@ def latent_upscale(
         return samples
     old_height, old_width = samples["samples"].shape[-2:]
     asked = (max(SMALLEST, size) if size else 0 for size in (width, height))
-    size = (max(SMALLEST, side) // PIXELS for side in target_size(old_width, old_height, *asked))
-    return {**samples, "samples": resize(samples["samples"], *size, upscale_method, crop)}
+    across, down = (max(SMALLEST, side) // PIXELS for side in target_size(old_width, old_height, *asked))
+    return {**samples, "samples": resize(samples["samples"], across, down, upscale_method, crop)}
 
 
 @node("LatentUpscaleBy", category="latent", display_name="Upscale Latent By")

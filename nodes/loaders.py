@@ -68,12 +68,11 @@ def diffusers_loader(ctx: Context, model_path: FolderName) -> Checkpoint:
 
 def _parts(parts: tuple[Any, Any, Any], name: str) -> Checkpoint:
     wanted = (("denoiser", "UNETLoader"), ("text encoder", "CLIPLoader"), ("VAE", "VAELoader"))
-    return Checkpoint(
-        *(
-            part if part is not None else ExecutionBlocker(f"{name} holds no {what}; load one with {loader}.")
-            for part, (what, loader) in zip(parts, wanted, strict=True)
-        )
-    )
+    given: list[Any] = [
+        part if part is not None else ExecutionBlocker(f"{name} holds no {what}; load one with {loader}.")
+        for part, (what, loader) in zip(parts, wanted, strict=True)
+    ]
+    return Checkpoint(*given)
 
 
 @node("UNETLoader", category="advanced/loaders", display_name="Load Diffusion Model")
@@ -137,7 +136,8 @@ def lora_loader_model_only(
     ctx: Context, model: Model, lora_name: LoraName, strength_model: LoraStrength = 1.0
 ) -> Model:
     """Put a LoRA on a denoiser and leave the text encoder as it is."""
-    return _with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
+    patched: Model = _with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
+    return patched
 
 
 def _with_lora(

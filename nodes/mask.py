@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from engine.api import Image, In, Mask, node
+from engine.media.bounds import bounded
+from engine.media.resizing import as_masks, match_batches
 from nodes.colors import Color
-from nodes.dimensions import MAX_RESOLUTION, Height, Left, Margin, Top, Width, bounded, require_inside
-from nodes.resizing import as_masks, match_batches
+from nodes.dimensions import MAX_RESOLUTION, Height, Left, Margin, Top, Width, require_inside
 
 Level = Annotated[float, In(ge=0.0, le=1.0, step=0.01, tip="From 0, black, to 1, white.")]
 Operation = Literal["multiply", "add", "subtract", "and", "or", "xor"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from engine.api import In, Model, node
-from nodes.denoising import RESCALE_OPTION
+from engine.denoising.live import RESCALE_OPTION
 
 PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "lcm", "x0": "x0", "img_to_img": "img_to_img"}
 

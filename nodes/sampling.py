@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import Cfg, Conditioning, Context, Denoise, In, Latent, Model, Seed, Steps, node
+from engine.denoising.live import latent_for, live_model, report_to, rescale_of
+from engine.denoising.records import StepPlan
+from engine.denoising.run import ksampler as run_ksampler
+from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import RETIRED_SCHEDULES, SAMPLER_NAMES, SCHEDULER_NAMES
-from engine.sampling.run import ksampler as run_ksampler
-from nodes.denoising import latent_for, network_of, rescale_of
 
 SamplerName = Annotated[str, In(choices=SAMPLER_NAMES, tip="The algorithm that takes the steps.")]
 SchedulerName = Annotated[
@@ -38,20 +40,9 @@ def ksampler(
     With `denoise` below 1 only the last part of the noise schedule runs, which keeps the image's composition. An empty
     latent takes the model's channels.
     """
-    with network_of(ctx, model) as network:
-        return run_ksampler(
-            **network,
-            latent=latent_for(model, latent_image),
-            positive=positive,
-            negative=negative,
-            seed=seed,
-            steps=steps,
-            cfg=cfg,
-            sampler_name=sampler_name,
-            scheduler=scheduler,
-            denoise=denoise,
-            rescale=rescale_of(model),
-        )
+    plan = StepPlan(steps=steps, sampler_name=sampler_name, scheduler=scheduler, denoise=denoise)
+    guidance = CfgGuidance(positive, negative, cfg, rescale_of(model))
+    return _run(ctx, model, latent_image, guidance, plan, seed)
 
 
 @node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
@@ -76,20 +67,29 @@ def ksampler_advanced(
     ] = "disable",
 ) -> Latent:
     """Run steps `start_at_step` to `end_at_step` of a schedule of `steps`, so that several samplers share one run."""
-    with network_of(ctx, model) as network:
-        return run_ksampler(
-            **network,
-            latent=latent_for(model, latent_image),
-            positive=positive,
-            negative=negative,
-            seed=noise_seed,
-            steps=steps,
-            cfg=cfg,
-            sampler_name=sampler_name,
-            scheduler=scheduler,
-            start_step=start_at_step,
-            last_step=end_at_step,
-            disable_noise=add_noise == "disable",
-            force_full_denoise=return_with_leftover_noise == "disable",
-            rescale=rescale_of(model),
-        )
+    plan = StepPlan(
+        steps=steps,
+        sampler_name=sampler_name,
+        scheduler=scheduler,
+        start_step=start_at_step,
+        last_step=end_at_step,
+        force_full_denoise=return_with_leftover_noise == "disable",
+    )
+    guidance = CfgGuidance(positive, negative, cfg, rescale_of(model))
+    return _run(ctx, model, latent_image, guidance, plan, noise_seed, add_noise=add_noise == "enable")
+
+
+def _run(
+    ctx: Context,
+    model: Model,
+    latent: Latent,
+    guidance: CfgGuidance,
+    plan: StepPlan,
+    seed: int,
+    *,
+    add_noise: bool = True,
+) -> Latent:
+    report = report_to(ctx, model)
+    with live_model(ctx.models, model) as live:
+        fitted = latent_for(model, latent)
+        return run_ksampler(live, fitted, guidance, plan, seed=seed, add_noise=add_noise, callback=report)

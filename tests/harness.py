@@ -38,7 +38,8 @@ CATALOGUE = Path(".safelight", "cache", "catalogue.msgpack")
 
 def environ(**more: str) -> dict[str, str]:
     """That of a process which runs this code: one thread for tensors as small as those of tests, and none that spins."""
-    return {**os.environ, "PYTHONPATH": _with_root(), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **more}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "PYTHONPATH": _with_root(), **threads, **more}
 
 
 def _with_root() -> str:

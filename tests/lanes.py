@@ -19,12 +19,25 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/plugins/test_example_pack.py",
         "tests/worker/test_worker.py",
     ),
-    "command": ("tests/cli/", "tests/test_writing_packs.py"),
+    "command": ("tests/cli/", "tests/test_writing_packs.py", "tests/plugins/test_library.py"),
     "parity": ("tests/parity/",),
+    "slow": (
+        "tests/authoring/test_typing.py",
+        *(f"tests/plugins/compat_shim/test_{name}.py" for name in ("model_hooks", "network_hooks", "pack_samplers")),
+        "tests/plugins/compat_shim/test_weight_patches.py",
+        "tests/sampling/test_samplers.py",
+        "tests/server/test_fuzz_",
+        "tests/training/test_run.py",
+        "tests/workflows/test_reuse_with_models.py",
+        "tests/workflows/test_running_examples.py",
+    ),
 }
 """Marker → beginnings of the paths of its modules."""
 
-FIRST: Final = ("tests/web/", "tests/serving/", "tests/cli/", "tests/plugins/", "tests/workflows/", "tests/worker/")
+FIRST: Final = (
+    *("tests/web/", "tests/serving/", "tests/cli/", "tests/parity/", "tests/plugins/", "tests/workflows/"),
+    *("tests/worker/", "tests/sampling/"),
+)
 """What takes longest for a module, or waits more than it computes, begins first: no lane is left with it alone at the end."""
 
 

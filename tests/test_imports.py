@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import engine
 import nodes
+
+ROOT = Path(engine.__file__).resolve().parent.parent
 
 TORCH_FREE = (
     *("engine.datatypes", "engine.graph", "engine.authoring", "engine.api", "engine.cache", "engine.execute"),
@@ -17,7 +21,7 @@ TORCH_FREE = (
 )
 TORCH_FREE_ALONE = (
     *("engine.cli", "engine.paths", "engine.model_paths", "engine.plugins", "engine.worker"),
-    *("engine.sampling.names", "engine.models.handles"),
+    *("engine.sampling.names", "engine.models.handles", "engine.denoising.guided"),
 )
 
 
@@ -66,3 +70,14 @@ assert not failures, failures
 """
     done = run_python(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_module_reaches_up_by_a_name_that_the_import_rules_do_not_see() -> None:
+    upward = re.compile(r"""(?:import_module|__import__|find_spec)\(\s*f?["'](nodes|engine\.(?:cli|server|worker))\b""")
+    found = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted((ROOT / "engine").rglob("*.py"))
+        if file.relative_to(ROOT).parts[1] not in ("cli", "server", "worker")
+        for name in upward.findall(file.read_text(encoding="utf-8"))
+    }
+    assert found == set()

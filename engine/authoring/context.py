@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from engine.authoring.subgraph import Subgraph
+
+if TYPE_CHECKING:
+    from engine.models.manager import ModelManager
+    from engine.paths import Paths
 
 PreviewMethod: TypeAlias = Literal["auto", "none", "latent2rgb", "taesd"]
 """`latent2rgb` maps latent pixels to colours; `taesd` decodes with a tiny decoder if one is there; `auto` takes the best."""
@@ -26,9 +30,9 @@ class Context(Protocol):
     """The prompt form of the graph that runs, as JSON."""
     workflow: Mapping[str, Any] | None
     """The saved workflow it came from, if the client sent it."""
-    models: Any
+    models: ModelManager
     """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
-    paths: Any
+    paths: Paths
     """Where files are: `input`, `output`, `temp`, `find(folder, name)`."""
     preview_method: PreviewMethod
     """How whoever watches wants intermediate pictures to be made."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import msgspec
+from xxhash import xxh3_64_digest
 
 from engine.cache.database import Database, Statement
 from engine.cache.digests import Digest
@@ -56,6 +57,14 @@ class Record(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     """In place of `outputs`: one expansion per call of the node."""
     seconds: float = 0.0
     """How long the action took; what making its values again would cost."""
+
+
+_CHECKSUM = 8
+"""Bytes before each record on disk. SQLite does not notice a changed byte within a row, and what it makes may well decode."""
+
+
+def _checksum(key: bytes, data: bytes) -> bytes:
+    return xxh3_64_digest(key + data)
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -122,8 +131,10 @@ class ActionCache:
 
     def _decode(self, key: bytes, data: bytes) -> Record | None:
         try:
-            found = _DECODER.decode(data)
-        except msgspec.DecodeError:  # written by something else or torn: as if it had never run
+            if _checksum(key, data[_CHECKSUM:]) != data[:_CHECKSUM]:
+                return None
+            found = _DECODER.decode(data[_CHECKSUM:])
+        except (msgspec.DecodeError, TypeError):  # written by something else or torn: as if it had never run
             return None
         self._known[key] = found
         return found
@@ -135,6 +146,7 @@ class ActionCache:
 
 def _row(key: bytes, record: Record) -> tuple[bytes, bytes, int] | None:
     try:
-        return key, _ENCODER.encode(record), int(time.time())
+        data = _ENCODER.encode(record)
+        return key, _checksum(key, data) + data, int(time.time())
     except (TypeError, ValueError, OverflowError):  # a ui or constant that is no JSON: it lives in RAM only
         return None

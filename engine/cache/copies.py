@@ -38,9 +38,7 @@ class Copies:
     def of_each(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`values` by name, each a copy; what is one object under two names, or within two of them, stays one object."""
         known: Known = {}
-        return {
-            name: value if type(value) in IMMUTABLE else self._copy(value, known) for name, value in values.items()
-        }
+        return {name: value if type(value) in IMMUTABLE else self._copy(value, known) for name, value in values.items()}
 
     def of_all(self, values: Iterable[Any]) -> tuple[Any, ...]:
         """The same for values in a row."""
@@ -83,9 +81,7 @@ class Copies:
     def _record(self, value: Any, names: tuple[str, ...], known: Known) -> Any:
         """A frozen record: itself where nothing in it can be written into."""
         parts = {name: getattr(value, name) for name in names}
-        changed = {
-            name: made for name, part in parts.items() if (made := self._copy(part, known)) is not part
-        }
+        changed = {name: made for name, part in parts.items() if (made := self._copy(part, known)) is not part}
         if not changed:
             return value
         made = copy.copy(value)

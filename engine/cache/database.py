@@ -1,7 +1,8 @@
 """The SQLite file of a cache folder: records, small values, the index of value files, digests of files.
 
 Write-ahead logging makes every commit whole or absent, whatever kills the process, and lets several processes share the
-folder. A cache must never be why a run fails, so every SQLite error becomes one warning and an answer of "not there".
+folder. A cache must never be why a run fails, so every SQLite error becomes one warning and an answer of "not there". A file
+that turns out to be damaged, at the start or later, is put aside and a new one begun.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 Statement: TypeAlias = tuple[str, Iterable[Sequence[Any]]]
 """An SQL statement and the rows to run it for."""
@@ -20,7 +23,7 @@ Statement: TypeAlias = tuple[str, Iterable[Sequence[Any]]]
 BUSY_SECONDS = 10.0
 """How long to wait for other processes that write."""
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when tables or encodings change; a folder of another layout starts anew."""
 
 TABLES = (
@@ -38,34 +41,24 @@ class Database:
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.path = path
         self._warn = warn
+        self.on_renewed: Callable[[], None] | None = None
+        """Called when a damaged file was put aside and a new one begun."""
         self._read_lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        """Of the file that the connections have open."""
         self._open()
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """First row of a query, or None; also None when the file cannot be read."""
-        with self._read_lock:
-            if self._reader is None:
-                return None
-            try:
-                found: tuple[Any, ...] | None = self._reader.execute(sql, values).fetchone()
-            except sqlite3.Error as error:
-                self._fail("read", error)
-                return None
-            return found
+        found = self._read(lambda reader: reader.execute(sql, values).fetchone())
+        return found if isinstance(found, tuple) else None
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query; empty when the file cannot be read."""
-        with self._read_lock:
-            if self._reader is None:
-                return []
-            try:
-                return self._reader.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                self._fail("read", error)
-                return []
+        return self._read(lambda reader: reader.execute(sql, values).fetchall()) or []
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -79,29 +72,41 @@ class Database:
 
     def write(self, statements: Sequence[Statement]) -> bool:
         """Run the statements in one transaction; False (after a warning) when nothing was written."""
-        with self._write_lock:
-            if self._writer is None:
-                return False
-            try:
-                with self._writer:
-                    self._writer.execute("BEGIN IMMEDIATE")
-                    for sql, rows in statements:
-                        self._writer.executemany(sql, rows)
-            except sqlite3.Error as error:
-                self._fail("write", error)
-                return False
-            return True
+        for _ in range(2):  # the second time into a new file
+            with self._write_lock:
+                writer = self._writer
+                if writer is None:
+                    return False
+                try:
+                    with writer:
+                        writer.execute("BEGIN IMMEDIATE")
+                        for sql, rows in statements:
+                            writer.executemany(sql, rows)
+                except sqlite3.Error as error:
+                    failure = error
+                else:
+                    return True
+            self._fail("write", failure, writer)
+            if self._writer is writer:
+                break
+        return False
 
-    def clear(self) -> None:
-        """Empty every table and give the space back."""
-        self.write([(f"DELETE FROM {name}", [()]) for name in NAMES])
+    def clear(self) -> bool:
+        """Empty every table and give the space back; whether that succeeded. A damaged file is put aside."""
+        emptied = self.write([(f"DELETE FROM {name}", [()]) for name in NAMES])
         with self._write_lock:
             if self._writer is not None:
                 try:
                     self._writer.execute("VACUUM")
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                except sqlite3.Error as error:  # another process reads: the space comes back later
-                    self._warn(f"Cache {self.path} was emptied but not yet shrunk: {error}.")
+                except sqlite3.Error as error:
+                    if not _is_damage(error):  # another process reads: the space comes back later
+                        self._warn(f"Cache {self.path} was emptied but not yet shrunk: {error}.")
+        sound = self.row("PRAGMA quick_check(1)")
+        if sound is not None and sound != ("ok",):
+            self._renew(sqlite3.DatabaseError(str(sound[0])), self._reader)
+        left = [name for name in NAMES if self.row(f"SELECT 1 FROM {name} LIMIT 1") is not None]
+        return self._reader is not None and (emptied or not left)
 
     def close(self) -> None:
         """Close both connections."""
@@ -115,14 +120,36 @@ class Database:
         try:
             self._connect()
         except (OSError, sqlite3.OperationalError) as error:
-            self._fail("open", error)
+            self._fail("open", error, None)
         except sqlite3.DatabaseError as error:
             self._put_aside(error)
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T | None:
+        with self._read_lock:
+            reader = self._reader
+            if reader is None:
+                return None
+            try:
+                return query(reader)
+            except sqlite3.Error as error:
+                failure = error
+        self._fail("read", failure, reader)
+        return None
+
+    def _renew(self, error: sqlite3.Error, connection: sqlite3.Connection | None) -> None:
+        """Put the damaged file aside that `connection` has open, unless another thread has done so by now."""
+        with self._read_lock, self._write_lock:
+            if connection is None or connection not in (self._reader, self._writer):
+                return
+            self._put_aside(error)
+        if self._reader is not None and self.on_renewed is not None:
+            self.on_renewed()
 
     def _connect(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = None
         self._writer = _connection(self.path)
+        self._inode = self.path.stat().st_ino
         if self._writer.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
             with self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -145,12 +172,13 @@ class Database:
             f"Cache file {self.path} is unreadable ({error}); it is kept as {aside.name} and a new one is begun."
         )
         try:
-            self.path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            if self._inode in (None, self.path.stat().st_ino):  # else another process has done so, and this one follows
+                self.path.replace(aside)
+                for suffix in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self._connect()
         except (OSError, sqlite3.Error) as again:
-            self._fail("open", again)
+            self._fail("open", again, None)
 
     def _try_begin(self) -> bool:
         with self._read_lock:
@@ -167,9 +195,15 @@ class Database:
             if self._reader is not None and self._reader.in_transaction:
                 self._reader.execute("COMMIT")
 
-    def _fail(self, what: str, error: Exception) -> None:
-        """Say once that the disk part is off, and go on in RAM; where others only hold it for long, just go on."""
+    def _fail(self, what: str, error: Exception, connection: sqlite3.Connection | None) -> None:
+        """Begin anew where the file is damaged. Else say once that the disk part is off, and go on in RAM.
+
+        Where others only hold the file for long, just go on. Called without the locks, unless while opening.
+        """
         if _is_busy(error) and self._writer is not None:
+            return
+        if connection is not None and isinstance(error, sqlite3.Error) and _is_damage(error):
+            self._renew(error, connection)
             return
         self._reader = self._writer = None
         self._warn(
@@ -193,6 +227,12 @@ def _connection(path: Path) -> sqlite3.Connection:
             time.sleep(0.01)
         else:
             return connection
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is at fault, and not the disk or who else uses it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or str(error).startswith("no such table")
 
 
 def _is_busy(error: Exception) -> bool:

@@ -40,7 +40,10 @@ class DiskValues:
         self._writing = True
         self._touched: set[Digest] = set()
         self._lock = threading.Lock()
+        database.on_renewed = self._index
         self._sweep()
+        if not database.row("SELECT 1 FROM big LIMIT 1"):
+            self._index()
 
     def load(self, name: Digest) -> tuple[bool, Any]:
         """(True, value), or (False, None) when it is not there or unreadable (then dropped, with a warning)."""
@@ -164,6 +167,19 @@ class DiskValues:
                 f"Free some space, or give a smaller disk budget."
             )
         self._writing = False
+
+    def _index(self) -> None:
+        """Note the value files that are there, where the database is a new one: else none of them would ever be evicted."""
+        found = []
+        for path in self._files():
+            try:
+                found.append(
+                    (bytes.fromhex(path.parent.name + path.name), path.stat().st_size, int(path.stat().st_mtime))
+                )
+            except (OSError, ValueError):  # just removed, or half-written
+                continue
+        if found:
+            self._database.write([("INSERT OR IGNORE INTO big VALUES (?, ?, ?)", found)])
 
     def _sweep(self) -> None:
         """Remove what processes that were killed left half-written."""

@@ -122,15 +122,19 @@ class Cache:
         folder = str(self.folder) if self.folder is not None else None
         return CacheInfo(folder, len(self.actions), len(self._memory), self._memory.used, values, size)
 
-    def clear(self) -> None:
-        """Forget everything, in RAM and on disk."""
+    def clear(self) -> bool:
+        """Forget everything, in RAM and on disk, damaged files that were put aside too; whether all of it is gone."""
         self.flush()
         self.actions.clear()
         self.files.clear()
         self._memory.clear()
-        if self._database is not None and self._disk is not None:
-            self._database.clear()
-            self._disk.clear()
+        if self._database is None or self._disk is None or self.folder is None:
+            return True
+        cleared = self._database.clear()
+        self._disk.clear()
+        for aside in self.folder.glob(f"{self._database.path.name}.broken*"):
+            aside.unlink(missing_ok=True)
+        return cleared
 
     def flush(self) -> None:
         """Return when everything so far is on disk."""

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
+from engine.cli.exits import CliError
 from engine.cli.terminal import columns, put, put_json, say
 from engine.plugins.attempts import forgive
 from engine.plugins.store import FILE_NAME, forget_failures
@@ -21,9 +22,12 @@ def cache(app: App, options: argparse.Namespace) -> int:
     opened = app.open_cache(True)
     try:
         if options.action == "clear":
-            opened.clear()
             forgive(app.paths.cache)
             forget_failures(app.paths.cache / FILE_NAME, fatal=True)
+            if not opened.clear():
+                raise CliError(
+                    exits.FAILED, f"The cache in {app.paths.cache} could not be cleared. Delete that folder."
+                )
             say(f"Cleared the cache in {app.paths.cache}.")
         info = opened.info()
     finally:

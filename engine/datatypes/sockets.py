@@ -1,8 +1,8 @@
 """The types that travel on links, named once: `Image` in a signature is an IMAGE socket in the editor.
 
-A type checker sees what the values are (tensors, dicts, handles); at run time each name is a small marker class, so
-declaring a node needs no torch. A node pack declares its own type by subclassing `Socket` or by annotating with any
-class of its own, whose upper-cased name becomes the socket type.
+A type checker sees what the values are: tensors and dicts here, the handles of models in `engine.api`. At run time each
+name is a small marker class, so declaring a node needs no torch. A node pack declares its own type by subclassing `Socket`
+or by annotating with any class of its own, whose upper-cased name becomes the socket type.
 """
 
 from __future__ import annotations
@@ -47,14 +47,6 @@ if TYPE_CHECKING:
     Latent: TypeAlias = dict[str, Any]
     Conditioning: TypeAlias = list[list[Any]]
     Sigmas: TypeAlias = Tensor
-    Noise: TypeAlias = Any
-    SamplerObject: TypeAlias = Any
-    Guider: TypeAlias = Any
-    Model: TypeAlias = Any
-    Clip: TypeAlias = Any
-    Vae: TypeAlias = Any
-    ControlNet: TypeAlias = Any
-    ClipVision: TypeAlias = Any
     ClipVisionOutput: TypeAlias = Any
     Audio: TypeAlias = dict[str, Any]
     Choice: TypeAlias = str

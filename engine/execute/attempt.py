@@ -28,7 +28,7 @@ class Attempt:
         self.state = state
         self.definition = definition
         self.inputs = inputs
-        self.instance = run.executor.instance(state, definition)
+        self.instance = run.executor.instance(state.id, definition)
         self.apart = not definition.trusted or any([entry.opaque for entry in inputs.writable])
         """Whether it gets copies, and copies of what it gives are kept."""
         if self.apart:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from engine.execute.events import NodeFailed
 from engine.execute.links import inputs_in_use, node_event
+from engine.execute.phases import EXPANDED, FAILED, FOLLOWING, RAN, RUNNING
 from engine.execute.plan import fail
-from engine.execute.state import EXPANDED, FAILED, FOLLOWING, RAN, RUNNING, NodeState, Run
+from engine.execute.state import NodeState, Run
 
 
 def break_cycle(run: Run) -> bool:

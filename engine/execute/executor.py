@@ -20,13 +20,14 @@ from engine.execute.facts import SpecFacts
 from engine.execute.growth import ExpansionLimits
 from engine.execute.links import need
 from engine.execute.measures import Peak
+from engine.execute.phases import FAILED, RAN, REUSED, SKIPPED
 from engine.execute.plan import settle
 from engine.execute.recall import Recalled, outputs_of, recall
 from engine.execute.result import NodeOutcome, RunResult
 from engine.execute.runner import conclude, watch, work
 from engine.execute.services import Services
-from engine.execute.sharing import Sharing
-from engine.execute.state import FAILED, RAN, REUSED, SKIPPED, JsonSource, NodeState, Run
+from engine.execute.shared_use import Sharing
+from engine.execute.state import JsonSource, NodeState, Run
 from engine.execute.threads import Threads
 from engine.execute.wanted import wanted_values
 from engine.graph.prompt import NodeId, Prompt
@@ -110,7 +111,7 @@ class Executor:
     async def recall(self, prompt: Prompt, outputs: Sequence[NodeId]) -> Recalled:
         """What the nodes that `outputs` need gave when they last ran, as digests for the cache; nothing is run."""
         run = Run(self, prompt, asyncio.get_running_loop(), None, CancelToken(), None, None)
-        return await asyncio.to_thread(recall, self, run, list(outputs))
+        return await asyncio.to_thread(recall, run, list(outputs))
 
     def run_sync(self, prompt: Prompt, outputs: Sequence[NodeId], **options: Any) -> RunResult:
         """The same for callers without an event loop; takes the same options.
@@ -133,11 +134,11 @@ class Executor:
             found = self._facts[class_type] = SpecFacts(spec)
         return found
 
-    def instance(self, state: NodeState, definition: NodeDefinition) -> list[Any]:
+    def instance(self, node_id: str, definition: NodeDefinition) -> list[Any]:
         """The instance of a class node that stays with its node id between runs, as leading arguments of the call."""
         if definition.make is None:
             return []
-        key = (state.id, definition.spec.name)
+        key = (node_id, definition.spec.name)
         with self._instances_lock:
             known = self._instances.get(key)
             if known is None or known[0] is not definition:

@@ -21,7 +21,8 @@ from engine.execute.endless import beyond, constants_size
 from engine.execute.events import NodeExpanded, NodeFailed
 from engine.execute.keys import BadLinkError
 from engine.execute.links import need, node_event, release_inputs, wait_for
-from engine.execute.state import EXPANDED, ExpansionState, Held, Inner, NodeState, Run, StoredInput
+from engine.execute.phases import EXPANDED
+from engine.execute.state import ExpansionState, Held, Inner, NodeState, Run, StoredInput
 from engine.execute.values import store
 from engine.graph.prompt import DISPLAY, Link, Node
 
@@ -83,7 +84,7 @@ def instantiate(
     run.growth.add(len(nodes), size, stash)
     names = list(nodes)
     state.expansion = ExpansionState(tuple(own), stash, _passing(run, own, nodes.values()))
-    state.phase = EXPANDED
+    state.enter(EXPANDED)
     run.emit(NodeExpanded(**node_event(state), nodes=names))
     _wait_for_children(run, state, names)
     release_inputs(run, state)

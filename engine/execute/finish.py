@@ -12,11 +12,12 @@ from engine.execute.events import NodeFinished, Warned
 from engine.execute.expansion import encode
 from engine.execute.keys import Blocked, extended_key
 from engine.execute.links import release_borrowed, release_inputs
+from engine.execute.phases import RAN
 from engine.execute.plan import expand, fail, report_block, resolve, settle, settle_followers, skip
 from engine.execute.problems import problem_of
 from engine.execute.sharing import spoilt
 from engine.execute.shown import bounded
-from engine.execute.state import RAN, SILENT, Held, NodeState, Run
+from engine.execute.state import SILENT, Held, NodeState, Run
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 from engine.execute.values import blocker_digest, store, store_items
@@ -140,7 +141,7 @@ def _complete_remake(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...
     changed = outputs != state.outputs
     state.outputs = outputs
     state.remaking = False
-    state.phase = RAN
+    state.enter(RAN)
     release_inputs(run, state)
     release_borrowed(run, state)
     waiters, state.waiters = state.waiters or [], None

@@ -18,8 +18,9 @@ from engine.execute.attempt import Attempt
 from engine.execute.calls import calls_of
 from engine.execute.context import hidden_inputs
 from engine.execute.links import NOTHING, need, release_inputs, wait_for
+from engine.execute.phases import SUPPLY
 from engine.execute.plan import settle
-from engine.execute.state import SUPPLY, Held, NodeState, Run, StoredInput
+from engine.execute.state import Held, NodeState, Run, StoredInput
 from engine.execute.supply import Inputs
 from engine.graph.prompt import Link, Node
 
@@ -162,7 +163,7 @@ def ask_status(attempt: Attempt) -> bool:
     if not missing:
         return False
     with run.lock:
-        state.phase = SUPPLY
+        state.enter(SUPPLY)
         for name in missing:
             _want(run, state, name)
         if not state.waiting:

@@ -6,7 +6,8 @@ from typing import Any
 
 from engine.execute.events import NodeFailed
 from engine.execute.facts import SpecFacts
-from engine.execute.state import FAILED, ExpansionState, NodeState, Run, StoredInput
+from engine.execute.phases import FAILED
+from engine.execute.state import ExpansionState, NodeState, Run, StoredInput
 from engine.graph.prompt import Link, Node, NodeId
 from engine.graph.schema import NodeSpec
 

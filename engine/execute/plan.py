@@ -24,22 +24,8 @@ from engine.execute.links import (
     release_inputs,
     wait_for,
 )
-from engine.execute.state import (
-    EXPANDED,
-    FAILED,
-    FOLLOWING,
-    NOT_RUN,
-    RAN,
-    READY,
-    REUSED,
-    SILENT,
-    SKIPPED,
-    SUPPLY,
-    LazyState,
-    NodeState,
-    Run,
-    StoredInput,
-)
+from engine.execute.phases import EXPANDED, FAILED, FOLLOWING, NOT_RUN, RAN, READY, REUSED, SKIPPED, SUPPLY
+from engine.execute.state import SILENT, LazyState, NodeState, Run, StoredInput
 from engine.execute.values import blocker_of
 from engine.graph.prompt import Link
 
@@ -60,7 +46,7 @@ def settle(run: Run) -> None:
 def resolve(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], phase: int) -> None:
     """The digests of `state` are known: tell those that wait for them."""
     state.outputs = outputs
-    state.phase = phase
+    state.enter(phase)
     if state.uses_inputs:
         release_inputs(run, state)
     if state.borrowed:
@@ -83,7 +69,7 @@ def fail(run: Run, state: NodeState, problem: NodeFailed) -> None:
 
 def queue_to_run(run: Run, state: NodeState) -> None:
     """Put a state among those that must run (again)."""
-    state.phase = READY
+    state.enter(READY)
     run.found_ready.append(state)
 
 
@@ -227,7 +213,7 @@ def _follow(run: Run, state: NodeState, leader: NodeState) -> None:
     elif leader.phase >= FAILED:
         take_over_failure(run, state, leader)
     else:
-        state.phase = FOLLOWING
+        state.enter(FOLLOWING)
         leader.uses += 1
         run.followers.setdefault(leader.id, []).append(state)
 
@@ -296,7 +282,7 @@ def _give_up(run: Run, state: NodeState, upstream: NodeState) -> None:
 
 def _broken(run: Run, state: NodeState, phase: int) -> None:
     """`state` ended without outputs (or, remade, without values)."""
-    state.phase = phase
+    state.enter(phase)
     if state.stands_for is not None:
         state.stands_for.waiters = None
     state.remaking = False

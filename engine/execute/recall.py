@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from engine.cache.actions import SlotDigests
 from engine.execute.links import need
 from engine.execute.plan import settle
 from engine.execute.state import Run
 from engine.graph.prompt import NodeId
-
-if TYPE_CHECKING:
-    from engine.execute.executor import Executor
 
 Recalled: TypeAlias = Mapping[NodeId, tuple[SlotDigests, ...]]
 """Node → digest of each of its outputs, for `Cache.get`."""
@@ -23,14 +20,14 @@ def outputs_of(run: Run) -> dict[NodeId, tuple[SlotDigests, ...]]:
     return {state.id: state.outputs for state in run.states.values() if state.outputs is not None}
 
 
-def recall(executor: Executor, run: Run, outputs: Sequence[NodeId]) -> Recalled:
+def recall(run: Run, outputs: Sequence[NodeId]) -> Recalled:
     """Plan `outputs` as a run would, and say what is known without running anything. Blocking.
 
     Nodes that may not be reused, and all that follows them, are left out.
     """
     with run.pool_lock:
         run.over = True  # what planning finds to be run is never begun
-    with executor.cache.actions.reading(), run.lock:
+    with run.cache.actions.reading(), run.lock:
         for node_id in reversed(outputs):
             need(run, node_id)
         settle(run)

@@ -21,10 +21,11 @@ from engine.execute.finish import finish, finish_cancelled, finish_failed
 from engine.execute.keys import action_key
 from engine.execute.lazies import ask_status, run_errand
 from engine.execute.measures import device_peak
+from engine.execute.phases import RAN, RUNNING
 from engine.execute.plan import queue_to_run, settle
 from engine.execute.problems import is_out_of_memory
 from engine.execute.sharing import private_copies
-from engine.execute.state import RAN, RUNNING, NodeState, Run, StoredInput
+from engine.execute.state import NodeState, Run, StoredInput
 from engine.execute.supply import Inputs, collect, request
 from engine.execute.wanted import collect_wanted
 from engine.graph.prompt import Link
@@ -103,7 +104,7 @@ def _run_node(attempt: Attempt) -> None:
         return
     if not _take_inputs(attempt):
         return
-    state.phase = RUNNING
+    state.enter(RUNNING)
     kind = state.node.class_type
     run.emit(NodeStarted(node=state.id, display_node=state.display, parent=state.parent, class_type=kind))
     if attempt.definition.is_async:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.authoring.context import PreviewMethod
 from engine.cache.actions import Expansion, SlotDigests
@@ -24,18 +24,11 @@ from engine.execute.cancel import CancelToken
 from engine.execute.events import Event, NodeFailed, Sink
 from engine.execute.facts import SpecFacts
 from engine.execute.growth import Growth
+from engine.execute.host import RunHost
+from engine.execute.phases import PLANNING
 from engine.execute.result import RunResult
 from engine.execute.services import Services
 from engine.graph.prompt import Node, Prompt
-
-if TYPE_CHECKING:
-    from engine.execute.executor import Executor
-
-PLANNING, FOLLOWING, READY, RUNNING, SUPPLY, EXPANDED = range(6)
-"""Phases of a state that is not finished: its inputs are awaited; its leader is; it is queued; it runs; values it needs
-are being remade; the nodes of its expansion are awaited."""
-RAN, REUSED, SKIPPED, FAILED, NOT_RUN = range(6, 11)
-"""Phases of a finished state."""
 
 Held: TypeAlias = Stored | list[Stored]
 """The value of one output: a list where the output is a list (of any length but one)."""
@@ -186,13 +179,17 @@ class NodeState:
         self.borrowed: list[NodeState] | None = None
         """States beyond its inputs in whose `uses` it is counted: nodes of its expansion, nodes remade for it."""
 
+    def enter(self, phase: int) -> None:
+        """Go on to a phase (`engine.execute.phases`)."""
+        self.phase = phase
+
 
 class Run:
     """One call of `Executor.run`."""
 
     def __init__(
         self,
-        executor: Executor,
+        executor: RunHost[Run],
         prompt: Prompt,
         loop: asyncio.AbstractEventLoop,
         sink: Sink | None,

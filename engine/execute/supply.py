@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 from engine.cache.actions import Reference, SlotDigests
 from engine.cache.memory import Stored
 from engine.execute.links import count_stashed, inputs_in_use
+from engine.execute.phases import FAILED, SUPPLY
 from engine.execute.plan import queue_to_run
-from engine.execute.state import FAILED, SUPPLY, Held, NodeState, Run, StoredInput
+from engine.execute.state import Held, NodeState, Run, StoredInput
 from engine.execute.values import fetch_stored, load
 from engine.graph.prompt import Link
 
@@ -98,7 +99,7 @@ def origins(run: Run, producer: NodeState, slot: int) -> list[NodeState]:
 
 def request(run: Run, state: NodeState, missing: list[NodeState]) -> None:
     """Have `missing` remade; `state` waits for their values. Under the lock."""
-    state.phase = SUPPLY
+    state.enter(SUPPLY)
     state.borrowed = state.borrowed or []
     for origin in dict.fromkeys(missing):
         if origin.phase == FAILED and not origin.remaking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from engine.jobs.queue import JobQueue
 from engine.jobs.records import Job
@@ -20,23 +21,37 @@ def choose(queue: JobQueue, idle: Sequence[Worker], workers: Sequence[Worker]) -
 
     The first job goes to the idle worker that holds most of its models. When none of these holds any but a busy worker
     does, another of the next few jobs whose models an idle worker holds goes first, so that two models in the queue do not
-    chase each other through every worker's memory. Jobs that were put in front are never overtaken.
+    chase each other through every worker's memory. Jobs that were put in front are never overtaken. A job that the idle
+    workers have refused, as they lack a pack of its nodes, is passed over.
     """
-    if not idle or not len(queue):
+    window = _open_to(queue, idle) if idle else []
+    if not window:
         return None
-    window = queue.first(WINDOW)
     first = window[0]
-    worker = max(idle, key=lambda one: (_held(first, one), -one.index))
+    able = _able(first, idle)
+    worker = max(able, key=lambda one: (_held(first, one), -one.index))
     if _held(first, worker) or first.number < 0 or first.overtaken >= PATIENCE:
         return first, worker
     if not any(_held(first, one) for one in workers if one.job is not None):
-        return first, _emptiest(first, idle)
+        return first, _emptiest(first, able)
     for job in window[1:]:
-        fitting = max(idle, key=lambda one: _held(job, one))
+        fitting = max(_able(job, idle), key=lambda one: _held(job, one))
         if _held(job, fitting):
             first.overtaken += 1
             return job, fitting
-    return first, _emptiest(first, idle)
+    return first, _emptiest(first, able)
+
+
+def _open_to(queue: JobQueue, idle: Sequence[Worker]) -> list[Job]:
+    """The next few jobs that at least one of the idle workers can run."""
+    window = queue.first(WINDOW)
+    if not any(job.refused for job in window):
+        return window
+    return list(islice((job for job in queue if _able(job, idle)), WINDOW))
+
+
+def _able(job: Job, idle: Sequence[Worker]) -> Sequence[Worker]:
+    return [one for one in idle if one.pid not in job.refused] if job.refused else idle
 
 
 def _held(job: Job, worker: Worker) -> int:

@@ -24,11 +24,12 @@ from engine.jobs.messages import (
     JobEvents,
     JobFinished,
     JobPreview,
+    JobRefused,
     JobStarted,
     RunJob,
 )
 from engine.jobs.queue import JobQueue
-from engine.jobs.records import MAX_ATTEMPTS, Job, Outcome, shortened
+from engine.jobs.records import MAX_ATTEMPTS, MAX_LOSSES, Job, Outcome, shortened
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
 from engine.jobs.turns import Turns
@@ -36,8 +37,11 @@ from engine.jobs.workers import Worker, WorkerPool
 
 log = logging.getLogger("safelight.jobs")
 
-CANCEL_GRACE = 30.0
-"""Seconds that a cancelled job may go on before its worker is restarted."""
+CANCEL_GRACE = 5.0
+"""Seconds that a cancelled job may go on before its worker is restarted, if other jobs wait for it…"""
+
+CANCEL_PATIENCE = 30.0
+"""… and if none does: a restart costs the models that it holds."""
 
 
 SENT_SECONDS = 30.0
@@ -58,6 +62,9 @@ class Follower(Protocol):
 
     def retried(self, reason: str) -> None:
         """The worker was lost; the job waits for another attempt."""
+
+    def held(self, reason: str) -> None:
+        """The worker that got the job lacks a pack of its nodes; the job waits for one that has it."""
 
     def ended(
         self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
@@ -105,7 +112,7 @@ def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb"
 class Running:
     """A job in the hands of a worker."""
 
-    __slots__ = ("cancelled", "follower", "job", "killer", "sending", "started", "worker")
+    __slots__ = ("cancelled", "cancelled_at", "follower", "job", "killer", "sending", "started", "worker")
 
     def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
         self.job = job
@@ -115,7 +122,18 @@ class Running:
         self.cancelled = False
         self.sending = False
         """Its texts are still being read from the disk."""
+        self.cancelled_at = 0.0
         self.killer: asyncio.TimerHandle | None = None
+
+
+_TOLD_TO_END = "told_to_end"
+
+
+def _too_many_losses(job: Job) -> str:
+    return (
+        f"The server ended {job.losses} times while this job ran, without having been told to. It is not tried again: it may "
+        "be more than this machine can take."
+    )
 
 
 class Totals:
@@ -158,13 +176,24 @@ class Dispatcher:
     # -- from the start
 
     async def load(self, unfinished: Sequence[Job]) -> None:
-        """Take the jobs that the store still has to do. One that was running when the server ended has lost no attempt."""
+        """Take the jobs that the store still has to do.
+
+        One that was running when the server ended has lost no attempt. But it may have been its end: a server that was not
+        told to end counts as lost under each of them, and not for ever.
+        """
         self.paused = bool(await self.store.get_state("paused"))
+        told_to_end = bool(await self.store.get_state(_TOLD_TO_END))
         for job in unfinished:
             if job.status == "running":
                 job.status, job.attempts, job.started = "queued", max(0, job.attempts - 1), None
+                job.losses += not told_to_end
+                if job.losses >= MAX_LOSSES:
+                    self._end(job, self._follow(job), "failed", None, _too_many_losses(job))
+                    continue
                 self.store.requeued(job)
             self.queue.add(job)
+        if told_to_end:
+            await self._note_end(False)
 
     # -- from routes
 
@@ -197,10 +226,19 @@ class Dispatcher:
         self.dispatch()
 
     async def remove(self, ids: Sequence[str]) -> list[str]:
-        """Take jobs that wait out of the queue for good, as if they had never been; returns those that were there."""
+        """Take jobs that wait out of the queue for good, as if they had never been; returns those that were there.
+
+        Raises StoreError when the disk does not take it; then all stay.
+        """
         taken = [job for job in (self.queue.take(one) for one in ids) if job is not None]
         if taken:
-            await self.store.remove([job.id for job in taken])
+            try:
+                await self.store.remove([job.id for job in taken])
+            except StoreError:  # they are on disk still, and would run after a restart
+                for job in taken:
+                    self.queue.add(job)
+                self.dispatch()
+                raise
             self._on_change()
         return [job.id for job in taken]
 
@@ -230,9 +268,9 @@ class Dispatcher:
             self._on_change()
 
     async def pause(self, paused: bool) -> None:
-        """Stop giving jobs to workers, or go on; kept over restarts."""
-        self.paused = paused
+        """Stop giving jobs to workers, or go on; kept over restarts. Raises StoreError, and then nothing has changed."""
         await self.store.set_state("paused", paused)
+        self.paused = paused
         self._on_change()
         self.dispatch()
 
@@ -246,7 +284,7 @@ class Dispatcher:
 
     def on_message(self, worker: Worker, message: FromWorker) -> None:
         """A worker said something."""
-        if isinstance(message, JobEvents | JobPreview | JobStarted | JobFinished):
+        if isinstance(message, JobEvents | JobPreview | JobStarted | JobFinished | JobRefused):
             running = self.running.get(message.job)
             if running is not None and running.worker is worker:
                 self._on_job(running, message)
@@ -262,7 +300,9 @@ class Dispatcher:
                 self._on_lost(running, worker.lost_reason)
         self.dispatch()
 
-    def _on_job(self, running: Running, message: JobEvents | JobPreview | JobStarted | JobFinished) -> None:
+    def _on_job(
+        self, running: Running, message: JobEvents | JobPreview | JobStarted | JobFinished | JobRefused
+    ) -> None:
         if type(message) is JobEvents:
             running.follower.events(message.events)
         elif type(message) is JobPreview:
@@ -271,6 +311,8 @@ class Dispatcher:
             self._on_started(running)
         elif type(message) is JobFinished:
             self._on_finished(running, message)
+        elif type(message) is JobRefused:
+            self._on_refused(running, message.reason)
 
     def _on_started(self, running: Running) -> None:
         job = running.job
@@ -289,10 +331,26 @@ class Dispatcher:
         for name in self.totals.nodes:
             self.totals.nodes[name] += getattr(message.counts, name)
         if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
+            running.job.attempts -= running.started
             self._again(running.job)
         else:
             status = "cancelled" if running.cancelled and message.status == "failed" else message.status
             self._end(running.job, running.follower, status, message, message.crash)
+        self.dispatch()
+
+    def _on_refused(self, running: Running, reason: str) -> None:
+        """The worker cannot run the job: it waits for another worker, or for this one once it was started again."""
+        self._let_go(running)
+        job, worker = running.job, running.worker
+        if running.cancelled:
+            self._end(job, running.follower, "cancelled", None, "It was cancelled.")
+        else:
+            if worker.pid is not None:
+                job.refused |= {worker.pid}
+            job.held = reason
+            log.warning("job waits for a pack", extra={"job": job.id, "reason": reason})
+            running.follower.held(reason)
+            self._again(job)
         self.dispatch()
 
     def _on_lost(self, running: Running, reason: str) -> None:
@@ -342,7 +400,7 @@ class Dispatcher:
 
     def _give(self, job: Job, worker: Worker) -> None:
         self.queue.take(job.id)
-        job.status = "running"
+        job.status, job.held = "running", ""
         running = Running(job, worker, self._follow(job))
         self.running[job.id] = running
         worker.job = running
@@ -394,7 +452,18 @@ class Dispatcher:
             return
         running.worker.send(CancelJob(running.job.id))
         loop = asyncio.get_running_loop()
-        running.killer = loop.call_later(CANCEL_GRACE, running.worker.kill)
+        running.cancelled_at = loop.time()
+        running.killer = loop.call_later(CANCEL_GRACE, self._insist, running)
+
+    def _insist(self, running: Running) -> None:
+        """Kill the worker of a job that goes on though it was cancelled: at once if others wait, else after a while."""
+        if running.worker.job is not running:  # never in the middle of another job
+            return
+        loop = asyncio.get_running_loop()
+        if len(self.queue) or loop.time() - running.cancelled_at >= CANCEL_PATIENCE:
+            running.worker.kill()
+        else:
+            running.killer = loop.call_later(min(1.0, CANCEL_GRACE), self._insist, running)
 
     def _workers(self) -> Sequence[Worker]:
         return self.pool.workers if self.pool is not None else ()
@@ -410,6 +479,7 @@ class Dispatcher:
         reason: str,
     ) -> None:
         outcome = follower.ended(status, finished, reason)
+        outcome.ended = max(outcome.ended, job.started or 0.0)  # the clock may have been set back meanwhile
         job.status, job.ended = status, outcome.ended
         self.totals.ended[status] += 1
         self.ending[job.id] = job
@@ -435,9 +505,17 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Start no further job; give those that run `seconds` to end. What does not end waits on disk for the next start."""
         self.draining = True
+        await self._note_end(True)
         end = time.monotonic() + seconds
         while self.running and time.monotonic() < end:
             await asyncio.sleep(0.05)
+
+    async def _note_end(self, told: bool) -> None:
+        """Keep whether this server was told to end, for whoever does not let it end in its own time."""
+        try:
+            await self.store.set_state(_TOLD_TO_END, told)
+        except StoreError as error:
+            log.warning("the end of the server could not be noted", extra={"problem": str(error)})
 
     async def settled(self, seconds: float | None = None) -> None:
         """Wait until everything that has ended is on disk, but no longer than `seconds`."""

@@ -127,6 +127,13 @@ class JobStarted(msgspec.Struct, tag=True, gc=False):
     job: str
 
 
+class JobRefused(msgspec.Struct, tag=True, gc=False):
+    """A job cannot run in this process, which lacks a pack of its nodes; it has not begun. `reason`: a sentence or more."""
+
+    job: str
+    reason: str
+
+
 class JobEvents(msgspec.Struct, tag=True, gc=False):
     """Events of a job in their order (never a `NodePreview`): gathered for some milliseconds, so that frames stay few."""
 
@@ -238,6 +245,7 @@ FromWorker: TypeAlias = (
     | CatalogueReady
     | Ready
     | JobStarted
+    | JobRefused
     | JobEvents
     | JobPreview
     | JobFinished

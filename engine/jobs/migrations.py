@@ -71,7 +71,35 @@ def add_workflow_id(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX jobs_workflow_id ON jobs (workflow_id)")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id)
+_JOBS_WITH_END_NUMBER = """CREATE TABLE jobs_3 (
+    sequence INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, number FLOAT NOT NULL,
+    status TEXT NOT NULL, attempts INTEGER NOT NULL, losses INTEGER NOT NULL DEFAULT 0, created FLOAT NOT NULL,
+    started FLOAT, ended FLOAT, end_number INTEGER, client_id TEXT, workflow_id TEXT,
+    outputs_count INTEGER NOT NULL DEFAULT 0, targets BLOB NOT NULL, models BLOB NOT NULL, preview BLOB, error BLOB,
+    extra_data BLOB NOT NULL, prompt BLOB NOT NULL, checked BLOB NOT NULL, outputs BLOB, meta BLOB, nodes BLOB,
+    messages BLOB)"""
+
+_COLUMNS_OF_2 = _COLUMNS_OF_1.replace("client_id, ", "client_id, workflow_id, ")
+
+
+def add_end_number(connection: Connection) -> None:
+    """Version 3: the order in which jobs ended, and how often the server ended under one. The table is written anew, as above."""
+    given = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").scalar()
+    connection.exec_driver_sql(_JOBS_WITH_END_NUMBER)
+    connection.exec_driver_sql(
+        f"INSERT INTO jobs_3 ({_COLUMNS_OF_2}, end_number) SELECT {_COLUMNS_OF_2}, "
+        "CASE WHEN ended IS NOT NULL THEN row_number() OVER (ORDER BY ended IS NULL, ended, sequence) END FROM jobs"
+    )
+    connection.exec_driver_sql("DROP TABLE jobs")
+    connection.exec_driver_sql("ALTER TABLE jobs_3 RENAME TO jobs")
+    connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('jobs', 'jobs_3')")
+    connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (given or 0,))
+    connection.exec_driver_sql("CREATE INDEX jobs_status ON jobs (status)")
+    connection.exec_driver_sql("CREATE INDEX jobs_end_number ON jobs (end_number) WHERE end_number IS NOT NULL")
+    connection.exec_driver_sql("CREATE INDEX jobs_workflow_id ON jobs (workflow_id)")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id, add_end_number)
 """The one at index n leads from version n to n + 1."""
 
 

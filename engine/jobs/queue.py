@@ -59,37 +59,36 @@ class JobQueue:
         """Put the jobs `ids` that wait, in this order, before the job `before`, at the front, or else at the end.
 
         Returns the jobs whose `number` changed. Their numbers lie between those of their new neighbours; when there is no
-        room left between two floats, every job of the queue is numbered anew.
+        room left between two floats, as many of the neighbours as it takes are numbered anew, and all others keep theirs:
+        jobs that run now may come back to their places, and what is put in front stays there.
         """
         moved = [job for job in (self.take(one) for one in dict.fromkeys(ids)) if job is not None]
-        index = self._index(before, front)
-        numbers = _between(
-            self._places[index - 1].number if index > 0 else None,
-            self._places[index].number if index < len(self._places) else None,
-            len(moved),
-        )
-        if numbers is None:
-            order = [*self]
-            order[index:index] = moved
-            return self._renumber(order)
-        for job, number in zip(moved, numbers, strict=True):
+        start = end = index = self._index(before, front)
+        while (numbers := self._room(start, end, len(moved))) is None:
+            further = 1 + end - start
+            if end < len(self._places):  # the later ones first: what is in front is moved last
+                end = min(end + further, len(self._places))
+            else:
+                start = max(start - further, 0)
+        order = [*self]
+        changed = [*order[start:index], *moved, *order[index:end]]
+        for job in order[start:end]:
+            self.take(job.id)
+        for job, number in zip(changed, numbers, strict=True):
             job.number = number
             self.add(job)
-        return moved
+        return changed
+
+    def _room(self, start: int, end: int, more: int) -> list[float] | None:
+        """Numbers for the jobs from place `start` to `end` and `more` others, between their neighbours; None without room."""
+        low = self._places[start - 1].number if start > 0 else None
+        high = self._places[end].number if end < len(self._places) else None
+        return _between(low, high, end - start + more)
 
     def _index(self, before: str | None, front: bool) -> int:
         if before is not None and (other := self._jobs.get(before)) is not None:
             return bisect.bisect_left(self._places, _place(other))
         return 0 if front else len(self._places)
-
-    def _renumber(self, order: Sequence[Job]) -> list[Job]:
-        self._jobs.clear()
-        self._places.clear()
-        first = min((job.number for job in order), default=0.0)
-        for offset, job in enumerate(order):
-            job.number = first + offset
-            self.add(job)
-        return list(order)
 
 
 def _place(job: Job) -> _Place:

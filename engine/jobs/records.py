@@ -13,6 +13,9 @@ MAX_ATTEMPTS = 2
 """A job whose worker died this often fails with the reason."""
 
 
+MAX_LOSSES = 4
+"""A job under which the server ended this often, without having been told to, fails with the reason."""
+
 LONG = 256 * 1024
 """Bytes of a job's JSON texts from which on they are on disk only while it waits and runs."""
 
@@ -46,10 +49,16 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """`folder/name` of each model file that its inputs name: for choosing a worker."""
     status: Status = "queued"
     attempts: int = 0
+    losses: int = 0
+    """How often the server ended while it ran, and not by being told to."""
     overtaken: int = 0
     """How many jobs behind it went first, to a worker that held their model. Not stored."""
     long: bool = False
     """Not stored."""
+    refused: frozenset[int] = frozenset()
+    """Process ids of workers that lack a pack of its nodes. Not stored, as `held`."""
+    held: str = ""
+    """Why it waits though a worker is idle: a sentence."""
     created: float = 0.0
     """Unix time in seconds, as `started` and `ended`."""
     started: float | None = None

@@ -61,7 +61,8 @@ class JobStore:
     async def open(self) -> list[Job]:
         """Create or migrate the file. Gives the unfinished jobs by (number, sequence); those that ran still say so.
 
-        A damaged file is moved aside and a new one started. Raises `StoreVersionError` for one of a newer version.
+        A damaged file is moved aside and a new one started; rows that cannot be read are put aside and end as failed.
+        Raises `StoreVersionError` for one of a newer version.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reads, self._open, loop)
@@ -248,12 +249,13 @@ class JobStore:
     def _open(self, loop: asyncio.AbstractEventLoop) -> list[Job]:
         from engine.jobs import store_reader
         from engine.jobs.store_database import connect_to_read, open_database
+        from engine.jobs.store_unreadable import put_aside
         from engine.jobs.store_writer import Writer
 
-        connection = open_database(self.path, self._max_bytes)
+        connection, (jobs, unreadable) = open_database(self.path, self._max_bytes, store_reader.unfinished)
+        put_aside(connection, unreadable, self.path)
         self._reader = connect_to_read(self.path)
         self._last_sequence = store_reader.last_sequence(self._reader)
-        jobs = store_reader.unfinished(self._reader)
         self._writer = Writer(
             connection,
             loop,

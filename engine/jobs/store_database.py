@@ -30,11 +30,14 @@ CHECKED_BYTES = 64 * 1024 * 1024
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def open_database(path: Path, max_bytes: int | None) -> Connection:
-    """A connection for writing to the database at `path`, made or migrated as needed."""
+def open_database(path: Path, max_bytes: int | None, first: Callable[[Connection], T]) -> tuple[Connection, T]:
+    """A connection for writing to the database at `path`, made or migrated as needed, and what `first` reads of it.
+
+    A damaged file is moved aside and a new one made. Raises `StoreError`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _open_sound(path, max_bytes)
+        return _open_sound(path, max_bytes, first)
     except DatabaseError as error:
         if error_code(error) not in _DAMAGED:
             raise StoreError(
@@ -46,7 +49,7 @@ def open_database(path: Path, max_bytes: int | None) -> Connection:
         path,
         aside,
     )
-    return _open_sound(path, max_bytes)
+    return _open_sound(path, max_bytes, first)
 
 
 def connect(path: Path) -> Connection:
@@ -55,7 +58,16 @@ def connect(path: Path) -> Connection:
     engine = create_engine(
         URL.create("sqlite", database=str(path)), poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=options
     )
-    return engine.connect()
+    connection = engine.connect()
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.text_factory = _text
+    return connection
+
+
+def _text(data: bytes) -> str:
+    """A text that is no UTF-8 must not keep the rest of its rows from being read."""
+    return data.decode("utf-8", "replace")
 
 
 def connect_to_read(path: Path) -> Connection:
@@ -118,17 +130,17 @@ def room(folder: Path, connection: Connection | None, max_bytes: int | None) -> 
     return min(free, max_bytes - (pages - unused) * size)
 
 
-def _open_sound(path: Path, max_bytes: int | None) -> Connection:
+def _open_sound(path: Path, max_bytes: int | None, first: Callable[[Connection], T]) -> tuple[Connection, T]:
     connection = connect(path)
     try:
         _set_up(connection, max_bytes)
         if path.stat().st_size <= CHECKED_BYTES:
             _check(connection)
         migrate(connection, path)
+        return connection, first(connection)
     except BaseException:
         close(connection)
         raise
-    return connection
 
 
 def _set_up(connection: Connection, max_bytes: int | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
@@ -11,9 +12,14 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE
 from engine.jobs.store_errors import StoreError
-from engine.jobs.store_rows import SHORT_COLUMNS, entry_of, job_of
+from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of
+from engine.jobs.store_unreadable import Unreadable
 
-_ENDED = JOBS.c.ended.is_not(None)
+_log = logging.getLogger(__name__)
+
+_UNREADABLE: Final = object()
+
+_ENDED = JOBS.c.end_number.is_not(None)
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
 _TEXTS = ("prompt", "checked", "extra_data")
 _LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
@@ -23,10 +29,24 @@ SORTS = frozenset(_SORTS)
 """What `ended_jobs` can sort by."""
 
 
-def unfinished(connection: Connection) -> list[Job]:
-    """Jobs that are queued or were running, in the order of the queue; long texts stay on disk."""
-    query = select(JOBS).where(JOBS.c.status.in_(UNFINISHED)).order_by(JOBS.c.number, JOBS.c.sequence)
-    return [shortened(job_of(dict(row._mapping))) for row in connection.execute(query)]
+def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
+    """Jobs that are queued or were running, in the order of the queue, without long texts; and the rows that are no such jobs."""
+    query = select(JOBS).where(JOBS.c.end_number.is_(None)).order_by(JOBS.c.number, JOBS.c.sequence)
+    jobs: list[Job] = []
+    unreadable: list[Unreadable] = []
+    for found in connection.execute(query):
+        row = dict(found._mapping)
+        try:
+            jobs.append(shortened(checked_job(row)))
+        except (msgspec.MsgspecError, TypeError, ValueError) as problem:
+            unreadable.append(Unreadable(row, str(problem)))
+    return jobs, unreadable
+
+
+def last_end(connection: Connection) -> int:
+    """The greatest number of an end that is still known."""
+    found = connection.exec_driver_sql("SELECT max(end_number) FROM jobs").scalar()
+    return int(found or 0)
 
 
 def whole(connection: Connection, job: Job) -> Job:
@@ -64,8 +84,8 @@ def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tupl
     if max_items is not None and max_items < 0:
         max_items = None
     if max_items is not None and (offset is None or offset < 0):
-        return query.order_by(JOBS.c.ended.desc(), JOBS.c.sequence.desc()).limit(max_items), True
-    oldest = query.order_by(JOBS.c.ended, JOBS.c.sequence)
+        return query.order_by(JOBS.c.end_number.desc()).limit(max_items), True
+    oldest = query.order_by(JOBS.c.end_number)
     if max_items is not None:
         oldest = oldest.limit(max_items)
     return oldest.offset(max(0, offset)) if offset else oldest, False
@@ -113,7 +133,8 @@ def counts(connection: Connection) -> dict[str, int]:
 def settings(connection: Connection, user: str) -> dict[str, Any]:
     """All settings of a user."""
     found = connection.execute(select(SETTINGS.c.id, SETTINGS.c.value).where(SETTINGS.c.owner == user))
-    return {id: msgspec.json.decode(value) for id, value in found}
+    readable = ((id, _decoded(value, f"The setting {id} of {user}")) for id, value in found)
+    return {id: value for id, value in readable if value is not _UNREADABLE}
 
 
 def setting(connection: Connection, user: str, key: str) -> Any | None:
@@ -128,9 +149,25 @@ def state(connection: Connection, key: str) -> Any | None:
 
 def _entries(connection: Connection, query: Select[Any]) -> list[HistoryEntry]:
     rows: list[Row[Any]] = list(connection.execute(query))
-    return [entry_of(dict(row._mapping)) for row in rows]
+    entries = []
+    for row in rows:
+        try:
+            entries.append(entry_of(dict(row._mapping)))
+        except (msgspec.MsgspecError, TypeError, ValueError) as problem:
+            _log.error("Entry %s of the history is left out, as it cannot be read: %s", row.sequence, problem)
+    return entries
 
 
 def _json(connection: Connection, query: Select[Any]) -> Any | None:
     found: bytes | None = connection.execute(query).scalar()
-    return None if found is None else msgspec.json.decode(found)
+    value = None if found is None else _decoded(found, "A value that the server keeps")
+    return None if value is _UNREADABLE else value
+
+
+def _decoded(value: Any, what: str) -> Any:
+    """JSON; what cannot be read is told, and as if it had never been kept."""
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError) as problem:
+        _log.error("%s is left out, as it cannot be read: %s", what, problem)
+        return _UNREADABLE

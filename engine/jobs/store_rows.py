@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
-from engine.jobs.records import HistoryEntry, Job, Outcome
+from engine.jobs.records import UNFINISHED, HistoryEntry, Job, Outcome
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -29,7 +30,7 @@ JOB_COLUMNS = (
 )
 """What `job_row` gives."""
 
-CHANGE_COLUMNS = ("id", "number", "status", "attempts", "started")
+CHANGE_COLUMNS = ("id", "number", "status", "attempts", "losses", "started")
 """What `change_row` gives; the id says which job."""
 
 END_COLUMNS = (
@@ -43,8 +44,9 @@ END_COLUMNS = (
     "nodes",
     "messages",
     "checked",
+    "end_number",
 )
-"""What `end_row` gives; the id says which job."""
+"""What `end_row` gives, and the number of the end, which the writer adds; the id says which job."""
 
 SHORT_COLUMNS = (
     "sequence",
@@ -52,6 +54,7 @@ SHORT_COLUMNS = (
     "number",
     "status",
     "attempts",
+    "losses",
     "created",
     "started",
     "ended",
@@ -65,6 +68,7 @@ SHORT_COLUMNS = (
 )
 """What lists show of a job that has ended."""
 
+_objects = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.encode
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -91,7 +95,7 @@ def job_row(job: Job) -> Row:
 
 def change_row(job: Job) -> Row:
     """What changes while a job waits or runs."""
-    return (job.id, job.number, job.status, job.attempts, job.started)
+    return (job.id, job.number, job.status, job.attempts, job.losses, job.started)
 
 
 def end_row(job: Job, outcome: Outcome) -> Row:
@@ -101,6 +105,7 @@ def end_row(job: Job, outcome: Outcome) -> Row:
         job.number,
         outcome.status,
         job.attempts,
+        job.losses,
         job.started,
         outcome.ended,
         outcome.outputs_count,
@@ -129,10 +134,31 @@ def job_of(row: Mapping[str, Any]) -> Job:
         models=_names(row["models"]),
         status=row["status"],
         attempts=row["attempts"],
+        losses=row["losses"],
         created=row["created"],
         started=row["started"],
         ended=row["ended"],
     )
+
+
+def checked_job(row: Mapping[str, Any]) -> Job:
+    """The job of a whole row that has not ended. Raises MsgspecError, TypeError and ValueError for what can be none."""
+    job = msgspec.convert(msgspec.structs.asdict(job_of(row)), Job)
+    if job.status not in UNFINISHED or not math.isfinite(job.number):
+        raise ValueError(f"a job that has not ended is {job.status} at {job.number}")
+    _objects.decode(job.checked)  # what runs; the rest is only shown and kept in pictures
+    job.prompt = _or(job.prompt, job.checked)
+    job.extra_data = _or(job.extra_data, b"{}")
+    return job
+
+
+def _or(text: bytes, other: bytes) -> bytes:
+    """`text` if it is a JSON object, else `other`."""
+    try:
+        _objects.decode(text)
+    except msgspec.MsgspecError:
+        return other
+    return text
 
 
 def entry_of(row: Mapping[str, Any]) -> HistoryEntry:

@@ -14,7 +14,7 @@ PAGES = 1000
 
 _DELETE_OLDEST = (
     "DELETE FROM jobs WHERE sequence IN "
-    "(SELECT sequence FROM jobs WHERE ended IS NOT NULL ORDER BY ended, sequence LIMIT ?)"
+    "(SELECT sequence FROM jobs WHERE end_number IS NOT NULL ORDER BY end_number LIMIT ?)"
 )
 
 
@@ -66,7 +66,9 @@ class Tidier:
         return self._counted + self.ended - self._limit
 
     def _count(self, connection: Connection) -> None:
-        self._counted = connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE ended IS NOT NULL").scalar_one()
+        self._counted = connection.exec_driver_sql(
+            "SELECT count(*) FROM jobs WHERE end_number IS NOT NULL"
+        ).scalar_one()
         self.ended = 0
 
     def _trim(self, connection: Connection) -> None:

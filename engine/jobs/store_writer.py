@@ -12,7 +12,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from engine.jobs import store_statements as statements
 from engine.jobs.store_database import close, error_code, room
 from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
+from engine.jobs.store_reader import last_end
 from engine.jobs.store_rows import Row
 from engine.jobs.store_tidy import Tidier
 
@@ -106,6 +107,7 @@ class Writer:
         self._reserve = reserve if max_bytes is None else min(reserve, max_bytes // 8)
         self._max_bytes = max_bytes
         self._tidier = Tidier(history_limit)
+        self._last_end = last_end(connection)
         self._asked: SimpleQueue[Write | _Stop] = SimpleQueue()
         self._changes: dict[str, Row] = {}
         self._kept: list[End] = []
@@ -215,7 +217,7 @@ class Writer:
                     statements.write(self._connection, statements.change_jobs, list(write.rows.values()))
                 elif isinstance(write, End):
                     ends.setdefault(write.row[0], write.row)
-            statements.write(self._connection, statements.end_jobs, list(ends.values()))
+            statements.write(self._connection, statements.end_jobs, self._numbered(ends.values()))
             for write in writes:
                 if isinstance(write, Call):
                     write.run(self._connection)
@@ -230,6 +232,13 @@ class Writer:
         self._woken.extend((write.waiter, DuplicateJobError(ids)) for write, ids in doubled)
         self._woken.extend((write.waiter, None) for write in accepted)
         self._woken.extend((write.waiter, None) for write in writes if isinstance(write, End | Call))
+
+    def _numbered(self, ends: Iterable[Row]) -> list[Row]:
+        """Give each end its place among all: clocks may jump. What is given in vain leaves a gap."""
+        first = self._last_end + 1
+        numbered = [(*row, first + offset) for offset, row in enumerate(ends)]
+        self._last_end += len(numbered)
+        return numbered
 
     def _with_room(self, writes: list[Write]) -> list[Write]:
         """Refuse new jobs while little room is left: what is left is for the ends of those accepted before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
@@ -28,7 +29,9 @@ ADDRESS: Final = "SAFELIGHT_WORKER_ADDRESS"
 SECRET: Final = "SAFELIGHT_WORKER_SECRET"
 INDEX: Final = "SAFELIGHT_WORKER_INDEX"
 DEVICE: Final = "SAFELIGHT_WORKER_DEVICE"
-"""Environment variables that tell a worker where to connect, who it is, and (unless "auto") which device to use."""
+SERVER: Final = "SAFELIGHT_WORKER_SERVER"
+"""Environment variables that tell a worker where to connect, who it is, (unless "auto") which device to use, and the process id
+of its server."""
 
 TERMINATE_SECONDS: Final = 2.0
 """How long a worker has after SIGTERM before it is killed."""
@@ -204,6 +207,7 @@ class WorkerPool:
 
         process = worker.process = WorkerProcess(on_line)
         settings = {ADDRESS: self._listener.address, SECRET: process.secret, INDEX: str(worker.index)}
+        settings[SERVER] = str(os.getpid())
         if self._device != "auto":
             settings[DEVICE] = self._device
         try:
@@ -217,7 +221,7 @@ class WorkerPool:
         await process.ended()
         worker.lost_reason = f"Worker {worker.index} {process.reason()}."
         worker.lost_output = list(process.output.last)
-        worker.lost_pid, worker.ended_itself = process.pid, process.ended_itself() and not worker.replaced
+        worker.lost_pid, worker.ended_itself = worker.pid, process.ended_itself() and not worker.replaced
 
     def _accept(self, hello: Hello, connection: Connection) -> bool:
         """Whether a worker that was started is at the other end; if so, hear it from now on."""

@@ -7,21 +7,19 @@ import hmac
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from engine.jobs.frames import FrameError, Frames
 from engine.jobs.messages import FromWorker, Hello
+from engine.jobs.workers_folder import PREFIX, SOCKET, SocketFolder, sweep
 
 HELLO_SECONDS: Final = 5.0
 """Who has not said a true Hello by then is closed."""
 
 MAX_STRANGERS: Final = 64
 """Connections at once that have not said Hello; further ones are closed."""
-
-_PREFIX: Final = "safelight-"
 
 _MAX_PATH: Final = 100
 """Bytes of the longest path of a Unix socket that every system takes."""
@@ -75,14 +73,16 @@ class Listener:
         self.address = ""
         """`unix:PATH` or `tcp:HOST:PORT`, for `connect`."""
         self.strangers: set[Connection] = set()
-        self._folder: str | None = None
+        self._folder: SocketFolder | None = None
         self._server: asyncio.AbstractServer | None = None
+        self._sweeping: asyncio.Future[int] | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
         loop = asyncio.get_running_loop()
         path = self._path()
         if path is not None:
+            self._sweeping = loop.run_in_executor(None, sweep)
             self._server = await loop.create_unix_server(self._protocol, path)
             self.address = f"unix:{path}"
             return
@@ -98,13 +98,13 @@ class Listener:
         for stranger in list(self.strangers):
             stranger.frames.abort()
         if self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, True)
+            await asyncio.to_thread(self._folder.remove)
 
     def _path(self) -> str | None:
         if not hasattr(socket, "AF_UNIX"):
             return None
-        self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # only this user can enter it
-        path = str(Path(self._folder) / "workers")
+        self._folder = SocketFolder()
+        path = str(self._folder.path / SOCKET)
         return path if len(os.fsencode(path)) <= _MAX_PATH else None
 
     def _protocol(self) -> Frames:
@@ -119,7 +119,7 @@ def same_secret(given: str, expected: str) -> bool:
 def clear(address: str) -> None:
     """Remove what a server that was killed left behind of its socket."""
     kind, _, path = address.partition(":")
-    if kind == "unix" and Path(path).parent.name.startswith(_PREFIX):
+    if kind == "unix" and Path(path).parent.name.startswith(PREFIX):
         shutil.rmtree(Path(path).parent, ignore_errors=True)
 
 

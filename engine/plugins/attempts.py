@@ -16,6 +16,7 @@ import faulthandler
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -39,10 +40,11 @@ class Attempts:
         self._folder = folder
         for note in self._notes():
             self._judge(note)
+        self._ended = Counter(end.name.split("-")[1] for end in self._ends("*"))
 
     def is_out(self, module: str, raw: str) -> bool:
         """Whether importing `module`, whose sources have the digest `raw`, has ended a process too often."""
-        return len(self._ends(module, raw)) >= MOST_ENDS
+        return self._ended[_name(module, raw)] >= MOST_ENDS
 
     @contextmanager
     def importing(self, module: str, raw: str) -> Iterator[None]:
@@ -60,11 +62,15 @@ class Attempts:
             try:
                 yield
             finally:  # the process lives, whatever it raised
-                for end in self._ends(module, raw):
-                    _remove(end)
+                self._clear(_name(module, raw))
 
-    def _ends(self, module: str, raw: str) -> list[Path]:
-        return list(self._folder.glob(f"{_END}{_name(module, raw)}-*")) if self._folder is not None else []
+    def _clear(self, name: str) -> None:
+        if self._ended.pop(name, 0):
+            for end in self._ends(name):
+                _remove(end)
+
+    def _ends(self, name: str) -> list[Path]:
+        return list(self._folder.glob(f"{_END}{name}-*")) if self._folder is not None else []
 
     def _notes(self) -> list[Path]:
         return list(self._folder.glob(f"{_NOTE}*")) if self._folder is not None else []
@@ -121,18 +127,20 @@ def _confessing(note: Path) -> Iterator[None]:
             confess(f"os.kill({pid}, {number})")
         real_kill(pid, number)
 
-    os._exit, os.kill = leave, kill
+    with _in_place("_exit", leave), _in_place("kill", kill), note.open("a") as file, _crashes_told(file):
+        yield
+
+
+@contextmanager
+def _in_place(name: str, ours: Callable[..., Any]) -> Iterator[None]:
+    """Have a function of `os` be another."""
+    real = getattr(os, name)
+    setattr(os, name, ours)
     try:
-        with note.open("a") as file, _crashes_told(file):
-            yield
+        yield
     finally:
-        _put_back("_exit", leave, real_exit)
-        _put_back("kill", kill, real_kill)
-
-
-def _put_back(name: str, ours: Callable[..., Any], real: Callable[..., Any]) -> None:
-    if getattr(os, name) is ours:  # else a pack has put its own in place
-        setattr(os, name, real)
+        if getattr(os, name) is ours:  # else a pack has put its own there
+            setattr(os, name, real)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from engine.plugins.packs import (
 from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
 
-VALUE_PACKAGES = ("engine.datatypes", "engine.sampling", "engine.models", "engine.media")
+VALUE_PACKAGES = ("engine.datatypes", "engine.denoising", "engine.sampling", "engine.models", "engine.media")
 """Packages of the engine whose code decides what a node computes; the rest only carries values around."""
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
@@ -109,6 +109,15 @@ class Library:
             if name not in self._definitions:
                 self._load(name)
             return self._definitions[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a node `name` whose module can be tried; imports nothing."""
+        spec = self.catalogue.spec(name)
+        if spec is None:
+            return False
+        module = self._module_of[spec.name]
+        file = self._files[module]
+        return not (file.foreign and self._attempts.is_out(module, self._raw.get(module, "")))
 
     @property
     def foreign(self) -> tuple[ModuleRecord, ...]:

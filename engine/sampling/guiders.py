@@ -69,11 +69,3 @@ class DualCfgGuidance:
 
 
 Guidance = CfgGuidance | BasicGuidance | DualCfgGuidance
-
-
-@dataclass(frozen=True, eq=False)
-class GuidedModel:
-    """A GUIDER: a model's handle and how its predictions are steered."""
-
-    model: Any
-    guidance: Guidance

@@ -81,7 +81,7 @@ BROWNIAN: frozenset[str] = frozenset(
 
 
 BROUGHT_SAMPLERS: dict[str, Any] = {}
-"""Samplers that packs brought to this process: name → what takes over a run (`engine.sampling.foreign.TakesOver`)."""
+"""Samplers that packs brought to this process: name → what takes over a run (`engine.denoising.records.TakesOver`)."""
 BROUGHT_SCHEDULES: dict[str, Callable[[Any, int], Any]] = {}
 """Schedules that packs brought to this process: name → function of (NoiseSchedule, steps), as ours are."""
 

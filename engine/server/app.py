@@ -12,6 +12,7 @@ from aiohttp import web
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
+from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
@@ -24,6 +25,7 @@ from engine.server.openapi import openapi_routes
 from engine.server.options import ServeOptions
 from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
+from engine.server.refusals import Refusal
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
@@ -78,7 +80,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     install_guards(app, policy, limits)
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
-    app.middlewares.append(_wait_for_store(parts.opened))
+    app.middlewares.append(_with_store(parts.opened))
     app.middlewares.append(pack_routes(parts.packs, limits))
     routes = all_routes(parts, limits)
     register(app, [*routes, *openapi_routes(routes), *frontend_routes(options.front_end_root)])
@@ -126,13 +128,20 @@ def _websocket(hub: Hub) -> Route:
     )
 
 
-def _wait_for_store(opened: asyncio.Event) -> Any:
+def _with_store(opened: asyncio.Event) -> Any:
+    """Wait until the store is open, and tell what it raises: any route may meet a full disk."""
+
     @web.middleware
-    async def wait(
+    async def with_store(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if not opened.is_set() and not request.path.removeprefix("/api").startswith(BEFORE_STORE):
             await opened.wait()
-        return await handler(request)
+        try:
+            return await handler(request)
+        except StoreFullError as error:
+            raise Refusal(507, "disk_full", str(error)) from None
+        except StoreError as error:
+            raise Refusal(503, "store_failed", str(error)) from None
 
-    return wait
+    return with_store

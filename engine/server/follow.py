@@ -103,6 +103,10 @@ class JobFollower:
         self._forget_attempt()
         self._say("notification", {"value": f"{reason} The job waits for another attempt."})
 
+    def held(self, reason: str) -> None:
+        self._forget_attempt()
+        self._say("notification", {"value": f"{reason} The job waits until it is there."})
+
     def ended(
         self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
     ) -> Outcome:

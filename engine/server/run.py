@@ -25,6 +25,8 @@ from engine.jobs.messages import (
     JobEvents,
     JobFinished,
     JobPreview,
+    JobRefused,
+    JobStarted,
     PacksOpened,
 )
 from engine.jobs.pack_calls import PackCalls
@@ -74,6 +76,8 @@ DRAIN_SECONDS: Final = 30.0
 
 STARTS: Final = 6
 """So many times a worker is started again before nobody waits for the catalogue any longer: packs may end its process."""
+
+_OF_JOBS: Final = frozenset({JobStarted, JobEvents, JobPreview, JobFinished, JobRefused, DeviceState})
 
 WORKER_GRACE: Final = 5.0
 WRITE_GRACE: Final = 5.0
@@ -171,9 +175,7 @@ class Server:
 
     async def _stop(self, runner: web.AppRunner) -> None:
         self.catalogues.give_up("The server is ending.")
-        if not self._hurry:
-            await self.dispatcher.drain(DRAIN_SECONDS)
-        self.dispatcher.draining = True
+        await self.dispatcher.drain(0.0 if self._hurry else DRAIN_SECONDS)
         await self.pool.stop(WORKER_GRACE)
         await self.dispatcher.settled(WRITE_GRACE)
         await self.hub.close()
@@ -250,7 +252,7 @@ class Server:
 
     def _on_message(self, worker: Worker, message: FromWorker) -> None:
         kind = type(message)
-        if kind is JobEvents or kind is JobPreview or kind is JobFinished or kind is DeviceState:
+        if kind in _OF_JOBS:
             self.dispatcher.on_message(worker, message)
         elif kind is CatalogueReady:
             self._spawn(self.reloading.catalogue_ready(worker))

@@ -12,7 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.datatypes.parameterization import LatentFormat
-from engine.sampling.run import ksampler
+from engine.denoising.records import LiveModel, StepPlan
+from engine.denoising.run import ksampler
+from engine.sampling.guiders import CfgGuidance
+from engine.sampling.noise_schedule import NoiseSchedule
 from engine.training.lanes import spread
 from engine.training.recipe import Recipe, RecipeError
 
@@ -109,20 +112,13 @@ def generate(networks: Any, prompts: Sequence[str], recipe: Recipe, size: int) -
         output: Tensor = networks.unet(x, t, context).sample
         return output
 
+    live = LiveModel(network, NoiseSchedule(process), latent_format)
+    plan = StepPlan(steps=settings.steps, sampler_name=settings.sampler, scheduler=settings.scheduler)
+
     def draw(part: Tensor) -> Tensor:
-        latent = ksampler(
-            network,
-            process,
-            latent_format,
-            latent={"samples": torch.zeros(1, recipe.vae.latent_channels, size, size)},
-            positive=[[_encode(networks, prompts[int(part)]), {}]],
-            negative=empty,
-            seed=settings.seed,
-            steps=settings.steps,
-            cfg=settings.guidance,
-            sampler_name=settings.sampler,
-            scheduler=settings.scheduler,
-        )
+        start = {"samples": torch.zeros(1, recipe.vae.latent_channels, size, size)}
+        guidance = CfgGuidance([[_encode(networks, prompts[int(part)]), {}]], empty, settings.guidance)
+        latent = ksampler(live, start, guidance, plan, seed=settings.seed)
         pictures: Tensor = networks.vae.decode(latent["samples"]).sample.clamp(-1, 1)
         return pictures
 

@@ -22,6 +22,7 @@ from engine.jobs.messages import (
     Hello,
     Inspect,
     JobPreview,
+    JobRefused,
     Ready,
     RefreshNodes,
     RunJob,
@@ -36,6 +37,7 @@ from engine.worker.events import JobSink
 from engine.worker.inspection import Inspector
 from engine.worker.jobs import crashed, finished, never_ran, run_job
 from engine.worker.memory import Holdings
+from engine.worker.missing import missing
 from engine.worker.packs import OpenPacks
 from engine.worker.parts import Engine, Parts, open_engine
 from engine.worker.pictures import Previews
@@ -213,6 +215,10 @@ class Session:
     async def _run(self, message: RunJob) -> None:
         self._current, self._token = message.job, CancelToken()
         await self._packs.opened.wait()
+        if reason := self._why_not(message):
+            self._current = None
+            self._frames.send(JobRefused(message.job, reason))
+            return
         self._sink = sink = JobSink(message.job, self._frames, self._previews, self._engine.shortener.shorten)
         self._packs.job_begins(message, sink)
         try:
@@ -225,6 +231,14 @@ class Session:
             end = frame(crashed(self._engine, message.job, error))
         self._current = None
         self._frames.send_frame(end)
+
+    def _why_not(self, message: RunJob) -> str:
+        """Why a job cannot run in this process; empty when it can be tried."""
+        try:
+            prompt = self._prompts.read(message.checked)
+        except Exception:  # running it tells what is wrong
+            return ""
+        return missing(prompt, message.outputs, self._engine.library)
 
     async def _free(self, message: FreeMemory) -> None:
         try:

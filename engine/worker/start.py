@@ -10,18 +10,14 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 from collections.abc import Coroutine
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
-from engine.jobs.workers import ADDRESS, INDEX, SECRET
+from engine.jobs.workers import ADDRESS, INDEX, SECRET, SERVER
 from engine.plugins.attempts import withdraw
+from engine.worker.parent import end_with
 from engine.worker.parts import Parts
 from engine.worker.session import END_SECONDS, Session
-
-WATCH_SECONDS: Final = 1.0
-"""How often the worker looks whether its server still lives; its connection mostly tells sooner."""
 
 
 def run_worker(parts: Parts) -> NoReturn:
@@ -34,7 +30,8 @@ def run_worker(parts: Parts) -> NoReturn:
         sys.stderr.write("A worker is started by the server; there is no use in starting one by hand.\n")
         raise SystemExit(2)
     _prepare()
-    threading.Thread(target=_watch_parent, args=(os.getppid(), parts), name="parent-watch", daemon=True).start()
+    server = int(os.environ.get(SERVER, os.getppid()))  # told, for it may have ended before this process could ask
+    end_with(server, lambda: withdraw(parts.paths.cache), END_SECONDS)
     _run(_serve(parts, address, int(os.environ.get(INDEX, "0")), secret))
     raise AssertionError("A session ends its process.")
 
@@ -64,12 +61,3 @@ def _run(main: Coroutine[Any, Any, NoReturn]) -> None:
         asyncio.run(main)
     else:
         uvloop.run(main)
-
-
-def _watch_parent(parent: int, parts: Parts) -> None:
-    """End when the server is gone, even if a node holds the event loop and nobody sees the connection close."""
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    withdraw(parts.paths.cache)
-    time.sleep(END_SECONDS)
-    os._exit(1)

@@ -53,7 +53,7 @@ def _rgb(picture: Tensor) -> Tensor:
 def _image(colours: Tensor) -> Image:
     from PIL import Image
 
-    from engine.sampling.previews import to_pixels
+    from engine.denoising.previews import to_pixels
 
     return Image.fromarray(to_pixels(colours))
 
@@ -61,7 +61,7 @@ def _image(colours: Tensor) -> Image:
 def _latent(value: Any, latent_format: LatentFormat | None) -> list[Image]:
     from PIL import Image
 
-    from engine.sampling.previews import latent_to_rgb
+    from engine.denoising.previews import latent_to_rgb
 
     samples: Tensor = value["samples"]
     channels = int(samples.shape[1])

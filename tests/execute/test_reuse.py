@@ -342,6 +342,21 @@ def test_an_instance_stays_with_its_node_between_runs(lab, graph):
     assert lab.value("a") == 2
 
 
+def test_a_class_node_that_was_edited_runs_as_it_is_now_and_not_by_its_old_instance(lab, graph):
+    for says in ("old", "new"):
+
+        @lab.node("Says", cache=False)
+        class Says:
+            says = ""
+
+            def run(self) -> str:
+                return self.says
+
+        Says.says = says
+        lab.run(graph(a=("Says", {})), "a")
+        assert lab.value("a") == says
+
+
 def test_several_outputs_have_a_digest_each(lab, graph):
     @lab.node("Split")
     def split(a: int) -> Pair:

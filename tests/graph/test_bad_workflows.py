@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.graph.validate import check
 from engine.graph.workflow import workflow_to_prompt
-
-SHARED = Path(__file__).parents[2].parent / "shared/cases"
 
 
 def made(kind: str, id: Any, value: Any = None, *inputs: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -211,13 +208,36 @@ def test_a_link_to_an_input_that_the_definition_has_no_more_is_told(catalogue):
     assert told.details == 'the subgraph "Look" has no input "old"'
 
 
-# ---- the cases that failed elsewhere
+# ---- ids and links in forms that failed elsewhere
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the project's shared folder is not here")
-@pytest.mark.parametrize("name", ["f6_dup_ids", "f6_float_ids", "f6_links_dict"])
-def test_a_case_that_failed_elsewhere_shows_its_text(name, catalogue):
-    found = workflow_to_prompt(json.loads((SHARED / f"{name}.json").read_text()), catalogue)
+def two_nodes(**changes):
+    """A text that is shown."""
+    nodes = [made("PrimitiveString", 1, "A", links=[4]), shown(2, 4)]
+    return {"nodes": nodes, "links": [[4, 1, 0, 2, 0, "STRING"]], **changes}
+
+
+TWICE = {"nodes": [made("PrimitiveString", 1, "A", links=[4]), made("PrimitiveString", 1, "B", links=[]), shown(2, 4)]}
+
+
+@pytest.mark.parametrize(
+    ("workflow", "told"),
+    [
+        (two_nodes(**TWICE), ["duplicate_node_id"]),
+        (
+            json.loads(
+                json.dumps(two_nodes())
+                .replace('"id": 1', '"id": 1.0')
+                .replace("4, 1, 0, 2, 0", "4.0, 1.0, 0.0, 2.0, 0.0")
+            ),
+            [],
+        ),
+        (two_nodes(links={"4": [4, 1, 0, 2, 0, "STRING"]}), []),
+    ],
+    ids=["one id twice", "ids written with a point", "links by their ids"],
+)
+def test_ids_and_links_in_forms_that_failed_elsewhere_show_their_text(workflow, told, catalogue):
+    found = workflow_to_prompt(workflow, catalogue)
     source = found.prompt["2"]["inputs"]["source"]
     assert found.prompt[source[0]]["inputs"] == {"value": "A"}
-    assert [one.type for one in found.problems] == (["duplicate_node_id"] if name == "f6_dup_ids" else [])
+    assert [one.type for one in found.problems] == told

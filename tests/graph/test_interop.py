@@ -1,7 +1,7 @@
 """Pairs of one graph in both forms: NAME.workflow.json and NAME.prompt.json.
 
-Our own pairs, in tests/interop, each show one group of features. The field's public examples are shared documents of the
-project and may be absent.
+The pairs in tests/interop each show one group of features; those in its folder `examples` are whole workflows such as people
+save, made by `make_examples.py` from one description each, so that neither form comes from our own conversion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.workflow import workflow_to_prompt
 
 OWN = sorted((Path(__file__).parent.parent / "interop").glob("*.workflow.json"))
-FIELD = sorted((Path(__file__).parents[2].parent / "shared/interop/examples").glob("*.workflow.json"))
+FIELD = sorted((Path(__file__).parent.parent / "interop/examples").glob("*.workflow.json"))
 CANVAS_ONLY = {"upload", "choose file to upload", "video-preview"}
 """Buttons and previews that editors write among the inputs."""
 
@@ -36,6 +36,7 @@ def test_a_workflow_of_ours_becomes_its_prompt(path, catalogue):
 
 def test_our_pairs_are_there():
     assert len(OWN) >= 4
+    assert len(FIELD) >= 25
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +77,12 @@ def bare(prompt):
     }
 
 
-@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
 @pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
 def test_a_workflow_of_the_field_becomes_its_prompt(path, field_catalogue):
     workflow, prompt = pair(path)
     assert bare(workflow_to_prompt(workflow, field_catalogue).prompt) == bare(prompt)
 
 
-@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
 @pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_prompt_of_the_field_comes_back_whole_from_being_laid_out(path, known, field_catalogue):
@@ -123,7 +122,6 @@ def unnamed(prompt):
     return sorted(named(node_id) for node_id in prompt)
 
 
-@pytest.mark.skipif(not FIELD, reason="the project's shared folder is not here")
 @pytest.mark.parametrize("path", FIELD, ids=lambda path: path.name.split(".")[0])
 def test_of_a_workflow_of_unknown_nodes_every_node_and_link_is_kept(path):
     workflow, prompt = pair(path)

@@ -14,9 +14,10 @@ import pytest
 
 from engine.execute.events import Counts
 from engine.jobs.dispatch import Dispatcher, workflow_of
-from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobStarted, RunJob, ToWorker
-from engine.jobs.records import Job, Outcome
+from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobRefused, JobStarted, RunJob, ToWorker
+from engine.jobs.records import MAX_LOSSES, Job, Outcome
 from engine.jobs.store import JobStore
+from engine.jobs.store_errors import StoreFullError
 
 
 class Ear:
@@ -29,6 +30,7 @@ class Ear:
         self.job: Any = None
         self.device = None
         self.lost_reason = ""
+        self.pid = 100 + index
         self.replaced = False
         self.heard: list[Any] = []
         self.killed = False
@@ -70,6 +72,9 @@ class Notes:
 
     def retried(self, reason: str) -> None:
         self.log.append((self.job.id, f"retried: {reason}"))
+
+    def held(self, reason: str) -> None:
+        self.log.append((self.job.id, f"held: {reason}"))
 
     def ended(self, status: Any, finished: Any, reason: str) -> Outcome:
         self.log.append((self.job.id, f"{status}: {reason}" if reason else status))
@@ -291,7 +296,7 @@ def test_a_restart_of_the_server_costs_the_job_no_attempt(tmp_path: Path) -> Non
             await house.accept("a")
         house.start()
 
-    for _ in range(4):
+    for _ in range(MAX_LOSSES - 1):
         live(tmp_path, start)
 
     async def crash(house: House) -> None:
@@ -300,6 +305,44 @@ def test_a_restart_of_the_server_costs_the_job_no_attempt(tmp_path: Path) -> Non
         assert "a" in house.dispatcher.queue
 
     live(tmp_path, crash)
+
+
+def test_a_job_under_which_the_server_ends_again_and_again_fails_with_the_reason(tmp_path: Path) -> None:
+    async def start(house: House) -> None:
+        if not house.workers[0].jobs():
+            await house.accept("a")
+            await house.accept("b")
+        house.start()
+
+    for _ in range(MAX_LOSSES):
+        house = live(tmp_path, start)
+        assert house.workers[0].jobs() == ["a"]
+
+    async def after(house: House) -> None:
+        assert house.workers[0].jobs() == ["b"], "the others go on"
+        assert await house.history() == [("a", "failed")]
+        assert f"The server ended {MAX_LOSSES} times while this job ran" in house.log[0][1]
+
+    live(tmp_path, after)
+
+
+def test_a_server_that_was_told_to_end_is_not_lost_by_its_job_however_often(tmp_path: Path) -> None:
+    async def begin(house: House) -> None:
+        await house.accept("a")
+
+    async def ended(house: House) -> None:
+        house.start()
+        await house.dispatcher.drain(0)  # and then it is killed, as whoever ended it would not wait
+
+    live(tmp_path, begin)
+    for _ in range(2 * MAX_LOSSES):
+        live(tmp_path, ended)
+
+    async def after(house: House) -> None:
+        assert house.workers[0].jobs() == ["a"]
+        assert house.dispatcher.running["a"].job.losses == 0
+
+    live(tmp_path, after)
 
 
 def test_a_running_job_can_be_cancelled_and_only_it(tmp_path: Path) -> None:
@@ -329,7 +372,9 @@ def test_a_cancelled_job_whose_worker_dies_is_cancelled_not_tried_again(tmp_path
     live(tmp_path, story)
 
 
-def test_a_worker_that_does_not_heed_a_cancel_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_heed_a_cancel_is_killed_once_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.jobs.dispatch.CANCEL_GRACE", 0.01)
 
     async def story(house: House) -> None:
@@ -337,7 +382,160 @@ def test_a_worker_that_does_not_heed_a_cancel_is_killed(tmp_path: Path, monkeypa
         house.start()
         house.dispatcher.interrupt()
         await asyncio.sleep(0.1)
+        assert not house.workers[0].killed, "nobody waits for it"
+        await house.accept("b")
+        await asyncio.sleep(0.1)
         assert house.workers[0].killed
+
+    live(tmp_path, story)
+
+
+def test_a_worker_that_does_not_heed_a_cancel_for_long_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.jobs.dispatch.CANCEL_GRACE", 0.01)
+    monkeypatch.setattr("engine.jobs.dispatch.CANCEL_PATIENCE", 0.05)
+
+    async def story(house: House) -> None:
+        await house.accept("a")
+        house.start()
+        house.dispatcher.interrupt()
+        await asyncio.sleep(0.2)
+        assert house.workers[0].killed
+
+    live(tmp_path, story)
+
+
+def test_a_worker_is_not_killed_for_a_cancel_in_the_middle_of_its_next_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.jobs.dispatch.CANCEL_GRACE", 0.03)
+
+    async def story(house: House) -> None:
+        for name in ("a", "b", "c"):
+            await house.accept(name)
+        house.start()
+        house.dispatcher.cancel("a")
+        killer = house.dispatcher.running["a"].killer
+        house.finish(status="cancelled")
+        house.start()  # b runs, c waits
+        assert killer is not None
+        assert killer.cancelled()
+        await asyncio.sleep(0.1)
+        assert not house.workers[0].killed
+        assert house.workers[0].job.job.id == "b"
+
+    live(tmp_path, story)
+
+
+def test_the_one_that_insists_looks_whether_it_is_still_that_job(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for name in ("a", "b", "c"):
+            await house.accept(name)
+        house.start()
+        running = house.dispatcher.running["a"]
+        house.dispatcher.cancel("a")
+        house.finish(status="cancelled")
+        house.start()
+        house.dispatcher._insist(running)
+        assert not house.workers[0].killed
+
+    live(tmp_path, story)
+
+
+def test_a_worker_that_was_told_to_end_costs_its_job_no_attempt(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        for _ in range(5):
+            house.start()
+            house.finish(status="cancelled")  # SIGTERM: it lets go of the job
+        assert house.dispatcher.running["a"].job.attempts == 0
+        house.start()
+        house.finish()
+        assert await house.history() == [("a", "done")]
+
+    live(tmp_path, story)
+
+
+# -- packs that are not loaded
+
+
+def refuse(house: House, reason: str = "There is no node type 'X' here now.") -> None:
+    ear = house.workers[0]
+    house.dispatcher.on_message(ear, JobRefused(ear.job.job.id, reason))
+
+
+def test_a_job_whose_pack_is_not_loaded_waits_is_told_why_and_others_pass(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for name in ("a", "b"):
+            await house.accept(name)
+        refuse(house)
+        assert house.log == [("a", "held: There is no node type 'X' here now.")]
+        assert house.workers[0].jobs() == ["a", "b"]
+        [waiting] = house.dispatcher.queue
+        assert (waiting.id, waiting.held, waiting.attempts) == ("a", "There is no node type 'X' here now.", 0)
+        house.start()
+        house.finish()
+        assert house.workers[0].jobs() == ["a", "b"], "the same process need not be asked again"
+        house.lose()
+        house.workers[0].pid = 101
+        house.come_back()
+        assert house.workers[0].jobs() == ["a", "b", "a"]
+        house.start()
+        house.finish()
+        assert await house.history() == [("b", "done"), ("a", "done")]
+
+    live(tmp_path, story)
+
+
+def test_a_hundred_jobs_that_wait_for_a_pack_hold_up_nobody(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for index in range(100):
+            await house.accept(f"held {index}")
+            refuse(house)
+        await house.accept("b")
+        assert house.workers[0].jobs()[-1] == "b"
+        house.start()
+        house.finish()
+        assert len(house.dispatcher.queue) == 100
+        assert house.workers[0].job is None
+
+    live(tmp_path, story)
+
+
+def test_a_job_that_is_cancelled_before_it_is_refused_is_cancelled(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        house.dispatcher.cancel("a")
+        refuse(house)
+        assert await house.history() == [("a", "cancelled")]
+
+    live(tmp_path, story)
+
+
+# -- a disk that takes nothing
+
+
+def test_what_the_disk_does_not_take_is_not_done_in_memory_either(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for name in ("a", "b", "c"):
+            await house.accept(name)
+        house.start()
+
+        async def full(*values: Any) -> None:
+            raise StoreFullError(tmp_path, 0)
+
+        store, remove, keep = house.store, house.store.remove, house.store.set_state
+        store.remove = store.set_state = full  # type: ignore[method-assign]
+        for change in (house.dispatcher.remove(["b", "c"]), house.dispatcher.pause(True)):
+            with pytest.raises(StoreFullError):
+                await change
+        assert [job.id for job in house.dispatcher.queue] == ["b", "c"]
+        assert not house.dispatcher.paused
+        store.remove, store.set_state = remove, keep  # type: ignore[method-assign]
+        assert await house.dispatcher.remove(["b"]) == ["b"]
+        house.finish()
+        assert house.workers[0].jobs() == ["a", "c"]
 
     live(tmp_path, story)
 

@@ -74,3 +74,22 @@ def test_random_moves_agree_with_a_list_and_survive_being_loaded_anew() -> None:
         assert names(queue) == expected
         assert all(math.isfinite(one.number) for one in queue)
     assert names(JobQueue(sorted(queue, key=lambda one: one.sequence))) == expected
+
+
+def test_numbering_anew_leaves_jobs_alone_that_were_put_in_front_and_those_that_run() -> None:
+    running = job("front 3", -3, 3)
+    queue = JobQueue([job("front 4", -4, 4), *(job(name, 5, sequence) for sequence, name in enumerate("abcd", 5))])
+    changed = queue.move(["d"], before="b")
+    assert names(queue) == ["front 4", "a", "d", "b", "c"]
+    assert {one.id for one in changed} == {"d", "b", "c"}
+    assert (queue.get("front 4").number, queue.get("a").number) == (-4, 5)
+    queue.add(running)  # its worker was lost: it comes back
+    queue.add(job("new", 9, 9))
+    assert names(queue) == ["front 4", "front 3", "a", "d", "b", "c", "new"]
+
+
+def test_many_jobs_of_one_number_are_told_apart_in_good_time() -> None:
+    queue = JobQueue(job(str(index), 7, index) for index in range(5_000))
+    queue.move(["4999"], before="1")
+    assert names(queue)[:3] == ["0", "4999", "1"]
+    assert names(queue)[-1] == "4998"

@@ -94,7 +94,7 @@ def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path):
     assert "workflow_id" not in {column["name"] for column in inspect(connection).get_columns("jobs")}
     connection.exec_driver_sql("DROP TABLE jobs_2")
     migrate(connection, path)
-    assert version_of(connection) == 2
+    assert version_of(connection) == len(MIGRATIONS)
     close(connection)
 
 
@@ -111,7 +111,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
         file.close()
         before = path.read_bytes()
         store = JobStore(path)
-        with pytest.raises(StoreVersionError, match=r"jobs\.db has schema version 77.*up to 2"):
+        with pytest.raises(StoreVersionError, match=r"jobs\.db has schema version 77.*up to 3"):
             await store.open()
         await store.close()
         return before
@@ -157,3 +157,32 @@ def test_a_damaged_file_is_moved_aside_and_a_new_one_started(tmp_path, new_job, 
     else:
         assert [file.read_bytes() for file in aside] == [content]
         assert aside[0].name in caplog.text
+
+
+def test_damage_in_the_history_alone_is_found_at_the_start(tmp_path, new_job, new_outcome):
+    path = tmp_path / "jobs.db"
+
+    async def scenario():
+        store = JobStore(path)
+        await store.open()
+        jobs = [new_job(sequence, id=f"{sequence:0100}") for sequence in range(1, 400)]
+        await store.accept(jobs)
+        for job in jobs:
+            job.ended = 1.0
+        await asyncio.gather(*(store.finish(job, new_outcome(1.0)) for job in jobs))
+        await store.close()
+        file = sqlite3.connect(path)  # a page of the index of ids, which no query of the start reads
+        root = file.execute("SELECT rootpage FROM sqlite_master WHERE name LIKE 'sqlite_autoindex_jobs%'").fetchone()
+        file.close()
+        content = bytearray(path.read_bytes())
+        at = (root[0] - 1) * 4096
+        content[at : at + 4096] = b"\xa5" * 4096
+        path.write_bytes(content)
+        store = JobStore(path)
+        await store.open()
+        entries = await store.history()
+        await store.close()
+        return entries
+
+    assert asyncio.run(scenario()) == []
+    assert [name for name in (file.name for file in tmp_path.iterdir()) if ".damaged-" in name]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from engine.jobs import workers_process, workers_socket
+from engine.jobs import workers_folder, workers_process, workers_socket
 from engine.jobs.frames import Frames
 from engine.jobs.messages import Device, Hello, JobFinished, JobStarted, RunJob, ToWorker
 from engine.jobs.workers import Worker, WorkerPool
@@ -302,6 +304,25 @@ def test_only_the_secret_of_a_worker_opens_its_place() -> None:
     play(FAITHFUL, scene)
 
 
+def test_nobody_takes_the_place_of_a_worker_that_has_been_started_but_has_not_spoken() -> None:
+    """The place is free then, and only the secret keeps it."""
+    accepted: list[int] = []
+
+    async def scene() -> None:
+        pool = WorkerPool(["none"], count=1, on_message=print, on_change=lambda worker: accepted.append(worker.index))
+        worker = Worker(0)
+        worker.process = SimpleNamespace(secret="the secret", connected=lambda frames: None, disconnected=print)
+        pool.workers.append(worker)
+        connection: Any = SimpleNamespace(frames=SimpleNamespace(open=True))
+        for hello in (Hello(0, "", 1), Hello(0, "the secre", 1), Hello(0, "The secret", 1), Hello(1, "the secret", 1)):
+            assert not pool._accept(hello, connection), hello
+        assert (worker.state, worker.frames, accepted) == ("starting", None, [])
+        assert pool._accept(Hello(0, "the secret", 7), connection)
+        assert (worker.state, worker.pid, accepted) == ("connected", 7, [0])
+
+    asyncio.run(scene())
+
+
 async def refused(address: str, message: Any) -> bool:
     """Whether the pool closes a connection that begins with `message`."""
     closed = asyncio.get_running_loop().create_future()
@@ -340,6 +361,45 @@ def test_the_socket_is_in_a_folder_of_this_user_alone_and_goes_with_the_pool() -
 
     play(FAITHFUL, scene)
     assert not folders[0].exists()
+
+
+def test_folders_that_killed_servers_left_behind_are_swept_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = (
+        "import os, sys, socket, tempfile\n"
+        "tempfile.tempdir = sys.argv[1]\n"
+        "from engine.jobs.workers_folder import SocketFolder\n"
+        "folder = SocketFolder()\n"
+        "socket.socket(socket.AF_UNIX).bind(str(folder.path / 'workers'))\n"
+        "print(folder.path, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    lives, killed = (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    )
+    try:
+        places = [Path(process.stdout.readline().strip()) for process in (lives, killed)]  # type: ignore[union-attr]
+        killed.kill()
+        killed.wait()
+        for name in ("safelight-notes", "safelight-user", "other"):  # of somebody else
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "text").touch()
+        (tmp_path / "safelight-user" / "server.lock").touch()  # a user directory whose server does not run
+        assert workers_folder.sweep() == 1
+        assert [place.exists() for place in places] == [True, False]
+        assert workers_folder.sweep() == 0
+        assert len(list(tmp_path.iterdir())) == 4
+    finally:
+        lives.kill()
+        lives.communicate()
+    own = workers_folder.SocketFolder()
+    assert workers_folder.sweep() == 1, "the other has died meanwhile"
+    assert own.path.exists(), "a lock of this very process counts too"
+    own.remove()
+    assert not own.path.exists()
 
 
 def test_without_room_for_a_path_a_port_of_this_machine_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +517,28 @@ def test_a_killed_worker_is_told_with_the_reason_that_was_given() -> None:
         assert worker.pid != pid
 
     play(FAITHFUL, scene)
+
+
+@pytest.mark.parametrize(
+    ("how", "itself"),
+    [
+        ("os._exit(3)", True),
+        ("os.abort()", True),
+        ("os.kill(os.getpid(), signal.SIGKILL)", False),
+        ("os.kill(os.getpid(), signal.SIGTERM)", False),
+    ],
+)
+def test_whether_a_worker_ended_by_what_ran_in_it_is_told_by_its_exit_status(how: str, itself: bool) -> None:
+    told: list[tuple[bool, int | None]] = []
+
+    async def scene(pool: WorkerPool, heard: Heard) -> None:
+        await until(lambda: heard.reasons)
+        told.append((pool.workers[0].ended_itself, pool.workers[0].lost_pid))
+
+    play(f"say(Hello(index, secret, os.getpid()))\n{how}", scene)
+    [(found, pid)] = told
+    assert found is itself
+    assert pid is not None
 
 
 def test_a_kill_from_outside_is_noticed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -20,7 +19,6 @@ from engine.media.model_files import FolderFiles
 from engine.paths import Paths
 from engine.server.graph_source import read_graph
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "metadata"
 CATALOGUE = Catalogue([NodeSpec(name="Number", inputs=(InputSpec(name="value", type="INT"),), output_node=True)])
 PROMPT = {"1": {"class_type": "Number", "inputs": {"value": 1}}}
 OTHER = {"1": {"class_type": "Number", "inputs": {"value": 2}, "_meta": {"title": "Number"}}}
@@ -108,10 +106,15 @@ def test_text_of_no_kind_is_refused_as_no_json():
         assert caught.value.problems[0].type == "invalid_json"
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="the project's shared folder is not here")
-@pytest.mark.parametrize("name", ["a4_a1111.png", "a4_a1111.txt"])
-def test_settings_of_the_field_become_a_graph(name):
-    found = read_graph_file((CASES / name).read_bytes(), CATALOGUE, name)
+CLIP_SKIP = (
+    "an apple\nNegative prompt: dull\nSteps: 4, Sampler: Euler a, CFG scale: 5.5, Seed: 77, Size: 64x64, Clip skip: 2"
+)
+
+
+@pytest.mark.parametrize("name", ["settings.png", "settings.txt"])
+def test_settings_with_a_clip_skip_become_a_graph(name, tmp_path):
+    data = png(tmp_path, parameters=CLIP_SKIP) if name.endswith("png") else CLIP_SKIP.encode()
+    found = read_graph_file(data, CATALOGUE, name)
     sampling = next(node for node in found.loaded.prompt.values() if node["class_type"] == "KSampler")["inputs"]
     assert (sampling["seed"], sampling["steps"], sampling["cfg"]) == (77, 4, 5.5)
     assert drawn(found) == [IMPORTED[0], "CLIPSetLastLayer", *IMPORTED[1:]]

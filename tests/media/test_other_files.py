@@ -6,7 +6,6 @@ import io
 import json
 import random
 import struct
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,7 +17,6 @@ from engine.media.containers.kinds import kind_of
 from engine.media.embedded import is_picture, read_embedded
 from engine.media.errors import MediaError
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "metadata"
 PROMPT = {"1": {"class_type": "Nameß", "inputs": {"text": "漢 ]]> &amp; <b>"}}}
 WORKFLOW = {"nodes": [], "links": [], "version": 0.4}
 BOTH = json.dumps({"prompt": PROMPT, "workflow": json.dumps(WORKFLOW)}, ensure_ascii=False)
@@ -153,31 +151,6 @@ def test_a_user_comment_may_hold_one_form_by_its_key():
 def test_a_user_comment_that_is_neither_is_settings_of_another_program(code):
     encoding = "iso2022_jp" if code.startswith("JIS") else "utf-16-be"
     assert read_embedded(jpeg(comment("猫\nSteps: 20", code=code, encoding=encoding))).parameters == "猫\nSteps: 20"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("a3_usercomment_ascii.jpg", "JPEG"),
-        ("a3_usercomment_prompt.jpg", "JPEG"),
-        ("a3_usercomment_u16.jpg", "JPEG"),
-        ("s_make.avif", "AVIF"),
-        ("s.glb", "GLB"),
-        ("s.svg", "SVG"),
-        ("s.latent", "safetensors"),
-    ],
-)
-@pytest.mark.skipif(not CASES.is_dir(), reason="the project's shared folder is not here")
-def test_files_of_the_field_give_their_graph(name, kind):
-    data = (CASES / name).read_bytes()
-    assert kind_of(data) == kind
-    found = read_embedded(data, name)
-    types = [node["class_type"] for node in found.prompt.values()]
-    assert types == (
-        ["EmptyImage", "PreviewImage"] if name.startswith("a3") else ["PrimitiveString"] * 2 + ["PreviewAny"]
-    )
-    assert found.workflow is None or sorted(node["type"] for node in found.workflow["nodes"]) == sorted(types)
-    assert (found.workflow is None) == ("_prompt" in name)
 
 
 def test_an_avif_counts_as_a_picture_and_a_video_does_not():

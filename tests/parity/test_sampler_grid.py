@@ -18,8 +18,11 @@ import torch
 import torchsde
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.records import LiveModel, StepPlan
+from engine.denoising.run import ksampler
+from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import SAMPLER_NAMES
-from engine.sampling.run import ksampler
+from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.schedules import compute_sigmas
 from tests.parity import field_levels, field_samplers
 
@@ -49,17 +52,11 @@ def engine_run(sampler, scheduler, steps):
         return [[torch.full((1, 2, 3), c), {}]]
 
     result = ksampler(
-        engine_network,
-        Parameterization(),
-        LatentFormat(scale=1.0),
-        latent={"samples": torch.zeros(SHAPE)},
-        positive=conditioning(1.0),
-        negative=conditioning(-0.5),
+        LiveModel(engine_network, NoiseSchedule(Parameterization()), LatentFormat(scale=1.0)),
+        {"samples": torch.zeros(SHAPE)},
+        CfgGuidance(conditioning(1.0), conditioning(-0.5), CFG),
+        StepPlan(steps=steps, sampler_name=sampler, scheduler=scheduler),
         seed=SEED,
-        steps=steps,
-        cfg=CFG,
-        sampler_name=sampler,
-        scheduler=scheduler,
     )
     return result["samples"].double().numpy().ravel()
 

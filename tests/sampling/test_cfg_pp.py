@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.records import LiveModel, Start
+from engine.denoising.run import sample
 from engine.sampling.denoisers import Branches
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.run import sample
 from engine.sampling.samplers import SAMPLERS
 
 VE = NoiseSchedule(Parameterization())
@@ -67,18 +68,19 @@ def test_in_a_whole_run_cfg_1_asks_for_the_unconditional_prediction_and_is_no_pl
     for name in ("euler", "euler_cfg_pp"):
         rows.clear()
         results[name] = sample(
-            network,
-            Parameterization(prediction="x0"),
-            LatentFormat(channels=4, scale=1.0),
-            guidance=CfgGuidance(positive, negative, 1.0),
-            noise=torch.full((1, 4, 2, 2), 0.5),
-            latent=torch.zeros(1, 4, 2, 2),
-            sigmas=torch.tensor([2.0, 1.0]),
-            sampler=name,
+            live(network),
+            Start(torch.zeros(1, 4, 2, 2), torch.full((1, 4, 2, 2), 0.5)),
+            CfgGuidance(positive, negative, 1.0),
+            torch.tensor([2.0, 1.0]),
+            name,
         ).samples
         assert rows == [1 if name == "euler" else 2]
     assert results["euler"].unique().tolist() == pytest.approx([0.75])
     assert results["euler_cfg_pp"].unique().tolist() == pytest.approx([0.9])
+
+
+def live(network):
+    return LiveModel(network, NoiseSchedule(Parameterization(prediction="x0")), LatentFormat(channels=4, scale=1.0))
 
 
 @pytest.mark.parametrize("guidance", ["basic", "dual", "nested"])
@@ -90,14 +92,11 @@ def test_every_guidance_has_a_prediction_to_take_for_the_unconditional_one(guida
         "nested": DualCfgGuidance(*texts, cfg_conds=1.0, cfg_middle=1.0, nested=True),
     }
     result = sample(
-        lambda x, t, context, **_: context.mean((1, 2)).reshape(-1, 1, 1, 1).expand_as(x),
-        Parameterization(prediction="x0"),
-        LatentFormat(channels=4, scale=1.0),
-        guidance=made[guidance],
-        noise=torch.full((1, 4, 2, 2), 0.5),
-        latent=torch.zeros(1, 4, 2, 2),
-        sigmas=torch.tensor([2.0, 1.0]),
-        sampler="euler_cfg_pp",
+        live(lambda x, t, context, **_: context.mean((1, 2)).reshape(-1, 1, 1, 1).expand_as(x)),
+        Start(torch.zeros(1, 4, 2, 2), torch.full((1, 4, 2, 2), 0.5)),
+        made[guidance],
+        torch.tensor([2.0, 1.0]),
+        "euler_cfg_pp",
     ).samples
     unconditional = {"basic": 0.5, "dual": 0.2, "nested": 0.3}[guidance]
     assert result.unique().tolist() == pytest.approx([0.5 + (1.0 - unconditional) / 2.0])
@@ -163,15 +162,11 @@ def test_what_a_mask_keeps_comes_back_and_the_rest_is_made(name):
     mask[..., 2:] = 1.0
     positive, negative = ([[torch.full((1, 2, 3), value), {}]] for value in (0.5, 0.2))
     result = sample(
-        lambda x, t, context, **_: torch.tanh(x + context.mean((1, 2)).reshape(-1, 1, 1, 1)),
-        Parameterization(prediction="x0"),
-        LatentFormat(channels=4, scale=1.0),
-        guidance=CfgGuidance(positive, negative, 1.5),
-        noise=torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(2)),
-        latent=latent,
-        sigmas=torch.tensor([5.0, 2.0, 1.0, 0.0]),
-        sampler=name,
-        noise_mask=mask,
+        live(lambda x, t, context, **_: torch.tanh(x + context.mean((1, 2)).reshape(-1, 1, 1, 1))),
+        Start(latent, torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(2)), mask),
+        CfgGuidance(positive, negative, 1.5),
+        torch.tensor([5.0, 2.0, 1.0, 0.0]),
+        name,
     ).samples
     assert torch.equal(result[..., :2], latent[..., :2])
     assert torch.isfinite(result).all()

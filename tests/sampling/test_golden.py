@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.records import LiveModel, StepPlan
+from engine.denoising.run import ksampler
+from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import SAMPLER_NAMES
-from engine.sampling.run import ksampler
+from engine.sampling.noise_schedule import NoiseSchedule
 
 PARAMETERIZATIONS = {
     "eps": Parameterization(),
@@ -71,17 +74,11 @@ def toy(x, t, context, **_):
 
 def summary(name, parameterization):
     result = ksampler(
-        toy,
-        parameterization,
-        LatentFormat(channels=4, scale=1.0),
-        latent={"samples": torch.zeros(1, 4, 6, 6)},
-        positive=TEXT,
-        negative=NO_TEXT,
+        LiveModel(toy, NoiseSchedule(parameterization), LatentFormat(channels=4, scale=1.0)),
+        {"samples": torch.zeros(1, 4, 6, 6)},
+        CfgGuidance(TEXT, NO_TEXT, 3.0),
+        StepPlan(steps=8, sampler_name=name, scheduler="karras"),
         seed=123,
-        steps=8,
-        cfg=3.0,
-        sampler_name=name,
-        scheduler="karras",
     )["samples"]
     return result.mean().item(), result.flatten()[0].item()
 

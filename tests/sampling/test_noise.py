@@ -7,8 +7,8 @@ import pytest
 import torch
 import torchsde
 
+from engine.denoising.run import noise_sampler_of
 from engine.sampling.noise import ancestral_noise, brownian_noise, initial_noise
-from engine.sampling.run import noise_sampler_of
 from engine.sampling.schedules import karras_sigmas
 
 LEVELS = karras_sigmas(20, 0.0291675, 14.614642)
@@ -138,7 +138,7 @@ def test_the_path_runs_between_the_runs_own_levels():
 
 def test_only_names_ending_in_gpu_draw_their_noise_where_the_run_is(monkeypatch):
     places = []
-    monkeypatch.setattr("engine.sampling.run.brownian_noise", lambda *_, device: places.append(str(device)))
+    monkeypatch.setattr("engine.denoising.run.brownian_noise", lambda *_, device: places.append(str(device)))
     x = torch.zeros(1, 4, 8, 8, device="meta")
     for name in ("dpmpp_sde", "dpmpp_2m_sde_heun_gpu"):
         noise_sampler_of(name, x, LEVELS.tolist(), 3)

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.records import LiveModel, Start
+from engine.denoising.run import sample
 from engine.sampling.denoisers import denoised, input_scale
 from engine.sampling.guiders import BasicGuidance
 from engine.sampling.names import (
@@ -21,7 +23,6 @@ from engine.sampling.names import (
 )
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.run import sample
 from engine.sampling.samplers import SAMPLERS
 from engine.sampling.schedules import SCHEDULES, compute_sigmas
 
@@ -84,16 +85,11 @@ def run(network, parameterization, sampler, *, seed=0, steps=6, scheduler="karra
     latent = torch.zeros(batch, 4, 6, 6)
     name = sampler.name if isinstance(sampler, Sampler) else sampler
     return sample(
-        network,
-        parameterization,
-        FORMAT,
-        guidance=BasicGuidance(CONTEXT),
-        noise=initial_noise(latent, seed, index),
-        latent=latent,
-        sigmas=compute_sigmas(parameterization, scheduler, steps, sampler_name=name),
-        sampler=sampler,
-        seed=seed,
-        batch_index=index,
+        LiveModel(network, NoiseSchedule(parameterization), FORMAT),
+        Start(latent, initial_noise(latent, seed, index), seed=seed),
+        BasicGuidance(CONTEXT),
+        compute_sigmas(parameterization, scheduler, steps, sampler_name=name),
+        sampler,
         **options,
     ).samples
 

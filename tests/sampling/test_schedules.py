@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.denoising.run import part_of_schedule
 from engine.sampling.names import SAMPLER_NAMES, SCHEDULER_NAMES
 from engine.sampling.noise_schedule import (
     NoiseSchedule,
@@ -17,7 +18,6 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
-from engine.sampling.run import part_of_schedule
 from engine.sampling.schedules import compute_sigmas, karras_sigmas, vp_sigmas
 
 SD = Parameterization()

@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
+import pytest
+
+from engine.jobs.store import JobStore
+from engine.jobs.store_errors import StoreFullError
 
 
 def test_a_full_disk_is_507_with_a_message_and_what_was_accepted_stays(
@@ -35,3 +39,32 @@ def test_a_full_disk_is_507_with_a_message_and_what_was_accepted_stays(
         assert server.ask("GET", "/health").status == 503
         server.ask("POST", "/queue", msgspec.json.encode({"delete": accepted[:5]}))
         assert post(101).status == 200, "there is room again"
+
+
+def test_what_cannot_be_written_or_read_is_told_by_every_route_and_changes_nothing(
+    whole_servers: Callable[..., AbstractContextManager[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with whole_servers() as server:
+        prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
+        job = server.ask("POST", "/prompt", msgspec.json.encode({"prompt": prompt})).json()["prompt_id"]
+
+        async def full(*values: Any, **options: Any) -> None:
+            raise StoreFullError(server.base, 0)
+
+        for name in ("remove", "set_state", "clear_history", "delete_history", "history"):
+            monkeypatch.setattr(JobStore, name, full)
+        asked = [
+            ("POST", "/queue", {"delete": [job]}),
+            ("POST", "/queue", {"clear": True}),
+            ("POST", "/history", {"clear": True}),
+            ("POST", "/history", {"delete": ["x"]}),
+            ("POST", "/api/v1/queue/pause", {}),
+            ("POST", "/api/v1/queue/resume", {}),
+            ("GET", "/history", None),
+        ]
+        for method, path, body in asked:
+            answer = server.ask(method, path, msgspec.json.encode(body) if body is not None else None)
+            assert (answer.status, answer.json()["error"]["type"]) == (507, "disk_full"), path
+        state = server.ask("GET", "/api/v1/queue").json()
+        assert (state["paused"], state["pending"]) == (False, 1), "as it is on the disk"
+        assert [item[1] for item in server.ask("GET", "/queue").json()["queue_pending"]] == [job]

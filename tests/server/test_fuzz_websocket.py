@@ -105,7 +105,7 @@ async def _hears(whole) -> bool:
     """Whether a well-behaved client is greeted and answered."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=10) as good,
+        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=aiohttp.ClientWSTimeout(ws_close=10)) as good,
     ):
         greeting = await good.receive_json(timeout=10)
         await good.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = sorted((ROOT.parent / "shared" / "interop" / "examples").glob("*.workflow.json"))
+EXAMPLES = sorted((ROOT / "tests" / "interop" / "examples").glob("*.workflow.json"))
 UNSAVED = "Text to image, unsaved changes"
 
 
@@ -185,7 +185,6 @@ def test_settings_persist_on_the_server_and_the_theme_changes_at_once(editor, vi
     other.healthy()
 
 
-@pytest.mark.skipif(not EXAMPLES, reason="the example workflows are not beside the repository")
 def test_every_example_opens_with_all_its_nodes_and_is_saved_without_loss(editor):
     page = editor.page
     page.emulate_media(reduced_motion="reduce")

@@ -13,7 +13,7 @@ import pytest
 
 from engine.jobs.messages import CancelJob, JobEvents, JobFinished, RunJob
 from engine.jobs.workers import Worker, WorkerPool
-from tests.harness import command, environ, new_base
+from tests.harness import PATIENCE, command, environ, new_base
 
 PACK = '''
 """Nodes that do what nodes should not."""
@@ -148,7 +148,7 @@ class Bench:
 
     async def run(self, job: str, graph: dict[str, Any], *outputs: str, **fields: Any) -> JobFinished:
         """Send a job and wait for its end."""
-        return await asyncio.wait_for(self.begin(job, graph, *outputs, **fields), 30)
+        return await asyncio.wait_for(self.begin(job, graph, *outputs, **fields), PATIENCE)
 
     def cancel(self, job: str) -> None:
         self.worker.send(CancelJob(job))
@@ -167,7 +167,7 @@ class Bench:
         await self.until(lambda: any(isinstance(message, kind) for message in self.messages))
         return next(message for message in self.messages if isinstance(message, kind))
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
         """Wait for `condition`; fail when it does not come about."""
         async with asyncio.timeout(seconds):
             while not condition():

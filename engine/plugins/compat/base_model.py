@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 import torch
 
+from engine.denoising.live import live_model, report_to
+from engine.denoising.records import LiveModel
 from engine.models.handles import ModelHandle
 from engine.plugins.compat import latent_formats, model_management, model_sampling
 from engine.plugins.compat.absent import refuse, refuse_part
@@ -18,6 +20,7 @@ from engine.plugins.compat.network_hooks import Layout, inside
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from engine.plugins.compat.running import current_context
 from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.samplers.steps import Callback
 
 _TAKEN_APART = "models that packs may take apart"
 
@@ -282,8 +285,8 @@ class Flux(BaseModel):
 
 
 @contextmanager
-def arguments_of(handle: ModelHandle) -> Iterator[dict[str, Any]]:
-    """What `engine.sampling.run.sample` wants of a model, in the running node; without the hooks of a pack."""
-    denoising: Any = importlib.import_module("nodes.denoising")
-    with denoising.network_of(current_context(), handle) as found:
-        yield {**found, "hooks": None}
+def live(handle: ModelHandle) -> Iterator[tuple[LiveModel, Callback]]:
+    """The model of a handle as runs want it, without the hooks of a pack, and what tells the running node of each step."""
+    node: Any = current_context()
+    with live_model(node.models, handle) as model:
+        yield replace(model, hooks=None), report_to(node, handle)

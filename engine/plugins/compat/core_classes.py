@@ -353,27 +353,27 @@ def common_ksampler(
     force_full_denoise: bool = False,
 ) -> tuple[Any]:
     """Denoise a latent as KSampler and KSamplerAdvanced do."""
-    denoising: Any = importlib.import_module("nodes.denoising")
-    sampling: Any = importlib.import_module("engine.sampling.run")
+    from engine.denoising.live import latent_for, live_model, report_to, rescale_of
+    from engine.denoising.records import StepPlan
+    from engine.denoising.run import ksampler
+    from engine.sampling.guiders import CfgGuidance
+
+    node: Any = current_context()
     handle = from_pack(model)
-    with denoising.network_of(current_context(), handle) as network:
-        done = sampling.ksampler(
-            **network,
-            latent=denoising.latent_for(handle, latent),
-            positive=positive,
-            negative=negative,
-            seed=seed,
-            steps=steps,
-            cfg=cfg,
-            sampler_name=sampler_name,
-            scheduler=scheduler,
-            denoise=denoise,
-            start_step=start_step,
-            last_step=last_step,
-            disable_noise=disable_noise,
-            force_full_denoise=force_full_denoise,
-            rescale=denoising.rescale_of(handle),
-        )
+    plan = StepPlan(
+        steps=steps,
+        sampler_name=sampler_name,
+        scheduler=scheduler,
+        denoise=denoise,
+        start_step=start_step,
+        last_step=last_step,
+        force_full_denoise=force_full_denoise,
+    )
+    guidance = CfgGuidance(positive, negative, cfg, rescale_of(handle))
+    report = report_to(node, handle)
+    with live_model(node.models, handle) as live:
+        fitted = latent_for(handle, latent)
+        done = ksampler(live, fitted, guidance, plan, seed=seed, add_noise=not disable_noise, callback=report)
     return (done,)
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.denoising.guided import GuidedModel
+from engine.denoising.records import Run, Sampled, Start
+from engine.denoising.run import sample
 from engine.models.handles import HookedModel, ModelHandle
 from engine.plugins.compat import guidance
 from engine.plugins.compat.absent import AbsentMeta
-from engine.plugins.compat.base_model import arguments_of
+from engine.plugins.compat.base_model import live
 from engine.plugins.compat.model_options import copied, transformer_options
 from engine.plugins.compat.patcher_extension import (
     CallbacksMP,
@@ -28,10 +31,8 @@ from engine.plugins.compat.steps import Predictions, steps_of
 from engine.plugins.compat.values import Wrapper
 from engine.sampling.conditions import Surroundings
 from engine.sampling.denoisers import Denoiser, Network
-from engine.sampling.foreign import Run
 from engine.sampling.guidance import dual
-from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, GuidedModel
-from engine.sampling.run import Sampled, sample
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.samplers.steps import StepInfo
 
 
@@ -160,24 +161,24 @@ class CFGGuider(Wrapper, metaclass=AbsentMeta):
         options = copied(self.model_options)
         transformer_options(options)["sample_sigmas"] = sigmas.to(device)
         own = self.running.callback
-        arguments = self.running.arguments() | {
-            "guidance": _Predicting(self, options, sigmas, seed),
-            "noise": noise,
-            "latent": latent_image,
-            "sigmas": sigmas,
-            "sampler": steps_of(sampler, self, options, noise, latent_image, denoise_mask, seed),
-            "noise_mask": denoise_mask,
-            "seed": seed or 0,
-            "callback": own if callback is None else _both(own, callback),
-        }
-        self.sampled = sample(**arguments)
+        self.sampled = sample(
+            self.running.model,
+            Start(latent_image, noise, denoise_mask, seed or 0),
+            _Predicting(self, options, sigmas, seed),
+            sigmas,
+            steps_of(sampler, self, options, noise, latent_image, denoise_mask, seed),
+            own if callback is None else _both(own, callback),
+        )
         return self.sampled.samples
 
     def take_over(self, run: Run) -> Sampled:
         """Have a run of our sampler be this guider's."""
         before, self.running, self.sampled = self.running, run, None
+        start = run.start
         try:
-            samples = self.sample(run.noise, run.latent, run.sampler, run.sigmas, run.noise_mask, None, True, run.seed)
+            samples = self.sample(
+                start.noise, start.latent, run.sampler, run.sigmas, start.noise_mask, None, True, start.seed
+            )
         finally:
             self.running = before
         inner: Sampled | None = self.sampled
@@ -190,13 +191,11 @@ class CFGGuider(Wrapper, metaclass=AbsentMeta):
             before = self.running
             if before is None:
                 held.callback(setattr, self, "running", None)
-                arguments = held.enter_context(arguments_of(self.model_patcher.handle))
-                del arguments["hooks"]
-                self.running = Run(
-                    **arguments, guidance=None, noise=noise, latent=latent, sigmas=sigmas, sampler=sampler
-                )
+                model, report = held.enter_context(live(self.model_patcher.handle))
+                how = CfgGuidance([], [], self.cfg)  # what it is steered by is asked of this guider
+                self.running = Run(model, Start(latent, noise), how, sigmas, sampler, report)
             assert self.running is not None
-            yield self.running.device
+            yield self.running.model.device
 
 
 class Guider_Basic(CFGGuider):  # noqa: N801 - the field's name

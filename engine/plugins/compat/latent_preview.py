@@ -88,7 +88,7 @@ class _Preview(LatentPreviewer):
         self._format = latent_format
 
     def decode_latent_to_preview(self, x0: Any) -> Image.Image:
-        from engine.sampling.previews import latent_to_rgb
+        from engine.denoising.previews import latent_to_rgb
 
         return Image.fromarray(np.asarray(latent_to_rgb(x0[:1], self._format, scaled=True)))
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 
+from engine.denoising.records import Run
 from engine.models.handles import HookedModel, ModelHandle
 from engine.plugins.compat import model_management, model_sampling, weight_patches
 from engine.plugins.compat.absent import refuse
@@ -28,7 +29,6 @@ from engine.plugins.compat.model_options import (
 )
 from engine.plugins.compat.patcher_extension import CallbacksMP, get_all_callbacks
 from engine.plugins.compat.values import Wrapper
-from engine.sampling.foreign import Run
 
 __all__ = [
     "create_hook_patches_clone",
@@ -54,7 +54,8 @@ class PackHooks:
         """Have a run of our sampler be made with these."""
         from engine.plugins.compat.guiders import guider_for
 
-        return guider_for(run.guidance, ModelPatcher.of(run.network.handle)).take_over(run)
+        assert run.model.handle is not None  # runs in nodes are of models that a handle made
+        return guider_for(run.guidance, ModelPatcher.of(run.model.handle)).take_over(run)
 
 
 class ModelPatcher(Wrapper):

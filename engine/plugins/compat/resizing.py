@@ -1,16 +1,15 @@
-"""Resizing for packs, with the method names of the field. The core nodes have the same in `nodes.resizing`."""
+"""Resizing for packs, as the core nodes do it: one implementation, so that packs and nodes agree."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def resize(planes: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
-    """Resize (B, C, h, w) or (B, C, T, h, w) as the core nodes do: one implementation, so packs and nodes agree."""
-    nodes: Any = importlib.import_module("nodes.resizing")  # by name: packs stand below nodes, which may use them
-    resized: Tensor = nodes.resize(planes, int(width), int(height), method, crop)
-    return resized
+    """Resize (B, C, h, w) or (B, C, T, h, w) to `width` × `height`, which packs give as any kind of number."""
+    from engine.media import resizing
+
+    return resizing.resize(planes, int(width), int(height), method, crop)

@@ -138,7 +138,7 @@ class KSampler:
         seed: int | None = None,
     ) -> Any:
         """The denoised latent (B, C, h, w)."""
-        from engine.sampling.run import part_of_schedule
+        from engine.denoising.run import part_of_schedule
 
         levels = self.sigmas if sigmas is None else sigmas
         levels = part_of_schedule(levels, start_step, last_step, force_full_denoise=force_full_denoise)

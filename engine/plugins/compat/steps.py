@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.denoising.records import Run
 from engine.plugins.compat.absent import AbsentMeta, refuse
 from engine.plugins.compat.model_options import copied
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from engine.plugins.compat.values import Wrapper
 from engine.sampling import names
 from engine.sampling.denoisers import Branches
-from engine.sampling.foreign import Run
 from engine.sampling.masks import latent_mask
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import NoiseSchedule, to_network_space
@@ -61,7 +61,8 @@ class Sampler(Wrapper, metaclass=AbsentMeta):
         from engine.plugins.compat.guiders import guider_for
         from engine.plugins.compat.model_patcher import ModelPatcher
 
-        return guider_for(run.guidance, ModelPatcher.of(run.network.handle)).take_over(run)
+        assert run.model.handle is not None  # runs in nodes are of models that a handle made
+        return guider_for(run.guidance, ModelPatcher.of(run.model.handle)).take_over(run)
 
 
 class KSAMPLER(Sampler):
@@ -224,7 +225,7 @@ def field_function(name: str) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         """Return x (B, C, h, w) after the steps over `sigmas` (n + 1,)."""
-        from engine.sampling.run import noise_sampler_of
+        from engine.denoising.run import noise_sampler_of
         from engine.sampling.samplers import SAMPLERS
         from engine.sampling.samplers.steps import levels, silent
 
@@ -257,7 +258,7 @@ def steps_of(
     mask: Any,
     seed: int | None,
 ) -> Any:
-    """A sampler of any kind as `engine.sampling.run.sample` takes it, for a run that `guider` predicts in."""
+    """A sampler of any kind as `engine.denoising.run.sample` takes it, for a run that `guider` predicts in."""
     wrappers = get_all_wrappers(WrappersMP.SAMPLER_SAMPLE, options, is_model_options=True)
     if isinstance(sampler, str):
         sampler = sampler_object(sampler)
@@ -270,7 +271,7 @@ def steps_of(
     def take_steps(
         denoiser: Any, x: Tensor, sigmas: Tensor, *, schedule: NoiseSchedule, noise_sampler: Any, callback: Any
     ) -> Any:
-        start = to_network_space(latent.to(x), guider.running.latent_format)
+        start = to_network_space(latent.to(x), guider.running.model.latent_format)
         fitted = None if mask is None else latent_mask(mask, start)
         levels = sigmas.to(x.device)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.denoising.guided import GuidedModel
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, HookedModel, ModelHandle, VaeHandle
-from engine.sampling.guiders import GuidedModel
 from engine.sampling.names import Sampler
 
 HANDLES = (ModelHandle, HookedModel, ClipHandle, VaeHandle, ControlNetHandle, ClipVisionHandle, Sampler, GuidedModel)

@@ -147,6 +147,8 @@ class JobRoutes:
 def _active_item(job: Job) -> dict[str, Any]:
     status = STATUS["queued"] if job.status == "queued" else STATUS["running"]
     item: dict[str, Any] = {"id": job.id, "status": status, "create_time": _ms(job.created), "priority": job.number}
+    if job.held:
+        item["waits_for"] = job.held
     if job.started is not None:
         item["execution_start_time"] = _ms(job.started)
     return item | ({"workflow_id": job.workflow_id} if job.workflow_id else {})
@@ -241,6 +243,10 @@ _JOB: Final = {
         "create_time": {"type": "integer", "description": "Milliseconds since 1970, as the other times."},
         "execution_start_time": {"type": "integer"},
         "execution_end_time": {"type": "integer"},
+        "waits_for": {
+            "type": "string",
+            "description": "Why it waits though a worker is idle, such as a pack that is not loaded.",
+        },
         "preview_output": {"type": "object"},
         "outputs_count": {"type": "integer"},
         "execution_error": {"type": "object"},

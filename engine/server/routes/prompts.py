@@ -14,7 +14,7 @@ from engine.graph.schema import Catalogue
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.records import Job
 from engine.jobs.store import JobStore
-from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
+from engine.jobs.store_errors import DuplicateJobError
 from engine.media.errors import MediaError
 from engine.media.graph_file import begins_as_json
 from engine.server.bodies import read_body
@@ -141,10 +141,6 @@ class _Submit:
             raise Refusal(
                 409, "duplicate_prompt_id", f"A job with the prompt_id {job.id!r} is known already. Use a new one."
             ) from None
-        except StoreFullError as error:
-            raise Refusal(507, "disk_full", str(error)) from None
-        except StoreError as error:
-            raise Refusal(503, "store_failed", str(error)) from None
 
     def _read(self, body: bytes, catalogue: Catalogue) -> Posted:
         try:

@@ -1,0 +1,88 @@
+"""A model made ready for a run in a node: the network on its device, its control networks, and the one callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from engine.denoising.previews import PreviewMaker, Watched
+from engine.denoising.records import LiveModel
+from engine.models.handles import ControlUse, ModelHandle
+from engine.sampling.masks import repeat_to
+from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.samplers.steps import Callback, StepInfo
+
+if TYPE_CHECKING:
+    from engine.models.manager import ModelManager
+    from engine.sampling.conditions import ControlFunction
+
+RESCALE_OPTION = "cfg_rescale"
+"""Option of a model handle under which RescaleCFG leaves its multiplier."""
+
+
+@contextmanager
+def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]:
+    """Hold the device and give the model of `handle`, loaded and patched, as a run wants it.
+
+    ControlNets that its conditionings turn out to have are held with it, from their first use to the end of the block.
+    """
+    with ExitStack() as held:
+        network = held.enter_context(models.use(handle))
+        yield LiveModel(
+            network,
+            NoiseSchedule.of(handle.parameterization),
+            handle.latent,
+            controls=lambda use, pictures: _control(models, held, use, pictures),
+            device=network.device,
+            inpaint_model=handle.extra_channels > 0,
+            hooks=getattr(handle, "hooks", None),
+            handle=handle,
+        )
+
+
+def report_to(node: Watched, model: ModelHandle) -> Callback:
+    """Tell a node's context of every step: progress (which also cancels), and a preview, which it has made now and then."""
+    make = PreviewMaker(node, model)
+
+    def report(step: StepInfo) -> None:
+        node.progress(step.step + 1, step.total)
+        node.preview(lambda: make(step))
+
+    return report
+
+
+def rescale_of(model: ModelHandle) -> float:
+    """The guidance rescale that RescaleCFG put on the model; 0 when it did not."""
+    return float(model.options.get(RESCALE_OPTION, 0.0))
+
+
+def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
+    """Return `latent` in the model's channels: an empty (all-zero) one is remade, another that does not fit is an error."""
+    samples = latent["samples"]
+    channels = model.latent.channels
+    if samples.shape[1] == channels:
+        return latent
+    if torch.count_nonzero(samples):
+        raise ValueError(
+            f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
+            f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+        )
+    return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
+
+
+def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: int) -> ControlFunction:
+    """The residuals of one control; the network fits the control pictures to whatever size and rows it is asked for.
+
+    They are repeated (or cut) to the pictures of the run first, so that each picture has the same under every condition.
+    """
+    network = held.enter_context(models.use(use.handle))
+    hint = use.hint if len(use.hint) == 1 else repeat_to(use.hint, pictures)
+
+    def residuals(x: Tensor, t: Tensor, context: Tensor) -> dict[str, Any]:
+        return network(x, t, context, hint, use.strength)
+
+    return residuals
