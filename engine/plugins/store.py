@@ -11,7 +11,7 @@ import msgspec
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 2
+FORMAT = 3
 FILE_NAME = "catalogue.msgpack"
 """Of the stored catalogue, in the cache folder."""
 
@@ -32,6 +32,12 @@ class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Importing it ended the process: it is not imported again until it is another."""
     problems: tuple[str, ...] = ()
     """What is wrong with single nodes of it."""
+    notes: tuple[str, ...] = ()
+    """What importing it did beside, which is not wrong with it but good to know."""
+    left_out: tuple[str, ...] = ()
+    """Nodes whose classes raised when they were asked for their declarations; they are asked again."""
+    versions: tuple[str, str] = ("", "")
+    """The version of a node that does not see the engine through `ctx`, and of one that does."""
     eager: bool = False
     """Whether a worker imports it before anybody asks for a node of it: it may add routes and hear of prompts."""
     web: str = ""
@@ -73,7 +79,8 @@ def write(path: Path, stored: Stored) -> None:
 
 
 def forget_failures(path: Path) -> None:
-    """Have packs that could not be imported tried again at the next start, though nothing has changed since."""
+    """Have packs that could not be imported, or whose nodes raised, tried again at the next start, though they are the same."""
     stored = read(path)
-    if any(record.error and not record.fatal for record in stored.records):
-        write(path, msgspec.structs.replace(stored, fingerprint=""))
+    if any((record.error and not record.fatal) or record.left_out for record in stored.records):
+        records = tuple(record for record in stored.records if not record.left_out)
+        write(path, msgspec.structs.replace(stored, fingerprint="", records=records))
