@@ -142,6 +142,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
     from engine.execute.growth import MIB, ExpansionLimits
     from engine.execute.services import Services
     from engine.media.saver import PictureSaver
+    from engine.media.texts import TextKeeper
 
     services = Services(
         models=Deferred(lambda: _model_manager(cache, paths, settings)),
@@ -149,6 +150,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
         find_file=paths.locate,
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
+        keep_text=TextKeeper(paths.directory),
     )
     most = settings.expansion
     limits = ExpansionLimits(nodes=most.nodes, depth=most.depth, bytes=most.mib * MIB)

@@ -80,6 +80,17 @@ class Worker:
         if self.frames is not None:
             self.frames.send(message)
 
+    def send_body(self, body: bytes) -> None:
+        """Send what `body_of` gave."""
+        if self.frames is not None:
+            self.frames.send_body(body)
+
+    async def sent(self, seconds: float) -> None:
+        """Wait until the worker has read what was sent, at most `seconds`."""
+        end = asyncio.get_running_loop().time() + seconds
+        while self.frames is not None and self.frames.unsent > 0 and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+
     def kill(self, reason: str = "was killed by the server") -> None:
         """End its process at once; it is lost and restarted. `reason` follows "Worker 0"."""
         if self.process is not None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.execute.events import Counts
 from engine.jobs.dispatch import Dispatcher, workflow_of
-from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobRefused, JobStarted, RunJob
+from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobRefused, JobStarted, RunJob, ToWorker
 from engine.jobs.records import MAX_LOSSES, Job, Outcome
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreFullError
@@ -40,6 +41,12 @@ class Ear:
 
     def send(self, message: Any) -> None:
         self.heard.append(message)
+
+    def send_body(self, body: bytes) -> None:
+        self.heard.append(msgspec.msgpack.decode(body, type=ToWorker))
+
+    async def sent(self, seconds: float) -> None:
+        """What is said is heard at once."""
 
     def kill(self) -> None:
         self.killed = True
@@ -750,3 +757,48 @@ def test_seconds_and_nodes_of_all_jobs_are_added_up(tmp_path: Path) -> None:
         assert totals.ended["done"] == 2
 
     live(tmp_path, story)
+
+
+LONG = b'{"1": "%s"}' % (b"x" * 300_000)
+
+
+async def until_heard(house: House, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(house.workers[0].jobs()) < count:
+            await asyncio.sleep(0.001)
+
+
+def test_a_long_job_is_held_on_disk_and_sent_whole(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        extra = {"preview_method": "taesd", "extra_pnginfo": {"workflow": {"id": "w" * 5000}}}
+        await house.accept("a", prompt=LONG, extra_data=msgspec.json.encode(extra))
+        await house.accept("b", prompt=LONG)
+        [running] = house.dispatcher.active()
+        assert running.extra_data == b'{"preview_method":"taesd"}', "what is short of it is held, as it is asked for"
+        assert [job.prompt for job in (*house.dispatcher.active(), *house.dispatcher.queue)] == [b"{}", b"{}"]
+        for count in (1, 2):
+            await until_heard(house, count)
+            house.start()
+            house.finish()
+        assert await house.history() == [("a", "done"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    first, second = house.workers[0].heard
+    assert [first.prompt, second.prompt] == [LONG, LONG]
+    assert first.workflow == msgspec.json.encode({"id": "w" * 5000})
+    assert first.preview_method == "taesd"
+
+
+def test_a_long_job_that_is_cancelled_before_it_is_sent_ends_without_the_worker(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", prompt=LONG)
+        assert house.dispatcher.cancel("a")
+        await house.dispatcher.settled()
+        await house.accept("b")
+        house.start()
+        house.finish()
+        assert await house.history() == [("a", "cancelled"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    assert house.workers[0].jobs() == ["b"]
+    assert not any(isinstance(message, CancelJob) for message in house.workers[0].heard)

@@ -12,6 +12,8 @@ import pytest
 
 from engine.execute.events import (
     Counts,
+    NodeCollected,
+    NodeExpanded,
     NodeFailed,
     NodeFinished,
     NodePicture,
@@ -400,3 +402,55 @@ def test_states_are_sent_soon_even_when_nothing_else_happens(monkeypatch: Any) -
 
     live(story)
     assert desk.of("progress_state")[-1]["nodes"]["1"]["value"] == 2
+
+
+def test_passes_of_a_loop_are_told_while_they_run_and_then_forgotten() -> None:
+    desk = Desk()
+
+    def inner(event: Any, index: int, **facts: Any) -> Any:
+        return event(node=f"2.{index}", display_node="2", parent="2", class_type="One", **facts)
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("2"), done("2"), NodeExpanded(node="2", display_node="2", nodes=["2.0"])])
+        one.events([inner(NodeStarted, 0)])
+        one._tell_states()
+        for index in range(1000):
+            expanded = NodeExpanded(node=f"2.{index}", display_node="2", parent="2", nodes=[f"2.{index + 1}"])
+            one.events([inner(NodeFinished, index, seconds=0.1), expanded, inner(NodeStarted, index + 1)])
+        assert len(one._states) <= 3
+        one.events([inner(NodeFinished, 1000, seconds=0.1), NodeCollected(node="2", display_node="2")])
+        failed = NodeFailed(node="1", display_node="1", class_type="One", message="No.")
+        one.events([failed])
+        outcome = one.ended("failed", finished({"2": {"text": ["x"]}}, "failed"), "")
+        assert len(outcome.messages) < 2000
+        assert msgspec.json.decode(outcome.error)["executed"] == ["2"]
+
+    live(story)
+    states = [state["nodes"] for state in desk.of("progress_state")]
+    assert states[0]["2"]["state"] == "running"
+    told: dict[str, Any] = {}
+    for nodes in states:
+        told |= {name: state["state"] for name, state in nodes.items()}
+    assert told.pop("1") == "error"
+    assert set(told.values()) == {"finished"}, "whatever was told to run is told to have ended"
+    assert len(told) < 20
+    assert len(desk.of("executing")) == 1 + 1001, "each that runs is named"
+
+
+def test_a_client_that_comes_back_hears_of_the_end_of_what_ran() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        begun = NodeStarted(node="2.0", display_node="2", parent="2", class_type="One")
+        one._flushed = 1e12
+        one.events([begun])
+        one.resume()
+        one.events([NodeFinished(node="2.0", display_node="2", parent="2", class_type="One", seconds=0.1)])
+        one._tell_states()
+
+    live(story)
+    assert [state["nodes"]["2.0"]["state"] for state in desk.of("progress_state")] == ["running", "finished"]
