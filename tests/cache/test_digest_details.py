@@ -85,5 +85,6 @@ def test_what_may_change_has_none(value):
 
 
 def test_constants_know_where_they_end():
+    assert constant_bytes("a") + constant_bytes("b") != constant_bytes("asb")
     assert constant_bytes("ab") + constant_bytes("c") != constant_bytes("a") + constant_bytes("bc")
     assert constant_bytes("1") + constant_bytes("2:s") != constant_bytes("12") + constant_bytes(":s")

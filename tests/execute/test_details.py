@@ -12,6 +12,7 @@ from engine.authoring.decorator import definition_of, node
 from engine.execute import context, events
 from engine.execute.context import DynamicPrompt, NodeContext
 from engine.execute.events import NodeSkipped
+from engine.execute.growth import ExpansionLimits
 from engine.execute.services import Services
 from engine.execute.state import Inner
 from engine.graph.prompt import Link, Node
@@ -19,6 +20,11 @@ from engine.graph.prompt import Link, Node
 
 class Thing:
     """A value whose content nobody can hash."""
+
+
+@node("Length")
+def length(text: str) -> int:
+    return len(text)
 
 
 @node("Same")
@@ -55,12 +61,33 @@ def test_a_link_to_an_output_that_is_not_there_is_told_with_those_that_are(lab, 
 
 
 def test_a_list_that_an_expanding_node_gives_itself_is_a_list(lab, graph):
-    @lab.node("Grow")
-    def grow(ctx: Any, a: int) -> Expand[list[int]]:
-        return ctx.subgraph().result([a, a + 1])
+    lab.add(definition_of(length))
 
-    lab.run(graph(g=("Grow", {"a": 5}), s=("Add", {"a": "@g", "b": 10})), "s")
-    assert lab.values("s") == ([15, 16],)
+    @lab.node("Grow")
+    def grow(ctx: Any, a: int, inside: bool) -> Expand[list[int]]:
+        sub = ctx.subgraph()
+        if inside:
+            sub.add(length, text="a")
+        return sub.result([a, a + 1])
+
+    for inside in (False, True):
+        lab.run(graph(g=("Grow", {"a": 5, "inside": inside}), s=("Add", {"a": "@g", "b": 10})), "s")
+        assert lab.values("s") == ([15, 16],)
+
+
+def test_constants_of_inner_nodes_count_towards_what_a_run_may_keep(lab, graph):
+    lab.add(definition_of(length))
+    lab.executor.expansion_limits = ExpansionLimits(bytes=100_000)
+
+    @lab.node("Grow")
+    def grow(ctx: Any, a: int) -> Expand[int]:
+        sub = ctx.subgraph()
+        return sub.result(sub.add(length, text="x" * a))
+
+    lab.run(graph(g=("Grow", {"a": 50_000})), "g")
+    assert lab.value("g") == 50_000
+    lab.run(graph(g=("Grow", {"a": 150_000})), "g")
+    assert [failure.exception_type for failure in lab.result.failures] == ["ExpansionLimit"]
 
 
 def test_two_values_without_content_that_go_into_one_inner_node_stay_two(lab, graph):
