@@ -207,6 +207,7 @@ class Run:
         self._workflow = workflow
         self._extra_pnginfo: JsonSource | None = None
         self._prompt_json = prompt_json
+        self._prompt_is_own = False
         self._sink = sink
         self._sink_lock = threading.Lock()
         self.started = time.perf_counter()
@@ -258,14 +259,21 @@ class Run:
 
     @property
     def prompt_json(self) -> Mapping[str, Any]:
-        """The graph as JSON, for hidden inputs and for pictures that carry it."""
-        if self._prompt_json is None:
-            from engine.graph.prompt import prompt_to_json
-
-            self._prompt_json = prompt_to_json(self.prompt)
-        elif callable(self._prompt_json):
-            self._prompt_json = self._prompt_json()
+        """The graph as JSON, for hidden inputs and for pictures that carry it; what nodes change of it changes no input."""
+        if not self._prompt_is_own:
+            self._prompt_is_own = True
+            self._prompt_json = self._own_prompt(self._prompt_json)
+        assert not callable(self._prompt_json)
+        assert self._prompt_json is not None
         return self._prompt_json
+
+    def _own_prompt(self, given: JsonSource | None) -> Mapping[str, Any]:
+        from engine.graph.prompt import prompt_to_json
+
+        if callable(given):  # read for this run alone
+            return given()
+        found: Mapping[str, Any] = self.cache.copies.of(given if given is not None else prompt_to_json(self.prompt))
+        return found
 
     @property
     def workflow(self) -> Mapping[str, Any] | None:

@@ -120,9 +120,9 @@ class Running:
         self.follower = follower
         self.started = False
         self.cancelled = False
+        self.cancelled_at = 0.0
         self.sending = False
         """Its texts are still being read from the disk."""
-        self.cancelled_at = 0.0
         self.killer: asyncio.TimerHandle | None = None
 
 

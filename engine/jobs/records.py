@@ -19,7 +19,6 @@ MAX_LOSSES = 4
 LONG = 256 * 1024
 """Bytes of a job's JSON texts from which on they are on disk only while it waits and runs."""
 
-
 _SHORT = 1024
 
 
@@ -53,12 +52,12 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """How often the server ended while it ran, and not by being told to."""
     overtaken: int = 0
     """How many jobs behind it went first, to a worker that held their model. Not stored."""
-    long: bool = False
-    """Not stored."""
     refused: frozenset[int] = frozenset()
     """Process ids of workers that lack a pack of its nodes. Not stored, as `held`."""
     held: str = ""
     """Why it waits though a worker is idle: a sentence."""
+    long: bool = False
+    """Not stored."""
     created: float = 0.0
     """Unix time in seconds, as `started` and `ended`."""
     started: float | None = None

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE
 from engine.jobs.store_errors import StoreError
-from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of
+from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
 from engine.jobs.store_unreadable import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ SORTS = frozenset(_SORTS)
 
 
 def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
-    """Jobs that are queued or were running, in the order of the queue, without long texts; and the rows that are no such jobs."""
+    """Jobs that are queued or were running, in their order, long texts left on disk; and rows that are no such jobs."""
     query = select(JOBS).where(JOBS.c.end_number.is_(None)).order_by(JOBS.c.number, JOBS.c.sequence)
     jobs: list[Job] = []
     unreadable: list[Unreadable] = []
@@ -43,18 +43,19 @@ def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
     return jobs, unreadable
 
 
-def last_end(connection: Connection) -> int:
-    """The greatest number of an end that is still known."""
-    found = connection.exec_driver_sql("SELECT max(end_number) FROM jobs").scalar()
-    return int(found or 0)
-
-
 def whole(connection: Connection, job: Job) -> Job:
     """`job` with its texts. Raises StoreError."""
     row = connection.execute(select(*[JOBS.c[name] for name in _TEXTS]).where(JOBS.c.id == job.id)).first()
     if row is None:
         raise StoreError(f"The job {job.id} is not in the store any more.")
-    return msgspec.structs.replace(job, **row._mapping, long=False)
+    prompt, checked, extra_data = texts_of(dict(row._mapping))
+    return msgspec.structs.replace(job, prompt=prompt, checked=checked, extra_data=extra_data, long=False)
+
+
+def last_end(connection: Connection) -> int:
+    """The greatest number of an end that is still known."""
+    found = connection.exec_driver_sql("SELECT max(end_number) FROM jobs").scalar()
+    return int(found or 0)
 
 
 def last_sequence(connection: Connection) -> int:

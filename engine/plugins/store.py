@@ -12,7 +12,7 @@ from xxhash import xxh3_128_digest
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 3
+FORMAT = 4
 FILE_NAME = "catalogue.msgpack"
 """Of the stored catalogue, in the cache folder."""
 

@@ -134,6 +134,11 @@ class House:
         await self.dispatcher.settled()
         return [(entry.job.id, entry.outcome.status) for entry in await self.store.history()]
 
+    def say(self, worker: int, job: str) -> None:
+        """A worker says that it has done a job, be it its own or not."""
+        facts = {"outputs": b"{}", "nodes": b"{}", "counts": Counts(ran=1), "seconds": 0.5, "models": []}
+        self.dispatcher.on_message(self.workers[worker], JobFinished(job=job, status="done", **facts))
+
 
 def live(folder: Path, story: Callable[[House], Awaitable[None]], workers: int = 1) -> House:
     """Run a story in a house."""
@@ -771,3 +776,29 @@ def test_a_long_job_that_is_cancelled_before_it_is_sent_ends_without_the_worker(
     house = live(tmp_path, story)
     assert house.workers[0].jobs() == ["b"]
     assert not any(isinstance(message, CancelJob) for message in house.workers[0].heard)
+
+
+def test_what_a_worker_says_of_a_job_of_another_one_is_passed_over(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        house.start()
+        house.say(1, "a")
+        assert "a" in house.dispatcher.running
+        house.say(0, "a")
+        assert await house.history() == [("a", "done")]
+
+    live(tmp_path, story, workers=2)
+
+
+def test_seconds_and_nodes_of_all_jobs_are_added_up(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for name in "ab":
+            await house.accept(name)
+            house.start()
+            house.say(0, name)
+        totals = house.dispatcher.totals
+        assert (totals.seconds, totals.nodes["ran"], totals.accepted) == (1.0, 2, 2)
+        await house.dispatcher.settled()
+        assert totals.ended["done"] == 2
+
+    live(tmp_path, story)

@@ -71,6 +71,17 @@ def test_a_body_of_unsaid_length_is_refused_once_it_is_too_long(guarded):
     assert (status, answer["error"]["type"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize(("last", "expected"), [(1_000, 200), (1_001, 413)])
+def test_a_body_of_unsaid_length_may_be_as_long_as_the_limit_and_no_byte_longer(guarded, last, expected):
+    assert post(guarded, "/length", SMALL, data=_slowly(b"x" * 9_000, b"x" * last))[0] == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(10_000, 200), (10_001, 413)])
+def test_what_a_compressed_body_holds_counts_and_not_its_own_length(guarded, size, expected):
+    packed = gzip.compress(bytes(size))
+    assert post(guarded, "/length", SMALL, data=packed, headers={"Content-Encoding": "gzip"})[0] == expected
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "bare deflate"])
 def test_a_compressed_body_is_read_as_what_it_holds(guarded, encoding):
     value = {"prompt": ["text"] * 300}
@@ -104,7 +115,9 @@ def test_a_compressed_body_is_inflated_in_small_steps(guarded):
     assert answer["longest"] <= 256 * 1024
 
 
-@pytest.mark.parametrize("data", [b"no gzip at all", gzip.compress(b"{}" * 50)[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "data", [b"no gzip at all", gzip.compress(b"{}" * 50)[:-9], b"\x1f\x8b"], ids=["text", "cut", "header"]
+)
 def test_a_body_not_compressed_as_announced_is_refused(guarded, data):
     status, answer = post(guarded, "/echo", data=data, headers={"Content-Encoding": "gzip"})
     assert (status, answer["error"]["type"]) == (400, "invalid_encoding")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -274,6 +275,35 @@ def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> Non
         "execution_cached",
         "execution_error",
     ]
+
+
+def test_of_two_failures_the_first_is_told_and_when_in_milliseconds() -> None:
+    desk = Desk()
+
+    async def story() -> Any:
+        one = follower(desk)
+        one.started()
+        for node in ("1", "2"):
+            one.events([started(node), NodeFailed(node=node, display_node=node, class_type="One", message="No.")])
+        return one.ended("failed", finished(status="failed"), "")
+
+    before = time.time()
+    outcome = live(story)
+    assert msgspec.json.decode(outcome.error)["node_id"] == "1"
+    told = dict(msgspec.json.decode(outcome.messages))
+    for name in ("execution_start", "execution_error"):
+        assert before * 1000 - 2 <= told[name]["timestamp"] <= time.time() * 1000
+
+
+def test_of_several_saved_pictures_the_last_stands_for_the_job() -> None:
+    later = PICTURE | {"filename": "a_00002_.png"}
+
+    async def story() -> Any:
+        one = follower(Desk())
+        one.started()
+        return one.ended("done", finished({"2": {"images": [PICTURE, later]}}), "")
+
+    assert msgspec.json.decode(live(story).preview)["filename"] == "a_00002_.png"
 
 
 def test_a_lost_worker_fails_the_job_at_the_node_that_ran() -> None:

@@ -101,3 +101,17 @@ def test_what_is_too_long_is_not_passed_on_and_too_much_waits(monkeypatch: Any) 
 
     asyncio.run(story())
     assert [message.event for message in wire.heard] == ["little", "later"]
+
+
+def test_what_waits_when_a_job_ends_is_told_first() -> None:
+    wire, previews = Wire(), NoPreviews()
+
+    async def story() -> None:
+        sink = JobSink("job", wire, previews, str)
+        sink(started("1"))
+        sink(done("1"))
+        assert wire.heard == []
+        sink.end()
+
+    asyncio.run(story())
+    assert [type(one) for one in wire.heard] == [NodeStarted, NodeFinished]
