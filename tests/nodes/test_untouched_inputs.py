@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from engine.cache.digests import digest
+from engine.denoising.guided import GuidedModel
 from engine.graph.schema import InputSpec
-from engine.sampling.guiders import CfgGuidance, GuidedModel
+from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import Sampler
 from nodes.custom_sampling import SeededNoise
 from tests.nodes.test_every_node import argument, definitions_of
