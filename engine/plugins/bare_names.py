@@ -118,7 +118,7 @@ def _share() -> None:
         seen |= own.names
     if _shared and not isinstance(builtins.__import__, _Import):
         builtins.__import__ = _Import(builtins.__import__, _of_statement)
-        importlib.import_module = _Import(importlib.import_module, _of_call)  # type: ignore[assignment]
+        importlib.import_module = _Import(importlib.import_module, _of_call)
 
 
 class _Import:
