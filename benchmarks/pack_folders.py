@@ -156,27 +156,34 @@ class _Runner:
                 continue
             try:
                 prompt = dict(CORE) | {key: node for key, node in PICTURE.items() if key != "s"}
-                self._add(prompt, "node", spec, DEEPEST)
+                target = self._add(prompt, spec, DEEPEST)
             except CannotBeMadeError as error:
                 failures[spec.name] = f"not tried: {error}"
                 continue
             print(f"{record.pack}: {spec.name}", file=sys.stderr, flush=True)
             try:
-                self._run(prompt, "node")
+                self._run(prompt, self._shown(prompt, target, spec))
                 ran += 1
             except Exception as error:
                 failures[spec.name] = " ".join(str(error).split())[:300]
         tried = ran + sum(not why.startswith("not tried") for why in failures.values())
         return Row(len(record.specs), ran, tried, failures)
 
-    def _add(self, prompt: dict[str, Any], name: str, spec: Any, depth: int) -> None:
-        inputs = {}
-        for one in spec.inputs:
-            if one.required:
-                inputs[one.name] = self._made(prompt, f"{name}.{one.name}", one, depth)
-        prompt[name] = {"class_type": spec.name, "inputs": inputs}
+    def _shown(self, prompt: dict[str, Any], node: str, spec: Any) -> str:
+        """The id of an output node: the node, or one that shows what it gives."""
+        if spec.output_node or not spec.outputs:
+            return node
+        prompt["9999"] = {"class_type": "PreviewAny", "inputs": {"source": [node, 0]}}
+        return "9999"
 
-    def _made(self, prompt: dict[str, Any], name: str, one: Any, depth: int) -> Any:
+    def _add(self, prompt: dict[str, Any], spec: Any, depth: int) -> str:
+        """Add a node and what it needs; its id, which is a number, as packs read it so."""
+        inputs = {one.name: self._made(prompt, one, depth) for one in spec.inputs if one.required}
+        node = str(100 + len(prompt))
+        prompt[node] = {"class_type": spec.name, "inputs": inputs}
+        return node
+
+    def _made(self, prompt: dict[str, Any], one: Any, depth: int) -> Any:
         if one.choices is not None:
             listed = one.choices if isinstance(one.choices, tuple | list) else self._files(one.choices)
             if not listed:
@@ -192,10 +199,9 @@ class _Runner:
             slot = next((at for at, output in enumerate(spec.outputs) if output.type == one.type), None)
             if slot is not None:
                 try:
-                    self._add(prompt, name, spec, depth - 1)
+                    return [self._add(prompt, spec, depth - 1), slot]
                 except CannotBeMadeError:
                     continue
-                return [name, slot]
         raise CannotBeMadeError(f"nothing makes {one.type}")
 
     def _files(self, choices: Any) -> list[str]:
@@ -215,7 +221,7 @@ class _Runner:
         )
         if any(one.stops for one in found.problems):
             raise RuntimeError("; ".join(one.message for one in found.problems if one.stops))
-        result = self._executor.run_sync(found.prompt, [target], prompt_json=prompt)
+        result = self._executor.run_sync(found.prompt, [target], prompt_json=prompt, workflow={"nodes": []})
         if result.status != "done":
             raise RuntimeError(
                 "; ".join(f"{one.class_type}: {one.message}" for one in result.failures) or result.status

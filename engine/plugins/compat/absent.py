@@ -89,6 +89,12 @@ class AbsentMeta(type):
         return absent_function(f"{cls.__module__}.{cls.__name__}.{name}")
 
 
+def _is_there(value: Any) -> bool:
+    return True  # as classes and functions are, for who only asks whether an import succeeded
+
+
+for _kind in (AbsentFunction, AbsentMeta):
+    setattr(_kind, "__bool__", _is_there)  # noqa: B010 - beside __len__, which raises
 for _use in _USES:
     setattr(AbsentFunction, _use, _used)
     setattr(AbsentMeta, _use, _used)

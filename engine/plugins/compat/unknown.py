@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Sequence
 from types import FrameType, ModuleType
@@ -25,6 +26,9 @@ _TOPS: Final = frozenset({"comfy", "comfyui_version", "api_server"})
 
 _READS: Final = frozenset(dis.opmap[name] for name in ("IMPORT_FROM", "LOAD_ATTR", "LOAD_METHOD") if name in dis.opmap)
 """Instructions that name an attribute in the source, as `hasattr` and `getattr` do not."""
+
+_PROBING: Final = importlib.util.find_spec.__code__.co_filename
+"""Where it is only asked whether a module can be found."""
 
 _given: Final[dict[str, Any]] = {}
 """What was answered, by full name: the same object each time."""
@@ -121,6 +125,8 @@ def _may_answer(frame: FrameType, errors: frozenset[str], name: str) -> bool:
 
 def _is_machinery(frame: FrameType) -> bool:
     path = frame.f_code.co_filename
+    if path == _PROBING:
+        return False
     return path.startswith("<frozen importlib") or path in (importlib.__file__, bare_names.__file__)
 
 

@@ -76,6 +76,31 @@ def test_an_absent_class_can_be_subclassed_and_tells_what_it_needs_when_it_is_ma
         Mine()
 
 
+def test_absent_names_are_true_and_any_use_of_them_tells_their_name(host: Host) -> None:
+    from comfy.sdxl_clip import SDXLClipModel
+    from comfy.supported_models import models
+
+    assert SDXLClipModel
+    assert models
+    assert not isinstance(3, SDXLClipModel)
+    for use in (lambda: list(models), lambda: models[0], lambda: "a" in SDXLClipModel, lambda: len(SDXLClipModel)):
+        with pytest.raises(CompatError, match=r"comfy\.(supported_models\.models|sdxl_clip\.SDXLClipModel)"):
+            use()
+    assert not hasattr(models, "append")
+
+
+def test_a_class_of_a_pack_on_an_absent_one_has_only_its_own_attributes(host: Host) -> None:
+    from comfy.sdxl_clip import SDXLClipModel
+
+    class Mine(SDXLClipModel):
+        FUNCTION = "go"
+
+    assert Mine.FUNCTION == "go"
+    assert not hasattr(Mine, "define_schema")
+    with pytest.raises(CompatError, match=r"comfy\.sdxl_clip\.SDXLClipModel\.encode"):
+        Mine.encode  # noqa: B018 - asked for
+
+
 def test_the_error_names_the_pack_that_called(host: Host) -> None:
     from comfy.context_windows import create_prepare_sampling_wrapper as load
 
