@@ -138,7 +138,7 @@ class Base:
     def _run_here(self, arguments: tuple[str, ...], code: int) -> Done:
         from engine.__main__ import main
 
-        out, said = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+        out, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
         with (
             mock.patch.dict(os.environ, {"SAFELIGHT_BASE": str(self.folder)}),
             contextlib.chdir(self.folder),
