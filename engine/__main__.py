@@ -5,9 +5,16 @@ Imports stand inside the functions, so that a command imports only what it uses 
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder: a file there with the name of a module is no part of the program
+    _ROOT = __file__[: -len("/engine/__main__.py")]
+    if _ROOT not in sys.path:  # a checkout that is not installed, of which the folder is
+        sys.path.append(_ROOT)
+
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

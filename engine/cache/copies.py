@@ -53,9 +53,7 @@ class Copies:
             return value
         try:
             return self._copy(value, known)
-        except (
-            RecursionError
-        ):  # lists in lists in lists: as it has no digest either, it is known by the node that made it
+        except RecursionError:  # lists in lists in lists: it has no digest either, and goes by the node that made it
             return value
 
     def _copy(self, value: Any, known: Known) -> Any:

@@ -18,8 +18,8 @@ from engine.sampling.names import BROUGHT_SAMPLERS, BROUGHT_SCHEDULES
 class Attempt:
     """A node whose inputs are collected. `instance` holds the instance of a class node, as leading argument.
 
-    What is not built in, or runs code of a pack, gets copies of its own of everything that can be written
-    into, and of what it gives a copy is kept: whatever it does to the one or the other, now or later, reaches nobody else.
+    What is not built in, or runs code of a pack, gets copies of its own of everything that can be written into, and of what it
+    gives a copy is kept: whatever it does to the one or the other, now or later, reaches nobody else.
     """
 
     __slots__ = ("apart", "definition", "inputs", "instance", "run", "state")
@@ -30,22 +30,23 @@ class Attempt:
         self.definition = definition
         self.inputs = inputs
         self.instance = run.executor.instance(state.id, definition)
-        self.apart = False
+        self.apart = not definition.trusted or _runs_foreign_code(state, inputs)
         """Whether it gets copies, and copies of what it gives are kept."""
-        if not definition.trusted or _runs_foreign_code(state, inputs):
-            self.set_apart()
+        if self.apart and inputs.writable:
+            inputs.writable = []
 
     def set_apart(self) -> None:
         """Have the node get copies."""
         self.apart = True
-        if self.inputs.writable:
-            self.inputs.writable = []
+        self.inputs.writable = []
 
     def call(self, call: dict[str, Any]) -> NodeResult:
         """Call a blocking node with keyword arguments."""
         given = self.handed(call)
-        before = self._stamps(given, call)
-        result = self._kept(self.definition.read(self.state.facts.spec, self._invoke(given)))
+        before = None if given is call else _stamps(given)
+        result = self.definition.read(self.state.facts.spec, self._invoke(given))
+        if self.apart:
+            result = self._kept(result)
         if before is not None:
             self._tell_written(given, before)
         return result
@@ -53,8 +54,10 @@ class Attempt:
     async def call_async(self, call: dict[str, Any]) -> NodeResult:
         """Call an async node with keyword arguments."""
         given = self.handed(call)
-        before = self._stamps(given, call)
-        result = self._kept(self.definition.read(self.state.facts.spec, await self._invoke(given)))
+        before = None if given is call else _stamps(given)
+        result = self.definition.read(self.state.facts.spec, await self._invoke(given))
+        if self.apart:
+            result = self._kept(result)
         if before is not None:
             self._tell_written(given, before)
         return result
@@ -67,12 +70,6 @@ class Attempt:
                     return self.run.cache.copies.of_each(values)
         return values
 
-    def _stamps(self, given: dict[str, Any], call: dict[str, Any]) -> dict[str, Any] | None:
-        """Stamps of the copies among what the node is called with."""
-        if given is call:
-            return None
-        return {name: stamp(value) for name, value in given.items() if type(value) not in IMMUTABLE}
-
     def _invoke(self, call: dict[str, Any]) -> Any:
         """The raw result of a call, or its coroutine."""
         if self.state.facts.spec.hidden:
@@ -83,8 +80,6 @@ class Attempt:
 
     def _kept(self, result: NodeResult) -> NodeResult:
         """What is kept of a result: out of the node's reach."""
-        if not self.apart:
-            return result
         ui, expand, copies = result.ui, result.expand, self.run.cache.copies
         if ui is not None:
             ui = copies.of(dict(ui))
@@ -105,6 +100,11 @@ class Attempt:
                     f"Nodes must not change their inputs; copy them first."
                 )
                 self.run.emit(Warned(message=message, node=self.state.id))
+
+
+def _stamps(given: dict[str, Any]) -> dict[str, Any]:
+    """Stamps of the copies among what a node is called with."""
+    return {name: stamp(value) for name, value in given.items() if type(value) not in IMMUTABLE}
 
 
 def _runs_foreign_code(state: NodeState, inputs: Inputs) -> bool:

@@ -134,8 +134,12 @@ class WorkerPool:
         self._supervisors: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
-    async def start(self) -> None:
-        """Open the socket and start the workers; returns before they are there. Raises OSError."""
+    async def start(self, env: Mapping[str, str] | None = None) -> None:
+        """Open the socket and start the workers, with `env` in their environment too; returns before they are there.
+
+        Raises OSError.
+        """
+        self._env.update(env or {})
         await self._listener.start()
         self._grow_to(self._count or 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import ModuleType
 
 import pytest
 
@@ -41,3 +42,17 @@ def test_work_that_takes_too_long_is_told_with_its_place_and_goes_on_alone() -> 
     assert not done.is_set()
     go_on.set()
     assert done.wait(60)
+
+
+def test_the_time_of_compilers_is_not_counted() -> None:
+    """The same wait, in a function of a compiler and in one of a pack."""
+    code = "def work(go_on):\n    go_on.wait(0.5)\n    return 'done'\n"
+    answers = {}
+    for name in ("numba.core", "a_pack"):
+        module = ModuleType(name)
+        exec(compile(code, f"<{name}>", "exec"), vars(module))
+        try:
+            answers[name] = within(0.1, "it", lambda: module.work(threading.Event()))  # noqa: B023 - called at once
+        except TookTooLongError:
+            answers[name] = "too long"
+    assert answers == {"numba.core": "done", "a_pack": "too long"}

@@ -56,15 +56,15 @@ def test_texts_of_a_long_job_stay_on_disk_over_a_restart(tmp_path: Path) -> None
         store = JobStore(tmp_path / "jobs.db")
         await store.open()
         facts: dict[str, Any] = {"number": 1.0, "outputs": ("1",), "checked": b"{}"}
-        await store.accept([Job(id="long", sequence=1, prompt=b'"%s"' % (b"x" * LONG), **facts)])
-        await store.accept([Job(id="short", sequence=2, prompt=b'"y"', **facts)])
+        await store.accept([Job(id="long", sequence=1, prompt=b'{"1": "%s"}' % (b"x" * LONG), **facts)])
+        await store.accept([Job(id="short", sequence=2, prompt=b'{"1": "y"}', **facts)])
         await store.close()
         again = JobStore(tmp_path / "jobs.db")
         long, short = await again.open()
         assert (long.id, long.long, long.prompt) == ("long", True, b"{}")
-        assert (short.id, short.long, short.prompt) == ("short", False, b'"y"')
+        assert (short.id, short.long, short.prompt) == ("short", False, b'{"1": "y"}')
         whole = await again.whole(long)
-        assert len(whole.prompt) == LONG + 2
+        assert len(whole.prompt) == LONG + 9
         assert not whole.long
         assert await again.whole(short) is short
         await again.close()
