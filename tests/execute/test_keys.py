@@ -59,7 +59,11 @@ def test_a_record_with_another_number_of_outputs_counts_for_nothing(lab, graph, 
     assert lab.value("a") == 1
 
 
-def test_what_follows_a_value_that_was_remade_as_another_is_remembered_under_that_one(lab, graph):
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_what_follows_a_value_that_was_remade_as_another_is_remembered_under_that_one(
+    make_lab, tmp_path, graph, on_disk
+):
+    lab = make_lab(tmp_path if on_disk else None)
     outside = {"value": 1}
 
     @lab.node("Outside")
