@@ -79,7 +79,7 @@ class LoopForEver(LoopClose):
 
 
 class LoopStep:
-    """What a pass does: counts numbers, darkens pictures."""
+    """What a pass does: counts."""
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -90,7 +90,14 @@ class LoopStep:
     CATEGORY = "bench"
 
     def step(self, value, by):
-        return (value + by if isinstance(value, int) else value * 0.999,)
+        return (value + by,)
+
+
+class LoopRest(LoopStep):
+    """What a loop over a list goes on with: all but the first item."""
+
+    def step(self, value, by):
+        return (value[by:],)
 
 
 class LoopShow:
@@ -106,8 +113,7 @@ class LoopShow:
     CATEGORY = "bench"
 
     def show(self, value):
-        text = str(value) if isinstance(value, int) else f"{value.mean():.4f}"
-        return {"ui": {"text": [text]}, "result": (value,)}
+        return {"ui": {"text": [str(value)]}, "result": (value,)}
 
 
 def _between(graph, opening, closing):
@@ -127,5 +133,6 @@ NODE_CLASS_MAPPINGS = {
     "LoopClose": LoopClose,
     "LoopForEver": LoopForEver,
     "LoopStep": LoopStep,
+    "LoopRest": LoopRest,
     "LoopShow": LoopShow,
 }

@@ -1,7 +1,7 @@
 """Loops, which packs build of expansions: time, history and memory by the number of passes, and one that never ends.
 
 A pass is three or four nodes (`loop_nodes.py`). "linear" compares the time of a pass in the longest loop with that in the
-shortest. The endless loop carries a picture of 512 x 512; while it runs, `/system_stats` is asked again and again.
+shortest. The endless loop is one over a list that is fed a picture; while it runs, `/system_stats` is asked again and again.
 
     python benchmarks/loops.py [--passes 100 300 600] [--base CHECKOUT] [--json FILE]
 
@@ -131,8 +131,9 @@ async def _ended(listener: Listener) -> None:
 
 
 def endless(server: Server) -> dict[str, Any]:
-    """A loop without end that carries a picture."""
+    """A loop over a list that is fed a picture, whose end it does not see."""
     prompt = loop(1, "LoopForEver", ["9", 0])
+    prompt["2"]["class_type"] = "LoopRest"
     prompt["9"] = {"class_type": "EmptyImage", "inputs": {"width": 512, "height": 512, "batch_size": 1, "color": 255}}
     watch, asker = Watch(server), Asker(server.port)
     watch.start()

@@ -29,13 +29,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 ROOT = Path(__file__).resolve().parents[1]
 GOAL = 0.95
 BASELINE_LIMIT = 240.0
-"""Seconds for the tests of one mutant without the change."""
+"""Seconds for one entry of `tests` without a mutant."""
 
 CAUGHT, SURVIVED, HUNG, BROKEN, STALE = "caught", "survived", "hung", "broken", "stale"
 """A test failed | all passed | no end in time | the tests could not start | the line is not there (once) any more."""
@@ -69,6 +70,8 @@ class Outcome:
     seconds: float = 0.0
     modules: list[str] = field(default_factory=list, repr=False)
     """What the process had imported at its end."""
+    output: str = field(default="", repr=False)
+    """The last that it wrote."""
 
 
 def load(folder: Path) -> list[Mutant]:
@@ -134,25 +137,37 @@ class Tree:
 
 
 class _Watch:
-    """A pytest plugin that tells what failed: a test, or its collection."""
+    """A pytest plugin that tells what failed: a test, or its collection.
 
-    def __init__(self) -> None:
+    Tests of random examples are left out, unless `named` says one by its name: what they notice depends on chance.
+    """
+
+    def __init__(self, named: tuple[str, ...]) -> None:
+        self._named = named
         self.failed = ""
         self.uncollected = ""
 
-    def pytest_runtest_logreport(self, report: object) -> None:
-        if report.failed and not self.failed:  # type: ignore[attr-defined]
-            self.failed = report.nodeid  # type: ignore[attr-defined]
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [one for one in items if not self._is_random(one) or one.nodeid.startswith(self._named)]
 
-    def pytest_collectreport(self, report: object) -> None:
-        if report.failed and not self.uncollected:  # type: ignore[attr-defined]
-            self.uncollected = report.nodeid or "collection"  # type: ignore[attr-defined]
+    @staticmethod
+    def _is_random(item: Any) -> bool:
+        return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed and not self.uncollected:
+            self.uncollected = report.nodeid or "collection"
 
 
 def _child(tree: Path, tests: tuple[str, ...], result: Path) -> None:
     """Run tests in the forked process, and write down how they ended."""
     import pytest
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     output = os.open(result.with_suffix(".log"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(output, 1)
@@ -160,7 +175,7 @@ def _child(tree: Path, tests: tuple[str, ...], result: Path) -> None:
     os.chdir(tree)
     os.environ |= {"PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     sys.path[0] = str(tree)
-    watch = _Watch()
+    watch = _Watch(tuple(test for test in tests if "::" in test))
     code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *_SLOW_TO_END, *tests], plugins=[watch])
     kind = {0: SURVIVED, 1: CAUGHT}.get(int(code), BROKEN)
     if watch.uncollected:
@@ -209,16 +224,20 @@ class Runner:
     ) -> None:
         """Run (mutant or none, its tests, seconds it may take), each told when it has ended."""
         waiting = list(work)[::-1]
-        while waiting or self._running:
-            while waiting and self._free:
-                mutant, tests, limit = waiting.pop()
-                if not self._start(mutant, tests, limit):
-                    told(mutant, tests, Outcome(STALE))
-            for one in [one for one in self._running if self._has_ended(one)]:
-                self._running.remove(one)
-                self._free.append(one.tree)
-                told(one.mutant, one.tests, self._end(one))
-            time.sleep(0.02)
+        try:
+            while waiting or self._running:
+                while waiting and self._free:
+                    mutant, tests, limit = waiting.pop()
+                    if not self._start(mutant, tests, limit):
+                        told(mutant, tests, Outcome(STALE))
+                for one in [one for one in self._running if self._has_ended(one)]:
+                    self._running.remove(one)
+                    self._free.append(one.tree)
+                    told(one.mutant, one.tests, self._end(one))
+                time.sleep(0.02)
+        finally:  # ended from outside
+            for one in self._running:
+                os.killpg(one.process, signal.SIGKILL)
 
     def _start(self, mutant: Mutant | None, tests: tuple[str, ...], limit: float) -> bool:
         tree = self._free.pop()
@@ -252,13 +271,14 @@ class Runner:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(one.process, signal.SIGKILL)  # what a test has left behind
         taken = time.monotonic() - one.started
+        log = one.result.with_suffix(".log")
+        output = log.read_text(errors="replace")[-2000:] if log.is_file() else ""
+        log.unlink(missing_ok=True)
         if not one.result.is_file():
-            return Outcome(HUNG if taken >= one.limit else BROKEN, seconds=taken)
-        found = Outcome(**json.loads(one.result.read_text()), seconds=taken)
-        self._import(found.modules)
-        if found.kind not in (BROKEN, CAUGHT):
-            one.result.with_suffix(".log").unlink()
+            return Outcome(HUNG if taken >= one.limit else BROKEN, seconds=taken, output=output)
+        found = Outcome(**json.loads(one.result.read_text()), seconds=taken, output=output)
         one.result.unlink()
+        self._import(found.modules)
         return found
 
     def _import(self, modules: list[str]) -> None:
@@ -281,13 +301,16 @@ def judge(
     first = Tree.of(root, scratch / "tree0")
     trees = [first, *(first.copied(scratch / f"tree{number}") for number in range(1, jobs))]
     runner = Runner(trees, scratch)
-    baseline: dict[tuple[str, ...], Outcome] = {}
-    sets = list(dict.fromkeys(one.tests for one in mutants))
-    say(f"{len(mutants)} mutants, {len(sets)} sets of tests; first these without a mutant")
-    runner.run([(None, tests, BASELINE_LIMIT) for tests in sets], lambda _, tests, end: baseline.update({tests: end}))
-    failed = [f"{' '.join(tests)}: {end.kind} {end.by}" for tests, end in baseline.items() if end.kind != SURVIVED]
+    baseline: dict[str, Outcome] = {}
+    entries = list(dict.fromkeys(test for one in mutants for test in one.tests))
+    say(f"{len(mutants)} mutants, {len(entries)} files of tests; first these without a mutant")
+    runner.run(
+        [(None, (entry,), BASELINE_LIMIT) for entry in entries], lambda _, tests, end: baseline.update({tests[0]: end})
+    )
+    failed = {entry: end for entry, end in baseline.items() if end.kind != SURVIVED}
     if failed:
-        raise ValueError("Without a mutant these tests do not pass:\n  " + "\n  ".join(failed))
+        told_of = [f"{entry}: {end.kind} {end.by}\n{end.output}" for entry, end in failed.items()]
+        raise ValueError("Without a mutant these tests do not pass.\n" + "\n".join(told_of))
     ends: dict[Mutant, Outcome] = {}
 
     def told(mutant: Mutant | None, tests: tuple[str, ...], end: Outcome) -> None:
@@ -295,8 +318,9 @@ def judge(
         ends[mutant] = end
         say(f"  {end.kind:9}{end.seconds:5.1f} s  {mutant.package}: {mutant.name}{f'  ({end.by})' if end.by else ''}")
 
-    runner.run([(one, one.tests, 20.0 + 5 * baseline[one.tests].seconds) for one in mutants], told)
-    return ends
+    limits = {one: 20.0 + 5 * sum(baseline[test].seconds for test in one.tests) for one in mutants}
+    runner.run([(one, one.tests, limits[one]) for one in mutants], told)
+    return {one: ends[one] for one in mutants}
 
 
 def is_caught(mutant: Mutant, end: Outcome) -> bool:
@@ -341,6 +365,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("There are no such mutants.")
         return 2
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         try:
             ends = judge(mutants, chosen.root, min(chosen.jobs, len(mutants)), Path(scratch), print)

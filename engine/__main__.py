@@ -5,9 +5,16 @@ Imports stand inside the functions, so that a command imports only what it uses 
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder: a file there with the name of a module is no part of the program
+    _ROOT = __file__[: -len("/engine/__main__.py")]
+    if _ROOT not in sys.path:  # a checkout that is not installed, of which the folder is
+        sys.path.append(_ROOT)
+
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -142,6 +149,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
     from engine.execute.growth import MIB, ExpansionLimits
     from engine.execute.services import Services
     from engine.media.saver import PictureSaver
+    from engine.media.texts import TextKeeper
 
     services = Services(
         models=Deferred(lambda: _model_manager(cache, paths, settings)),
@@ -149,6 +157,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
         find_file=paths.locate,
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
+        keep_text=TextKeeper(paths.directory),
     )
     most = settings.expansion
     limits = ExpansionLimits(nodes=most.nodes, depth=most.depth, bytes=most.mib * MIB)

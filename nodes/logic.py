@@ -11,6 +11,9 @@ from engine.api import AnyValue, ExecutionBlocker, In, Lazy, Out, WithUi, node
 MAX_PREVIEW = 20_000
 """Characters of a value that PreviewAny shows."""
 
+_OF_TEXT = frozenset("USTO")
+"""Kinds of NumPy arrays that hold texts or objects: they have items to show, and no range."""
+
 Branch = Annotated[Lazy[AnyValue] | None, In(tip="Computed only if it is the one that is used.")]
 
 
@@ -103,6 +106,8 @@ def _described(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_described(item) for item in value]
     if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if getattr(value.dtype, "kind", "") in _OF_TEXT:
+            return _described(value.tolist())
         return _describe_tensor(value)
     return str(value)
 

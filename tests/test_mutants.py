@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 COMMAND = Path(__file__).parents[1] / "benchmarks" / "mutants.py"
+EMPTY = (("engine/__init__.py", ""), ("nodes/__init__.py", ""))
 CODE = (
     "def largest(numbers):\n    return max(numbers, default=0)\n\n\ndef smallest(numbers):\n    return min(numbers)\n"
 )
@@ -28,7 +29,7 @@ MUTANTS = {
 
 
 def tree(folder: Path, tests: str = TESTS) -> Path:
-    for name, text in (("engine/numbers.py", CODE), ("nodes/__init__.py", ""), ("tests/test_numbers.py", tests)):
+    for name, text in (*EMPTY, ("engine/numbers.py", CODE), ("tests/test_numbers.py", tests)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     entries = [

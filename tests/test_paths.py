@@ -194,8 +194,11 @@ def test_what_a_node_says_it_wrote_is_found_only_in_our_folders(paths):
 
 def test_settings_have_defaults_and_are_read_from_the_base(tmp_path):
     assert load_settings(tmp_path) == Settings()
-    (tmp_path / "safelight.toml").write_text('models = ["/data/models"]\n[cache]\nram_gib = 0.5\n')
+    (tmp_path / "safelight.toml").write_text(
+        'models = ["/data/models"]\n[cache]\nram_gib = 0.5\n[expansion]\ndepth = 9\n'
+    )
     settings = load_settings(tmp_path)
+    assert (settings.expansion.depth, settings.expansion.nodes, settings.expansion.mib) == (9, 100_000, 1024)
     assert (settings.models, settings.cache.ram_gib, settings.cache.disk_gib) == (("/data/models",), 0.5, 8.0)
 
 
@@ -204,6 +207,7 @@ def test_settings_have_defaults_and_are_read_from_the_base(tmp_path):
     [
         ("[cache]\nram_gb = 1", "unknown field `ram_gb`"),
         ("[cache]\nram_gib = -1", r"`float` >= 0\.0"),
+        ("[expansion]\ndepth = 0", "`int` >= 1"),
         ("device = 'toaster'", "device"),
         ("models = [", "safelight.toml"),
     ],

@@ -14,5 +14,7 @@ early cut-off A node ran again and gave equal digests, so the keys below it are 
 remade        A node whose record is there ran again only because a running node needed its value and the value was gone.
 stamp         What a stored value looked like when it was stored (version counters of its tensors, shape of its
               containers), compared when it is served: a value that somebody wrote into is dropped and made again.
+private copy  What a node of a pack gets in place of a stored value, and what is stored in place of what it gave: it never has
+              the memory that others read.
 codec         How values of a type are turned into bytes and back.
 """

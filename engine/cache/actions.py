@@ -18,6 +18,8 @@ SlotDigests: TypeAlias = Digest | tuple[Digest, ...]
 
 KEPT_IN_RAM = 200_000
 KEPT_ON_DISK = 1_000_000
+PRUNE_EVERY = 50_000
+"""After so many records written the table is counted again, which takes a tenth of a second once it is full."""
 
 
 class Reference(msgspec.Struct, array_like=True, frozen=True):
@@ -79,6 +81,7 @@ class ActionCache:
         self._known: dict[bytes, Record] = {}
         self._unwritten: dict[bytes, Record] = {}
         self._lock = threading.Lock()
+        self._until_pruned = 0
 
     def get(self, key: bytes) -> Record | None:
         """The record of an action, or None when it has never run."""
@@ -92,11 +95,9 @@ class ActionCache:
     def put(self, key: bytes, record: Record) -> None:
         """Remember what an action gave; on disk with the next `statements`."""
         with self._lock:
-            self._known[key] = record
             if self._database is not None:
                 self._unwritten[key] = record
-            if len(self._known) > KEPT_IN_RAM:
-                self._forget_oldest()
+            self._remember(key, record)
 
     def reading(self) -> AbstractContextManager[None]:
         """Makes many `get` inside it cheaper."""
@@ -107,10 +108,14 @@ class ActionCache:
         with self._lock:
             rows, self._unwritten = self._unwritten, {}
         encoded = [row for key, record in rows.items() if (row := _row(key, record)) is not None]
+        self._until_pruned -= len(encoded)
         return [("INSERT OR REPLACE INTO actions VALUES (?, ?, ?)", encoded)] if encoded else []
 
     def prune(self) -> list[Statement]:
-        """What deletes the oldest quarter of the table once it holds more than `KEPT_ON_DISK` records."""
+        """What deletes the oldest quarter of the table once it holds more than `KEPT_ON_DISK` records; looks now and then."""
+        if self._until_pruned > 0:
+            return []
+        self._until_pruned = PRUNE_EVERY
         row = self._database.row("SELECT COUNT(*) FROM actions") if self._database is not None else None
         if row is None or row[0] <= KEPT_ON_DISK:
             return []
@@ -136,12 +141,16 @@ class ActionCache:
             found = _DECODER.decode(data[_CHECKSUM:])
         except (msgspec.DecodeError, TypeError):  # written by something else or torn: as if it had never run
             return None
-        self._known[key] = found
+        with self._lock:
+            self._remember(key, found)
         return found
 
-    def _forget_oldest(self) -> None:
-        for key in list(self._known)[: KEPT_IN_RAM // 4]:
-            del self._known[key]
+    def _remember(self, key: bytes, record: Record) -> None:
+        """Keep a record in RAM, and let go of the oldest quarter once there are too many. Under the lock."""
+        self._known[key] = record
+        if len(self._known) > KEPT_IN_RAM:
+            for old in list(self._known)[: KEPT_IN_RAM // 4]:
+                del self._known[old]
 
 
 def _row(key: bytes, record: Record) -> tuple[bytes, bytes, int] | None:

@@ -9,7 +9,6 @@ unless a codec is registered for them.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import mmap
 import sys
 from collections import OrderedDict, defaultdict, deque
@@ -38,16 +37,24 @@ class Copies:
     def of_each(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`values` by name, each a copy; what is one object under two names, or within two of them, stays one object."""
         known: Known = {}
-        return {name: value if type(value) in IMMUTABLE else self._copy(value, known) for name, value in values.items()}
+        return {name: self._top(value, known) for name, value in values.items()}
 
     def of_all(self, values: Iterable[Any]) -> tuple[Any, ...]:
         """The same for values in a row."""
         known: Known = {}
-        return tuple([value if type(value) in IMMUTABLE else self._copy(value, known) for value in values])
+        return tuple([self._top(value, known) for value in values])
 
     def of(self, value: Any) -> Any:
         """A copy of one value."""
-        return value if type(value) in IMMUTABLE else self._copy(value, {})
+        return self._top(value, {})
+
+    def _top(self, value: Any, known: Known) -> Any:
+        if type(value) in IMMUTABLE:
+            return value
+        try:
+            return self._copy(value, known)
+        except RecursionError:  # lists in lists in lists: it has no digest either, and goes by the node that made it
+            return value
 
     def _copy(self, value: Any, known: Known) -> Any:
         kind = type(value)
@@ -64,7 +71,9 @@ class Copies:
 
     def _leaf(self, value: Any, kind: type, known: Known) -> Any:
         if is_tensor(value):
-            return _tensor(value)
+            if kind is sys.modules["torch"].Tensor:
+                _MAKERS[kind] = Copies._tensor  # from now on found at once
+            return _tensor(value, kind)
         if is_array(value):
             return self._array(value, known)
         if _is_picture(value):
@@ -107,6 +116,11 @@ class Copies:
             for index, item in enumerate(flat):
                 flat[index] = self._copy(item, known)
             return flat.reshape(made.shape)
+        return made
+
+    def _tensor(self, value: Any, known: Known) -> Any:
+        made = _tensor(value, type(value))
+        known[id(value)] = (made, value)
         return made
 
     def _list(self, value: Any, known: Known) -> Any:
@@ -165,20 +179,22 @@ def _is_picture(value: Any) -> bool:
     return kind is not None and isinstance(value, kind)
 
 
-def _tensor(value: Any) -> Any:
+def _tensor(value: Any, kind: type) -> Any:
     """The tensor in memory of its own, without the graph that made it."""
     torch = sys.modules["torch"]
-    kind = type(value)
     if kind is not torch.Tensor and kind is not torch.nn.Parameter:
         try:
             return copy.deepcopy(value)  # a subclass, with all that it knows beside its numbers
         except Exception:
             return value.detach().clone()
-    size = value.numel() * value.element_size()
-    made = _huge(torch, value, size) if size >= HUGE_BYTES and _is_plain(torch, value) else value.detach().clone()
+    needs_grad = value.requires_grad
+    if value.numel() * value.element_size() >= HUGE_BYTES and _is_plain(torch, value):
+        made = _huge(torch, value)
+    else:
+        made = value.detach().clone() if needs_grad else value.clone()
     if kind is torch.nn.Parameter:
-        made = torch.nn.Parameter(made, requires_grad=value.requires_grad)
-    elif value.requires_grad:
+        made = torch.nn.Parameter(made, requires_grad=needs_grad)
+    elif needs_grad:
         made.requires_grad_()
     if value.__dict__:
         made.__dict__.update(value.__dict__)
@@ -195,8 +211,9 @@ def _is_plain(torch: Any, value: Any) -> bool:
     )
 
 
-def _huge(torch: Any, value: Any, size: int) -> Any:
+def _huge(torch: Any, value: Any) -> Any:
     """A copy in huge pages: giving memory a page of 4 KiB at a time costs several times what the copying does."""
+    size = value.numel() * value.element_size()
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     made = torch.frombuffer(memory, dtype=value.dtype).view(value.shape)

@@ -112,9 +112,9 @@ def _all_named(value: Any) -> bool:
     if kind in _SCALARS:
         return True
     if kind is list or kind is tuple:
-        return all([_all_named(item) for item in value])
+        return all(_all_named(item) for item in value)
     if kind is dict:
-        return all([_all_named(key) and _all_named(item) for key, item in value.items()])
+        return all(_all_named(key) and _all_named(item) for key, item in value.items())
     if is_tensor(value):
         return _is_hashable(value)
     if is_array(value):
@@ -122,7 +122,7 @@ def _all_named(value: Any) -> bool:
     if isinstance(value, Identified) and not isinstance(value, type):
         return True
     names = frozen_fields(kind)
-    return names is not None and all([_all_named(getattr(value, name)) for name in names])
+    return names is not None and all(_all_named(getattr(value, name)) for name in names)
 
 
 def frozen_fields(kind: type) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ import msgspec
 from engine.cache.actions import ActionCache
 from engine.cache.codecs import Buffer, Codec, Codecs
 from engine.cache.copies import Copies
-from engine.cache.database import Database, Statement
+from engine.cache.database import Database
 from engine.cache.digests import Digest
 from engine.cache.disk import SMALL_BYTES, DiskValues
 from engine.cache.files import FileDigests
@@ -171,14 +171,14 @@ class _Writer:
         self._hurried = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._pruned = False
 
     def add(self, name: Digest, entry: Stored) -> None:
         """Have a value written. When the disk cannot keep up, values are passed over rather than piled up."""
         with self._lock:
             if self._bytes <= self._backlog_bytes:
+                old = self._values.get(name)
                 self._values[name] = entry
-                self._bytes += entry.size
+                self._bytes += entry.size - (old.size if old is not None else 0)
         self.wake()
 
     def wake(self) -> None:
@@ -212,7 +212,7 @@ class _Writer:
             if big:
                 statements.append(("INSERT OR REPLACE INTO big VALUES (?, ?, ?)", big))
             if statements:
-                self._database.write([*statements, *self._prune()])
+                self._database.write([*statements, *self._actions.prune()])
             if statements and (big or small):
                 self._disk.shrink()
 
@@ -232,12 +232,6 @@ class _Writer:
             elif size := self._disk.write_file(name, pieces):
                 big.append((name, size, int(time.time())))
         return small, big
-
-    def _prune(self) -> list[Statement]:
-        if self._pruned:
-            return []
-        self._pruned = True
-        return self._actions.prune()
 
     def _loop(self) -> None:
         while not self._stopped.is_set():

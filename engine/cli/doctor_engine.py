@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.cli.findings import Finding
 from engine.listings import walk
 from engine.paths import MODEL_FOLDERS, Paths
+from engine.processes import python_command, python_environment
 
 if TYPE_CHECKING:
     from engine.cli.app import App
@@ -63,11 +63,13 @@ def _broken_links(place: Path) -> Iterator[str]:
 
 def examine_packs(paths: Paths) -> Iterator[Finding]:
     """The nodes and what is wrong with packs, asked in a process of its own, since reading them may import them."""
-    command = [sys.executable, "-m", "engine", "nodes", "--json", "--base-directory", str(paths.base)]
+    command = python_command("-m", "engine", "nodes", "--json", "--base-directory", str(paths.base))
     try:
-        asked = subprocess.run(command, capture_output=True, timeout=PACKS_SECONDS, check=False, text=True)
+        asked = subprocess.run(
+            command, capture_output=True, timeout=PACKS_SECONDS, check=False, text=True, env=python_environment()
+        )
         facts: dict[str, Any] = json.loads(asked.stdout)
-        nodes, problems = facts["nodes"], facts["problems"]
+        nodes, problems, packs = facts["nodes"], facts["problems"], facts["packs"]
     except (subprocess.TimeoutExpired, ValueError, KeyError) as error:
         advice = "`safelight nodes --debug` shows where it happens."
         yield Finding("packs", "fail", f"the node packs cannot be read: {error}", advice)
@@ -76,6 +78,9 @@ def examine_packs(paths: Paths) -> Iterator[Finding]:
     for one in problems:
         advice = "Repair or remove it; the other packs work."
         yield Finding("packs", "warn", f"{one['pack']}: {' '.join(one['message'].split())}", advice)
+    for one in packs:
+        for note in one["notes"]:
+            yield Finding("packs", "warn", f"{one['pack']}: {note}", "The pack works, and so do the others.")
 
 
 def examine_cache(app: App) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any, Final
 
 from engine.cli.findings import Finding
+from engine.processes import python_command, python_environment
 
 PACKAGES: Final = (
     ("torch", "diffusers", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pillow", "av")
@@ -61,7 +62,12 @@ def examine_devices() -> Iterator[Finding]:
         yield Finding("driver", "ok", f"NVIDIA {driver}")
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", PROBE], capture_output=True, timeout=PROBE_SECONDS, check=False, text=True
+            python_command("-c", PROBE),
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+            text=True,
+            env=python_environment(),
         )
     except subprocess.TimeoutExpired:
         yield Finding(

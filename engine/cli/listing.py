@@ -13,7 +13,7 @@ import msgspec
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.graph_source import parameter_lines, read_graph, workflow_files
-from engine.cli.terminal import columns, put, put_json, say
+from engine.cli.terminal import aside, columns, put, put_json, say
 from engine.graph.parameters import parameters
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def nodes(app: App, options: argparse.Namespace) -> int:
     """List the nodes by category, or show one. Raises CliError USAGE for an unknown name, with the nearest ones."""
-    library = app.load_library()
+    with aside():
+        library = app.load_library()
     for broken in library.problems:
         say(f"Node pack {broken.pack} is not whole: {broken.message}")
     if options.name is not None:
@@ -53,7 +54,8 @@ def workflows(app: App, options: argparse.Namespace) -> int:
 
 
 def _show_workflow(app: App, name: str, *, as_json: bool) -> int:
-    catalogue = app.load_library().catalogue
+    with aside():
+        catalogue = app.load_library().catalogue
     graph = read_graph(name, app.paths, catalogue)
     known = parameters(graph.prompt, catalogue, graph.workflow)
     if as_json:
@@ -155,7 +157,13 @@ def _catalogue_json(library: Library) -> dict[str, Any]:
     return {
         "nodes": [_spec_json(spec, library.catalogue) for spec in library.catalogue],
         "packs": [
-            {"module": one.module, "pack": one.pack, "nodes": [spec.name for spec in one.specs], "seconds": one.seconds}
+            {
+                "module": one.module,
+                "pack": one.pack,
+                "nodes": [spec.name for spec in one.specs],
+                "seconds": one.seconds,
+                "notes": one.notes,
+            }
             for one in library.records
         ],
         "problems": [msgspec.to_builtins(one) for one in library.problems],

@@ -87,6 +87,7 @@ def _imported(file: ModuleFile, request: Request) -> tuple[Loaded | None, list[F
     if seconds > SLOW_SECONDS:
         state, advice = "warn", "Every start waits for it. Import what is slow inside the functions that use it."
     found.append(Finding("import", state, f"imports alone, in {seconds:.2f} s", advice))  # type: ignore[arg-type]
+    found += [Finding("import", "warn", note, "") for note in loaded.notes]
     return loaded, found
 
 
@@ -95,9 +96,7 @@ def _advice(request: Request, problem: str) -> str:
     if "ModuleNotFoundError: " not in problem:
         return "What it printed last has the whole traceback."
     wanted = Path(request.path) / "requirements.txt"
-    return (
-        f"pip install -r {wanted}" if wanted.is_file() else "Install what it needs, or look at how the name is spelt."
-    )
+    return f"pip install -r {wanted}" if wanted.is_file() else "Look too at how the name is spelt."
 
 
 def _of_loading(loaded: Loaded, module: ModuleType) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
 import tempfile
 import time
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-import engine
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.findings import Finding, shown, worst_of
 from engine.cli.pack_report import Request, read_report, types_of
 from engine.cli.supervised import Ended, run_supervised
 from engine.cli.terminal import put_json, say
+from engine.processes import python_command, python_environment
 
 if TYPE_CHECKING:
     from engine.cli.app import App
@@ -86,7 +85,7 @@ class _Examined:
             request = Request(str(self._path), str(folder / "base"), str(report_file), 0.0, *_core(self._app))
             request.deadline = time.time() + self._seconds
             asked.write_bytes(msgspec.json.encode(request))
-            command = [sys.executable, "-m", "engine.cli.pack_child", str(asked)]
+            command = python_command("-m", "engine.cli.pack_child", str(asked))
             ended = run_supervised(command, folder, self._seconds, _environment())
             report = read_report(report_file)
         self.nodes = report.nodes
@@ -98,7 +97,7 @@ class _Examined:
     def _of_its_tests(self, where: Path) -> Finding:
         if importlib.util.find_spec("pytest") is None:
             return Finding("tests", "warn", f"{where} was not run: there is no pytest", "pip install pytest")
-        command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(where)]
+        command = python_command("-m", "pytest", "-q", "-p", "no:cacheprovider", str(where))
         ended = run_supervised(
             command, self._path if self._path.is_dir() else self._path.parent, self._seconds, _environment()
         )
@@ -139,9 +138,7 @@ def _tests_of(path: Path) -> Path | None:
 
 def _environment() -> dict[str, str]:
     """Ours, with the engine importable from any folder, and nothing left behind in the pack's."""
-    root = str(Path(engine.__file__).parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    return python_environment() | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _told(ended: Ended, doing: str, seconds: float) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from engine.cli.display import make_display
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph, check_graph, invalid, open_graph
 from engine.cli.outcome import as_json, copied, failure_lines, outputs_of, summary
-from engine.cli.terminal import put, put_json, say
+from engine.cli.terminal import aside, put, put_json, say
 from engine.graph.problems import render
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def run(app: App, options: argparse.Namespace) -> int:
     """Run a workflow; returns OK, FAILED or INTERRUPTED. Raises CliError before anything ran."""
-    library = app.load_library()
+    with aside():
+        library = app.load_library()
     graph, checked = _sound_graph(app, library, options, partial=options.partial)
     if checked.problems:
         say(render(checked.problems))
@@ -50,7 +51,8 @@ def run(app: App, options: argparse.Namespace) -> int:
 
 def validate(app: App, options: argparse.Namespace) -> int:
     """Check a workflow; returns OK. Raises CliError INVALID with every problem."""
-    library = app.load_library()
+    with aside():
+        library = app.load_library()
     graph, checked = _sound_graph(app, library, options, partial=False)
     if options.json:
         told = msgspec.to_builtins(checked.problems)
@@ -98,7 +100,7 @@ def _execute(app: App, library: Library, graph: Graph, checked: Checked, options
     display = make_display(titles(graph.prompt), quiet=options.quiet or options.json)
     library.on_import = display.importing
     try:
-        with display:
+        with aside(), display:
             return executor.run_sync(
                 checked.prompt, checked.outputs, sink=display, prompt_json=graph.prompt, workflow=graph.workflow
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.folders import folder_arguments, folder_or_none
+from engine.processes import python_command
 from engine.server.options import LOOPBACK, MEGABYTE, TOKEN_VARIABLE, OptionsError, ServeOptions
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def serve(app: App, options: argparse.Namespace) -> int:
 def worker_command(app: App) -> list[str]:
     """The command that starts a worker with the same folders."""
     base = ["--base-directory", str(app.paths.base)]
-    return [sys.executable, "-m", "engine", "worker", *base, *folder_arguments(app.folders)]
+    return python_command("-m", "engine", "worker", *base, *folder_arguments(app.folders))
 
 
 def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -> ServeOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any
 
 import msgspec
@@ -25,6 +26,11 @@ def say(text: str) -> None:
     """Tell the person at the terminal something."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def aside() -> AbstractContextManager[object]:
+    """What packs print meanwhile goes to stderr: stdout is for the results of the command."""
+    return redirect_stdout(sys.stderr)
 
 
 def columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> list[str]:

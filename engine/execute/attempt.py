@@ -12,13 +12,14 @@ from engine.execute.state import NodeState, Run
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 from engine.graph.prompt import Node
+from engine.sampling.names import BROUGHT_SAMPLERS, BROUGHT_SCHEDULES
 
 
 class Attempt:
     """A node whose inputs are collected. `instance` holds the instance of a class node, as leading argument.
 
-    What is not built in, or runs code that came through an input, gets copies of its own of everything that can be written
-    into, and of what it gives a copy is kept: whatever it does to the one or the other, now or later, reaches nobody else.
+    What is not built in, or runs code of a pack, gets copies of its own of everything that can be written into, and of what it
+    gives a copy is kept: whatever it does to the one or the other, now or later, reaches nobody else.
     """
 
     __slots__ = ("apart", "definition", "inputs", "instance", "run", "state")
@@ -29,35 +30,45 @@ class Attempt:
         self.definition = definition
         self.inputs = inputs
         self.instance = run.executor.instance(state.id, definition)
-        self.apart = not definition.trusted or any([entry.opaque for entry in inputs.writable])
+        self.apart = not definition.trusted or _runs_foreign_code(state, inputs)
         """Whether it gets copies, and copies of what it gives are kept."""
-        if self.apart:
+        if self.apart and inputs.writable:
             inputs.writable = []
+
+    def set_apart(self) -> None:
+        """Have the node get copies."""
+        self.apart = True
+        self.inputs.writable = []
 
     def call(self, call: dict[str, Any]) -> NodeResult:
         """Call a blocking node with keyword arguments."""
-        given, before = self._given(call)
-        result = self._read(self._invoke(given))
-        self._tell_written(given, before)
+        given = self.handed(call)
+        before = None if given is call else _stamps(given)
+        result = self.definition.read(self.state.facts.spec, self._invoke(given))
+        if self.apart:
+            result = self._kept(result)
+        if before is not None:
+            self._tell_written(given, before)
         return result
 
     async def call_async(self, call: dict[str, Any]) -> NodeResult:
         """Call an async node with keyword arguments."""
-        given, before = self._given(call)
-        result = self._read(await self._invoke(given))
-        self._tell_written(given, before)
+        given = self.handed(call)
+        before = None if given is call else _stamps(given)
+        result = self.definition.read(self.state.facts.spec, await self._invoke(given))
+        if self.apart:
+            result = self._kept(result)
+        if before is not None:
+            self._tell_written(given, before)
         return result
 
     def handed(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Arguments as functions of the node get them."""
-        return self.run.cache.copies.of_each(values) if self.apart else values
-
-    def _given(self, call: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What the node is called with, and stamps of the copies among it."""
-        given = self.handed(call)
-        if not self.apart:
-            return given, {}
-        return given, {name: stamp(value) for name, value in given.items() if type(value) not in IMMUTABLE}
+        """Arguments as functions of the node get them: `values` itself where nothing in it has to be copied."""
+        if self.apart:
+            for value in values.values():
+                if type(value) not in IMMUTABLE:
+                    return self.run.cache.copies.of_each(values)
+        return values
 
     def _invoke(self, call: dict[str, Any]) -> Any:
         """The raw result of a call, or its coroutine."""
@@ -67,18 +78,17 @@ class Attempt:
             return self.definition.run(*self.instance, NodeContext(self.run, self.state), **call)
         return self.definition.run(*self.instance, **call)
 
-    def _read(self, raw: Any) -> NodeResult:
-        """What the node returned, in the one form that the executor knows, and out of its reach."""
-        result = self.definition.read(self.state.facts.spec, raw)
-        if not self.apart:
-            return result
-        copies = self.run.cache.copies
-        values = copies.of_all(result.values)
-        ui = copies.of(dict(result.ui)) if result.ui is not None else None
-        expand = result.expand
+    def _kept(self, result: NodeResult) -> NodeResult:
+        """What is kept of a result: out of the node's reach."""
+        ui, expand, copies = result.ui, result.expand, self.run.cache.copies
+        if ui is not None:
+            ui = copies.of(dict(ui))
         if expand is not None:
-            expand = {name: Node(n.class_type, copies.of_each(n.inputs), n.meta) for name, n in expand.items()}
-        return NodeResult(values, ui, expand)
+            expand = {name: Node(one.class_type, copies.of_each(one.inputs), one.meta) for name, one in expand.items()}
+        for value in result.values:
+            if type(value) not in IMMUTABLE:
+                return NodeResult(copies.of_all(result.values), ui, expand)
+        return NodeResult(result.values, ui, expand) if ui is not None or expand is not None else result
 
     def _tell_written(self, given: dict[str, Any], before: dict[str, Any]) -> None:
         """Name the node where it can be seen that it wrote into an input: its author will want to know."""
@@ -90,3 +100,15 @@ class Attempt:
                     f"Nodes must not change their inputs; copy them first."
                 )
                 self.run.emit(Warned(message=message, node=self.state.id))
+
+
+def _stamps(given: dict[str, Any]) -> dict[str, Any]:
+    """Stamps of the copies among what a node is called with."""
+    return {name: stamp(value) for name, value in given.items() if type(value) not in IMMUTABLE}
+
+
+def _runs_foreign_code(state: NodeState, inputs: Inputs) -> bool:
+    """Whether a built-in node may run code of a pack: functions on a model, an object of a pack, a sampler it brought."""
+    if inputs.writable and any(entry.opaque for entry in inputs.writable):
+        return True
+    return state.facts.samples and bool(BROUGHT_SAMPLERS or BROUGHT_SCHEDULES)

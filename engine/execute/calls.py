@@ -17,8 +17,9 @@ Call: TypeAlias = dict[str, Any] | ExecutionBlocker
 def calls_of(facts: SpecFacts, inputs: Inputs) -> list[Call]:
     """The calls of a node: one, or one per item when it is fed lists.
 
-    Lists of different length repeat their last item; an empty list means no call. A node that takes lists
-    (`input_is_list`) is called once, with a list for every input.
+    Lists of different length repeat their last item. An empty list is an input that is not given: one call without it, as
+    in the field, but no call of a node of ours that requires it. A node that takes lists (`input_is_list`) is called once,
+    with a list for every input.
     """
     if facts.spec.input_is_list:
         return [_whole(inputs)]
@@ -32,11 +33,15 @@ def calls_of(facts: SpecFacts, inputs: Inputs) -> list[Call]:
         value = kwargs[name] = held.value
         if type(value) is ExecutionBlocker:
             blocker = value
+    empty = {name for name, items in streams.items() if not items}
+    if empty:
+        streams = {name: items for name, items in streams.items() if items}
+        needed = (one for one in facts.spec.inputs if one.required and one.default is None)
+        if not facts.spec.called_without and any(one.name in empty for one in needed):
+            return []
     if not streams:
         return [blocker or kwargs]
     lengths = [len(items) for items in streams.values()]
-    if min(lengths) == 0:
-        return []
     return [blocker or _item(kwargs, streams, index) for index in range(max(lengths))]
 
 

@@ -150,7 +150,7 @@ class DynamicPrompt:
     def get_node(self, node_id: str) -> dict[str, Any]:
         """The node as JSON, with what else the client said of it (`_meta` has its title).
 
-        Inputs of expanded nodes that are no JSON are the values themselves. Raises KeyError when there is no such node, and
+        Inputs of expanded nodes that are no JSON are copies of the values. Raises KeyError when there is no such node, and
         RuntimeError when such a value is gone.
         """
         node = self._run.prompt.get(node_id) or self._run.expanded[node_id].node
@@ -161,14 +161,15 @@ class DynamicPrompt:
     def _input(self, node_id: str, name: str, value: Any) -> Any:
         if type(value) is Link:
             return list(value)
+        copies = self._run.cache.copies
         if type(value) is not StoredInput:
-            return value
+            return copies.of(value)
         held = fetch_stored(self._run, self._run.states[value.owner], value)
         if held is None:
             raise RuntimeError(
                 f"Input {name!r} of node {node_id} is no longer in memory. Raise `ram_gib` under [cache] in safelight.toml."
             )
-        return held.value if isinstance(held, Stored) else [entry.value for entry in held]
+        return copies.of(held.value if isinstance(held, Stored) else [entry.value for entry in held])
 
     def has_node(self, node_id: str) -> bool:
         """Whether there is such a node."""

@@ -14,31 +14,41 @@ JsonSource: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 class Documents:
     """The graph that runs, the saved workflow that it came from, and what else the client wants embedded in pictures."""
 
-    __slots__ = ("_embedded", "_graph", "_prompt", "_workflow")
+    __slots__ = ("_copied", "_embedded", "_graph", "_prompt", "_prompt_is_own", "_workflow")
 
     def __init__(
         self,
+        copied: Callable[[Any], Any],
         graph: Prompt,
         prompt: JsonSource | None = None,
         workflow: JsonSource | None = None,
         embedded: JsonSource | None = None,
     ) -> None:
-        """`embedded` is all that goes into pictures by name, the workflow among it."""
+        """`copied` makes copies of JSON. `embedded` is all that goes into pictures by name, the workflow among it."""
+        self._copied = copied
         self._graph = graph
         self._prompt = prompt
+        self._prompt_is_own = False
         self._workflow = workflow
         self._embedded = embedded
 
     @property
     def prompt(self) -> Mapping[str, Any]:
-        """The graph as JSON."""
-        if self._prompt is None:
-            from engine.graph.prompt import prompt_to_json
-
-            self._prompt = prompt_to_json(self._graph)
-        elif callable(self._prompt):
-            self._prompt = self._prompt()
+        """The graph as JSON; what nodes change of it changes no input."""
+        if not self._prompt_is_own:
+            self._prompt_is_own = True
+            self._prompt = self._own_prompt(self._prompt)
+        assert not callable(self._prompt)
+        assert self._prompt is not None
         return self._prompt
+
+    def _own_prompt(self, given: JsonSource | None) -> Mapping[str, Any]:
+        from engine.graph.prompt import prompt_to_json
+
+        if callable(given):  # read for this run alone
+            return given()
+        found: Mapping[str, Any] = self._copied(given if given is not None else prompt_to_json(self._graph))
+        return found
 
     @property
     def workflow(self) -> Mapping[str, Any] | None:

@@ -94,7 +94,7 @@ class Executor:
         keeps what is finished, and raises CancelledError.
         """
         token = cancel or CancelToken()
-        documents = Documents(prompt, prompt_json, workflow, extra_pnginfo)
+        documents = Documents(self.cache.copies.of, prompt, prompt_json, workflow, extra_pnginfo)
         run = Run(self, prompt, asyncio.get_running_loop(), sink, token, documents)
         run.preview_method = preview_method
         token.on_cancel(run.cancel_coroutines)
@@ -112,7 +112,9 @@ class Executor:
 
     async def recall(self, prompt: Prompt, outputs: Sequence[NodeId]) -> Recalled:
         """What the nodes that `outputs` need gave when they last ran, as digests for the cache; nothing is run."""
-        run = Run(self, prompt, asyncio.get_running_loop(), None, CancelToken(), Documents(prompt))
+        run = Run(
+            self, prompt, asyncio.get_running_loop(), None, CancelToken(), Documents(self.cache.copies.of, prompt)
+        )
         return await asyncio.to_thread(recall, run, list(outputs))
 
     def run_sync(self, prompt: Prompt, outputs: Sequence[NodeId], **options: Any) -> RunResult:

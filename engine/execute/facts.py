@@ -8,6 +8,9 @@ from xxhash import xxh3_128_digest
 
 from engine.graph.schema import Files, Mentions, NodeSpec
 
+_NAMES = frozenset({"sampler_name", "scheduler"})
+_TYPES = frozenset({"SAMPLER", "GUIDER"})
+
 
 class SpecFacts:
     """Facts of one node type. `plain` types need nothing but constants and links in their keys: the quick way."""
@@ -24,6 +27,7 @@ class SpecFacts:
         "plain",
         "prefix",
         "raw",
+        "samples",
         "spec",
     )
 
@@ -40,6 +44,8 @@ class SpecFacts:
         self.plain = not (
             self.files or self.mentions or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache
         )
+        self.samples = any(one.name in _NAMES or one.type in _TYPES for one in spec.inputs)
+        """Whether it may run samplers or schedules by name, which packs can bring."""
         text = "\0".join((spec.name, spec.version, repr(spec.input_is_list), repr(self.lists)))
         self.prefix = xxh3_128_digest(text.encode())
         self.name_bytes = {item.name: name_bytes(item.name) for item in spec.inputs}

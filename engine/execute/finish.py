@@ -16,6 +16,7 @@ from engine.execute.phases import RAN
 from engine.execute.plan import expand, fail, report_block, resolve, settle, settle_followers, skip
 from engine.execute.problems import problem_of
 from engine.execute.sharing import spoilt
+from engine.execute.shown import bounded
 from engine.execute.state import SILENT, Held, NodeState, Run
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
@@ -114,7 +115,7 @@ def _finish_with_values(run: Run, state: NodeState, results: list[NodeResult | N
             names, entries = store_items(run, items, b"%s:%d" % (key, slot), state.seconds)
             digests.append(names)
             held.append(entries)
-    ui = ui_of(results)
+    ui = bounded(run, state, ui_of(results))
     with run.lock:
         state.ui = ui
         _complete(run, state, tuple(digests), held)
@@ -167,7 +168,7 @@ def _finish_expanding(run: Run, state: NodeState, results: list[NodeResult | Non
         return
     stash: dict[Digest, Stored] = {}
     calls = tuple([encode(run, state, _or_blocked(r, state), i, stash) for i, r in enumerate(results)])
-    ui = ui_of(results)
+    ui = bounded(run, state, ui_of(results))
     with run.lock:
         state.ui = ui
         if state.recorded:

@@ -24,7 +24,6 @@ from engine.execute.measures import device_peak
 from engine.execute.phases import RAN, RUNNING
 from engine.execute.plan import queue_to_run, settle
 from engine.execute.problems import is_out_of_memory
-from engine.execute.sharing import private_copies
 from engine.execute.state import NodeState, Run, StoredInput
 from engine.execute.supply import Inputs, collect, request
 from engine.execute.wanted import collect_wanted
@@ -117,7 +116,7 @@ def _take_inputs(attempt: Attempt) -> bool:
     """Note which nodes have which values; False (queued again) when one was written into since it was collected."""
     run, state = attempt.run, attempt.state
     if state.private:
-        private_copies(attempt.inputs)
+        attempt.set_apart()
         return True
     if run.executor.sharing.begin(attempt.inputs):
         return True

@@ -34,3 +34,5 @@ class Services:
     """A `{filename, subfolder, type}` that a node reported → where that file is; None when that cannot be said."""
     save_images: SaveImages | None = None
     """(images, prefix, folder, prompt JSON, workflow JSON, more JSON by name) → one `{filename, subfolder, type}` each."""
+    keep_text: Callable[[str], Mapping[str, Any]] | None = None
+    """A text that is too long to be shown → `{filename, subfolder, type}` of the file that holds it now."""

@@ -1,4 +1,4 @@
-"""Values that nodes write into though they must not.
+"""Values that trusted nodes write into though they must not: a bug of ours, kept from doing harm.
 
 After each run of a node the stamps of its inputs are compared. One that changed is dropped from the cache and the node is
 named. While several nodes have a value at the same time, nobody can say which of them wrote, nor whether the others read it
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.cache.digests import Digest, is_array, is_tensor
+from engine.cache.digests import Digest
 from engine.cache.memory import Stored
 from engine.execute.events import Warned
 from engine.execute.plan import queue_to_run, settle
@@ -35,27 +35,6 @@ def spoilt(run: Run, state: NodeState, inputs: Inputs) -> bool:
             queue_to_run(run, state)
             settle(run)
     return shared
-
-
-def private_copies(inputs: Inputs) -> None:
-    """Replace every value in `inputs` that can be written into by a copy."""
-    for name, held in inputs.linked.items():
-        inputs.linked[name] = _copy(held) if isinstance(held, Stored) else [_copy(entry) for entry in held]
-
-
-def _copy(entry: Stored) -> Stored:
-    return Stored(_copied(entry.value), entry.cost)
-
-
-def _copied(value: Any) -> Any:
-    kind = type(value)
-    if kind is list or kind is tuple:
-        return kind([_copied(item) for item in value])
-    if kind is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if is_tensor(value):
-        return value.clone()
-    return value.copy() if is_array(value) else value
 
 
 def _drop(run: Run, state: NodeState, name: str, entry: Stored) -> None:

@@ -221,6 +221,8 @@ class Run:
         self.expanded: dict[str, Inner] = {}
         """Nodes that expansions added."""
         self.growth = Growth()
+        self.shown_bytes = 0
+        """Of all that its nodes showed."""
         self.errand_owners: dict[NodeState, NodeState] = {}
         self.remade: set[str] = set()
         self.cached_at_start: list[NodeState] = []

@@ -15,6 +15,7 @@ import msgspec
 
 from engine.execute.events import AnyEvent
 from engine.jobs.affinity import choose
+from engine.jobs.frames import body_of
 from engine.jobs.messages import (
     CancelJob,
     DeviceState,
@@ -28,9 +29,10 @@ from engine.jobs.messages import (
     RunJob,
 )
 from engine.jobs.queue import JobQueue
-from engine.jobs.records import MAX_ATTEMPTS, MAX_LOSSES, Job, Outcome
+from engine.jobs.records import MAX_ATTEMPTS, MAX_LOSSES, Job, Outcome, shortened
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
+from engine.jobs.turns import Turns
 from engine.jobs.workers import Worker, WorkerPool
 
 log = logging.getLogger("safelight.jobs")
@@ -40,6 +42,10 @@ CANCEL_GRACE = 5.0
 
 CANCEL_PATIENCE = 30.0
 """… and if none does: a restart costs the models that it holds."""
+
+
+SENT_SECONDS = 30.0
+"""How long a worker may take to read a long job before others have their turn."""
 
 
 class Follower(Protocol):
@@ -106,7 +112,7 @@ def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb"
 class Running:
     """A job in the hands of a worker."""
 
-    __slots__ = ("cancelled", "cancelled_at", "follower", "job", "killer", "started", "worker")
+    __slots__ = ("cancelled", "cancelled_at", "follower", "job", "killer", "sending", "started", "worker")
 
     def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
         self.job = job
@@ -115,6 +121,8 @@ class Running:
         self.started = False
         self.cancelled = False
         self.cancelled_at = 0.0
+        self.sending = False
+        """Its texts are still being read from the disk."""
         self.killer: asyncio.TimerHandle | None = None
 
 
@@ -163,6 +171,7 @@ class Dispatcher:
         self._on_change = on_change
         self._preview_method = preview_method
         self._tasks: set[asyncio.Task[None]] = set()
+        self.turns = Turns()
 
     # -- from the start
 
@@ -210,6 +219,7 @@ class Dispatcher:
     async def accept(self, job: Job) -> None:
         """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
         await self.store.accept([job])
+        shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
         self._on_change()
@@ -394,23 +404,52 @@ class Dispatcher:
         running = Running(job, worker, self._follow(job))
         self.running[job.id] = running
         worker.job = running
-        worker.send(
-            RunJob(
-                job=job.id,
-                checked=job.checked,
-                outputs=job.outputs,
-                prompt=job.prompt,
-                workflow=workflow_of(job.extra_data),
-                extra_data=job.extra_data,
-                client_id=job.client_id,
-                preview_method=preview_method_of(job.extra_data) or self._preview_method,
-            )
+        if job.long:
+            running.sending = True
+            self._spawn(self._send_long(running))
+        else:
+            worker.send(self._message(job))
+
+    def _message(self, job: Job) -> RunJob:
+        return RunJob(
+            job=job.id,
+            checked=job.checked,
+            outputs=job.outputs,
+            prompt=job.prompt,
+            workflow=workflow_of(job.extra_data),
+            extra_data=job.extra_data,
+            client_id=job.client_id,
+            preview_method=preview_method_of(job.extra_data) or self._preview_method,
         )
+
+    async def _send_long(self, running: Running) -> None:
+        """Read what is on disk only and send it: one such job at a time, until the worker has taken it."""
+        job, worker = running.job, running.worker
+        async with self.turns.turn():
+            body, problem = None, "It was cancelled."
+            try:
+                body = await asyncio.to_thread(body_of, self._message(await self.store.whole(job)))
+            except (StoreError, ValueError) as error:  # taken out meanwhile, or too long for a message
+                problem = str(error)
+            if self.running.get(job.id) is not running:  # the worker was lost meanwhile
+                return
+            running.sending = False
+            if body is not None and not running.cancelled:
+                worker.send_body(body)
+                body = None
+                await worker.sent(SENT_SECONDS)
+                return
+        self._let_go(running)
+        status: Literal["failed", "cancelled"] = "cancelled" if running.cancelled else "failed"
+        self._end(job, running.follower, status, None, problem)
+        self.dispatch()
 
     def _cancel_running(self, running: Running) -> None:
         if running.cancelled:
             return
         running.cancelled = True
+        if running.sending:  # the worker does not know it yet, and will not
+            return
         running.worker.send(CancelJob(running.job.id))
         loop = asyncio.get_running_loop()
         running.cancelled_at = loop.time()
@@ -448,13 +487,23 @@ class Dispatcher:
 
     async def _record(self, job: Job, follower: Follower, outcome: Outcome) -> None:
         try:
-            await self.store.finish(job, outcome)
+            await self._finish(job, outcome)
         except StoreError as error:  # the server ends on a full disk: the job runs again at the next start
             log.error("the end of a job could not be written", extra={"job": job.id, "problem": str(error)})
             return
         self.ending.pop(job.id, None)
         follower.recorded()
         self._on_change()
+
+    async def _finish(self, job: Job, outcome: Outcome) -> None:
+        """Write the end of a job; of a long one when it is its turn, as the store writes its whole row anew."""
+        if not job.long:
+            await self.store.finish(job, outcome)
+            return
+        async with self.turns.turn():
+            writing = asyncio.ensure_future(self.store.finish(job, outcome))
+            await asyncio.wait({writing}, timeout=SENT_SECONDS)  # on a full disk it may take for ever
+        await writing
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -25,10 +25,16 @@ class FrameError(Exception):
 
 def frame(message: Any, encode: Callable[[Any], bytes] = _encode) -> bytes:
     """`message` as a frame. Raises ValueError when it is longer than a frame may be."""
+    body = body_of(message, encode)
+    return len(body).to_bytes(_HEAD, "big") + body
+
+
+def body_of(message: Any, encode: Callable[[Any], bytes] = _encode) -> bytes:
+    """`message` as the body of a frame: for long ones, of which each copy counts. Raises ValueError as `frame` does."""
     body = encode(message)
     if len(body) > MAX_FRAME:
         raise ValueError(f"The message has {len(body)} bytes; at most {MAX_FRAME} can be sent at once.")
-    return len(body).to_bytes(_HEAD, "big") + body
+    return body
 
 
 class Unframer:
@@ -99,6 +105,12 @@ class Frames(asyncio.Protocol):
         """Whether messages can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the other side has not read, about."""
+        waiting = sum(map(len, self._unsent))
+        return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
+
     def send(self, message: Any) -> None:
         """Send `message`; it is dropped when the connection has ended. Raises what encoding it raises, and ValueError."""
         self.send_frame(frame(message))
@@ -110,6 +122,14 @@ class Frames(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self.flush)
         self._unsent.append(data)
+
+    def send_body(self, body: bytes) -> None:
+        """Send what `body_of` gave, without another copy of it."""
+        self.flush()
+        if self.open:
+            assert self._transport is not None
+            self._transport.write(len(body).to_bytes(_HEAD, "big"))
+            self._transport.write(body)
 
     def close(self) -> None:
         """Send what is unsent, and close."""

@@ -16,9 +16,18 @@ MAX_ATTEMPTS = 2
 MAX_LOSSES = 4
 """A job under which the server ended this often, without having been told to, fails with the reason."""
 
+LONG = 256 * 1024
+"""Bytes of a job's JSON texts from which on they are on disk only while it waits and runs."""
+
+_SHORT = 1024
+
 
 class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
-    """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent."""
+    """One accepted prompt. JSON texts are kept as bytes, so that nothing is parsed again only to be stored or sent.
+
+    With `long`, the texts (`prompt`, `checked`, `extra_data` but for what is short in it) are left empty, and `JobStore.whole`
+    reads them.
+    """
 
     id: str
     number: float
@@ -47,10 +56,28 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     """Process ids of workers that lack a pack of its nodes. Not stored, as `held`."""
     held: str = ""
     """Why it waits though a worker is idle: a sentence."""
+    long: bool = False
+    """Not stored."""
     created: float = 0.0
     """Unix time in seconds, as `started` and `ended`."""
     started: float | None = None
     ended: float | None = None
+
+
+def shortened(job: Job) -> Job:
+    """The same job, which leaves its texts on disk, where they are by now, if they are long."""
+    if len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG:
+        job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", _short_parts(job.extra_data), True
+    return job
+
+
+def _short_parts(extra_data: bytes) -> bytes:
+    """What of `extra_data` is asked for while the job waits and runs: short, unlike the workflow in it."""
+    try:
+        parts = msgspec.json.decode(extra_data, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return b"{}"
+    return msgspec.json.encode({name: part for name, part in parts.items() if len(bytes(part)) <= _SHORT})
 
 
 class Outcome(msgspec.Struct, kw_only=True, gc=False, eq=False):

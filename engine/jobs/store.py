@@ -111,6 +111,12 @@ class JobStore:
             self._write_to().submit(Accept([job_row(job) for job in jobs], waiter))
             await waiter
 
+    async def whole(self, job: Job) -> Job:
+        """The job with its texts, which one with `long` lacks. Raises StoreError when it is not there any more."""
+        from engine.jobs import store_reader
+
+        return await self._read(store_reader.whole, job) if job.long else job
+
     def began(self, job: Job) -> None:
         """A job runs: store its status, attempts and start soon. Without effect on one that has ended."""
         self.moved((job,))
@@ -155,6 +161,12 @@ class JobStore:
         from engine.jobs import store_reader
 
         return await self._read(store_reader.history, max_items, offset)
+
+    async def history_sizes(self, *, max_items: int | None = None, offset: int | None = None) -> list[tuple[str, int]]:
+        """(id, bytes) of the entries that `history` would give: many long ones are better read one by one."""
+        from engine.jobs import store_reader
+
+        return await self._read(store_reader.history_sizes, max_items, offset)
 
     async def history_entry(self, job_id: str) -> HistoryEntry | None:
         """The entry of one job."""

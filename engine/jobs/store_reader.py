@@ -7,11 +7,12 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
 
-from engine.jobs.records import UNFINISHED, HistoryEntry, Job
+from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE
-from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of
+from engine.jobs.store_errors import StoreError
+from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
 from engine.jobs.store_unreadable import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ _UNREADABLE: Final = object()
 
 _ENDED = JOBS.c.end_number.is_not(None)
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
+_TEXTS = ("prompt", "checked", "extra_data")
+_LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
 
 SORTS = frozenset(_SORTS)
@@ -27,17 +30,26 @@ SORTS = frozenset(_SORTS)
 
 
 def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
-    """Jobs that are queued or were running, in the order of the queue; and the rows that are no such jobs."""
+    """Jobs that are queued or were running, in their order, long texts left on disk; and rows that are no such jobs."""
     query = select(JOBS).where(JOBS.c.end_number.is_(None)).order_by(JOBS.c.number, JOBS.c.sequence)
     jobs: list[Job] = []
     unreadable: list[Unreadable] = []
     for found in connection.execute(query):
         row = dict(found._mapping)
         try:
-            jobs.append(checked_job(row))
+            jobs.append(shortened(checked_job(row)))
         except (msgspec.MsgspecError, TypeError, ValueError) as problem:
             unreadable.append(Unreadable(row, str(problem)))
     return jobs, unreadable
+
+
+def whole(connection: Connection, job: Job) -> Job:
+    """`job` with its texts. Raises StoreError."""
+    row = connection.execute(select(*[JOBS.c[name] for name in _TEXTS]).where(JOBS.c.id == job.id)).first()
+    if row is None:
+        raise StoreError(f"The job {job.id} is not in the store any more.")
+    prompt, checked, extra_data = texts_of(dict(row._mapping))
+    return msgspec.structs.replace(job, prompt=prompt, checked=checked, extra_data=extra_data, long=False)
 
 
 def last_end(connection: Connection) -> int:
@@ -54,16 +66,30 @@ def last_sequence(connection: Connection) -> int:
 
 def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
     """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
-    query = select(JOBS).where(_ENDED)
+    query, newest_first = _part(select(JOBS), max_items, offset)
+    entries = _entries(connection, query)
+    return entries[::-1] if newest_first else entries
+
+
+def history_sizes(connection: Connection, max_items: int | None, offset: int | None) -> list[tuple[str, int]]:
+    """(id, bytes) of the entries of such a part."""
+    size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _LONG), literal(0))
+    query, newest_first = _part(select(JOBS.c.id, size), max_items, offset)
+    found = [(id, int(size)) for id, size in connection.execute(query)]
+    return found[::-1] if newest_first else found
+
+
+def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tuple[Select[Any], bool]:
+    """The query for a part of the history, and whether it gives the newest first."""
+    query = query.where(_ENDED)
     if max_items is not None and max_items < 0:
         max_items = None
     if max_items is not None and (offset is None or offset < 0):
-        newest = query.order_by(JOBS.c.end_number.desc()).limit(max_items)
-        return _entries(connection, newest)[::-1]
+        return query.order_by(JOBS.c.end_number.desc()).limit(max_items), True
     oldest = query.order_by(JOBS.c.end_number)
     if max_items is not None:
         oldest = oldest.limit(max_items)
-    return _entries(connection, oldest.offset(max(0, offset)) if offset else oldest)
+    return oldest.offset(max(0, offset)) if offset else oldest, False
 
 
 def history_entry(connection: Connection, job_id: str) -> HistoryEntry | None:

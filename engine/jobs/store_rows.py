@@ -146,10 +146,17 @@ def checked_job(row: Mapping[str, Any]) -> Job:
     job = msgspec.convert(msgspec.structs.asdict(job_of(row)), Job)
     if job.status not in UNFINISHED or not math.isfinite(job.number):
         raise ValueError(f"a job that has not ended is {job.status} at {job.number}")
-    _objects.decode(job.checked)  # what runs; the rest is only shown and kept in pictures
-    job.prompt = _or(job.prompt, job.checked)
-    job.extra_data = _or(job.extra_data, b"{}")
+    job.prompt, job.checked, job.extra_data = texts_of(row)
     return job
+
+
+def texts_of(row: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
+    """`(prompt, checked, extra_data)` of a job that has not ended. Raises MsgspecError if `checked`, which runs, is no object.
+
+    The others are only shown and kept in pictures: one that cannot be read is replaced.
+    """
+    _objects.decode(row["checked"])
+    return _or(row["prompt"], row["checked"]), row["checked"], _or(row["extra_data"], b"{}")
 
 
 def _or(text: bytes, other: bytes) -> bytes:

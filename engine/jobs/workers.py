@@ -80,6 +80,17 @@ class Worker:
         if self.frames is not None:
             self.frames.send(message)
 
+    def send_body(self, body: bytes) -> None:
+        """Send what `body_of` gave."""
+        if self.frames is not None:
+            self.frames.send_body(body)
+
+    async def sent(self, seconds: float) -> None:
+        """Wait until the worker has read what was sent, at most `seconds`."""
+        end = asyncio.get_running_loop().time() + seconds
+        while self.frames is not None and self.frames.unsent > 0 and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+
     def kill(self, reason: str = "was killed by the server") -> None:
         """End its process at once; it is lost and restarted. `reason` follows "Worker 0"."""
         if self.process is not None:
@@ -123,8 +134,12 @@ class WorkerPool:
         self._supervisors: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
-    async def start(self) -> None:
-        """Open the socket and start the workers; returns before they are there. Raises OSError."""
+    async def start(self, env: Mapping[str, str] | None = None) -> None:
+        """Open the socket and start the workers, with `env` in their environment too; returns before they are there.
+
+        Raises OSError.
+        """
+        self._env.update(env or {})
         await self._listener.start()
         self._grow_to(self._count or 1)
 

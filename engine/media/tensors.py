@@ -48,11 +48,14 @@ def has_alpha(picture: Image) -> bool:
 def to_pictures(images: Tensor) -> Iterator[Image]:
     """Each image of (B, H, W, C), values 0..1 and C = 1, 3 or 4, as an 8-bit picture by `to_bytes`.
 
-    Grey images (B, H, W) are taken too, as packs give them. Raises MediaError for another shape.
+    Grey images (B, H, W) are taken too, as packs give them, and an empty batch is no picture. Raises MediaError for
+    another shape.
     """
     from PIL import Image
 
     shape = tuple(getattr(images, "shape", ())) or type(images).__name__
+    if len(shape) >= 3 and shape[0] == 0:
+        return
     if len(shape) == 3 and shape[2] not in _CHANNELS:  # a last side of 3 is an image without a batch
         images, shape = images[..., None], (*shape, 1)
     if len(shape) != 4 or shape[3] not in _CHANNELS or 0 in shape:

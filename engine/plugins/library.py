@@ -17,6 +17,7 @@ from engine.authoring.definition import NodeDefinition
 from engine.authoring.routes import Route
 from engine.graph.schema import Catalogue, NodeSpec
 from engine.plugins import distributions, store
+from engine.plugins.adapters import Again, left_out_words
 from engine.plugins.attempts import MOST_ENDS, Attempts
 from engine.plugins.loader import Adapter, Loaded, NodeLoadError, SlowImportError, load_module
 from engine.plugins.packs import (
@@ -82,6 +83,8 @@ class Library:
         self._lock = threading.RLock()
         self._definitions: dict[str, NodeDefinition] = {}
         self._module_of: dict[str, str] = {}
+        self._left_out = {name: record for record in records for name in record.left_out}
+        self._again: dict[str, Again] = {}
         self.records = tuple(records)
         self._raw = {record.module: record.raw for record in records}
         self.problems: list[LoadProblem] = []
@@ -143,12 +146,13 @@ class Library:
     def refresh(self, names: Iterable[str] | None = None) -> list[NodeSpec]:
         """Ask the dynamic ones among the nodes `names` (None: all) for their declarations anew; those that changed.
 
-        One that cannot be asked stays as it was.
+        One that cannot be asked stays as it was. Nodes that are left out because they raised are asked too.
         """
-        wanted = (
-            self.catalogue if names is None else [spec for name in set(names) if (spec := self.catalogue.spec(name))]
-        )
-        return [changed for spec in list(wanted) if spec.dynamic and (changed := self._refreshed(spec)) is not None]
+        asked = None if names is None else set(names)
+        found = [self._asked_again(name) for name in list(self._left_out) if asked is None or name in asked]
+        wanted = self.catalogue if asked is None else [spec for name in asked if (spec := self.catalogue.spec(name))]
+        found += [self._refreshed(spec) for spec in list(wanted) if spec.dynamic]
+        return [spec for spec in found if spec is not None]
 
     def import_module(self, module: str) -> None:
         """Import the pack that `module` belongs to. Raises ImportError when it fails or belongs to none."""
@@ -177,6 +181,35 @@ class Library:
         definition.spec = fresh
         self.catalogue.add(fresh)
         return fresh
+
+    def _asked_again(self, name: str) -> NodeSpec | None:
+        """Ask the class of a node that is left out once more; its spec if it is a node now."""
+        record = self._left_out[name]
+        try:
+            with self._lock:
+                if name not in self._again:
+                    self._load_module(record.module)
+                if name in self._left_out:
+                    self._admit(record, name, self._again[name]())
+            return self.catalogue.spec(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # the pack's own code
+            return None
+
+    def _admit(self, record: ModuleRecord, asked: str, definition: NodeDefinition) -> None:
+        """Let a node that was left out, by the name `asked`, be one of the pack's."""
+        name = definition.spec.name
+        version = record.versions[definition.wants_ctx]
+        definition.spec = msgspec.structs.replace(definition.spec, version=version, pack=record.pack, dynamic=True)
+        self._add(msgspec.structs.replace(record, specs=(definition.spec,), aliases={}, problems=(), left_out=()))
+        if self._module_of[name] == record.module:
+            self._definitions[name] = definition
+        del self._left_out[asked]
+        told = left_out_words(asked)
+        self.problems = [
+            one for one in self.problems if one.module != record.module or not one.message.startswith(told)
+        ]
 
     def _add(self, record: ModuleRecord) -> None:
         if record.error:
@@ -222,7 +255,11 @@ class Library:
         loaded = self._imported(self._files[module])
         for route in loaded.routes:
             self.routes.setdefault((route.method, route.path), route)
+        self._again |= loaded.again
         for found in loaded.definitions.values():
+            if found.spec.name in self._left_out and self._left_out[found.spec.name].module == module:
+                self._admit(self._left_out[found.spec.name], found.spec.name, found)
+                continue
             known = self.catalogue.spec(found.spec.name)
             if known is not None and self._module_of[known.name] == module:
                 found.spec = known
@@ -391,7 +428,7 @@ def _record(
     if known is not None and known.raw == raw:
         return known
     start = time.perf_counter()
-    loaded, error = Loaded({}, {}), ""
+    loaded, error, notes = Loaded({}, {}), "", tuple[str, ...]()
     fatal = file.foreign and attempts.is_out(file.module, raw)
     if fatal:
         error = _left_out(file)
@@ -399,8 +436,9 @@ def _record(
         try:
             with attempts.importing(file.module, raw) if file.foreign else nullcontext():
                 loaded = importer.load(file)
+            notes = loaded.notes
         except NodeLoadError as problem:
-            error = str(problem)
+            error, notes = str(problem), problem.notes
     record = ModuleRecord(
         module=file.module,
         pack=file.pack,
@@ -412,6 +450,8 @@ def _record(
         error=error,
         fatal=fatal,
         problems=loaded.problems,
+        notes=notes,
+        left_out=tuple(loaded.again),
         eager=loaded.eager,
         web=loaded.web,
     )
@@ -443,4 +483,4 @@ def _versioned(record: ModuleRecord, plain: str, through_context: str) -> Module
         )
         for spec in record.specs
     )
-    return msgspec.structs.replace(record, specs=tuple(specs))
+    return msgspec.structs.replace(record, specs=tuple(specs), versions=(plain, through_context))

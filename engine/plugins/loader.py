@@ -8,7 +8,8 @@ import importlib.util
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -18,12 +19,18 @@ import msgspec
 from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
 from engine.authoring.routes import Route, routes_of
-from engine.plugins.adapters import ASSIGNED
+from engine.plugins.adapters import ASSIGNED, Again, Problems
+from engine.plugins.bare_names import own_names
+from engine.plugins.before_packs import import_before_packs, is_of_the_field
 from engine.plugins.compat.effects import assigned_classes, changed, surroundings
 from engine.plugins.compat.host import host_or_none
+from engine.plugins.compat.unknown import answered, take_out
+from engine.plugins.missing import advice
+from engine.plugins.owners import note_pack
 from engine.plugins.packs import NAMESPACE, PRESTARTUP, ModuleFile
 from engine.plugins.patience import TookTooLongError, within
 from engine.plugins.reasons import reason
+from engine.plugins.traces import Traces
 
 Adapter: TypeAlias = Callable[[ModuleType, list[str]], list[NodeDefinition]]
 """Finds nodes that a module declares in another style than `@node`; adds what is wrong with single ones to the list."""
@@ -33,6 +40,9 @@ _log = logging.getLogger("safelight.packs")
 
 class NodeLoadError(ImportError):
     """A module of nodes that cannot be imported; the message names the pack, the file and the reason."""
+
+    notes: tuple[str, ...] = ()
+    """What else its import did."""
 
 
 class SlowImportError(NodeLoadError):
@@ -45,6 +55,10 @@ class Loaded(msgspec.Struct):
     definitions: dict[str, NodeDefinition]
     aliases: dict[str, str]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What importing it did to the process, and which unknown names of the field it was given."""
+    again: dict[str, Again] = {}
+    """The nodes that are left out because their classes raised."""
     eager: bool = False
     web: str = ""
     routes: tuple[Route, ...] = ()
@@ -57,6 +71,9 @@ def load_module(file: ModuleFile, adapters: Sequence[Adapter] = (), patience: fl
     """
     if not file.foreign:
         return _load(file, ())
+    note_pack(file)
+    if is_of_the_field(file):
+        import_before_packs()
     try:
         return within(patience, f"the pack {file.pack}", lambda: _load_pack(file, adapters))
     except TookTooLongError as error:
@@ -70,16 +87,39 @@ def _load_pack(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
     """Load a module and find out what it did beside declaring nodes."""
     _have_loop()
     before = surroundings()
-    loaded = _load(file, adapters)
-    module = sys.modules[file.module]
+    with own_names(file), _traces(file) as notes:
+        loaded = _load(file, adapters)
+        module = sys.modules[file.module]
+    loaded.notes = tuple(notes)
     loaded.web = _web_folder(file, module)
     loaded.routes = _routes(module)
     loaded.eager = bool(loaded.web or loaded.routes) or changed(before, surroundings()) or _has_prestartup(file)
     loaded.eager = loaded.eager or any(
         one.spec.module == file.module and one.make for one in loaded.definitions.values()
     )
+    loaded.eager = loaded.eager or bool(loaded.again)  # they are asked again there
     loaded.eager = loaded.eager or _reaches_server(file.module) or hasattr(module, "comfy_entrypoint")
     return loaded
+
+
+@contextmanager
+def _traces(file: ModuleFile) -> Iterator[list[str]]:
+    """Undo what importing the pack does to others; the list says afterwards what it was."""
+    traces, notes = Traces(file), list[str]()
+    try:
+        yield notes
+    except NodeLoadError as error:
+        error.notes = (*traces.undo(), *_unknown_names(file.pack))
+        raise
+    notes += [*traces.undo(), *_unknown_names(file.pack)]
+
+
+def _unknown_names(pack: str) -> Iterator[str]:
+    """Which names of the field stand for nothing in this pack."""
+    take_out()
+    names = answered(pack)
+    if names:
+        yield f"names that Safelight does not have, each of which fails when it is used: {', '.join(names)}."
 
 
 def _have_loop() -> None:
@@ -90,7 +130,7 @@ def _have_loop() -> None:
 
 
 def _load(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
-    problems: list[str] = []
+    problems = Problems()
     try:
         before = surroundings() if file.foreign else None
         module = _import(file)
@@ -103,7 +143,7 @@ def _load(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
     except BaseException as error:  # a pack may even call sys.exit(); it must not take the others with it
         if file.foreign:
             _log.error("The pack %s cannot be imported.", file.pack, exc_info=error)
-        raise NodeLoadError(f"{file.path}: {reason(error, file.path)}") from error
+        raise NodeLoadError(f"{file.path}: {reason(error, file.path)}{advice(error)}") from error
     found = {one.spec.name: one for one in definitions}
     names = [one.spec.name for one in definitions]
     for name in found:
@@ -111,7 +151,7 @@ def _load(file: ModuleFile, adapters: Sequence[Adapter]) -> Loaded:
             problems.append(
                 f"node {name} is declared {names.count(name)} times; the last one stays. Rename the others."
             )
-    return Loaded(found, _aliases(module), tuple(problems))
+    return Loaded(found, _aliases(module), tuple(problems), again=problems.again)
 
 
 def _keep_assigned(module: ModuleType, classes: dict[str, Any]) -> None:

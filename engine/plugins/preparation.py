@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from engine.plugins.bare_names import own_names
+from engine.plugins.owners import note_pack
 from engine.plugins.packs import PRESTARTUP, ModuleFile
 from engine.plugins.patience import TookTooLongError, within
 from engine.plugins.reasons import reason
+from engine.plugins.traces import Traces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +47,7 @@ def _prestart(file: ModuleFile, patience: float | None) -> tuple[str, str] | Non
     if file.path.name != "__init__.py" or not script.is_file():
         return None
     try:
-        within(patience, f"the prestartup script of {file.pack}", lambda: _run(f"{file.module}.{PRESTARTUP}", script))
+        within(patience, f"the prestartup script of {file.pack}", lambda: _run(file, script))
     except KeyboardInterrupt:
         raise
     except TookTooLongError as error:
@@ -55,7 +58,18 @@ def _prestart(file: ModuleFile, patience: float | None) -> tuple[str, str] | Non
     return None
 
 
-def _run(name: str, script: Path) -> None:
+def _run(file: ModuleFile, script: Path) -> None:
+    note_pack(file)
+    with own_names(file):
+        traces = Traces(file)
+        try:
+            _execute(f"{file.module}.{PRESTARTUP}", script)
+        finally:
+            for note in traces.undo():
+                log.warning("The prestartup script of %s: %s", file.pack, note)
+
+
+def _execute(name: str, script: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, script)
     if spec is None or spec.loader is None:
         raise ImportError(f"{script} is not a Python file")

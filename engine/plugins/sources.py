@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 from xxhash import xxh3_128_hexdigest
 
-
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _IMPORTERS = frozenset({"import_module", "__import__", "find_spec"})
 

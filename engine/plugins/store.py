@@ -12,7 +12,7 @@ from xxhash import xxh3_128_digest
 from engine.graph.schema import NodeSpec
 from engine.plugins.sources import Source
 
-FORMAT = 3
+FORMAT = 5
 FILE_NAME = "catalogue.msgpack"
 """Of the stored catalogue, in the cache folder."""
 
@@ -36,6 +36,12 @@ class ModuleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Importing it ended the process again and again: it is not imported until it is another."""
     problems: tuple[str, ...] = ()
     """What is wrong with single nodes of it."""
+    notes: tuple[str, ...] = ()
+    """What importing it did beside, which is not wrong with it but good to know."""
+    left_out: tuple[str, ...] = ()
+    """Nodes whose classes raised when they were asked for their declarations; they are asked again."""
+    versions: tuple[str, str] = ("", "")
+    """The version of a node that does not see the engine through `ctx`, and of one that does."""
     eager: bool = False
     """Whether a worker imports it before anybody asks for a node of it: it may add routes and hear of prompts."""
     web: str = ""
@@ -81,11 +87,11 @@ def write(path: Path, stored: Stored) -> None:
 
 
 def forget_failures(path: Path, *, fatal: bool = False) -> None:
-    """Have packs that could not be imported tried again at the next start, though nothing has changed since.
+    """Have packs that could not be imported, or whose nodes raised, tried again at the next start, though they are the same.
 
     `fatal`: also those whose import ended the process.
     """
     stored = read(path)
-    kept = tuple(record for record in stored.records if not (fatal and record.fatal))
+    kept = tuple(one for one in stored.records if not (one.left_out or (fatal and one.fatal)))
     if len(kept) < len(stored.records) or any(record.error and not record.fatal for record in stored.records):
         write(path, msgspec.structs.replace(stored, records=kept, fingerprint=""))

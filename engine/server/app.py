@@ -18,6 +18,7 @@ from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
+from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.openapi import openapi_routes
@@ -77,6 +78,8 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
     app = web.Application()
     install_guards(app, policy, limits)
+    app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
+    app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
     app.middlewares.append(pack_routes(parts.packs, limits))
     routes = all_routes(parts, limits)

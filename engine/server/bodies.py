@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from engine.server.large_bodies import Gathered
 from engine.server.limits import Limits
 from engine.server.refusals import Refusal
 
@@ -23,6 +24,7 @@ ENCODINGS = ("gzip", "deflate")
 """Compressed bodies that are taken (`Content-Encoding`)."""
 
 _STEP = 256 * 1024
+_SHARE_SECONDS = 0.005
 _UTF8_MARK = b"\xef\xbb\xbf"
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
@@ -43,6 +45,22 @@ class Pace:
         except TimeoutError:
             message = f"The body came too slowly: {received} bytes in {allowed:.0f} seconds. Send it again, faster."
             raise Refusal(408, "body_too_slow", message) from None
+
+
+class _Fairness:
+    """Lets others have their turn: what has arrived is read without waiting, and chunks of a byte take long to take apart."""
+
+    def __init__(self) -> None:
+        self._since = time.thread_time()
+        self._received = 0
+
+    async def share(self, received: int) -> None:
+        """After a piece of `received` bytes: wait a moment when reading has taken long."""
+        self._received += received
+        took = time.thread_time() - self._since
+        if took > _SHARE_SECONDS:
+            await asyncio.sleep(took if self._received < _STEP else 0)
+            self._since, self._received = time.thread_time(), 0
 
 
 def encoding_of(request: web.Request) -> str:
@@ -71,9 +89,11 @@ async def body_chunks(request: web.Request, limit: int | None = None) -> AsyncIt
     encoding = encoding_of(request)
     received = size = 0
     pace = Pace(limits)
+    fairness = _Fairness()
     inflate = _Inflate(encoding) if encoding else None
     while chunk := await pace.wait(request.content.readany(), received):
         received += len(chunk)
+        await fairness.share(len(chunk))
         for piece in inflate.pieces(chunk) if inflate else (chunk,):
             size += len(piece)
             if size > limit:
@@ -86,8 +106,17 @@ async def body_chunks(request: web.Request, limit: int | None = None) -> AsyncIt
 
 
 async def read_body(request: web.Request, limit: int | None = None) -> bytes:
-    """The whole body, decompressed: at most `limit` bytes (`Limits.max_body`). Raises Refusal 400, 408, 413, 415."""
-    return b"".join([chunk async for chunk in body_chunks(request, limit)])
+    """The whole body, decompressed: at most `limit` bytes (`Limits.max_body`). Raises Refusal 400, 408, 413, 415.
+
+    A large one waits in a file for its turn (`large_bodies`), which ends with the request.
+    """
+    gathered = Gathered(request)
+    try:
+        async for chunk in body_chunks(request, limit):
+            await gathered.add(chunk)
+        return await gathered.whole()
+    finally:
+        gathered.close()
 
 
 async def read_json(request: web.Request, type_: Any = Any, *, limit: int | None = None) -> Any:

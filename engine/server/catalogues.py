@@ -53,7 +53,8 @@ class Catalogues:
     def nodes_of(self, record: ModuleRecord) -> list[str]:
         """The names of a pack's nodes, without those that were left out because others have their names."""
         catalogue = self._library.catalogue if self._library is not None else Catalogue()
-        found = ((one.name, catalogue.spec(one.name)) for one in record.specs)
+        names = [*(one.name for one in record.specs), *record.left_out]
+        found = ((name, catalogue.spec(name)) for name in dict.fromkeys(names))
         return [name for name, spec in found if spec is not None and spec.pack == record.pack]
 
     async def get(self) -> Catalogue:

@@ -54,6 +54,8 @@ class Client:
         self._waiting: deque[tuple[bytes, WSMsgType]] = deque()
         self._bytes = dict.fromkeys(self._most, 0)
         self._wake = asyncio.Event()
+        self.on_queued: Callable[[int], None] = lambda size: None
+        """Called with the bytes of each message that is queued, and with a negative number when they are sent or dropped."""
         self.closed = False
         self.transport: asyncio.WriteTransport | None = None
 
@@ -99,16 +101,27 @@ class Client:
             return
         self._waiting.append((message, kind))
         self._bytes[kind] += len(message)
+        self.on_queued(len(message))  # which may cut this client off: then nothing waits any more
         if self._bytes[kind] > self._most[kind]:
-            log.warning("client reads too slowly and is disconnected", extra={"client": self.id})
-            self.close()
-            if self.transport is not None:
-                self.transport.abort()  # the writer waits for it to be read, and would not get to closing it
+            self.cut_off()
         self._wake.set()
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait to be sent."""
+        return sum(self._bytes.values())
+
+    def cut_off(self) -> None:
+        """End the connection of a client that does not read."""
+        log.warning("client reads too slowly and is disconnected", extra={"client": self.id})
+        self.close()
+        if self.transport is not None:
+            self.transport.abort()  # the writer waits for it to be read, and would not get to closing it
 
     def close(self) -> None:
         """Send nothing more, and end the connection."""
         self.closed = True
+        self.on_queued(-self.pending)
         self._waiting.clear()
         self._bytes = dict.fromkeys(self._most, 0)
         self._wake.set()
@@ -143,6 +156,7 @@ class Client:
     def _next(self) -> tuple[bytes, WSMsgType]:
         message, kind = self._waiting.popleft()
         self._bytes[kind] -= len(message)
+        self.on_queued(-len(message))
         return message, kind
 
 
@@ -166,6 +180,8 @@ class Hub:
         self._sockets: set[Client] = set()
         self._status_due: asyncio.TimerHandle | None = None
         self._status_last = 0.0
+        self._pending = 0
+        """Bytes that wait to be sent to all clients."""
         self.on_connect: Callable[[str], None] = lambda client_id: None
         """Called with the id of a client that has connected, or come back."""
 
@@ -208,6 +224,15 @@ class Hub:
         else:
             self._status_due = loop.call_later(wait, self._send_status)
 
+    def _queued(self, size: int) -> None:
+        """Count what waits. When it is too much, the client that most of it waits for is cut off."""
+        self._pending += size
+        while size > 0 and self._pending > self._limits.max_ws_all:
+            slowest = max(self._sockets, key=lambda one: one.pending, default=None)
+            if slowest is None or not slowest.pending:
+                return
+            slowest.cut_off()
+
     def _send_status(self) -> None:
         self._status_due = None
         self._status_last = asyncio.get_running_loop().time()
@@ -240,6 +265,7 @@ class Hub:
         await socket.prepare(request)
         asked = request.query.get("previews", "").lower() in ("true", "1")
         client = Client(_client_id(request.query.get("clientId")), socket, self._limits, wants_previews=asked)
+        client.on_queued = self._queued
         client.transport = cast(asyncio.WriteTransport, request.transport)  # uvloop's are of no common class
         previous = self._clients.get(client.id)
         self._clients[client.id] = client

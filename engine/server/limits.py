@@ -30,6 +30,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What waits to be sent to one slow websocket client before its connection is closed, but for pictures."""
     max_ws_pictures: int = 512 * MIB
     """The same of binary messages: pictures are large and come in batches, which makes nobody slow."""
+    max_ws_all: int = 512 * MIB
+    """What waits for all clients together, pictures among it, before the slowest of them is disconnected."""
     max_ws_clients: int = 1000
     body_grace: float = 20.0
     """A body may take this long, and longer only while it comes faster than `min_body_rate`."""

@@ -29,10 +29,14 @@ class PackPrompts:
         await self._packs.opened()
         if self._packs.hears_prompts:
             return True
-        if not catalogue.judged:
+        left_out = self._packs.left_out
+        if not catalogue.judged and not left_out:
             return False
         nodes = (node for node in posted.prompt.values() if isinstance(node, Mapping))
         kinds = {kind for node in nodes if isinstance(kind := node.get("class_type"), str)}
+        if not left_out.isdisjoint(kinds):
+            await self._packs.refresh(catalogue)
+            return True
         specs = (catalogue.spec(kind) for kind in kinds)
         return any(spec is not None and spec.name in catalogue.judged for spec in specs)
 

@@ -18,6 +18,7 @@ from engine.jobs.messages import FromWorker, PackMessage, PacksOpened
 from engine.jobs.pack_calls import PackCalls
 from engine.jobs.workers import Worker
 from engine.paths import Paths
+from engine.plugins.adapters import left_out_words
 from engine.server.catalogues import Catalogues
 from engine.server.hub import Hub
 
@@ -139,6 +140,11 @@ class Packs:
         await self._catalogues.get()
         return self._catalogues.folders
 
+    @property
+    def left_out(self) -> set[str]:
+        """Names of nodes whose classes raised; their packs are asked for them again."""
+        return {name for record in self._catalogues.foreign for name in record.left_out}
+
     def web_folders(self) -> Mapping[str, Path]:
         """Pack → folder of its files for the editor: as a worker told, else as is stored."""
         stored = {one.pack: Path(one.web) for one in self._catalogues.foreign if one.web and not one.error}
@@ -166,7 +172,7 @@ class Packs:
 
     async def refresh(self, catalogue: Catalogue) -> None:
         """Put the choices that packs now offer into the catalogue; where no worker answers they stay."""
-        if not catalogue.dynamic:
+        if not catalogue.dynamic and not self.left_out:
             return
         async with self._refreshing:
             if time.monotonic() < self._rested_at:
@@ -192,15 +198,19 @@ class Packs:
         later = sorted({found for told in self._told.values() for found in told.problems})
         found: list[dict[str, Any]] = []
         for record in self._catalogues.foreign:
+            nodes = self._catalogues.nodes_of(record)
+            mended = tuple(left_out_words(name) for name in record.left_out if name in nodes)
             errors = [*problems.get(record.module, []), *(text for pack, text in later if pack == record.pack)]
+            errors = [text for text in errors if not text.startswith(mended)]
             found.append(
                 {
                     "name": record.pack,
                     "module": record.module,
                     "state": "failed" if record.error else "loaded",
                     "seconds": round(record.seconds, 4),
-                    "nodes": self._catalogues.nodes_of(record),
+                    "nodes": nodes,
                     "errors": errors,
+                    "notes": list(record.notes),
                     "web": bool(record.web),
                     "editor_module": editor_module(record.pack, folders.get(record.pack)),
                 }
@@ -230,6 +240,7 @@ def _switched_off(name: str) -> dict[str, Any]:
         "seconds": 0.0,
         "nodes": [],
         "errors": [],
+        "notes": [],
         "web": False,
         "editor_module": None,
     }

@@ -38,6 +38,7 @@ from engine.paths import Paths
 from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
+from engine.processes import ServerFacts, python_environment, told_environment
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -149,11 +150,11 @@ class Server:
         if self._token is not None and self._options.token is None:
             sys.stderr.write(f"Open {url}/?token={self._token}\n")
         try:
-            return await self._serve(url)
+            return await self._serve(url, port_of(sockets))
         finally:
             await self._stop(runner)
 
-    async def _serve(self, url: str) -> int:
+    async def _serve(self, url: str, port: int) -> int:
         reading = asyncio.create_task(self.catalogues.read())
         try:
             await self.dispatcher.load(await self.store.open())
@@ -163,7 +164,7 @@ class Server:
         self._opened.set()
         self.dispatcher.pool = self.pool
         await reading
-        await self.pool.start()
+        await self.pool.start(self._for_workers(port))
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
@@ -172,6 +173,11 @@ class Server:
             self._spawn(asyncio.to_thread(_open_browser, url, self._token))
         await self._end.wait()
         return 0
+
+    def _for_workers(self, port: int) -> dict[str, str]:
+        """What workers find in their environment: where our modules are, whatever folder they run in, and whom they serve."""
+        facts = ServerFacts(self._options.listen[0], port, self._options.max_upload_size)
+        return {"PYTHONPATH": python_environment().get("PYTHONPATH", ""), **told_environment(facts)}
 
     async def _stop(self, runner: web.AppRunner) -> None:
         self.catalogues.give_up("The server is ending.")

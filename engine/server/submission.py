@@ -87,9 +87,9 @@ def place(job: Job, wish: Wish, sequence: int) -> None:
     job.sequence, job.number = sequence, -abs(number) if wish.front else number
 
 
-def answer(job: Job, graph: CheckedGraph, notes: Sequence[Problem]) -> dict[str, Any]:
+def answer(job: Job, node_errors: Mapping[str, Any], notes: Sequence[Problem]) -> dict[str, Any]:
     """What a client that posted a graph is told; `notes` only where there are any."""
-    told = {"prompt_id": job.id, "number": wire.number(job.number), "node_errors": graph.node_errors}
+    told = {"prompt_id": job.id, "number": wire.number(job.number), "node_errors": node_errors}
     return told | ({"notes": notes} if notes else {})
 
 

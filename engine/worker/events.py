@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from engine.execute.events import Event, NodeFailed, NodePreview
+from engine.execute.events import Event, NodeFailed, NodePicture, NodePreview
 from engine.jobs.frames import Frames
 from engine.jobs.messages import PackMessage
 from engine.worker.pictures import Previews
@@ -17,6 +20,18 @@ FIRST_SECONDS: Final = 0.002
 TELL_SECONDS: Final = 0.01
 """How soon after the start of a job, and then how often, its events are sent. The event loop looks by itself: waking it
 for an event would cost more than many a node."""
+
+
+LONGEST: Final = 64 * 1024 * 1024
+"""Bytes of a pack's message that is still passed on."""
+
+BACKLOG: Final = 128 * 1024 * 1024
+"""Bytes of pictures and messages that may wait for the server; nodes that send more wait for it."""
+
+PATIENCE: Final = 30.0
+"""Seconds that they wait at most."""
+
+log = logging.getLogger("safelight.worker")
 
 
 class JobSink:
@@ -30,6 +45,11 @@ class JobSink:
         self._events: deque[Event | PackMessage] = deque()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.get_ident()
+        self._untold = 0
+        """Bytes of pictures and pack's messages that wait here."""
+        self._unread = 0
+        """Bytes that the server had not read when it was told last."""
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
@@ -39,6 +59,8 @@ class JobSink:
             return
         if type(event) is NodeFailed:
             event.traceback = self._shorten(event.traceback)
+        if type(event) is NodePicture:
+            self._has_room(len(event.data))
         self._events.append(event)
 
     def start(self) -> None:
@@ -54,8 +76,27 @@ class JobSink:
 
     def pass_on(self, message: PackMessage) -> None:
         """Tell what a pack says, from any thread, after the events so far: clients go by which node runs."""
+        if not self._has_room(len(message.data)):
+            log.warning("A pack's message %r of %d bytes is left out.", message.event, len(message.data))
+            return
         self._events.append(message)
         self._loop.call_soon_threadsafe(self.tell)
+
+    def _has_room(self, size: int) -> bool:
+        """Count what is to be told, once the server has read enough of what was told before; False when it does not."""
+        if size > LONGEST:
+            return False
+        end = time.monotonic() + PATIENCE
+        while self._waiting + size > BACKLOG:
+            if threading.get_ident() == self._thread or time.monotonic() > end:
+                return False
+            time.sleep(TELL_SECONDS)
+        self._untold += size
+        return True
+
+    @property
+    def _waiting(self) -> int:
+        return self._untold + self._unread
 
     def _tick(self) -> None:
         self.tell()
@@ -63,6 +104,7 @@ class JobSink:
 
     def tell(self) -> None:
         """Tell what has happened so far."""
+        self._untold = 0
         events: list[Event] = []
         for _ in range(len(self._events)):
             one = self._events.popleft()
@@ -73,6 +115,7 @@ class JobSink:
             events = []
             self._frames.send(one)
         self._send(events)
+        self._unread = self._frames.unsent
 
     def _send(self, events: list[Event]) -> None:
         if events:

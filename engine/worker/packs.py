@@ -16,6 +16,7 @@ from engine.jobs.messages import FromWorker, PackMessage, PacksOpened, RunJob
 from engine.plugins.compat.added_names import added_names, bring
 from engine.plugins.compat.effects import changed_folders
 from engine.plugins.compat.host import Host, host_or_none
+from engine.plugins.replaced import MOST_USED, Replaced
 from engine.worker.events import JobSink
 from engine.worker.pack_answers import offer_routes
 from engine.worker.pack_routes import serve_routes
@@ -36,6 +37,8 @@ class OpenPacks:
         self._send = send
         self._loop = loop
         self._sink: JobSink | None = None
+        self._standing: Replaced | None = None
+        """The libraries as they are before jobs run."""
         self.opened = asyncio.Event()
 
     async def open(self) -> None:
@@ -61,9 +64,20 @@ class OpenPacks:
     def job_begins(self, message: RunJob, sink: JobSink) -> None:
         """Let packs know whose job runs. What they say goes to clients among its events, in their order."""
         self._sink = sink
+        self._put_back()
         host = host_or_none()
         if host is not None:
             host.client_id, host.prompt_id = message.client_id, message.job
+
+    def _put_back(self) -> None:
+        """Undo what nodes of packs in earlier jobs replaced of the libraries that all nodes use."""
+        if self._standing is not None:
+            for name, pack in self._standing.put_back().items():
+                _log.warning(
+                    "A node of the pack %s replaced %s, which all nodes use; what was there is back.", pack, name
+                )
+        elif self._engine.library.foreign and "torch" in sys.modules:
+            self._standing = Replaced(MOST_USED)
 
     def _open_all(self) -> None:
         if self._engine.library.foreign:

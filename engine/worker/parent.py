@@ -40,7 +40,7 @@ def arrange_alarm() -> None:
     The system sends SIGUSR1 when the parent ends. Its handler is the C library's own `alarm`, which takes a number of seconds:
     it is called with the number of the signal, which is 10, and what `alarm` brings ends the process unless somebody handles it.
     """
-    if not sys.platform.startswith("linux") or signal.SIGUSR1 != 10:
+    if not sys.platform.startswith("linux") or int(signal.SIGUSR1) != 10:
         return
     with suppress(OSError, AttributeError):
         library: Any = ctypes.CDLL(None)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cache.digests import CHUNK_BYTES, constant_bytes, digest
+from engine.cache.digests import CHUNK_BYTES, constant_bytes, digest, has_content
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -68,6 +68,19 @@ def test_tensors_go_by_dtype_shape_and_bytes(dtype):
     assert digest(values) != digest(values.to(torch.complex128))
 
 
+@pytest.mark.parametrize("make", [torch.zeros, np.zeros], ids=["tensor", "array"])
+def test_equal_bytes_of_another_dtype_are_another_value(make):
+    library = torch if make is torch.zeros else np
+    assert digest(make(4, dtype=library.float32)) != digest(make(4, dtype=library.int32))
+    assert digest(make(4, dtype=library.float32)) == digest(make(4, dtype=library.float32))
+
+
+def test_a_dict_goes_by_its_keys_and_by_which_of_them_has_which_value():
+    assert digest({"a": 1}) != digest({"b": 1})
+    assert digest({"a": 1, "b": 2}) != digest({"a": 2, "b": 1})
+    assert digest({1: "a"}) != digest({"1": "a"})
+
+
 def test_strided_views_go_by_what_they_show():
     values = torch.arange(12.0).reshape(3, 4)
     assert digest(values.t()) == digest(values.t().contiguous())
@@ -117,6 +130,14 @@ def test_handles_go_by_identity():
     assert digest([Model("a"), 1]) is not None
 
 
+class Other(Model):
+    pass
+
+
+def test_handles_of_different_classes_differ_though_they_identify_alike():
+    assert digest(Model("a")) != digest(Other("a"))
+
+
 class Facts(msgspec.Struct, frozen=True):
     a: int
     b: tuple[float, ...] = ()
@@ -126,6 +147,22 @@ class Facts(msgspec.Struct, frozen=True):
 class Use:
     hint: torch.Tensor
     strength: float
+
+
+class Likewise(msgspec.Struct, frozen=True):
+    a: int
+    b: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Likened:
+    hint: torch.Tensor
+    strength: float
+
+
+def test_records_of_different_classes_differ_though_their_fields_are_equal():
+    assert digest(Facts(1)) != digest(Likewise(1))
+    assert digest(Use(torch.ones(2), 1.0)) != digest(Likened(torch.ones(2), 1.0))
 
 
 @dataclass
@@ -146,3 +183,18 @@ def test_a_list_that_holds_itself_has_no_digest():
     loop: list = []
     loop.append(loop)
     assert digest(loop) is None
+    assert not has_content(loop)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(1, "a", None, [1, (2.0, {"a": b"b"})], torch.ones(2), np.ones(2), np.float32(1), Model("a"), Facts(1)),
+        *(Use(torch.ones(2), 1.0), [[torch.ones(1), {"control": Use(torch.ones(2), 1.0)}]]),
+        *(object(), [object()], {"a": print}, Open(1), torch.ones(2).to_sparse(), torch.ones(2, device="meta")),
+        *(np.array([object()]), Use(object(), 1.0), Model),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whether_a_value_has_content_can_be_told_without_hashing_it(value):
+    assert has_content(value) == (digest(value) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -11,17 +12,20 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from engine.cache import files
+from engine.cache import actions, facade, files
 from engine.cache.actions import ExpandedNode, Expansion, Record, Reference
 from engine.cache.codecs import Codec, CodecError, Codecs
 from engine.cache.digests import digest
+from engine.cache.disk import DiskValues
 from engine.cache.facade import Cache
 from engine.cache.files import FileDigests
+from engine.cache.memory import Memory, Stored
 
 
 def put(cache: Cache, value: object, cost: float = 1.0) -> bytes:
@@ -141,6 +145,77 @@ def test_the_ram_budget_holds_and_cheap_large_old_values_go_first():
     assert cache.get(put(cache, torch.zeros(1_000_000))) is None
 
 
+def test_the_ram_budget_holds_for_small_values_too():
+    cache = Cache(None, ram_bytes=10_000)
+    names = [put(cache, f"{number} " + "x" * 100) for number in range(1000)]
+    info = cache.info()
+    assert info.ram_bytes <= 10_000
+    assert 0 < info.ram_values < 100
+    assert cache.get(names[-1]) is not None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bytes_counted_in_ram_are_those_of_the_values_there(seed):
+    memory, dice = Memory(20_000), random.Random(seed)
+    entries: dict[bytes, Stored] = {}
+    for _ in range(500):
+        name = bytes([dice.randrange(40)]) * 16
+        if dice.random() < 0.7:
+            entries[name] = Stored("x" * dice.randrange(3000), dice.random())
+            memory.put(name, entries[name])
+        elif name in entries:
+            memory.drop(name, entries[name])
+            memory.drop(name, entries[name])
+        memory.get(name)
+        held = [entry for one in entries if (entry := memory.get(one)) is not None]
+        assert memory.used == sum(entry.size for entry in held) <= 20_000
+        assert len(memory) == len(held)
+    memory.clear()
+    assert (memory.used, len(memory)) == (0, 0)
+
+
+def test_when_the_disk_cannot_keep_up_values_are_passed_over_rather_than_piled_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(facade, "GATHER_SECONDS", 3600)
+    cache = Cache(tmp_path, ram_bytes=100_000)
+    for _ in range(50):  # the same value again and again counts once
+        names = [put(cache, torch.full((10_000,), 0.0))]
+    names += [put(cache, torch.full((10_000,), float(number))) for number in range(1, 10)]
+    cache = reopened(cache)
+    assert [cache.get(name) is not None for name in names] == [True] * 3 + [False] * 7
+    cache.close()
+
+
+def test_the_oldest_records_are_let_go_in_ram_whether_made_or_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(actions, "KEPT_IN_RAM", 100)
+    cache = Cache(tmp_path)
+    for number in range(1000):
+        cache.actions.put(number.to_bytes(16, "big"), Record(outputs=()))
+        assert len(cache.actions._known) <= 100
+    cache = reopened(cache)
+    for number in range(1000):
+        assert cache.actions.get(number.to_bytes(16, "big")) == Record(outputs=())
+        assert len(cache.actions._known) <= 100
+    cache.close()
+
+
+def test_the_oldest_records_on_disk_are_deleted_time_and_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(actions, "KEPT_ON_DISK", 100)
+    monkeypatch.setattr(actions, "PRUNE_EVERY", 20)
+    clock = [1_000_000]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    cache = Cache(tmp_path)
+    for number in range(500):
+        cache.actions.put(number.to_bytes(16, "big"), Record(outputs=()))
+        clock[0] += 1
+        if number % 10 == 9:
+            cache.flush()
+    assert 75 <= cache.info().actions <= 130
+    cache = reopened(cache)
+    assert cache.actions.get((0).to_bytes(16, "big")) is None
+    assert cache.actions.get((499).to_bytes(16, "big")) is not None
+    cache.close()
+
+
 def test_the_disk_budget_holds_and_the_least_recently_used_files_go_first(tmp_path, monkeypatch):
     cache = Cache(tmp_path, disk_bytes=100_000, ram_bytes=0)
     clock = [1_000_000]
@@ -181,6 +256,59 @@ def test_a_value_that_somebody_wrote_into_is_served_to_nobody(tmp_path):
     assert [cache.get(name) for name in names] == [None] * 4
     cache = reopened(cache)
     assert [cache.get(name) for name in names] == [None] * 4  # nor was the changed content written under the old name
+    cache.close()
+
+
+class Unnamed:
+    """A value of a pack that only its codec can tell: it has no digest and goes by the action that made it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+UNNAMED = Codec("unnamed", lambda value: isinstance(value, Unnamed), lambda value: value.name, Unnamed)
+
+
+def test_what_was_written_into_without_a_trace_does_not_go_to_disk_under_its_old_name(tmp_path):
+    cache = Cache(tmp_path)
+    tensor = torch.ones(4)
+    name = put(cache, tensor)
+    tensor.numpy()[0] = 5
+    cache = reopened(cache)
+    assert cache.get(name) is None
+    cache.close()
+
+
+def test_what_is_written_into_on_its_way_to_disk_is_served_to_nobody(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    tensor = torch.ones(10_000)
+    name = put(cache, tensor)
+    real = DiskValues.write_file
+
+    def late(self: DiskValues, name: bytes, pieces: list[Any]) -> int:
+        tensor.numpy()[0] = 5
+        return real(self, name, pieces)
+
+    monkeypatch.setattr(DiskValues, "write_file", late)
+    cache = reopened(cache)
+    assert cache.get(name) is None
+    assert len(cache.take_warnings()) == 1
+    cache.close()
+
+
+@pytest.mark.parametrize("size", [1, 5000], ids=["row", "file"])
+def test_nor_does_what_has_no_digest_once_it_was_seen_to_change(tmp_path, size):
+    cache = Cache(tmp_path, codecs=[UNNAMED])
+    names = [bytes([number]) * 16 for number in (1, 2)]
+    values = [{"thing": Unnamed("a"), "numbers": [0] * size} for _ in names]
+    for name, value in zip(names, values, strict=True):
+        cache.put(name, value, 1.0)
+    values[1]["numbers"].append(7)
+    cache = reopened(cache, codecs=[UNNAMED])
+    sound, spoilt = map(cache.get, names)
+    assert sound is not None
+    assert sound.value["numbers"] == [0] * size
+    assert spoilt is None
     cache.close()
 
 

@@ -281,3 +281,12 @@ def test_wide_graphs_of_slow_nodes_use_several_threads(lab, graph):
     prompt = graph(**{f"n{index}": ("Nap", {"a": index}) for index in range(16)})
     lab.run(prompt, *prompt)
     assert len(threads) > 1
+
+
+def test_a_chain_is_finished_before_the_next_one_begins(lab, graph):
+    """So that what it holds is let go early."""
+    lab.executor.max_threads = 1
+    prompt = graph(
+        a=("Add", {"a": 1}), a2=("Add", {"a": "@a", "b": 1}), b=("Add", {"a": 3}), b2=("Add", {"a": "@b", "b": 3})
+    )
+    assert lab.run(prompt, "a2", "b2") == "ran a\nran a2\nran b\nran b2"

@@ -60,6 +60,18 @@ def test_an_empty_list_means_no_call_and_an_empty_list(lists, graph):
     assert lists.result.counts.ran == 0
 
 
+def test_an_empty_list_is_one_call_without_an_input_that_may_be_left_out(lists, graph):
+    @lists.node("Offset")
+    def offset(a: int = 5, b: int = 1) -> int:
+        return a + b
+
+    lists.run(graph(x=("Rows", {"count": 0}), s=("Offset", {"a": "@x"})), "s")
+    assert lists.values("s") == (6,)
+    prompt = graph(x=("Rows", {"count": 0}), y=("Rows", {"count": 2}), s=("Offset", {"a": "@x", "b": "@y"}))
+    lists.run(prompt, "s")
+    assert lists.values("s") == ([5, 6],)
+
+
 def test_a_list_of_one_is_the_item(lists, graph):
     lists.run(graph(x=("Rows", {"count": 1, "first": 5}), s=("Add", {"a": "@x"})), "s")
     assert lists.values("s") == (5,)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import pytest
 
 from engine.api import Files, In, Mentions, WithUi
@@ -407,6 +408,8 @@ def test_a_value_that_is_gone_is_made_again_with_what_it_needs_and_no_more(make_
     assert log.split("\n")[1:] == ["remade w", "ran u"]
     assert lab.value("u") == 3
     assert lab.result.nodes["w"].status == "remade"
+    counts = lab.result.counts
+    assert (counts.ran, counts.reused, counts.remade) == (1, 4, 1)
 
 
 def test_everything_works_when_nothing_fits_in_memory(make_lab, graph):
@@ -520,3 +523,29 @@ def test_a_finished_run_leaves_no_reference_cycles_for_the_garbage_collector(lab
         assert gc.collect() < 200  # the event loop's own, but nothing per node
     finally:
         gc.enable()
+
+
+def test_values_without_content_of_two_nodes_that_are_not_remembered_are_two(lab, graph):
+    @lab.node("Fresh", cache=False)
+    def fresh() -> Thing:
+        return Thing(1)
+
+    @lab.node("Same")
+    def same(a: Thing, b: Thing) -> bool:
+        return a is b
+
+    prompt = graph(
+        x=("Fresh", {}), y=("Fresh", {}), one=("Same", {"a": "@x", "b": "@x"}), two=("Same", {"a": "@x", "b": "@y"})
+    )
+    lab.run(prompt, "one", "two")
+    assert (lab.value("one"), lab.value("two")) == (True, False)
+
+
+@pytest.mark.parametrize("outputs", [0, 2])
+def test_a_record_of_another_number_of_outputs_is_not_taken(lab, graph, outputs):
+    prompt = graph(x=("Add", {"a": 1}))
+    assert lab.run(prompt, "x") == "ran x"
+    ((key, record),) = lab.cache.actions._known.items()
+    lab.cache.actions.put(key, msgspec.structs.replace(record, outputs=record.outputs * outputs))
+    assert lab.run(prompt, "x") == "ran x"
+    assert lab.values("x") == (1,)

@@ -68,6 +68,18 @@ def prompt_of(pairs):
     return graph(**{name: " ".join(sources) for name, sources in reads.items()})
 
 
+def test_a_reader_is_listed_once_however_many_links_it_has():
+    assert topology.consumers(graph(a="", b="a a", c="a b")) == {"a": ["b", "c"], "b": ["c"], "c": []}
+
+
+@pytest.mark.parametrize(("length", "told"), [(12, ""), (13, "(1 more)")])
+def test_a_long_circle_is_told_up_to_its_twelfth_node(length, told):
+    circle = [f"n{index}" for index in range(length)]
+    (found, *_) = topology.cycle_problems({}, [circle])
+    shown = [*circle[:12], *([told] if told else []), "n0"]
+    assert found.details == " → ".join(shown)
+
+
 @settings(max_examples=150)
 @given(edges)
 def test_orders_and_circles_agree_with_networkx(pairs):

@@ -467,6 +467,28 @@ def test_a_packs_refusal_is_a_problem_of_its_node(answer, kind, details):
     assert checked.outputs == ()
 
 
+def test_a_pack_is_not_asked_about_a_node_that_has_a_problem_already():
+    checked, pack = pack_case(True, factor=["nowhere", 0])
+    assert [one.type for one in checked.problems] == ["missing_link_target"]
+    assert pack.seen == []
+
+
+def test_a_choice_of_old_graphs_is_taken_though_it_is_not_offered():
+    made = InputSpec(name="a", type="COMBO", choices=("new",), retired=("old",))
+    catalogue = Catalogue([NodeSpec(name="Sink", inputs=(made,), output_node=True)])
+    found = [
+        check({"1": {"class_type": "Sink", "inputs": {"a": value}}}, catalogue, choices=lambda files: ()).ok
+        for value in ("new", "old", "other")
+    ]
+    assert found == [True, True, False]
+
+
+def test_outputs_come_in_the_order_of_the_prompt_whatever_was_asked_for_first():
+    catalogue = Catalogue([NodeSpec(name="Sink", output_node=True)])
+    data = {name: {"class_type": "Sink", "inputs": {}} for name in "cab"}
+    assert check(data, catalogue, choices=lambda files: (), targets=["b", "c"]).outputs == ("c", "b")
+
+
 class Chooser(Pack):
     """The container of an imaginary pack that wants names of one kind."""
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.execute.events import Counts
 from engine.jobs.dispatch import Dispatcher, workflow_of
-from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobRefused, JobStarted, RunJob
+from engine.jobs.messages import CancelJob, FreeMemory, JobFinished, JobRefused, JobStarted, RunJob, ToWorker
 from engine.jobs.records import MAX_LOSSES, Job, Outcome
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreFullError
@@ -40,6 +41,12 @@ class Ear:
 
     def send(self, message: Any) -> None:
         self.heard.append(message)
+
+    def send_body(self, body: bytes) -> None:
+        self.heard.append(msgspec.msgpack.decode(body, type=ToWorker))
+
+    async def sent(self, seconds: float) -> None:
+        """What is said is heard at once."""
 
     def kill(self) -> None:
         self.killed = True
@@ -126,6 +133,11 @@ class House:
     async def history(self) -> list[tuple[str, str]]:
         await self.dispatcher.settled()
         return [(entry.job.id, entry.outcome.status) for entry in await self.store.history()]
+
+    def say(self, worker: int, job: str) -> None:
+        """A worker says that it has done a job, be it its own or not."""
+        facts = {"outputs": b"{}", "nodes": b"{}", "counts": Counts(ran=1), "seconds": 0.5, "models": []}
+        self.dispatcher.on_message(self.workers[worker], JobFinished(job=job, status="done", **facts))
 
 
 def live(folder: Path, story: Callable[[House], Awaitable[None]], workers: int = 1) -> House:
@@ -719,3 +731,74 @@ def test_a_client_may_choose_how_its_job_is_previewed(tmp_path: Path) -> None:
         assert [message.preview_method for message in house.workers[0].heard] == ["none", "auto"]
 
     live(tmp_path, story)
+
+
+def test_what_a_worker_says_of_a_job_of_another_one_is_passed_over(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a")
+        house.start()
+        house.say(1, "a")
+        assert "a" in house.dispatcher.running
+        house.say(0, "a")
+        assert await house.history() == [("a", "done")]
+
+    live(tmp_path, story, workers=2)
+
+
+def test_seconds_and_nodes_of_all_jobs_are_added_up(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        for name in "ab":
+            await house.accept(name)
+            house.start()
+            house.say(0, name)
+        totals = house.dispatcher.totals
+        assert (totals.seconds, totals.nodes["ran"], totals.accepted) == (1.0, 2, 2)
+        await house.dispatcher.settled()
+        assert totals.ended["done"] == 2
+
+    live(tmp_path, story)
+
+
+LONG = b'{"1": "%s"}' % (b"x" * 300_000)
+
+
+async def until_heard(house: House, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(house.workers[0].jobs()) < count:
+            await asyncio.sleep(0.001)
+
+
+def test_a_long_job_is_held_on_disk_and_sent_whole(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        extra = {"preview_method": "taesd", "extra_pnginfo": {"workflow": {"id": "w" * 5000}}}
+        await house.accept("a", prompt=LONG, extra_data=msgspec.json.encode(extra))
+        await house.accept("b", prompt=LONG)
+        [running] = house.dispatcher.active()
+        assert running.extra_data == b'{"preview_method":"taesd"}', "what is short of it is held, as it is asked for"
+        assert [job.prompt for job in (*house.dispatcher.active(), *house.dispatcher.queue)] == [b"{}", b"{}"]
+        for count in (1, 2):
+            await until_heard(house, count)
+            house.start()
+            house.finish()
+        assert await house.history() == [("a", "done"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    first, second = house.workers[0].heard
+    assert [first.prompt, second.prompt] == [LONG, LONG]
+    assert first.workflow == msgspec.json.encode({"id": "w" * 5000})
+    assert first.preview_method == "taesd"
+
+
+def test_a_long_job_that_is_cancelled_before_it_is_sent_ends_without_the_worker(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        await house.accept("a", prompt=LONG)
+        assert house.dispatcher.cancel("a")
+        await house.dispatcher.settled()
+        await house.accept("b")
+        house.start()
+        house.finish()
+        assert await house.history() == [("a", "cancelled"), ("b", "done")]
+
+    house = live(tmp_path, story)
+    assert house.workers[0].jobs() == ["b"]
+    assert not any(isinstance(message, CancelJob) for message in house.workers[0].heard)

@@ -34,6 +34,17 @@ def test_messages_arrive_whole_and_in_order_however_their_bytes_are_cut(cuts: li
     assert got == MESSAGES
 
 
+@pytest.mark.parametrize("missing", [1, 2, 4, 5])
+def test_a_message_is_told_with_its_last_byte(missing: int) -> None:
+    got: list[Any] = []
+    unframer = Unframer(ToWorker)
+    data = frame(MESSAGES[0]) + frame(MESSAGES[1])
+    unframer.feed(data[:-missing], got.append)
+    assert got == MESSAGES[:1]
+    unframer.feed(data[-missing:], got.append)
+    assert got == MESSAGES[:2]
+
+
 def test_bytes_one_by_one_give_the_same_messages() -> None:
     got: list[Any] = []
     unframer = Unframer(ToWorker)

@@ -31,6 +31,11 @@ def images(batch: int = 1, channels: int = 3, height: int = 4, width: int = 6) -
     return torch.rand(batch, height, width, channels, generator=torch.Generator().manual_seed(0))
 
 
+def test_an_empty_batch_is_no_file(tmp_path):
+    assert save_pictures(images(batch=0), tmp_path, "a") == []
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["png", "webp"])
 def test_a_saved_picture_loads_back_with_its_prompt_and_workflow(tmp_path, kind):
     original = images()

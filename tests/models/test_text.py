@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -48,6 +49,24 @@ def test_a_row_is_start_text_end_and_padding(encoder: TextEncoder) -> None:
     red, apple = encoder.tokenizer.ids("red apple")
     assert ids([row])[0] == [start, red, apple, end] + [end] * 73
     assert content(encoder, encoder.tokenize("")[0]) == []
+
+
+def test_pooled_is_the_last_layers_output_at_the_first_end(encoder: TextEncoder) -> None:
+    tokens = torch.tensor(ids(encoder.tokenize("red apple")))
+    with torch.no_grad():
+        last = encoder.module(input_ids=tokens).last_hidden_state
+    _, pooled = encoder.encode("red apple")
+    assert torch.allclose(pooled, last[:, 3], atol=1e-5)
+    assert not torch.allclose(pooled, last[:, -1], atol=1e-3)
+
+
+def test_a_row_is_filled_up_with_the_pad_where_there_is_one(checkpoint: Path) -> None:
+    manager = ModelManager()
+    clip = manager.checkpoint(checkpoint).clip
+    padded = msgspec.structs.replace(clip, tokens=msgspec.structs.replace(clip.tokens, pad=0))
+    with manager.use(padded) as encoder:
+        (row,) = encoder.tokenize("red")
+    assert ids([row])[0][2:] == [encoder.tokenizer.end, *[0] * 74]
 
 
 def test_a_prompt_longer_than_a_row_becomes_rows_laid_end_to_end(encoder: TextEncoder) -> None:

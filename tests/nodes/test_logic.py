@@ -104,3 +104,11 @@ def test_long_values_are_cut_off() -> None:
     text = as_text("a" * (MAX_PREVIEW + 5))
     assert text.endswith("… 5 more characters")
     assert len(text) < MAX_PREVIEW + 50
+
+
+def test_arrays_of_text_are_shown_as_their_texts():
+    import numpy as np
+
+    assert as_text(np.array(["a", "bc"])) == '[\n  "a",\n  "bc"\n]'
+    assert as_text(np.array([["x", 1]], dtype=object)) == '[\n  [\n    "x",\n    1\n  ]\n]'
+    assert as_text(np.array("alone")) == "alone"

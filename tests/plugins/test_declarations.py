@@ -68,6 +68,11 @@ def test_bounds_that_are_none_are_left_to_editors_or_dropped() -> None:
     assert (spec.ge, spec.le, spec.step) == (-1, None, None)
 
 
+def test_a_union_is_the_same_with_blanks_in_it() -> None:
+    assert input_spec("a", ("INT, FLOAT",), required=True).type == "INT,FLOAT"
+    assert [one.type for one in output_specs((" IMAGE ,MASK",), (), (), ())] == ["IMAGE,MASK"]
+
+
 def test_containers_say_what_they_claim() -> None:
     class Some(dict[str, Any]):
         def __contains__(self, key: object) -> bool:

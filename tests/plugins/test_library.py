@@ -14,9 +14,9 @@ import pytest
 
 from engine.authoring.decorator import node
 from engine.authoring.definition import NodeDefinition
-from engine.plugins.sources import Sources
 from engine.plugins.library import Library, Loading, load_library
 from engine.plugins.loader import NodeLoadError
+from engine.plugins.sources import Sources
 
 DOUBLE = '''
 from engine.api import node
@@ -234,11 +234,13 @@ def test_results_of_packs_are_void_once_what_stands_between_them_and_the_engine_
         source = Path(__file__).parents[2] / package
         shutil.copytree(source, other / package, ignore=shutil.ignore_patterns("editor", "__pycache__"))
     shelf.write("one.py", tagged("One"))
-    asked = "[library.catalogue.spec(name).version for name in ('DoubleOne', 'ImageInvert')]"
+    names = "('DoubleOne', 'ImageInvert')"
+    asked = f"[sys.modules['engine'].__file__, *(library.catalogue.spec(name).version for name in {names})]"
 
     def versions() -> list[str]:
-        assert Path(shelf.tell("sys.modules['engine'].__file__", engine=other)).is_relative_to(other)
-        return ast.literal_eval(shelf.tell(asked, "('nodes',)", other))
+        found, *versions = ast.literal_eval(shelf.tell(asked, "('nodes',)", other))
+        assert Path(found).is_relative_to(other)
+        return versions
 
     before = versions()
     for name in ("adapters/results.py", "compat/resizing.py"):

@@ -5,10 +5,12 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
+from engine.server import bodies
 from engine.server.bodies import body_chunks, decode_json, read_body, read_json
 from engine.server.limits import MIB, Limits
 from engine.server.refusals import Refusal, json_response
@@ -69,6 +71,17 @@ def test_a_body_of_unsaid_length_is_refused_once_it_is_too_long(guarded):
     assert (status, answer["error"]["type"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize(("last", "expected"), [(1_000, 200), (1_001, 413)])
+def test_a_body_of_unsaid_length_may_be_as_long_as_the_limit_and_no_byte_longer(guarded, last, expected):
+    assert post(guarded, "/length", SMALL, data=_slowly(b"x" * 9_000, b"x" * last))[0] == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(10_000, 200), (10_001, 413)])
+def test_what_a_compressed_body_holds_counts_and_not_its_own_length(guarded, size, expected):
+    packed = gzip.compress(bytes(size))
+    assert post(guarded, "/length", SMALL, data=packed, headers={"Content-Encoding": "gzip"})[0] == expected
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "bare deflate"])
 def test_a_compressed_body_is_read_as_what_it_holds(guarded, encoding):
     value = {"prompt": ["text"] * 300}
@@ -102,7 +115,9 @@ def test_a_compressed_body_is_inflated_in_small_steps(guarded):
     assert answer["longest"] <= 256 * 1024
 
 
-@pytest.mark.parametrize("data", [b"no gzip at all", gzip.compress(b"{}" * 50)[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "data", [b"no gzip at all", gzip.compress(b"{}" * 50)[:-9], b"\x1f\x8b"], ids=["text", "cut", "header"]
+)
 def test_a_body_not_compressed_as_announced_is_refused(guarded, data):
     status, answer = post(guarded, "/echo", data=data, headers={"Content-Encoding": "gzip"})
     assert (status, answer["error"]["type"]) == (400, "invalid_encoding")
@@ -178,3 +193,30 @@ def test_a_value_of_another_type_is_refused_with_its_place():
 
 def test_a_byte_order_mark_is_passed_over():
     assert decode_json(b"\xef\xbb\xbf[1]") == [1]
+
+
+def test_others_have_their_turn_while_a_body_comes_in_very_small_pieces(monkeypatch) -> None:
+    """What has arrived is read without waiting, so that nothing else would run until all of it is there."""
+    monkeypatch.setattr(bodies, "_SHARE_SECONDS", -1.0)
+    pieces = iter([b"x"] * 500 + [b""])
+    ticks = 0
+
+    async def readany() -> bytes:
+        return next(pieces)
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    async def story() -> bytes:
+        other = asyncio.create_task(tick())
+        content = SimpleNamespace(readany=readany)
+        request = SimpleNamespace(app={}, content_length=None, headers={}, content=content)
+        body = await bodies.read_body(request)
+        other.cancel()
+        return body
+
+    assert asyncio.run(story()) == b"x" * 500
+    assert ticks >= 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from engine.execute.events import (
     Counts,
+    NodeCollected,
+    NodeExpanded,
     NodeFailed,
     NodeFinished,
     NodePicture,
@@ -274,6 +277,35 @@ def test_a_failure_names_the_node_of_the_submitted_graph_and_comes_last() -> Non
     ]
 
 
+def test_of_two_failures_the_first_is_told_and_when_in_milliseconds() -> None:
+    desk = Desk()
+
+    async def story() -> Any:
+        one = follower(desk)
+        one.started()
+        for node in ("1", "2"):
+            one.events([started(node), NodeFailed(node=node, display_node=node, class_type="One", message="No.")])
+        return one.ended("failed", finished(status="failed"), "")
+
+    before = time.time()
+    outcome = live(story)
+    assert msgspec.json.decode(outcome.error)["node_id"] == "1"
+    told = dict(msgspec.json.decode(outcome.messages))
+    for name in ("execution_start", "execution_error"):
+        assert before * 1000 - 2 <= told[name]["timestamp"] <= time.time() * 1000
+
+
+def test_of_several_saved_pictures_the_last_stands_for_the_job() -> None:
+    later = PICTURE | {"filename": "a_00002_.png"}
+
+    async def story() -> Any:
+        one = follower(Desk())
+        one.started()
+        return one.ended("done", finished({"2": {"images": [PICTURE, later]}}), "")
+
+    assert msgspec.json.decode(live(story).preview)["filename"] == "a_00002_.png"
+
+
 def test_a_lost_worker_fails_the_job_at_the_node_that_ran() -> None:
     desk = Desk()
 
@@ -370,3 +402,55 @@ def test_states_are_sent_soon_even_when_nothing_else_happens(monkeypatch: Any) -
 
     live(story)
     assert desk.of("progress_state")[-1]["nodes"]["1"]["value"] == 2
+
+
+def test_passes_of_a_loop_are_told_while_they_run_and_then_forgotten() -> None:
+    desk = Desk()
+
+    def inner(event: Any, index: int, **facts: Any) -> Any:
+        return event(node=f"2.{index}", display_node="2", parent="2", class_type="One", **facts)
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("2"), done("2"), NodeExpanded(node="2", display_node="2", nodes=["2.0"])])
+        one.events([inner(NodeStarted, 0)])
+        one._tell_states()
+        for index in range(1000):
+            expanded = NodeExpanded(node=f"2.{index}", display_node="2", parent="2", nodes=[f"2.{index + 1}"])
+            one.events([inner(NodeFinished, index, seconds=0.1), expanded, inner(NodeStarted, index + 1)])
+        assert len(one._states) <= 3
+        one.events([inner(NodeFinished, 1000, seconds=0.1), NodeCollected(node="2", display_node="2")])
+        failed = NodeFailed(node="1", display_node="1", class_type="One", message="No.")
+        one.events([failed])
+        outcome = one.ended("failed", finished({"2": {"text": ["x"]}}, "failed"), "")
+        assert len(outcome.messages) < 2000
+        assert msgspec.json.decode(outcome.error)["executed"] == ["2"]
+
+    live(story)
+    states = [state["nodes"] for state in desk.of("progress_state")]
+    assert states[0]["2"]["state"] == "running"
+    told: dict[str, Any] = {}
+    for nodes in states:
+        told |= {name: state["state"] for name, state in nodes.items()}
+    assert told.pop("1") == "error"
+    assert set(told.values()) == {"finished"}, "whatever was told to run is told to have ended"
+    assert len(told) < 20
+    assert len(desk.of("executing")) == 1 + 1001, "each that runs is named"
+
+
+def test_a_client_that_comes_back_hears_of_the_end_of_what_ran() -> None:
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        begun = NodeStarted(node="2.0", display_node="2", parent="2", class_type="One")
+        one._flushed = 1e12
+        one.events([begun])
+        one.resume()
+        one.events([NodeFinished(node="2.0", display_node="2", parent="2", class_type="One", seconds=0.1)])
+        one._tell_states()
+
+    live(story)
+    assert [state["nodes"]["2.0"]["state"] for state in desk.of("progress_state")] == ["running", "finished"]

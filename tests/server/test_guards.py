@@ -452,6 +452,7 @@ def test_a_token_is_made_for_addresses_beyond_loopback_only():
     made = ensure_token(["127.0.0.1", "0.0.0.0"], None)
     assert len(made) >= 32
     assert ensure_token(["0.0.0.0"], None) != made
+    assert ensure_token(["localhost.example"], None) is not None
     assert ensure_token(["127.0.0.1"], SECRET) == SECRET
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from engine.paths import Paths
 from engine.server.routes.view import view_routes
+from engine.server.routes.view_renditions import Kept, Rendition
 
 
 @pytest.fixture
@@ -135,6 +136,7 @@ def test_another_file_with_gz_behind_its_name_is_not_served_in_its_stead(guarded
         ("filename=a.png&channel=cmyk", 400),
         ("filename=a.png&preview=exe", 400),
         ("filename=a.png&preview=webp;900", 400),
+        ("filename=a.png&preview=webp;0", 400),
         ("filename=a.png&preview=webp;%D9%A3", 400),
         ("filename=broken.png&preview=webp", 422),
     ],
@@ -188,8 +190,19 @@ def test_a_preview_stands_upright_and_16_bits_become_8(guarded, paths):
     exif[0x0112] = 6
     picture(paths.output / "turned.jpg", size=(8, 6), exif=exif)
     assert opened(get(guarded, paths, "/view?filename=turned.jpg&preview=webp")[1]).size == (6, 8)
-    picture(paths.output / "deep.png", "I;16", color=32768)
-    assert opened(get(guarded, paths, "/view?filename=deep.png&channel=rgb")[1]).getpixel((0, 0)) == (128, 128, 128)
+    for deep, shallow in ((32768, 128), (50000, 195), (65535, 255)):
+        picture(paths.output / f"{deep}.png", "I;16", color=deep)
+        pixel = opened(get(guarded, paths, f"/view?filename={deep}.png&channel=rgb")[1]).getpixel((0, 0))
+        assert pixel == (shallow, shallow, shallow)
+
+
+def test_of_renditions_kept_those_go_that_were_not_asked_for_the_longest():
+    kept = Kept(10)
+    for key in ("a", "b"):
+        kept.put(key, Rendition(b"12345", "image/png", key))
+    kept.get("a")
+    kept.put("c", Rendition(b"12345", "image/png", "c"))
+    assert [kept.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]
 
 
 def test_an_animation_and_a_video_are_sent_whole_instead_of_a_preview(guarded, paths):

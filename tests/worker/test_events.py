@@ -8,6 +8,7 @@ from typing import Any
 from engine.execute.events import NodeFinished, NodePicture, NodePreview, NodeStarted
 from engine.jobs.frames import Unframer
 from engine.jobs.messages import FromWorker, JobEvents, PackMessage
+from engine.worker import events
 from engine.worker.events import JobSink
 
 
@@ -15,6 +16,7 @@ class Wire:
     """The server's end of the connection."""
 
     congested = False
+    unsent = 0
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
@@ -77,3 +79,39 @@ def test_what_packs_say_and_finished_pictures_keep_their_place_among_the_events(
     ]
     assert wire.heard[4].data == bytes(300)
     assert len(previews.offered) == 1
+
+
+def test_what_waits_when_a_job_ends_is_told_first() -> None:
+    wire, previews = Wire(), NoPreviews()
+
+    async def story() -> None:
+        sink = JobSink("job", wire, previews, str)
+        sink(started("1"))
+        sink(done("1"))
+        assert wire.heard == []
+        sink.end()
+
+    asyncio.run(story())
+    assert [type(one) for one in wire.heard] == [NodeStarted, NodeFinished]
+
+
+def test_what_is_too_long_is_not_passed_on_and_too_much_waits(monkeypatch: Any) -> None:
+    monkeypatch.setattr(events, "LONGEST", 100)
+    monkeypatch.setattr(events, "BACKLOG", 150)
+    monkeypatch.setattr(events, "PATIENCE", 0.0)
+    wire = Wire()
+
+    async def story() -> None:
+        sink = JobSink("job", wire, NoPreviews(), str)
+        sink.pass_on(PackMessage("long", bytes(101)))
+        wire.unsent = 100
+        sink.tell()
+        sink.pass_on(PackMessage("much", bytes(60)))
+        sink.pass_on(PackMessage("little", bytes(50)))
+        wire.unsent = 0
+        sink.tell()
+        sink.pass_on(PackMessage("later", bytes(60)))
+        sink.tell()
+
+    asyncio.run(story())
+    assert [message.event for message in wire.heard] == ["little", "later"]

@@ -23,6 +23,8 @@ from engine.worker.pictures import Previews, encode
         ((64, 48, 1), "jpeg", "RGB", (48, 64)),
         ((64, 48), "jpeg", "RGB", (48, 64)),
         ((1024, 2048, 3), "jpeg", "RGB", (512, 256)),
+        ((64, 1024, 3), "jpeg", "RGB", (512, 32)),
+        ((512, 512, 3), "jpeg", "RGB", (512, 512)),
     ],
 )
 def test_arrays_become_small_files(shape: tuple[int, ...], kind: str, mode: str, size: tuple[int, int]) -> None:
@@ -73,3 +75,14 @@ def test_what_is_no_picture_is_left_out_and_harms_no_later_one() -> None:
     previews.offer("job", event("1", "no picture"))
     previews.offer("job", event("2"))
     assert [one.node for one in told.wait(1)] == ["2"]
+
+
+def test_the_end_of_a_job_is_that_of_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MIN_SECONDS", 1000.0)
+    told = Told()
+    previews = Previews(told.previews.append)
+    previews.offer("a", event("1"))
+    previews.offer("b", event("1"))
+    told.wait(2)
+    previews.end("a")
+    assert list(previews._taken) == [("b", "1")]

@@ -15,7 +15,7 @@ from engine.execute.events import NodeFinished, RunStarted, Warned
 from engine.jobs import frames
 from engine.jobs.frames import Unframer
 from engine.jobs.messages import FromWorker
-from engine.worker.plain import MAX_DEPTH, encoded_json, events_frame
+from engine.worker.plain import MAX_DEPTH, encoded_json, events_frame, plain
 
 
 class Broken:
@@ -84,3 +84,31 @@ def told(job: str, events: list[Any]) -> list[Any]:
         unframer.feed(data, got.append)
     assert {message.job for message in got} == {job}
     return [event for message in got for event in message.events]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (2**64, str(2**64)),
+        (-(2**63), -(2**63)),
+        (-(2**63) - 1, str(-(2**63) - 1)),
+        ("half \ud800", "half ?"),
+        ({1: {2: (3, {4})}}, {"1": {"2": [3, [4]]}}),
+        ({"\ud800": None}, {"?": None}),
+        (True, True),
+    ],
+)
+def test_values_are_made_plain(value: Any, told: Any) -> None:
+    assert plain(value) == told
+    assert type(plain(value)) is type(told)
+
+
+def test_lists_in_each_other_end_at_some_depth() -> None:
+    deep: Any = []
+    for _ in range(MAX_DEPTH + 5):
+        deep = [deep]
+    found, depth = plain(deep), 0
+    while isinstance(found, list):
+        found, depth = found[0], depth + 1
+    assert (depth, found) == (MAX_DEPTH, "[" * 6 + "]" * 6)

@@ -7,11 +7,36 @@ them is a problem of that class alone, and the others are nodes all the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from engine.authoring.definition import NodeDefinition
+
+Again: TypeAlias = "Callable[[], NodeDefinition]"
+"""Declares a node that was left out: what its class looks for may be there by now."""
+
+
+class Problems(list[str]):
+    """What is wrong with single nodes of a module, and how to ask those for their declarations once more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again: dict[str, Again] = {}
+
+
+def left_out(problems: list[str], name: str, why: str, again: Again) -> None:
+    """Note that a node is left out because its class raised."""
+    problems.append(f"{left_out_words(name)} {why}")
+    if isinstance(problems, Problems):
+        problems.again[name] = again
+
+
+def left_out_words(name: str) -> str:
+    """How the problem of a node that is left out begins."""
+    return f"node {name} is left out:"
+
 
 ASSIGNED: Final = "__safelight_assigned__"
 """Attribute under which a module of a pack keeps the node classes that it put into the field's own table."""

@@ -10,6 +10,7 @@ from engine.authoring.context import Context
 from engine.graph.schema import NodeSpec
 from engine.plugins.compat.running import running
 from engine.plugins.compat.values import CHANGED, to_pack
+from engine.plugins.traces import in_place
 
 
 class EveryInput(Container[str]):
@@ -80,7 +81,7 @@ def blocking(caller: Caller, name: str) -> Callable[..., Any]:
     """The `run` of a node whose function `name` blocks."""
 
     def run(target: Any, ctx: Context, /, **given: Any) -> Any:
-        with running(ctx):
+        with running(ctx), in_place():
             return getattr(target, name)(**caller.arguments(given))
 
     return run
@@ -90,7 +91,7 @@ def awaited(caller: Caller, name: str) -> Callable[..., Any]:
     """The `run` of a node whose function `name` is a coroutine function."""
 
     async def run(target: Any, ctx: Context, /, **given: Any) -> Any:
-        with running(ctx):
+        with running(ctx), in_place():
             return await getattr(target, name)(**caller.arguments(given))
 
     return run

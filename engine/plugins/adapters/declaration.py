@@ -93,7 +93,7 @@ def type_name(kind: Any) -> str:
             return ANY_TYPE
     except Exception:
         return text_of(kind)
-    return text_of(kind)
+    return ",".join(part.strip() for part in text_of(kind).split(","))  # blanks in a union say nothing
 
 
 def choices_of(kind: Any, options: Mapping[str, Any]) -> tuple[str | int | float | bool, ...] | None:

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from engine.authoring.definition import NodeDefinition
 from engine.graph.schema import InputSpec, NodeSpec
-from engine.plugins.adapters import ASSIGNED, calls
+from engine.plugins.adapters import ASSIGNED, calls, left_out
 from engine.plugins.adapters.declaration import (
     claims,
     claims_all,
@@ -45,15 +46,20 @@ def class_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinition]
     titles = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None)
     found = []
     for name, cls in list(classes.items()):
+        declare = partial(_titled, name, cls, titles, module.__name__)
         try:
-            title = titles.get(name) if isinstance(titles, Mapping) else None
-            found.append(_either(text_of(name), cls, text_of(title) if isinstance(title, str) else "", module.__name__))
+            found.append(declare())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a node that calls sys.exit() while it is asked for its inputs
-            problems.append(f"node {name} is left out: {reason(error, getattr(module, '__file__', None) or '')}")
+            left_out(problems, text_of(name), reason(error, getattr(module, "__file__", None) or ""), declare)
     _share(classes, titles)
     return found
+
+
+def _titled(name: Any, cls: Any, titles: Any, module: str) -> NodeDefinition:
+    title = titles.get(name) if isinstance(titles, Mapping) else None
+    return _either(text_of(name), cls, text_of(title) if isinstance(title, str) else "", module)
 
 
 def _assigned(module: ModuleType, listed: Mapping[Any, Any], problems: list[str]) -> dict[str, Any]:
@@ -185,6 +191,7 @@ def _spec(name: str, cls: Any, title: str, module: str) -> tuple[NodeSpec, tuple
         hidden=known,
         deprecated=bool(getattr(cls, "DEPRECATED", False)),
         experimental=bool(getattr(cls, "EXPERIMENTAL", False)),
+        called_without=True,
         dynamic=is_dynamic(cls.INPUT_TYPES, inputs),
     )
     return spec, unfilled

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
@@ -15,13 +16,14 @@ from engine.authoring.context import Context
 from engine.authoring.definition import ExecutionBlocker, NodeDefinition, NodeResult
 from engine.datatypes.sockets import ANY_TYPE
 from engine.graph.schema import InputSpec, NodeSpec, OutputSpec
-from engine.plugins.adapters import calls
+from engine.plugins.adapters import calls, left_out
 from engine.plugins.adapters.declaration import input_spec, type_name
 from engine.plugins.adapters.results import read_parts, read_v1
 from engine.plugins.adapters.v1 import is_dynamic
 from engine.plugins.compat.comfy_io import HiddenHolder
 from engine.plugins.compat.running import running
 from engine.plugins.reasons import reason
+from engine.plugins.traces import in_place
 
 MATCH: Final = "COMFY_MATCHTYPE_V3"
 CHOOSING: Final = "COMFY_DYNAMICCOMBO_V3"
@@ -52,7 +54,8 @@ def extension_nodes(module: ModuleType, problems: list[str]) -> list[NodeDefinit
             raise
         except BaseException as error:
             name = getattr(cls, "__name__", repr(cls))
-            problems.append(f"node {name} is left out: {reason(error, getattr(module, '__file__', None) or '')}")
+            why = reason(error, getattr(module, "__file__", None) or "")
+            left_out(problems, name, why, partial(definition, cls, module.__name__))
     return found
 
 
@@ -107,13 +110,13 @@ class _Caller:
 
     def blocking(self, ctx: Context, /, **given: Any) -> Any:
         """Run it."""
-        with running(ctx):
+        with running(ctx), in_place():
             target, inputs = self._prepared(given)
             return target.execute(**inputs)
 
     async def awaited(self, ctx: Context, /, **given: Any) -> Any:
         """Run a coroutine function."""
-        with running(ctx):
+        with running(ctx), in_place():
             target, inputs = self._prepared(given)
             return await target.execute(**inputs)
 
@@ -209,6 +212,7 @@ def _spec(cls: Any, module: str) -> tuple[NodeSpec, tuple[str, ...]]:
     groups = tuple(dict.fromkeys(_groups(schema.inputs or ())))
     kinds = [str(getattr(one, "value", one)) for one in schema.hidden or ()]
     spec = NodeSpec(
+        called_without=True,
         name=schema.node_id,
         inputs=inputs,
         outputs=tuple(_output(one) for one in schema.outputs or ()),

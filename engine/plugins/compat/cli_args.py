@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from engine.plugins.compat.host import the_host
@@ -52,7 +52,7 @@ class Arguments(Namespace):
 
 
 def _arguments() -> Arguments:
-    paths = the_host().paths
+    paths, server = the_host().paths, the_host().server
     return Arguments(
         base_directory=str(paths.base),
         output_directory=str(paths.output),
@@ -62,8 +62,9 @@ def _arguments() -> Arguments:
         preview_method=LatentPreviewMethod.Auto,
         preview_size=512,
         disable_metadata=False,
-        listen="127.0.0.1",
-        port=8188,
+        listen=server.address,
+        port=server.port,
+        max_upload_size=server.max_upload_size / (1024 * 1024),
         gpu_only=False,
         highvram=False,
         normalvram=False,
@@ -84,4 +85,19 @@ def _arguments() -> Arguments:
     )
 
 
+def _parser(known: Arguments) -> ArgumentParser:
+    """A parser of the options that there are, each at what it is; packs add options of their own, or read the defaults."""
+    made = ArgumentParser(add_help=False)
+    for name, value in vars(known).items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            made.add_argument(option, action="store_true", default=value)
+        elif isinstance(value, list | set):
+            made.add_argument(option, nargs="*", default=value)
+        else:
+            made.add_argument(option, default=value, type=type(value) if isinstance(value, int | float) else str)
+    return made
+
+
 args = _arguments()
+parser = _parser(args)

@@ -30,7 +30,11 @@ class ComfyExtension(ABC):
         """The node classes."""
 
 
-class VideoFromFile:
+class VideoInput:
+    """What sockets of type VIDEO carry."""
+
+
+class VideoFromFile(VideoInput):
     """A video in a file, or in memory."""
 
     def __init__(self, file: Any) -> None:
@@ -50,7 +54,7 @@ class VideoFromFile:
         return width, height
 
 
-class VideoFromComponents:
+class VideoFromComponents(VideoInput):
     """A video of frames (B, H, W, 3), a sound, and a frame rate."""
 
     def __init__(self, components: Any) -> None:
@@ -128,7 +132,7 @@ ComfyAPIAdapter_v0_0_1 = ComfyAPI
 ComfyAPIAdapter_v0_0_2 = ComfyAPI
 ComfyAPISyncStub = ComfyAPISync
 
-Input = SimpleNamespace(Image=Any, Audio=dict, Mask=Any, Latent=dict, Video=VideoFromComponents)
+Input = SimpleNamespace(Image=Any, Audio=dict, Mask=Any, Latent=dict, Video=VideoInput)
 
 
 class _Chosen(StrEnum):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.paths import Paths
+from engine.processes import ServerFacts, server_facts
 
 Send = Callable[[str, Any, str | None], None]
 """(event, data, client or None for all) → nothing; called from any thread."""
@@ -36,6 +37,9 @@ class Host:
     """The event loop on which packs' routes are answered."""
     device: Callable[[], str] | None = None
     """The device that computes, as torch names it; asked before there are models, as packs do while they are imported."""
+
+    server: ServerFacts = field(default_factory=server_facts)
+    """The server that this process works for."""
 
     _idle: asyncio.AbstractEventLoop | None = None
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, Final
@@ -14,6 +14,7 @@ from typing import Any, Final
 from engine.plugins.compat.absent import absent_class, absent_function
 from engine.plugins.compat.host import Host, set_host
 from engine.plugins.compat.known import KNOWN, MODULES, PACKAGES, REAL
+from engine.plugins.compat.unknown import UnknownFinder, forget, take_out, unknown_name
 
 CORE: Final = "nodes"
 """The module of core node classes shares its name with our package of nodes, which gets the classes as well."""
@@ -28,27 +29,36 @@ def install_shim(host: Host) -> None:
     write_root(host)
     if not any(isinstance(finder, ShimFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, ShimFinder())
+        sys.meta_path.append(UnknownFinder())
         _share_core()
 
 
 def uninstall_shim() -> None:
     """Take the modules and the finder away again, for tests."""
     set_host(None)
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ShimFinder)]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ShimFinder | UnknownFinder)]
+    take_out()
+    forget()
     for name in MODULES - {CORE}:
         sys.modules.pop(name, None)
     for name in REAL.values():
         sys.modules.pop(name, None)
         parent, _, short = name.rpartition(".")
         vars(sys.modules[parent]).pop(short, None)
-    vars(importlib.import_module(CORE)).pop("__getattr__", None)
+    package = importlib.import_module(CORE)
+    vars(package).pop("__getattr__", None)
+    if package.__spec__ is not None and package.__spec__.origin is not None:
+        package.__file__ = package.__spec__.origin
 
 
 def write_root(host: Host) -> None:
     """Make the folder that packs take for the core's: real files where they look for them, and the working folders."""
     root, paths = host.root, host.paths
+    for folder in (paths.input, paths.output, paths.temp):  # packs list them while they are imported
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
     (root / "web" / "extensions").mkdir(parents=True, exist_ok=True)
-    for name in ("folder_paths", "server", "nodes", "execution"):
+    for name in ("main", "folder_paths", "server", "nodes", "execution", "latent_preview", "node_helpers"):
         file = root / f"{name}.py"
         if not file.exists():
             file.write_text(f'"""Stands for the module {name}, which Safelight makes; packs look for it here."""\n')
@@ -81,7 +91,9 @@ class ShimFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             sys.modules[name] = module
         fill(module, name)
         _place(module, name)
-        module.__dict__.setdefault("__getattr__", _asked_later(name))
+        own = vars(module).get("__getattr__")
+        if not isinstance(own, _AskedLater):
+            vars(module)["__getattr__"] = _AskedLater(name, own)
         if real is None:
             module.__spec__ = spec
 
@@ -105,15 +117,31 @@ def _place(module: ModuleType, name: str) -> None:
         module.__file__ = str(file)
 
 
-def _asked_later(name: str) -> Any:
-    """What a module does for a name it has not: `comfy.utils` after `import comfy`, else an error that says so."""
+def _place_main() -> None:
+    """Let the program's own file be in the host's root too, in a process that is the engine's."""
+    main = sys.modules.get("__main__")
+    if main is not None and getattr(getattr(main, "__spec__", None), "name", "") == "engine.__main__":
+        _place(main, "main")
 
-    def __getattr__(short: str) -> Any:  # noqa: N807 - the module's own hook
-        if f"{name}.{short}" in MODULES:
-            return importlib.import_module(f"{name}.{short}")
-        raise AttributeError(f"module {name!r} of Safelight's shim has no attribute {short!r}")
 
-    return __getattr__
+class _AskedLater:
+    """What a module does for a name it has not: `comfy.utils` after `import comfy`, a placeholder, or an error that says so."""
+
+    def __init__(self, name: str, own: Callable[[str], Any] | None) -> None:
+        self._name = name
+        self._own = own
+
+    def __call__(self, short: str) -> Any:
+        """The name. Raises AttributeError."""
+        if f"{self._name}.{short}" in MODULES:
+            return importlib.import_module(f"{self._name}.{short}")
+        with suppress(AttributeError):
+            if self._own is not None:
+                return self._own(short)
+        found = unknown_name(self._name, short)
+        if found is not None:
+            return found
+        raise AttributeError(f"module {self._name!r} of Safelight's shim has no attribute {short!r}")
 
 
 def _share_core() -> None:
@@ -127,8 +155,13 @@ def _share_core() -> None:
             make = absent_class if short[:1].isupper() else absent_function
             found = make(f"{CORE}.{short}", KNOWN[CORE][short])
         if found is None:
+            unknown = unknown_name(CORE, short)
+            if unknown is not None:
+                return unknown  # not kept: others who ask whether it is there get their own answer
             raise AttributeError(f"module 'nodes' has no attribute {short!r}")
         vars(package)[short] = found
         return found
 
     vars(package)["__getattr__"] = __getattr__
+    _place(package, CORE)
+    _place_main()

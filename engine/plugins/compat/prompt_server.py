@@ -67,8 +67,9 @@ class PromptServer:
         self.sockets_metadata: dict[str, Any] = {}
         self.user_manager = None
         self.web_root = ""
-        self.port = 8188
-        self.address = "127.0.0.1"
+        server = the_host().server
+        self.port = server.port
+        self.address = server.address
         self._last_node_id: str | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,9 +14,16 @@ from engine.server.bodies import read_json
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.queue import QueueChange, queue_item
 from engine.server.routing import Query, Route
+from engine.server.streams import streamed_json
 
 MOST: Final = 1_000
 """Entries in one answer, the newest ones, when the client names no number."""
+
+
+AT_ONCE: Final = 4 * 1024 * 1024
+"""Bytes of entries that are read and sent as one; more of them are sent one by one."""
+
+encode = msgspec.json.Encoder().encode
 
 
 class HistoryRoutes:
@@ -58,11 +66,21 @@ class HistoryRoutes:
             ),
         ]
 
-    async def show(self, request: web.Request) -> web.Response:
+    async def show(self, request: web.Request) -> web.StreamResponse:
         most = whole_number(request, "max_items", None, least=0)
         offset = whole_number(request, "offset", None)
-        entries = await self._store.history(max_items=most if most is not None else MOST, offset=offset)
+        part = {"max_items": most if most is not None else MOST, "offset": offset}
+        sizes = await self._store.history_sizes(**part)
+        if sum([size for _, size in sizes]) > AT_ONCE:
+            return await streamed_json(request, b"{", self._one_by_one([id for id, _ in sizes]), b"}")
+        entries = await self._store.history(**part)
         return json_response({entry.job.id: history_item(entry) for entry in entries})
+
+    async def _one_by_one(self, ids: Sequence[str]) -> AsyncIterator[bytes]:
+        for id in ids:
+            entry = await self._store.history_entry(id)
+            if entry is not None:
+                yield encode(id) + b":" + encode(history_item(entry))
 
     async def one(self, request: web.Request) -> web.Response:
         entry = await self._store.history_entry(request.match_info["prompt_id"])

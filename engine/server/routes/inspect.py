@@ -111,7 +111,7 @@ class InspectRoutes:
         """The graph of a job that a worker does not know (any more). Raises Refusal 404."""
         running = self._dispatcher.running.get(job_id)
         if running is not None:
-            return Graph(running.job.checked, running.job.outputs)
+            return Graph((await self._store.whole(running.job)).checked, running.job.outputs)
         if job_id in self._dispatcher.queue:
             raise Refusal(404, "value_not_run", "The job still waits.")
         entry = await self._store.history_entry(job_id)

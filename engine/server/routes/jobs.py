@@ -116,7 +116,7 @@ class JobRoutes:
         job_id = request.match_info["job_id"]
         for job in (*self._dispatcher.active(), *self._dispatcher.queue):
             if job.id == job_id:
-                return json_response({**_active_item(job), **_graph(job), "outputs": {}})
+                return json_response({**_active_item(job), **_graph(await self._store.whole(job)), "outputs": {}})
         entry = await self._store.history_entry(job_id)
         if entry is None:
             raise _unknown(job_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from engine.jobs.store_errors import DuplicateJobError
 from engine.media.errors import MediaError
 from engine.media.graph_file import begins_as_json
 from engine.server.bodies import read_body
-from engine.server.checks import CheckedGraph, Checks, GraphRefused
+from engine.server.checks import Checks, GraphRefused
 from engine.server.graph_source import Posted, read_graph
 from engine.server.pack_prompts import PackPrompts
 from engine.server.packs import Packs
@@ -28,6 +28,10 @@ from engine.server.submission import Wish, answer, make_job, place, read_wish
 
 LARGE: Final = 256 * 1024
 """Bytes of a body from which on it is read on a thread, so that other clients are not kept waiting."""
+
+
+MOST_NODES: Final = 100_000
+"""Nodes of one graph. A node takes some kilobytes while it is checked."""
 
 
 def prompt_routes(
@@ -71,6 +75,14 @@ def prompt_routes(
     ]
 
 
+def check_size(body: bytes) -> None:
+    """Raises Refusal 413 for a graph of so many nodes that reading it would take the memory of the server."""
+    nodes = body.count(b'"class_type"')
+    if nodes > MOST_NODES:
+        message = f"The graph has {nodes:,} nodes; at most {MOST_NODES:,} are taken."
+        raise Refusal(413, "too_many_nodes", message, limit=MOST_NODES)
+
+
 class _Submit:
     def __init__(
         self,
@@ -89,19 +101,27 @@ class _Submit:
 
     async def post(self, request: web.Request) -> web.Response:
         """Accepted means on disk: the answer comes after the store has it."""
-        body = await read_body(request)
+        body: bytes | None = await read_body(request)
+        assert body is not None
         if self._dispatcher.draining:
             raise Refusal(
                 503, "server_ends", "The server is ending and takes no further jobs. Post again once it is back."
             )
         catalogue = await self._catalogue()
-        large = len(body) > LARGE or not begins_as_json(body)  # what is not JSON may name files that are looked into
-        posted = await asyncio.to_thread(self._read, body, catalogue) if large else self._read(body, catalogue)
-        job, wish, graph = await self._checked(posted, catalogue, len(body) > LARGE)
+        large = len(body) > LARGE
+        apart = large or not begins_as_json(body)  # what is not JSON may name files that are looked into
+        posted: Posted | None = (
+            await asyncio.to_thread(self._read, body, catalogue) if apart else self._read(body, catalogue)
+        )
+        assert posted is not None
+        body, notes = None, posted.notes
+        job, wish, errors = await self._checked(posted, catalogue, large)
+        posted = None  # the store copies what it writes: of a long graph no more is held than that
         await asyncio.shield(self._accept(job, wish))
-        return json_response(answer(job, graph, posted.notes))
+        return json_response(answer(job, errors, notes))
 
-    async def _checked(self, posted: Posted, catalogue: Catalogue, large: bool) -> tuple[Job, Wish, CheckedGraph]:
+    async def _checked(self, posted: Posted, catalogue: Catalogue, large: bool) -> tuple[Job, Wish, dict[str, Any]]:
+        """The job, what the client wishes for it, and the problems of nodes that do not keep it from running."""
         wish = read_wish(posted)
         if await self._packs.concern(posted, catalogue):
             posted, graph = await self._packs.check(posted, catalogue, wish.targets)
@@ -110,7 +130,7 @@ class _Submit:
             graph = await asyncio.to_thread(self._checks.check, posted, catalogue, wish.targets)
         else:
             graph = self._checks.check(posted, catalogue, wish.targets)
-        return make_job(wish, graph), wish, graph
+        return make_job(wish, graph), wish, graph.node_errors
 
     async def _accept(self, job: Job, wish: Wish) -> None:
         """Runs to its end even when the client has gone: what is on disk must get into the queue."""
@@ -124,6 +144,7 @@ class _Submit:
 
     def _read(self, body: bytes, catalogue: Catalogue) -> Posted:
         try:
+            check_size(body)
             return read_graph(body, catalogue, files=self._files)
         except GraphError as error:
             raise GraphRefused(error.response()) from None

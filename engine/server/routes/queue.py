@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,10 +10,14 @@ from aiohttp import web
 
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.records import Job
+from engine.jobs.store_errors import StoreError
 from engine.server import wire
 from engine.server.bodies import decode_json, read_body, read_json
 from engine.server.refusals import json_response
 from engine.server.routing import Route
+from engine.server.streams import streamed_json
+
+encode = msgspec.json.Encoder().encode
 
 
 class QueueChange(msgspec.Struct, kw_only=True):
@@ -128,11 +133,30 @@ class QueueRoutes:
             ),
         ]
 
-    async def show(self, request: web.Request) -> web.Response:
+    async def show(self, request: web.Request) -> web.StreamResponse:
         running, waiting = self._dispatcher.listed()
+        if any(job.long for job in (*running, *waiting)):
+            pieces = self._one_by_one(running, waiting)
+            return await streamed_json(request, b"{", pieces, b"]}", between=b"")
         return json_response(
             {"queue_running": [*map(queue_item, running)], "queue_pending": [*map(queue_item, waiting)]}
         )
+
+    async def _one_by_one(self, running: Sequence[Job], waiting: Sequence[Job]) -> AsyncIterator[bytes]:
+        """The same with texts that are on disk: read for one job after the other."""
+        for name, jobs in (("queue_running", running), ("queue_pending", waiting)):
+            yield b'"%s":[' % name.encode() if name == "queue_running" else b'],"%s":[' % name.encode()
+            for index, job in enumerate(jobs):
+                yield (b"," if index else b"") + await self._item(job)
+
+    async def _item(self, job: Job) -> bytes:
+        if not job.long:
+            return encode(queue_item(job))
+        async with self._dispatcher.turns.turn():
+            try:
+                return encode(queue_item(await self._dispatcher.store.whole(job)))
+            except StoreError:  # taken out meanwhile
+                return encode(queue_item(job))
 
     async def change(self, request: web.Request) -> web.Response:
         wish = await read_json(request, QueueChange)

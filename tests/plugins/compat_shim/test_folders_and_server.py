@@ -26,6 +26,29 @@ def test_a_pack_registers_a_model_folder_and_lists_it(host: Host, tmp_path: Path
     assert folder_paths.get_filename_list("nobody_knows_this") == []
 
 
+def test_no_name_leads_out_of_its_model_folder(host: Host, tmp_path: Path) -> None:
+    import folder_paths
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "secret").write_bytes(b"")
+    folder_paths.add_model_folder_path("mine", str(tmp_path / "mine"))
+    assert folder_paths.get_full_path("mine", "../secret") is None
+    assert folder_paths.get_full_path("mine", "sub/../../secret") is None
+
+
+def test_extensions_are_known_whatever_their_case(host: Host) -> None:
+    import folder_paths
+
+    assert folder_paths.filter_files_extensions(["b.PT", "a.pt", "c.txt"], {".pt"}) == ["a.pt", "b.PT"]
+
+
+def test_folders_of_users_that_begin_with_two_underscores_are_the_systems(host: Host) -> None:
+    import folder_paths
+
+    assert folder_paths.get_public_user_directory("__system") is None
+    assert folder_paths.get_public_user_directory("_anna") == str(Path(folder_paths.get_user_directory()) / "_anna")
+
+
 def test_folders_written_as_a_tuple_into_the_dictionary_count_too(host: Host, tmp_path: Path) -> None:
     import folder_paths
 

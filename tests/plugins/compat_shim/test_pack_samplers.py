@@ -239,6 +239,20 @@ def test_a_schedule_that_a_pack_adds_by_name_is_found_by_that_name(model: Any, m
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "mine", 4)
     assert sigmas.shape == (5,)
     assert sigmas[-1] == 0
+    plain = comfy.samplers.SchedulerHandler(lambda n, sigma_min, sigma_max: (n, sigma_min, sigma_max), use_ms=False)
+    monkeypatch.setitem(comfy.samplers.SCHEDULER_HANDLERS, "mine", plain)
+    levels = model.get_model_object("model_sampling")
+    expected = (4, float(levels.sigma_min), float(levels.sigma_max))
+    assert comfy.samplers.calculate_sigmas(levels, "mine", 4) == expected
+
+
+def test_a_part_of_a_run_is_the_end_of_one_whose_steps_are_cut_to_a_whole_number(model: Any) -> None:
+    import comfy.samplers
+
+    def levels(steps: int, denoise: float) -> torch.Tensor:
+        return comfy.samplers.KSampler(model, steps, "cpu", "euler", "karras", denoise).sigmas
+
+    assert torch.equal(levels(2, 0.3), levels(6, 1.0)[-3:])  # 2 / 0.3 is 6.67
 
 
 # --- guiders --------------------------------------------------------------------------------------------------------

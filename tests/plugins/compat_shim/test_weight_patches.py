@@ -129,6 +129,23 @@ def test_weights_are_calculated_as_the_manager_does(model: Any, tiny_manager: Mo
     assert torch.allclose(made, changed.model_state_dict(KEY)[KEY], atol=1e-5)
 
 
+def test_a_calculated_weight_that_is_set_is_the_tensor_whatever_the_strength() -> None:
+    import comfy.lora
+
+    patches = [(0.3, ("set", (torch.full((2, 2), 4.0),)), 0.5, None, None)]
+    assert torch.equal(comfy.lora.calculate_weight(patches, torch.ones(2, 2), "any.weight"), torch.full((2, 2), 4.0))
+
+
+def test_patches_of_different_weights_keep_their_own_strengths(model: Any) -> None:
+    other = KEY.replace("to_q", "to_k")
+    before = {key: model.model_state_dict(key)[key].clone() for key in (KEY, other)}
+    changed = model.clone()
+    for key, strength in ((KEY, 0.5), (other, 2.0)):
+        changed.add_patches({key: (torch.ones(32, 32),)}, strength)
+    assert torch.allclose(changed.model_state_dict(KEY)[KEY], before[KEY] + 0.5)
+    assert torch.allclose(changed.model_state_dict(other)[other], before[other] + 2.0)
+
+
 def rotation(blocks: torch.Tensor) -> torch.Tensor:
     """Cayley's rotations of skew-symmetric parts, (k, n, n)."""
     skew, one = blocks - blocks.transpose(-1, -2), torch.eye(blocks.shape[-1])

@@ -1,0 +1,97 @@
+"""Large bodies: each waits in a file until it is its turn, so that many at once take no more memory than one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Final
+
+from aiohttp import web
+
+from engine.jobs.turns import Turns
+
+WRITTEN_AT_ONCE: Final = 1024 * 1024
+"""Bytes that are gathered for one write."""
+
+_TURN: Final = "large body"
+
+
+class LargeBodies:
+    """Keeps bodies in files of `folder` that have no name, so that they are gone with the process, whatever ends it."""
+
+    def __init__(self, turns: Turns, folder: Callable[[], Path | None] = lambda: None) -> None:
+        self._turns = turns
+        self._folder = folder
+
+    async def open(self) -> IO[bytes]:
+        """A file for one body."""
+        return await asyncio.to_thread(lambda: tempfile.TemporaryFile(dir=self._folder()))
+
+    async def read(self, request: web.Request, file: IO[bytes]) -> bytes:
+        """All that was written, once it is the request's turn; that ends with the request."""
+        if _TURN not in request:
+            await self._turns.begin()
+            request[_TURN] = True
+        return await asyncio.to_thread(_read, file)
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Ends the turn of a request with its answer."""
+        try:
+            return await handler(request)  # type: ignore[no-any-return]
+        finally:
+            if request.pop(_TURN, False):
+                self._turns.end()
+
+
+BODIES: web.AppKey[LargeBodies] = web.AppKey("large bodies", LargeBodies)
+
+
+class Gathered:
+    """A body as it comes: in memory while it is small, then in a file."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._bodies = request.app.get(BODIES)
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._file: IO[bytes] | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a piece. One-byte pieces are joined now and then: each would cost fifty times its size."""
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size >= WRITTEN_AT_ONCE and self._bodies is not None:
+            if self._file is None:
+                self._file = await self._bodies.open()
+            await asyncio.to_thread(self._file.write, self._joined())
+        elif len(self._parts) > _MOST_PARTS:
+            self._parts = [b"".join(self._parts)]
+
+    async def whole(self) -> bytes:
+        """All of it; when it is large, once it is its turn."""
+        if self._file is None or self._bodies is None:
+            return self._joined()
+        await asyncio.to_thread(self._file.write, self._joined())
+        return await self._bodies.read(self._request, self._file)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _joined(self) -> bytes:
+        parts, self._parts, self._size = self._parts, [], 0
+        return b"".join(parts)
+
+
+_MOST_PARTS: Final = 1024
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    data = file.read()
+    file.close()
+    return data

@@ -1,0 +1,5 @@
+"""Fails half way."""
+
+import wave
+
+raise ImportError(wave.__name__)

@@ -1,0 +1,3 @@
+"""In a package."""
+
+LID = "first"

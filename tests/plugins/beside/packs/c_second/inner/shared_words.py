@@ -1,0 +1,6 @@
+"""A module of a name that two packs have."""
+
+import shared_box.lid
+
+WORD = "second"
+assert shared_box.lid.LID == WORD

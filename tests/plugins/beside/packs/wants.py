@@ -1,0 +1,3 @@
+"""Imports a library that is not installed."""
+
+import kornia_that_nobody_has
