@@ -40,12 +40,12 @@ class NodeContext:
     @property
     def prompt(self) -> Mapping[str, Any]:
         """The prompt form of the graph that runs, as JSON."""
-        return self._run.prompt_json
+        return self._run.documents.prompt
 
     @property
     def workflow(self) -> Mapping[str, Any] | None:
         """The saved workflow it came from, if the client sent it."""
-        return self._run.workflow
+        return self._run.documents.workflow
 
     @property
     def models(self) -> Any:
@@ -88,7 +88,7 @@ class NodeContext:
     def _made(self, make: Callable[[], Any]) -> Any:
         """What `make` returns, or None when it is not the time."""
         started = time.perf_counter()
-        if started < self._next_preview or self._run.preview_method == "none" or not self._run.watched:
+        if started < self._next_preview or self._run.preview_method == "none" or not self._run.telling.watched:
             return None
         try:
             image = make()
@@ -131,7 +131,7 @@ class NodeContext:
         save = self._run.services.save_images
         if save is None:
             raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
-        more = {name: value for name, value in (self._run.extra_pnginfo or {}).items() if name != "workflow"}
+        more = {name: value for name, value in (self._run.documents.extra_pnginfo or {}).items() if name != "workflow"}
         return save(images, prefix, folder, self.prompt, self.workflow, more)
 
     def subgraph(self) -> Subgraph:
@@ -155,7 +155,7 @@ class DynamicPrompt:
         """
         node = self._run.prompt.get(node_id) or self._run.expanded[node_id].node
         inputs = {name: self._input(node_id, name, value) for name, value in node.inputs.items()}
-        told = self._run.prompt_json.get(node_id, {})
+        told = self._run.documents.prompt.get(node_id, {})
         return {**told, "class_type": node.class_type, "inputs": inputs}
 
     def _input(self, node_id: str, name: str, value: Any) -> Any:
@@ -195,9 +195,9 @@ def hidden_inputs(run: Run, state: NodeState) -> dict[str, Any]:
         if kind == "UNIQUE_ID":
             found[name] = state.id
         elif kind == "PROMPT":
-            found[name] = run.prompt_json
+            found[name] = run.documents.prompt
         elif kind == "EXTRA_PNGINFO":
-            found[name] = run.extra_pnginfo
+            found[name] = run.documents.extra_pnginfo
         elif kind == "DYNPROMPT":
             found[name] = DynamicPrompt(run)
     return found

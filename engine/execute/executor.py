@@ -15,6 +15,7 @@ from engine.authoring.context import PreviewMethod
 from engine.authoring.definition import NodeDefinition
 from engine.cache.facade import Cache
 from engine.execute.cancel import CancelToken
+from engine.execute.documents import Documents, JsonSource
 from engine.execute.events import Counts, NodesCached, RunFinished, RunStarted, Sink, Status, Warned
 from engine.execute.facts import SpecFacts
 from engine.execute.growth import ExpansionLimits
@@ -27,7 +28,7 @@ from engine.execute.result import NodeOutcome, RunResult
 from engine.execute.runner import conclude, watch, work
 from engine.execute.services import Services
 from engine.execute.shared_use import Sharing
-from engine.execute.state import JsonSource, NodeState, Run
+from engine.execute.state import NodeState, Run
 from engine.execute.threads import Threads
 from engine.execute.wanted import wanted_values
 from engine.graph.prompt import NodeId, Prompt
@@ -93,9 +94,9 @@ class Executor:
         keeps what is finished, and raises CancelledError.
         """
         token = cancel or CancelToken()
-        run = Run(self, prompt, asyncio.get_running_loop(), sink, token, prompt_json, workflow)
+        documents = Documents(self.cache.copies.of, prompt, prompt_json, workflow, extra_pnginfo)
+        run = Run(self, prompt, asyncio.get_running_loop(), sink, token, documents)
         run.preview_method = preview_method
-        run.embed(extra_pnginfo)
         token.on_cancel(run.cancel_coroutines)
         run.workers = 1
         self._threads.submit(_begin, run, list(outputs), list(values))
@@ -104,13 +105,16 @@ class Executor:
             await _until_finished(run)
         finally:
             token.forget(run.cancel_coroutines)
-        if run.crash is not None:
-            raise run.crash
+        crash = run.crash or run.telling.failure
+        if crash is not None:
+            raise crash
         return run.result
 
     async def recall(self, prompt: Prompt, outputs: Sequence[NodeId]) -> Recalled:
         """What the nodes that `outputs` need gave when they last ran, as digests for the cache; nothing is run."""
-        run = Run(self, prompt, asyncio.get_running_loop(), None, CancelToken(), None, None)
+        run = Run(
+            self, prompt, asyncio.get_running_loop(), None, CancelToken(), Documents(self.cache.copies.of, prompt)
+        )
         return await asyncio.to_thread(recall, run, list(outputs))
 
     def run_sync(self, prompt: Prompt, outputs: Sequence[NodeId], **options: Any) -> RunResult:
@@ -183,7 +187,7 @@ def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
             shown = {state.id: state.ui for state in run.cached_at_start if state.ui is not None}
             inner = {state.id: state.display for state in run.cached_at_start if state.parent is not None}
             cached = NodesCached(nodes=[state.id for state in run.cached_at_start], ui=shown, inner=inner)
-            run.announce(RunStarted(nodes_total=len(run.states)), cached)
+            run.telling.announce(RunStarted(nodes_total=len(run.states)), cached)
     except BaseException as error:
         run.crashed(error)
         return

@@ -1,8 +1,8 @@
 """The phases of a node in a run, and the moves between them.
 
-A value that is gone is made again by running its node once more, so a finished node may become READY or SUPPLY again, and ends
-as RAN, or FAILED when what it needs is not to be had any more. `NodeState.enter` is the one place where a phase changes;
-`tests/execute/test_phases.py` holds runs of every kind against the table.
+A value that is gone is made again by running its node once more, so a node that ran or was reused may become READY again; so
+does one that runs, when its inputs were written into meanwhile. `NodeState.enter` is the one place where a phase changes;
+the tests of this package hold every run of theirs against the table.
 """
 
 from __future__ import annotations
@@ -21,5 +21,17 @@ NAMES: Final = (
     *("ran", "reused", "skipped", "failed", "not run"),
 )
 
-MOVES: Final[Mapping[int, frozenset[int]]] = {}
+MOVES: Final[Mapping[int, frozenset[int]]] = {
+    PLANNING: frozenset({FOLLOWING, READY, EXPANDED, REUSED, SKIPPED, FAILED, NOT_RUN}),
+    FOLLOWING: frozenset({REUSED, FAILED, NOT_RUN}),
+    READY: frozenset({READY, RUNNING, SUPPLY, FAILED}),
+    RUNNING: frozenset({READY, EXPANDED, RAN, SKIPPED, FAILED, NOT_RUN}),
+    SUPPLY: frozenset({READY, FAILED, NOT_RUN}),
+    EXPANDED: frozenset({RAN, REUSED, FAILED, NOT_RUN}),
+    RAN: frozenset({READY}),
+    REUSED: frozenset({READY}),
+    SKIPPED: frozenset(),
+    FAILED: frozenset(),
+    NOT_RUN: frozenset(),
+}
 """Phase → the phases that may follow it."""

@@ -200,7 +200,7 @@ def _files_exist(run: Run, ui: dict[str, Any]) -> bool:
 
 def report_reuse(run: Run, state: NodeState) -> None:
     """Say that `state` is reused: in one list before anything ran, one by one afterwards."""
-    if not run.planned:
+    if not run.telling.announced:
         run.cached_at_start.append(state)
     else:
         run.emit(NodeReused(node=state.id, display_node=state.display, parent=state.parent, ui=state.ui))

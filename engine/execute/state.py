@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeAlias
 
 from engine.authoring.context import PreviewMethod
@@ -21,20 +21,19 @@ from engine.cache.digests import Digest
 from engine.cache.facade import Cache
 from engine.cache.memory import Stored
 from engine.execute.cancel import CancelToken
-from engine.execute.events import Event, NodeFailed, Sink
+from engine.execute.documents import Documents
+from engine.execute.events import NodeFailed, Sink
 from engine.execute.facts import SpecFacts
 from engine.execute.growth import Growth
 from engine.execute.host import RunHost
 from engine.execute.phases import PLANNING
 from engine.execute.result import RunResult
 from engine.execute.services import Services
+from engine.execute.telling import Telling
 from engine.graph.prompt import Node, Prompt
 
 Held: TypeAlias = Stored | list[Stored]
 """The value of one output: a list where the output is a list (of any length but one)."""
-
-JsonSource: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
-"""A JSON object, or what reads it when a node first asks for it."""
 
 BLOCKED = b"\0blocked"
 """First half of the digest of every ExecutionBlocker; no content hash will ever begin like this."""
@@ -194,8 +193,7 @@ class Run:
         loop: asyncio.AbstractEventLoop,
         sink: Sink | None,
         cancel: CancelToken,
-        prompt_json: JsonSource | None,
-        workflow: JsonSource | None,
+        documents: Documents,
     ) -> None:
         self.executor = executor
         self.cache: Cache = executor.cache
@@ -204,12 +202,9 @@ class Run:
         self.loop = loop
         self.cancel = cancel
         self.preview_method: PreviewMethod = "none"
-        self._workflow = workflow
-        self._extra_pnginfo: JsonSource | None = None
-        self._prompt_json = prompt_json
-        self._prompt_is_own = False
-        self._sink = sink
-        self._sink_lock = threading.Lock()
+        self.documents = documents
+        self.telling = Telling(sink, cancel)
+        self.emit = self.telling.emit
         self.started = time.perf_counter()
         self.nonce = os.urandom(16)
         self.lock = threading.Lock()
@@ -230,8 +225,6 @@ class Run:
         """Of all that its nodes showed."""
         self.errand_owners: dict[NodeState, NodeState] = {}
         self.remade: set[str] = set()
-        self.planned = False
-        self._early: list[Event] = []
         self.cached_at_start: list[NodeState] = []
         self.failures: list[NodeFailed] = []
         self.wanted: list[str] = []
@@ -251,82 +244,6 @@ class Run:
         self.broken_off_by: NodeState | None = None
         """The async node whose error ended the others."""
         self.result: RunResult
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody is told of events."""
-        return self._sink is not None
-
-    @property
-    def prompt_json(self) -> Mapping[str, Any]:
-        """The graph as JSON, for hidden inputs and for pictures that carry it; what nodes change of it changes no input."""
-        if not self._prompt_is_own:
-            self._prompt_is_own = True
-            self._prompt_json = self._own_prompt(self._prompt_json)
-        assert not callable(self._prompt_json)
-        assert self._prompt_json is not None
-        return self._prompt_json
-
-    def _own_prompt(self, given: JsonSource | None) -> Mapping[str, Any]:
-        from engine.graph.prompt import prompt_to_json
-
-        if callable(given):  # read for this run alone
-            return given()
-        found: Mapping[str, Any] = self.cache.copies.of(given if given is not None else prompt_to_json(self.prompt))
-        return found
-
-    @property
-    def workflow(self) -> Mapping[str, Any] | None:
-        """The saved workflow that the graph came from, if there is one: what nodes change of it in `extra_pnginfo` shows here."""
-        embedded = self._embedded()
-        if embedded is not None and isinstance(embedded.get("workflow"), dict):
-            return embedded["workflow"]  # type: ignore[no-any-return]
-        if callable(self._workflow):
-            self._workflow = self._workflow()
-        return self._workflow
-
-    def embed(self, extra_pnginfo: JsonSource | None) -> None:
-        """Set what the client wants embedded in pictures."""
-        self._extra_pnginfo = extra_pnginfo
-
-    @property
-    def extra_pnginfo(self) -> Mapping[str, Any] | None:
-        """All that the client wants embedded in pictures, by name; the workflow is among it."""
-        embedded = self._embedded()
-        if embedded is not None:
-            return embedded
-        return {"workflow": self.workflow} if self.workflow is not None else None
-
-    def _embedded(self) -> Mapping[str, Any] | None:
-        if callable(self._extra_pnginfo):
-            self._extra_pnginfo = self._extra_pnginfo()
-        return self._extra_pnginfo
-
-    def emit(self, event: Event) -> None:
-        """Send one event to the sink; what happens while planning is held back until the run is announced."""
-        if self._sink is None:
-            return
-        if not self.planned:
-            self._early.append(event)
-        else:
-            with self._sink_lock:
-                self._send(event)
-
-    def _send(self, event: Event) -> None:
-        if self._sink is not None:
-            try:
-                self._sink(event)
-            except BaseException as error:  # nobody can follow this run any more: end it, with that error
-                self._sink = None
-                self.crash = self.crash or error
-                self.cancel.cancel()
-
-    def announce(self, *events: Event) -> None:
-        """Planning is over: send `events`, then what was held back."""
-        early, self._early = self._early, []
-        self.planned = True
-        for event in (*events, *early):
-            self.emit(event)
 
     def post(self, step: Callable[[], None]) -> None:
         """Have a thread call `step`; from any thread."""

@@ -14,8 +14,10 @@ from engine.authoring.definition import NodeDefinition
 from engine.cache.facade import Cache
 from engine.execute import events
 from engine.execute.executor import Executor
+from engine.execute.phases import MOVES, NAMES
 from engine.execute.result import RunResult
 from engine.execute.services import Services
+from engine.execute.state import NodeState
 from engine.graph.prompt import Link, Node, Prompt
 from engine.graph.schema import Catalogue
 
@@ -132,6 +134,21 @@ def add_arithmetic(lab: Lab) -> None:
         from engine.api import WithUi
 
         return WithUi(ui={"text": [str(a)]})
+
+
+@pytest.fixture(autouse=True)
+def only_legal_moves(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Holds every move between phases against the table, in every run of these tests."""
+    enter, wrong = NodeState.enter, set[str]()
+
+    def checked(state: NodeState, phase: int) -> None:
+        if phase not in MOVES[state.phase]:
+            wrong.add(f"{NAMES[state.phase]} → {NAMES[phase]}")
+        enter(state, phase)
+
+    monkeypatch.setattr(NodeState, "enter", checked)
+    yield
+    assert wrong == set()
 
 
 @pytest.fixture
