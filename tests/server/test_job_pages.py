@@ -31,7 +31,9 @@ async def pages(folder: Path, limit: int, **query: str) -> list[list[str]]:
         await store.finish(one, Outcome(status="done", ended=1.0))
     dispatcher: Any = SimpleNamespace(active=lambda: [job(5, "running")], queue=[job(6), job(7)])
     routes, found, more = JobRoutes(dispatcher, store), [], True
-    while more:
+    for _ in range(100):
+        if not more:
+            break
         offset = sum(map(len, found))
         request: Any = SimpleNamespace(query={"limit": str(limit), "offset": str(offset), **query})
         page = msgspec.json.decode((await routes.show(request)).body)
