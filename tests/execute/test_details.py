@@ -114,9 +114,10 @@ def test_an_inner_node_is_shown_where_it_wants_if_there_is_such_a_node(lab, grap
 def test_a_dynamic_prompt_tells_parent_and_display_apart():
     inner = {"1.a": Inner(Node("X", {"n": Link("1", 2), "k": 3}), "1", "1", "1", 1)}
     inner["1.a.b"] = Inner(Node("Y", {}), "1", "1.a", "1", 2)
+    documents = SimpleNamespace(prompt={"1": {"_meta": {}}})
     cache = SimpleNamespace(copies=SimpleNamespace(of=lambda value: value))
     prompt = DynamicPrompt(
-        SimpleNamespace(prompt={"1": Node("E", {})}, expanded=inner, prompt_json={"1": {"_meta": {}}}, cache=cache)
+        SimpleNamespace(prompt={"1": Node("E", {})}, expanded=inner, documents=documents, cache=cache)
     )
     assert [prompt.get_display_node_id(one) for one in ("1", "1.a", "1.a.b")] == ["1", "1", "1"]
     assert [prompt.get_parent_node_id(one) for one in ("1", "1.a", "1.a.b")] == [None, "1", "1.a"]
