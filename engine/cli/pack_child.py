@@ -18,6 +18,7 @@ from engine.cli import pack_checks, pack_sources
 from engine.cli.findings import Finding
 from engine.cli.pack_report import Report, Request, counted, types_of, write_report
 from engine.plugins.adapters import ADAPTERS
+from engine.plugins.before_packs import is_of_the_field
 from engine.plugins.loader import Loaded, NodeLoadError, load_module
 from engine.plugins.packs import ModuleFile, pack_at, package_modules
 from engine.plugins.preparation import preparation
@@ -62,7 +63,7 @@ def _examination(request: Request, report: Report) -> Iterator[tuple[str, list[F
     report.nodes = sorted(loaded.definitions)
     module = sys.modules[file.module]
     specs = [one.spec for one in loaded.definitions.values()]
-    yield "looking at its declarations", [*_torch_finding(loaded, watch.place), *_of_loading(loaded, module)]
+    yield "looking at its declarations", [*_torch_finding(loaded, file, watch.place), *_of_loading(loaded, module)]
     names, types = (set(request.core_nodes), set(request.core_types)) if request.core_nodes else _core()
     yield "encoding its values", [*pack_checks.schema_findings(specs, names, types)]
     yield "looking at its files", [*pack_checks.value_findings(_own_modules(file))]
@@ -124,15 +125,17 @@ def _own_modules(file: ModuleFile) -> list[ModuleType]:
     return [one for name, one in list(sys.modules.items()) if f"{name}.".startswith(f"{file.module}.")]
 
 
-def _torch_finding(loaded: Loaded, place: str) -> list[Finding]:
-    """Our own packs can do without torch until a node runs; packs of the field were never asked to."""
+def _torch_finding(loaded: Loaded, file: ModuleFile, place: str) -> list[Finding]:
+    """Our own packs can do without torch until a node runs; packs of the field find it imported, as they do there."""
+    if is_of_the_field(file):
+        return [Finding("torch", "ok", "imported before the pack is, as for all packs of the field")]
     if "torch" not in sys.modules:
         return [Finding("torch", "ok", "not imported until a node runs")]
     where = f" ({place})" if place else ""
     if _is_native(loaded):
         advice = "Import it inside the functions that use it; for types write it under `if TYPE_CHECKING:`."
         return [Finding("torch", "fail", f"importing the pack imports torch{where}, which takes seconds", advice)]
-    return [Finding("torch", "ok", f"importing the pack imports torch{where}, as packs of the field may")]
+    return [Finding("torch", "ok", f"importing the pack imports torch{where}, as a pack without nodes of ours may")]
 
 
 def _is_native(loaded: Loaded) -> bool:

@@ -145,7 +145,7 @@ def test_messages_of_a_job_go_to_the_client_that_posted_it_and_the_status_to_all
             await follow(server.url, {"prompt": prompt}, {})
             heard = []
             while not heard or heard[-1]["data"]["status"]["exec_info"]["queue_remaining"] or len(heard) < 3:
-                heard.append(json.loads((await other.receive(timeout=10)).data))
+                heard.append(json.loads((await other.receive(timeout=60)).data))
             return heard
 
     heard = asyncio.run(story())
