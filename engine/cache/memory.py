@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections import OrderedDict
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import Any, Final
 
 from engine.cache.digests import Digest, has_content, is_array, is_tensor
 from engine.cache.stamps import IMMUTABLE, stamp
@@ -102,14 +103,33 @@ OBJECT_BYTES = 64
 
 
 def size_of(value: Any) -> int:
-    """About how many bytes `value` keeps in memory."""
+    """About how many bytes `value` keeps in memory. What holds itself, as what a node shows may, is counted once."""
+    if type(value) not in _CONTAINERS:
+        return _leaf_size(value)
+    size, inside, seen = 0, [value], {id(value)}
+    while inside:
+        one = inside.pop()
+        size += OBJECT_BYTES
+        for item in _items(one):
+            if type(item) not in _CONTAINERS:
+                size += _leaf_size(item)
+            elif id(item) not in seen:
+                seen.add(id(item))
+                inside.append(item)
+    return size
+
+
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+
+
+def _items(container: Any) -> Iterable[Any]:
+    return chain(container, container.values()) if type(container) is dict else container
+
+
+def _leaf_size(value: Any) -> int:
     kind = type(value)
     if kind is str or kind is bytes or kind is int:
         return sys.getsizeof(value)
-    if kind is list or kind is tuple:
-        return OBJECT_BYTES + sum([size_of(item) for item in value])
-    if kind is dict:
-        return OBJECT_BYTES + sum([size_of(key) + size_of(item) for key, item in value.items()])
     if is_tensor(value):
         return OBJECT_BYTES + int(value.numel() * value.element_size())
     if is_array(value):

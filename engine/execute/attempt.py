@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.authoring.definition import NodeDefinition, NodeResult
@@ -82,7 +83,7 @@ class Attempt:
         """What is kept of a result: out of the node's reach."""
         ui, expand, copies = result.ui, result.expand, self.run.cache.copies
         if ui is not None:
-            ui = copies.of(dict(ui))
+            ui = copies.of(dict(ui) if isinstance(ui, Mapping) else ui)
         if expand is not None:
             expand = {name: Node(one.class_type, copies.of_each(one.inputs), one.meta) for name, one in expand.items()}
         for value in result.values:
