@@ -12,7 +12,9 @@ MAX_LINE: Final = 4096
 """Characters of a line that are kept."""
 
 LINES_A_SECOND: Final = 200
-"""Lines handed on for each worker; more are counted and left out."""
+"""Lines handed on for each worker; more are counted and left out. What the engine itself warns of has as many for itself."""
+
+_OWN: Final = (b"WARNING safelight.", b"ERROR safelight.")
 
 LAST_LINES: Final = 20
 """Lines of stderr that are kept to tell why a worker died."""
@@ -29,7 +31,7 @@ class Output:
         self._loop = asyncio.get_running_loop()
         self._rest: dict[int, bytes] = {}
         self._second = -1.0
-        self._told = 0
+        self._told = [0, 0]  # of others, of the engine
         self._left_out = 0
 
     @property
@@ -49,22 +51,24 @@ class Output:
         self._tell_left_out()
 
     def _take(self, lines: list[bytes], keep: bool) -> None:
-        room = self._room()
-        for line in lines[:room]:
-            if line:
-                self._told += 1
-                self._on_line(_text(line))
-        self._left_out += len(lines[room:])
+        self._begin_second()
+        for line in lines:
+            own = line.startswith(_OWN)
+            if not line:
+                continue
+            if self._told[own] >= LINES_A_SECOND:
+                self._left_out += 1
+                continue
+            self._told[own] += 1
+            self._on_line(_text(line))
         if keep:
             self.last.extend(_text(line) for line in lines[-LAST_LINES:] if line)
 
-    def _room(self) -> int:
-        """How many more lines may be handed on in this second."""
+    def _begin_second(self) -> None:
         now = self._loop.time()
         if now - self._second >= 1.0:
             self._tell_left_out()
-            self._second, self._told = now, 0
-        return max(0, LINES_A_SECOND - self._told)
+            self._second, self._told = now, [0, 0]
 
     def _tell_left_out(self) -> None:
         if self._left_out:

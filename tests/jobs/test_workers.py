@@ -19,7 +19,7 @@ from engine.jobs import workers_folder, workers_process, workers_socket
 from engine.jobs.frames import Frames
 from engine.jobs.messages import Device, Hello, JobFinished, JobStarted, RunJob, ToWorker
 from engine.jobs.workers import Worker, WorkerPool
-from engine.jobs.workers_output import LINES_A_SECOND, MAX_LINE
+from engine.jobs.workers_output import LINES_A_SECOND, MAX_LINE, Output
 from engine.jobs.workers_process import restart_delay
 from engine.jobs.workers_socket import connect
 
@@ -266,6 +266,22 @@ def test_megabytes_of_output_are_cut_to_some_lines_and_the_worker_goes_on() -> N
     assert max(map(len, heard.lines)) == MAX_LINE
     left_out = [int(line[1:].split()[0]) for line in heard.lines if line.startswith("(")]
     assert sum(left_out) > 500_000
+
+
+def test_what_the_engine_warns_of_is_told_in_a_flood_of_lines() -> None:
+    heard: list[str] = []
+
+    async def story() -> None:
+        output = Output(heard.append)
+        flood = b"line\n" * 10_000
+        output.feed(1, flood + b"WARNING safelight.packs: told\n" + flood, keep=False)
+        output.feed(1, b"ERROR safelight.packs: told\n" * 10_000, keep=False)
+        output.end(1, keep=False)
+
+    asyncio.run(story())
+    assert heard.count("line") == heard.count("ERROR safelight.packs: told") + 1 == LINES_A_SECOND
+    assert "WARNING safelight.packs: told" in heard
+    assert heard[-1] == f"({30_001 - 2 * LINES_A_SECOND} further lines are left out)"
 
 
 def test_a_grandchild_that_holds_the_pipes_does_not_hide_the_death() -> None:

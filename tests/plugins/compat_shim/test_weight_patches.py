@@ -129,7 +129,7 @@ def test_weights_are_calculated_as_the_manager_does(model: Any, tiny_manager: Mo
     assert torch.allclose(made, changed.model_state_dict(KEY)[KEY], atol=1e-5)
 
 
-def test_a_calculated_weight_that_is_set_is_the_tensor_whatever_the_strength() -> None:
+def test_a_calculated_weight_that_is_set_is_the_tensor_whatever_the_strength(node: Any) -> None:
     import comfy.lora
 
     patches = [(0.3, ("set", (torch.full((2, 2), 4.0),)), 0.5, None, None)]
