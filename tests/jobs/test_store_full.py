@@ -95,7 +95,7 @@ def test_an_end_that_does_not_fit_waits_until_it_does(tmp_path, new_job, new_out
     third_is_written, second_is_not, order, left = asyncio.run(scenario())
     assert third_is_written is not None
     assert second_is_not is None
-    assert order == [2, 3]
+    assert order == [3, 2], "the end that waited was stored last"
     assert left == 0
 
 

@@ -21,13 +21,15 @@ from pathlib import Path
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
 
+TEXT = b'{"1": "%s"}' % (b" " * 3000)
+
 def say(word, job):
     os.write(1, f"{word} {job.id}\\n".encode())
 
 async def client(store):
     while True:
         sequence = store.next_sequence
-        job = Job(id=f"job-{sequence}", number=1.0, sequence=sequence, prompt=b" " * 3000, outputs=("1",))
+        job = Job(id=f"job-{sequence}", number=1.0, sequence=sequence, prompt=TEXT, checked=b"{}", outputs=("1",))
         await store.accept([job])
         say("accepted", job)
         if sequence % 3:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from engine.jobs.records import UNFINISHED, Job
+from engine.jobs.records import UNFINISHED, Job, Outcome
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import DuplicateJobError
 
@@ -18,6 +18,8 @@ class Model:
     def __init__(self) -> None:
         self.jobs: dict[str, tuple[int, float, str, int, float | None]] = {}
         self.last = 0
+        self.ends: dict[str, int] = {}
+        """In which order jobs ended."""
 
     def put(self, job: Job) -> None:
         if self.jobs.get(job.id, (0, 0.0, "gone"))[2] in UNFINISHED:
@@ -33,8 +35,12 @@ class Model:
         return [id for *_, id in sorted(waiting)]
 
     def history(self) -> list[str]:
-        ended = [(when, sequence, id) for id, (sequence, _, _, _, when) in self.jobs.items() if when is not None]
-        return [id for *_, id in sorted(ended)]
+        return sorted((id for id in self.jobs if id in self.ends), key=self.ends.__getitem__)
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        if self.jobs.get(job.id, (0, 0.0, "gone"))[2] in UNFINISHED:
+            self.jobs[job.id] = (job.sequence, job.number, outcome.status, job.attempts, outcome.ended)
+            self.ends[job.id] = max(self.ends.values(), default=0) + 1
 
 
 async def agrees(store: JobStore, model: Model) -> None:
@@ -89,8 +95,7 @@ def test_random_operations_leave_what_a_dict_has(tmp_path, new_job, new_outcome,
             for job in jobs:
                 outcome = new_outcome(source.randrange(5), status=source.choice(["done", "failed", "cancelled"]))
                 waits.append(store.finish(job, outcome))
-                if model.jobs.get(job.id, (0, 0.0, "gone"))[2] in UNFINISHED:
-                    model.jobs[job.id] = (job.sequence, job.number, outcome.status, job.attempts, outcome.ended)
+                model.end(job, outcome)
                 if source.random() < 0.7:  # else: late words about a job that has ended
                     del live[job.id]
             await asyncio.gather(*waits)
