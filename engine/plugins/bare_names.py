@@ -53,7 +53,7 @@ _lock: Final = threading.RLock()
 def own_names(file: ModuleFile) -> Iterator[None]:
     """What is imported inside belongs to the pack `file`."""
     inside = {part for name, _ in file.files for part in name.split(".")[2:]}
-    others = {name: module for name, module in sys.modules.items() if _is_others(name, module, file.pack)}
+    others = {name: module for name, module in list(sys.modules.items()) if _is_others(name, module, file.pack)}
     hidden = {name: module for name, module in others.items() if name.partition(".")[0] in inside}
     places = [entry for entry in sys.path if pack_of(f"{entry}{os.sep}") not in (None, file.pack)]
     for name in hidden:

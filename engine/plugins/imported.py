@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.abc
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -15,9 +16,13 @@ from engine.plugins.owners import pack_of_module
 
 
 class Imported(importlib.abc.MetaPathFinder):
-    """Watches what is imported, from when it is made until `put_back`. Finds nothing itself."""
+    """Watches what is imported, from when it is made until `put_back`. Finds nothing itself.
+
+    Other threads import meanwhile, such as the one that loads torch ahead of time: each look is one thread's at a time.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._before = dict(sys.modules)
         self._whole: dict[str, ModuleType] = {}
         """First imported meanwhile, to the end."""
@@ -26,11 +31,16 @@ class Imported(importlib.abc.MetaPathFinder):
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """Look at what has been imported so far, now that something else is about to be."""
-        self._look()
+        with self._lock:
+            self._look()
 
     def put_back(self) -> list[str]:
         """Put back what is missing or another now, but for what is packs' own; the names."""
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+        with self._lock:
+            return self._put_back()
+
+    def _put_back(self) -> list[str]:
         gone = {name: module for name, module in self._before.items() if sys.modules.get(name) is not module}
         gone |= {name: module for name, module in self._whole.items() if name not in sys.modules}
         if gone:  # who takes out modules takes out the last ones too, which are not known to be whole
@@ -53,5 +63,7 @@ class Imported(importlib.abc.MetaPathFinder):
         for name in reversed(list(sys.modules)):
             if name in self._before or name in self._whole or name in self._pending:
                 break  # a dict keeps the order: what comes before it was seen
-            found[name] = sys.modules[name]
+            module = sys.modules.get(name)
+            if module is not None:
+                found[name] = module
         return found
