@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from types import ModuleType
 
 import pytest
 
-from engine.plugins.patience import TOLD_AFTER, TookTooLongError, within
+from engine.plugins.patience import TookTooLongError, within
 
 
 def test_what_work_returns_or_raises_comes_back_with_and_without_a_limit() -> None:
@@ -35,10 +34,8 @@ def test_work_that_takes_too_long_is_told_with_its_place_and_goes_on_alone() -> 
             pass  # here it stands
         done.set()
 
-    started = time.monotonic()
     with pytest.raises(TookTooLongError, match=r"0\.05 s; it stands at .*"):
         within(0.05, "it", work)
-    assert time.monotonic() - started < TOLD_AFTER
     assert not done.is_set()
     go_on.set()
     assert done.wait(60)
