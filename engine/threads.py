@@ -4,7 +4,8 @@ PyTorch's own OpenMP (GNU's on Linux, LLVM's elsewhere) spins while its threads 
 too that is what the others, and the thread that is waited for, do not get: a picture of one second took up to 45. So threads
 sleep while they wait. And OpenMP counts the cores of the machine, where a container may have been given two of 64.
 
-The count stays what it was at the start: another one changes the rounding of sums, and with it the digests of results.
+The count for a model is always the same, as another one changes the rounding of sums, and with it the digests of results: one
+for a small network, whose sums end sooner than a second thread wakes up, all for others (`engine.models.cores`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ WAITING: Final = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 COUNTS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """MKL and NumExpr go by the first one; OpenBLAS, which NumPy and SciPy bring, has threads of its own."""
 
+OWN_CHOICE: Final = "SAFELIGHT_OWN_THREAD_COUNT"
+"""Is in the environment when the count is our choice, and neither a setting's nor the user's."""
+
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -35,6 +39,8 @@ def tell_libraries(environment: MutableMapping[str, str], count: int | None = No
         environment["OMP_WAIT_POLICY"] = "PASSIVE"
     if COUNTS[0] in environment:  # OpenBLAS goes by it too
         return
+    if count is None:
+        environment[OWN_CHOICE] = "1"
     threads = str(count or usable_cores())
     for name in COUNTS:
         environment.setdefault(name, threads)

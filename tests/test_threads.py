@@ -21,7 +21,8 @@ def told(count: int | None = None, **before: str) -> dict[str, str]:
 
 def test_threads_sleep_while_they_wait_and_there_is_one_for_each_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "usable_cores", lambda: 6)
-    assert told() == {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "6", "OPENBLAS_NUM_THREADS": "6"}
+    counts = {"OMP_NUM_THREADS": "6", "OPENBLAS_NUM_THREADS": "6"}
+    assert told() == {"OMP_WAIT_POLICY": "PASSIVE", **counts, threads.OWN_CHOICE: "1"}
 
 
 def test_a_setting_wins_over_the_number_of_cores() -> None:

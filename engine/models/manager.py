@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from engine.models import opening, weights
+from engine.models.cores import Cores
 from engine.models.errors import CheckpointError, LoraError, shortened
 from engine.models.handles import (
     ClipHandle,
@@ -95,6 +96,7 @@ class ModelManager:
         self._tokenizer_dirs = tuple(tokenizer_dirs)
         self._embedding_dirs = tuple(embedding_dirs)
         self._lock = threading.RLock()
+        self._cores = Cores(device)
         self._entries: dict[str, _Entry] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._tiny_decoders: dict[str, TinyDecoder] = {}
@@ -190,7 +192,8 @@ class ModelManager:
             instance = entry.instance_for(handle)
             instance.users += 1
             try:
-                yield self._live(handle, entry, instance, tokenizer)
+                with self._cores.computing(entry.parameters):
+                    yield self._live(handle, entry, instance, tokenizer)
             finally:
                 instance.users -= 1
 
@@ -335,6 +338,7 @@ class _Entry:
         self._instances: list[_Instance] = []
         self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
         self._patch_files: dict[str, PatchFile] = {}
+        self.parameters = sum(tensor.numel() for tensor in originals.values())
         self.device = device
         self.dtype = dtype
 

@@ -1,5 +1,6 @@
 # ruff: noqa
 import threading
+import time
 
 
 def fail():
@@ -22,8 +23,13 @@ class ThreadRaises:
         def leave():
             raise SystemExit(5)
 
-        for what in (fail, leave):
-            threading.Thread(target=what).start()
+        def again_and_again():  # while another pack floods the log, what is printed may be left out
+            for _ in range(50):
+                threading.Thread(target=fail).start()
+                time.sleep(0.2)
+
+        for what in (again_and_again, leave):
+            threading.Thread(target=what, daemon=True).start()
         return {"ui": {"went": ["on"]}}
 
 
