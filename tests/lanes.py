@@ -19,10 +19,16 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/plugins/test_example_pack.py",
         "tests/worker/test_worker.py",
     ),
-    "command": ("tests/cli/", "tests/test_writing_packs.py", "tests/plugins/test_library.py"),
+    "command": (
+        "tests/cli/",
+        "tests/test_writing_packs.py",
+        "tests/plugins/test_attempts.py",
+        "tests/plugins/test_library.py",
+    ),
     "parity": ("tests/parity/",),
     "slow": (
         "tests/authoring/test_typing.py",
+        "tests/test_imports.py",
         *(f"tests/plugins/compat_shim/test_{name}.py" for name in ("model_hooks", "network_hooks", "pack_samplers")),
         "tests/plugins/compat_shim/test_weight_patches.py",
         "tests/sampling/test_samplers.py",
