@@ -13,7 +13,8 @@ from engine.cache.actions import SlotDigests
 from engine.cache.digests import constant_bytes
 from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
-from engine.execute.state import BLOCKED, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import BLOCKED, NodeState, StoredInput
 from engine.graph.prompt import Link
 from engine.graph.schema import Mentions
 

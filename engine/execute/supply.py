@@ -9,7 +9,8 @@ from engine.cache.memory import Stored
 from engine.execute.links import count_stashed, inputs_in_use
 from engine.execute.phases import FAILED, SUPPLY
 from engine.execute.plan import queue_to_run
-from engine.execute.state import Held, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import Held, NodeState, StoredInput
 from engine.execute.values import fetch_stored, load
 from engine.graph.prompt import Link
 
@@ -113,7 +114,7 @@ def request(run: Run, state: NodeState, missing: list[NodeState]) -> None:
             _remake(run, origin)
         origin.waiters.append(state)
     if not state.waiting:
-        run.queue.append(state)
+        run.agenda.queue.append(state)
 
 
 def _remake(run: Run, origin: NodeState) -> None:
