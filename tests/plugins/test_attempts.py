@@ -16,7 +16,7 @@ from engine.plugins.attempts import Attempts, blame, forgive, withdraw
 
 LOAD = """
 import pathlib, sys
-from engine.plugins.library import load_library
+from engine.plugins.opening import load_library
 library = load_library((), [pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]) / "catalogue.msgpack")
 print([spec.name for spec in library.catalogue], [problem.message for problem in library.problems])
 """
