@@ -214,7 +214,7 @@ def _record(run: Run, state: NodeState, record: Record) -> None:
 def _report(run: Run, state: NodeState, held: list[Held]) -> None:
     state.ran = True
     declared = held[: len(state.facts.spec.outputs)]
-    outputs = [describe(h.value) if type(h) is Stored else f"list of {len(h)}" for h in declared]  # type: ignore[arg-type]
+    outputs = [describe(h.value) if isinstance(h, Stored) else f"list of {len(h)}" for h in declared]
     event = NodeFinished(
         node=state.id,
         display_node=state.display,

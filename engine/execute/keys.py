@@ -115,11 +115,11 @@ def _check_blocked(facts: SpecFacts, digests: SlotDigests, link: Link) -> None:
 
 
 def _slot_bytes(digests: SlotDigests) -> bytes:
-    if type(digests) is bytes:
+    if isinstance(digests, bytes):
         return b"l" + digests
     if len(digests) == 1:
-        return b"l" + digests[0]  # type: ignore[operator]
-    return b"m%d:" % len(digests) + b"".join(digests)  # type: ignore[arg-type]
+        return b"l" + digests[0]
+    return b"m%d:" % len(digests) + b"".join(digests)
 
 
 def _constant(state: NodeState, value: Any) -> bytes:
