@@ -4,8 +4,8 @@
     python benchmarks/poisoning_cost.py --base ../base
     python benchmarks/poisoning_cost.py --base ../base --cases pictures --side 1024
 
-Each build has a process of its own, and the two take whole runs in turn, so that a machine that changes speed changes both.
-The number is the median of the quotients of neighbouring runs, for wall and for processor time. The cases:
+Each build has a process of its own, and the two take whole runs in turn (`two_builds.py`). The number is the median of the
+quotients of neighbouring runs, for wall and for processor time. The cases:
 
 numbers    a graph of 1,000 nodes of a pack, in chains of ten, that add one to a number: the price of the executor
 latents    the same with latents (1, 4, 64, 64), 64 KiB each
@@ -18,46 +18,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent.parent
+from two_builds import HERE, Build, Comparison, answer, compare
+
 CHECKPOINT = HERE / "models/checkpoints/emoji-64.safetensors"
 CHAIN = 10
 CASES = ("numbers", "latents", "built-in", "ksampler", "pictures")
-
-
-class Build:
-    """One build's process: asked for a run, it answers with the seconds of it, wall and processor."""
-
-    def __init__(self, root: Path, case: str, options: argparse.Namespace) -> None:
-        command = [sys.executable, str(Path(__file__).resolve()), "--serve", case, "--side", str(options.side)]
-        command += ["--checkpoint", str(options.checkpoint), "--threads", str(options.threads)]
-        environment = {**os.environ, "PYTHONPATH": str(root)}
-        self._process = subprocess.Popen(
-            command, env=environment, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, number: int) -> tuple[float, float]:
-        """Take one run and return its seconds, (wall, processor)."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(number, file=self._process.stdin, flush=True)
-        wall, processor = json.loads(self._process.stdout.readline())
-        return wall, processor
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -65,16 +35,11 @@ def serve(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    asyncio.run(_serve(_runner(options)))
-
-
-async def _serve(run: Callable[[int], Any]) -> None:
-    await run(-1)
-    for line in sys.stdin:
-        start = time.perf_counter(), time.process_time()
-        await run(int(line))
-        print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1]]), flush=True)
-    os._exit(0)  # the threads of the executor have nothing to put in order
+    run = _runner(options)
+    with asyncio.Runner() as runner:
+        runner.run(run(-1))
+        answer(lambda line: runner.run(run(int(line))))
+        os._exit(0)  # the threads of the executor have nothing to put in order
 
 
 def _runner(options: argparse.Namespace) -> Callable[[int], Any]:
@@ -202,23 +167,16 @@ def _sampling(number: int) -> tuple[Any, list[str]]:
     return prompt, ["5"]
 
 
-def compare(options: argparse.Namespace) -> None:
+def compare_builds(options: argparse.Namespace) -> None:
     """Take runs of both builds in turn and print the medians."""
-    print(f"{'case':>10} {'base ms':>9} {'this ms':>9} {'wall':>7} {'processor':>10}")
+    print(f"{'case':>10} {Comparison.HEAD}")
     for case in options.cases.split(","):
-        builds = {"base": Build(options.base.resolve(), case, options), "this": Build(HERE, case, options)}
-        times: dict[str, list[tuple[float, float]]] = {"base": [], "this": []}
-        for number in range(options.repeats):
-            for name in ("base", "this") if number % 2 else ("this", "base"):
-                times[name].append(builds[name].run(number))
-        quotients = [
-            [this[i] / base[i] for base, this in zip(times["base"], times["this"], strict=True)] for i in range(2)
-        ]
-        base, this = (statistics.median(wall for wall, _ in times[name]) * 1e3 for name in ("base", "this"))
-        wall, processor = (statistics.median(one) for one in quotients)
-        print(f"{case:>10} {base:9.1f} {this:9.1f} {wall:7.3f} {processor:10.3f}", flush=True)
-        for build in builds.values():
-            build.close()
+        arguments = ["--serve", case, "--side", str(options.side)]
+        arguments += ["--checkpoint", str(options.checkpoint), "--threads", str(options.threads)]
+        base, this = (Build(root, __file__, arguments) for root in (options.base.resolve(), HERE))
+        print(f"{case:>10} {compare(base, this, range(options.repeats))}", flush=True)
+        base.close()
+        this.close()
 
 
 def main() -> None:
@@ -237,7 +195,7 @@ def main() -> None:
     elif options.base is None:
         parser.error("--base: expected a checkout of the revision to compare with")
     else:
-        compare(options)
+        compare_builds(options)
 
 
 if __name__ == "__main__":

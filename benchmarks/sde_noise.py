@@ -11,44 +11,12 @@ changes both. The number is the median of the quotients of neighbouring runs, fo
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent.parent
+from two_builds import HERE, Build, Comparison, answer, compare
+
 CHECKPOINT = HERE / "models/checkpoints/emoji-64.safetensors"
-
-
-class Build:
-    """One build's process: asked for a run, it answers with the seconds of it, wall and processor."""
-
-    def __init__(self, root: Path, options: argparse.Namespace) -> None:
-        command = [sys.executable, str(Path(__file__).resolve()), "--serve", "--checkpoint", str(options.checkpoint)]
-        command += ["--sampler", options.sampler, "--steps", str(options.steps), "--side", str(options.side)]
-        command += ["--threads", str(options.threads), "--batch", str(options.batch)]
-        environment = {**os.environ, "PYTHONPATH": str(root)}
-        self._process = subprocess.Popen(
-            command, env=environment, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, cfg: float) -> tuple[float, float]:
-        """Take one run and return its seconds, (wall, processor)."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(cfg, file=self._process.stdin, flush=True)
-        wall, processor = json.loads(self._process.stdout.readline())
-        return wall, processor
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -73,30 +41,21 @@ def serve(options: argparse.Namespace) -> None:
             return ksampler(live, latent, CfgGuidance(texts[0], texts[1], cfg), plan, seed=7)
 
         run(1.0)
-        for line in sys.stdin:
-            start = time.perf_counter(), time.process_time()
-            run(float(line))
-            print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1]]), flush=True)
+        answer(lambda line: run(float(line)))
 
 
-def compare(options: argparse.Namespace) -> None:
+def compare_builds(options: argparse.Namespace) -> None:
     """Take runs of both builds in turn and print the medians."""
-    builds = {"base": Build(options.base.resolve(), options), "this": Build(HERE, options)}
+    arguments = ["--serve", "--checkpoint", str(options.checkpoint), "--sampler", options.sampler]
+    for name in ("steps", "side", "threads", "batch"):
+        arguments += [f"--{name}", str(getattr(options, name))]
+    base, this = (Build(root, __file__, arguments) for root in (options.base.resolve(), HERE))
     print(f"{options.sampler}, {options.steps} steps, latents {options.batch} × {options.side} × {options.side}")
-    print(f"{'cfg':>5} {'base ms':>9} {'this ms':>9} {'wall':>7} {'processor':>10}")
+    print(f"{'cfg':>5} {Comparison.HEAD}")
     for cfg in (1.0, 8.0):
-        times: dict[str, list[tuple[float, float]]] = {"base": [], "this": []}
-        for number in range(options.repeats):
-            for name in ("base", "this") if number % 2 else ("this", "base"):
-                times[name].append(builds[name].run(cfg))
-        quotients = [
-            [this[i] / base[i] for base, this in zip(times["base"], times["this"], strict=True)] for i in range(2)
-        ]
-        base, this = (statistics.median(wall for wall, _ in times[name]) * 1e3 for name in ("base", "this"))
-        wall, processor = (statistics.median(one) for one in quotients)
-        print(f"{cfg:5g} {base:9.1f} {this:9.1f} {wall:7.3f} {processor:10.3f}", flush=True)
-    for build in builds.values():
-        build.close()
+        print(f"{cfg:5g} {compare(base, this, [cfg] * options.repeats)}", flush=True)
+    base.close()
+    this.close()
 
 
 def main() -> None:
@@ -117,7 +76,7 @@ def main() -> None:
     elif options.base is None:
         parser.error("--base: expected a checkout of the revision to compare with")
     else:
-        compare(options)
+        compare_builds(options)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
 
         from engine.cli.terminal import say
         from engine.plugins.adapters import ADAPTERS
-        from engine.plugins.library import Loading, load_library
+        from engine.plugins.importing import Loading
+        from engine.plugins.opening import load_library
         from engine.plugins.preparation import preparation
         from engine.worker.devices import own_device
 
@@ -95,7 +96,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         return library
 
     def stored_library(as_it_is: bool) -> Library | None:
-        from engine.plugins.library import stored_library
+        from engine.plugins.opening import stored_library
 
         return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is, disabled=settings.disabled_packs)
 

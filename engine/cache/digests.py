@@ -129,7 +129,7 @@ def frozen_fields(kind: type) -> tuple[str, ...] | None:
     """The names of the fields of a frozen dataclass or Struct, or None for any other class."""
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__ if kind.__struct_config__.frozen else None
-    if dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]  # of Python, undeclared
         return tuple(field.name for field in dataclasses.fields(kind))
     return None
 
@@ -143,9 +143,9 @@ def is_tensor(value: Any) -> bool:
 
 def is_array(value: Any) -> bool:
     """Whether `value` is a numpy array or numpy scalar; never imports numpy."""
-    numpy = sys.modules.get("numpy")
+    numpy: Any = sys.modules.get("numpy")
     kind = getattr(numpy, "ndarray", None)
-    return kind is not None and isinstance(value, (kind, numpy.generic))  # type: ignore[union-attr]
+    return kind is not None and isinstance(value, (kind, numpy.generic))
 
 
 def _tensor(value: Any) -> Digest:

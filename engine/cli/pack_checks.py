@@ -10,7 +10,7 @@ import msgspec
 
 from engine.cache.codecs import Codecs
 from engine.cache.digests import digest
-from engine.cli.findings import Finding
+from engine.cli.findings import Finding, State
 from engine.cli.pack_sources import few
 from engine.datatypes.sockets import ANY_TYPE, WIDGET_TYPES
 from engine.graph.prompt import wrap
@@ -106,9 +106,9 @@ def _input_findings(spec: NodeSpec, one: InputSpec) -> Iterator[Finding]:
         )
     problem = _default_problem(one)
     if problem is not None:
-        state = "warn" if spec.dynamic and one.type == "COMBO" else "fail"
+        state: State = "warn" if spec.dynamic and one.type == "COMBO" else "fail"
         advice = "Editors begin with the default, and the node would be refused with it."
-        yield Finding("inputs", state, f"{where}: {problem}", advice)  # type: ignore[arg-type]
+        yield Finding("inputs", state, f"{where}: {problem}", advice)
 
 
 def _default_problem(one: InputSpec) -> str | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.authoring.definition import read_result
 from engine.cli import pack_checks, pack_sources
-from engine.cli.findings import Finding
+from engine.cli.findings import Finding, State
 from engine.cli.pack_report import Report, Request, counted, types_of, write_report
 from engine.plugins.adapters import ADAPTERS
 from engine.plugins.before_packs import is_of_the_field
@@ -84,10 +84,11 @@ def _imported(file: ModuleFile, request: Request) -> tuple[Loaded | None, list[F
     except NodeLoadError as error:
         return None, [*found, Finding("import", "fail", str(error), _advice(request, str(error)))]
     seconds = time.perf_counter() - began
-    state, advice = "ok", ""
+    state: State = "ok"
+    advice = ""
     if seconds > SLOW_SECONDS:
         state, advice = "warn", "Every start waits for it. Import what is slow inside the functions that use it."
-    found.append(Finding("import", state, f"imports alone, in {seconds:.2f} s", advice))  # type: ignore[arg-type]
+    found.append(Finding("import", state, f"imports alone, in {seconds:.2f} s", advice))
     found += [Finding("import", "warn", note, "") for note in loaded.notes]
     return loaded, found
 

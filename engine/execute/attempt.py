@@ -9,7 +9,8 @@ from engine.authoring.definition import NodeDefinition, NodeResult
 from engine.cache.stamps import IMMUTABLE, stamp
 from engine.execute.context import NodeContext, hidden_inputs
 from engine.execute.events import Warned
-from engine.execute.state import NodeState, Run
+from engine.execute.run import Run
+from engine.execute.state import NodeState
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 from engine.graph.prompt import Node

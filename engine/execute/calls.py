@@ -27,8 +27,8 @@ def calls_of(facts: SpecFacts, inputs: Inputs) -> list[Call]:
     streams: dict[str, list[Stored]] = {}
     blocker: ExecutionBlocker | None = None
     for name, held in inputs.linked.items():
-        if type(held) is not Stored:
-            streams[name] = held  # type: ignore[assignment]
+        if not isinstance(held, Stored):
+            streams[name] = held
             continue
         value = kwargs[name] = held.value
         if type(value) is ExecutionBlocker:

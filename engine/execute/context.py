@@ -11,7 +11,8 @@ from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
 from engine.cache.memory import Stored
 from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, Warned
-from engine.execute.state import NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import NodeState, StoredInput
 from engine.execute.values import fetch_stored
 from engine.graph.prompt import Link
 

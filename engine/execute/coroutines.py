@@ -97,17 +97,17 @@ class _Outcome:
         run, state, inputs = self._attempt.run, self._attempt.state, self._attempt.inputs
         if (
             isinstance(self._error, asyncio.CancelledError)
-            and run.broken_off_by is not None
+            and run.async_nodes.broken_off_by is not None
             and not run.cancel.cancelled
         ):
-            finish_beside(run, state, inputs, run.broken_off_by)
+            finish_beside(run, state, inputs, run.async_nodes.broken_off_by)
         elif isinstance(self._error, Cancelled | asyncio.CancelledError):
             finish_cancelled(run, state, inputs, self._error)
         elif isinstance(self._error, UpstreamFailedError):
             finish_without_upstream(run, state, inputs)
         elif self._error is not None:
             finish_failed(run, state, inputs, self._error)
-            run.break_off(state)
+            run.async_nodes.break_off(state)
         else:
             assert self._results is not None
             finish(run, state, inputs, self._results)

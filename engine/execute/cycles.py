@@ -6,7 +6,8 @@ from engine.execute.events import NodeFailed
 from engine.execute.links import inputs_in_use, node_event
 from engine.execute.phases import EXPANDED, FAILED, FOLLOWING, RAN, RUNNING
 from engine.execute.plan import fail
-from engine.execute.state import NodeState, Run
+from engine.execute.run import Run
+from engine.execute.state import NodeState
 
 
 def break_cycle(run: Run) -> bool:

@@ -55,7 +55,8 @@ class Documents:
         """The saved workflow, if there is one: what nodes change of it in `extra_pnginfo` shows here."""
         embedded = self._read_embedded()
         if embedded is not None and isinstance(embedded.get("workflow"), dict):
-            return embedded["workflow"]  # type: ignore[no-any-return]
+            found: Mapping[str, Any] = embedded["workflow"]
+            return found
         if callable(self._workflow):
             self._workflow = self._workflow()
         return self._workflow

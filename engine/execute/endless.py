@@ -12,7 +12,8 @@ from engine.cache.memory import size_of
 from engine.execute.events import NodeFailed
 from engine.execute.growth import MIB
 from engine.execute.links import node_event
-from engine.execute.state import NodeState, Run
+from engine.execute.run import Run
+from engine.execute.state import NodeState
 from engine.graph.prompt import Node
 
 _NODE_BYTES: Final = 2048

@@ -155,9 +155,6 @@ class RunFinished(Event):
     seconds: float
 
 
-Sink: TypeAlias = Callable[[Event], None]
-"""Receives events: one call at a time for each run, from the executor's threads. It must be quick and must not raise."""
-
 AnyEvent: TypeAlias = (
     RunStarted
     | NodesCached
@@ -176,3 +173,6 @@ AnyEvent: TypeAlias = (
     | RunFinished
 )
 """The union to decode events with; `type` holds the class name."""
+
+Sink: TypeAlias = Callable[[AnyEvent], None]
+"""Receives events: one call at a time for each run, from the executor's threads. It must be quick and must not raise."""

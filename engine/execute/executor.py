@@ -25,10 +25,11 @@ from engine.execute.phases import FAILED, RAN, REUSED, SKIPPED
 from engine.execute.plan import settle
 from engine.execute.recall import Recalled, outputs_of, recall
 from engine.execute.result import NodeOutcome, RunResult
+from engine.execute.run import Run
 from engine.execute.runner import conclude, watch, work
 from engine.execute.services import Services
 from engine.execute.shared_use import Sharing
-from engine.execute.state import NodeState, Run
+from engine.execute.state import NodeState
 from engine.execute.threads import Threads
 from engine.execute.wanted import wanted_values
 from engine.graph.prompt import NodeId, Prompt
@@ -97,14 +98,14 @@ class Executor:
         documents = Documents(self.cache.copies.of, prompt, prompt_json, workflow, extra_pnginfo)
         run = Run(self, prompt, asyncio.get_running_loop(), sink, token, documents)
         run.preview_method = preview_method
-        token.on_cancel(run.cancel_coroutines)
-        run.workers = 1
+        token.on_cancel(run.async_nodes.cancel_all)
+        run.crew.join()
         self._threads.submit(_begin, run, list(outputs), list(values))
         run.loop.call_soon(watch, run)
         try:
             await _until_finished(run)
         finally:
-            token.forget(run.cancel_coroutines)
+            token.forget(run.async_nodes.cancel_all)
         crash = run.crash or run.telling.failure
         if crash is not None:
             raise crash
@@ -162,16 +163,10 @@ class Executor:
             done = conclude(run)
         except BaseException as error:
             run.crash, done = run.crash or error, True
-        with run.pool_lock:
-            if run.over or run.workers or run.ready:
-                if run.ready and not run.workers and not run.over:
-                    run.workers += 1
-                    self.submit(run)
-                return
-            if not done:
-                return
-            run.over = True
-        _end(run)
+        if run.crew.resume():
+            self.submit(run)
+        elif done and run.crew.end():
+            _end(run)
 
 
 def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
@@ -184,9 +179,9 @@ def _begin(run: Run, outputs: list[NodeId], values: list[NodeId]) -> None:
                 need(run, node_id).uses += 1
             run.wanted = values
             settle(run)
-            shown = {state.id: state.ui for state in run.cached_at_start if state.ui is not None}
-            inner = {state.id: state.display for state in run.cached_at_start if state.parent is not None}
-            cached = NodesCached(nodes=[state.id for state in run.cached_at_start], ui=shown, inner=inner)
+            shown = {state.id: state.ui for state in run.agenda.cached_at_start if state.ui is not None}
+            inner = {state.id: state.display for state in run.agenda.cached_at_start if state.parent is not None}
+            cached = NodesCached(nodes=[state.id for state in run.agenda.cached_at_start], ui=shown, inner=inner)
             run.telling.announce(RunStarted(nodes_total=len(run.states)), cached)
     except BaseException as error:
         run.crashed(error)
@@ -210,7 +205,7 @@ def _end(run: Run) -> None:
     for state in run.states.values():
         state.consumers = None
         state.leader = state.upstream = state.held = state.expansion = state.borrowed = None
-    run.call_loop(_set_finished, run)
+    run.async_nodes.call(_set_finished, run)
 
 
 def _set_finished(run: Run) -> None:

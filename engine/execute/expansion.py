@@ -22,7 +22,8 @@ from engine.execute.events import NodeExpanded, NodeFailed
 from engine.execute.keys import BadLinkError
 from engine.execute.links import need, node_event, release_inputs, wait_for
 from engine.execute.phases import EXPANDED
-from engine.execute.state import ExpansionState, Held, Inner, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import ExpansionState, Held, Inner, NodeState, StoredInput
 from engine.execute.values import store
 from engine.graph.prompt import DISPLAY, Link, Node
 
@@ -115,7 +116,7 @@ def _wait_for_children(run: Run, state: NodeState, names: list[str]) -> None:
         wait_for(state, child)
         state.borrowed.append(child)
     if not state.waiting:
-        run.queue.append(state)
+        run.agenda.queue.append(state)
 
 
 def _display(run: Run, state: NodeState, wanted: str | None) -> str:

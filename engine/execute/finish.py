@@ -15,9 +15,10 @@ from engine.execute.links import release_borrowed, release_inputs
 from engine.execute.phases import RAN
 from engine.execute.plan import expand, fail, report_block, resolve, settle, settle_followers, skip
 from engine.execute.problems import problem_of
+from engine.execute.run import Run
 from engine.execute.sharing import spoilt
 from engine.execute.shown import bounded
-from engine.execute.state import SILENT, Held, NodeState, Run
+from engine.execute.state import SILENT, Held, NodeState
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 from engine.execute.values import blocker_digest, store, store_items
@@ -66,7 +67,7 @@ def finish_beside(run: Run, state: NodeState, inputs: Inputs | None, failed: Nod
         run.executor.sharing.end(inputs)
     with run.lock:
         state.upstream = state.upstream or failed
-        run.queue.append(state)
+        run.agenda.queue.append(state)
         settle(run)
 
 
@@ -75,7 +76,7 @@ def finish_without_upstream(run: Run, state: NodeState, inputs: Inputs) -> None:
     run.executor.sharing.end(inputs)
     with run.lock:
         state.upstream = state.upstream or _failed_read(run, state)
-        run.queue.append(state)
+        run.agenda.queue.append(state)
         settle(run)
 
 
@@ -132,8 +133,7 @@ def _complete(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], held
         _complete_remake(run, state, outputs)
         return
     resolve(run, state, outputs, RAN)
-    if run.followers:
-        settle_followers(run, state)
+    settle_followers(run, state)
 
 
 def _complete_remake(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...]) -> None:
@@ -149,7 +149,7 @@ def _complete_remake(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...
         waiter.reads_stale |= changed
         waiter.waiting -= 1
         if not waiter.waiting:
-            run.queue.append(waiter)
+            run.agenda.queue.append(waiter)
     if changed:
         message = (
             f"Node {state.id} ({state.node.class_type}) gave another result for the same inputs. It probably reads a "
@@ -214,7 +214,7 @@ def _record(run: Run, state: NodeState, record: Record) -> None:
 def _report(run: Run, state: NodeState, held: list[Held]) -> None:
     state.ran = True
     declared = held[: len(state.facts.spec.outputs)]
-    outputs = [describe(h.value) if type(h) is Stored else f"list of {len(h)}" for h in declared]  # type: ignore[arg-type]
+    outputs = [describe(h.value) if isinstance(h, Stored) else f"list of {len(h)}" for h in declared]
     event = NodeFinished(
         node=state.id,
         display_node=state.display,

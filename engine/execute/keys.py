@@ -13,7 +13,8 @@ from engine.cache.actions import SlotDigests
 from engine.cache.digests import constant_bytes
 from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
-from engine.execute.state import BLOCKED, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import BLOCKED, NodeState, StoredInput
 from engine.graph.prompt import Link
 from engine.graph.schema import Mentions
 
@@ -114,11 +115,11 @@ def _check_blocked(facts: SpecFacts, digests: SlotDigests, link: Link) -> None:
 
 
 def _slot_bytes(digests: SlotDigests) -> bytes:
-    if type(digests) is bytes:
+    if isinstance(digests, bytes):
         return b"l" + digests
     if len(digests) == 1:
-        return b"l" + digests[0]  # type: ignore[operator]
-    return b"m%d:" % len(digests) + b"".join(digests)  # type: ignore[arg-type]
+        return b"l" + digests[0]
+    return b"m%d:" % len(digests) + b"".join(digests)
 
 
 def _constant(state: NodeState, value: Any) -> bytes:

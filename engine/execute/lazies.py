@@ -20,7 +20,8 @@ from engine.execute.context import hidden_inputs
 from engine.execute.links import NOTHING, need, release_inputs, wait_for
 from engine.execute.phases import SUPPLY
 from engine.execute.plan import settle
-from engine.execute.state import Held, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import Held, NodeState, StoredInput
 from engine.execute.supply import Inputs
 from engine.graph.prompt import Link, Node
 
@@ -110,16 +111,16 @@ class _Errand:
                 producer = need(self._run, value.node if type(value) is Link else value.owner)
                 producer.uses += 1
             self._run.errand_owners[errand] = state
-            self._run.fresh.append(errand)
+            self._run.agenda.fresh.append(errand)
             settle(self._run)
 
     def deliver(self, held: list[Held] | None) -> None:
         """On a worker thread: the values are there (None: the producer failed)."""
         if held is None:
-            self._run.call_loop(self._fail)
+            self._run.async_nodes.call(self._fail)
         else:
             items = [held[0]] if isinstance(held[0], Stored) else held[0]
-            self._run.call_loop(self._succeed, items)
+            self._run.async_nodes.call(self._succeed, items)
 
     def _succeed(self, items: list[Stored]) -> None:
         assert self._state.lazy is not None
@@ -167,7 +168,7 @@ def ask_status(attempt: Attempt) -> bool:
         for name in missing:
             _want(run, state, name)
         if not state.waiting:
-            run.queue.append(state)
+            run.agenda.queue.append(state)
         settle(run)
     return True
 

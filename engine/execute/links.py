@@ -7,7 +7,8 @@ from typing import Any
 from engine.execute.events import NodeFailed
 from engine.execute.facts import SpecFacts
 from engine.execute.phases import FAILED
-from engine.execute.state import ExpansionState, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import ExpansionState, NodeState, StoredInput
 from engine.graph.prompt import Link, Node, NodeId
 from engine.graph.schema import NodeSpec
 
@@ -33,7 +34,7 @@ def need(run: Run, node_id: NodeId) -> NodeState:
         state.node = Node(state.node.class_type, {})
         state.problem = _unknown(state, node)
     run.states[node_id] = state
-    run.fresh.append(state)
+    run.agenda.fresh.append(state)
     return state
 
 

@@ -25,22 +25,22 @@ from engine.execute.links import (
     wait_for,
 )
 from engine.execute.phases import EXPANDED, FAILED, FOLLOWING, NOT_RUN, RAN, READY, REUSED, SKIPPED, SUPPLY
-from engine.execute.state import SILENT, LazyState, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import SILENT, LazyState, NodeState, StoredInput
 from engine.execute.values import blocker_of
 from engine.graph.prompt import Link
 
 
 def settle(run: Run) -> None:
-    """Follow fresh links, then decide about every state whose inputs are known; what must run is put on `run.ready`."""
-    while run.fresh or run.queue:
-        if run.fresh:
+    """Follow fresh links, then decide about every state whose inputs are known; what must run is made ready."""
+    agenda = run.agenda
+    while agenda.fresh or agenda.queue:
+        if agenda.fresh:
             _follow_links(run)
-        if run.queue:
-            _settle_one(run, run.queue.popleft())
-    if run.found_ready:
-        run.found_ready.reverse()  # threads take from the right end, so that chains are finished before others begin
-        run.ready.extend(run.found_ready)
-        run.found_ready.clear()
+        if agenda.queue:
+            _settle_one(run, agenda.queue.popleft())
+    if agenda.found_ready:
+        run.crew.ready.extend(agenda.take_ready())
 
 
 def resolve(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], phase: int) -> None:
@@ -55,7 +55,7 @@ def resolve(run: Run, state: NodeState, outputs: tuple[SlotDigests, ...], phase:
         for consumer in state.consumers:
             consumer.waiting -= 1
             if not consumer.waiting:
-                run.queue.append(consumer)
+                run.agenda.queue.append(consumer)
         state.consumers = None
 
 
@@ -70,12 +70,12 @@ def fail(run: Run, state: NodeState, problem: NodeFailed) -> None:
 def queue_to_run(run: Run, state: NodeState) -> None:
     """Put a state among those that must run (again)."""
     state.enter(READY)
-    run.found_ready.append(state)
+    run.agenda.found_ready.append(state)
 
 
 def _follow_links(run: Run) -> None:
-    while run.fresh:
-        state = run.fresh.pop()
+    while run.agenda.fresh:
+        state = run.agenda.fresh.pop()
         lazy = state.facts.lazy
         state.uses_inputs = True
         for name, value in state.node.inputs.items():
@@ -87,7 +87,7 @@ def _follow_links(run: Run) -> None:
         if state.parent is not None:
             count_stashed(run, state, 1)
         if not state.waiting:
-            run.queue.append(state)
+            run.agenda.queue.append(state)
 
 
 def _settle_one(run: Run, state: NodeState) -> None:
@@ -133,14 +133,14 @@ def _decide(run: Run, state: NodeState) -> None:
     if not state.recorded:
         queue_to_run(run, state)
         return
-    leader = run.leaders.get(key)
+    leader = run.agenda.leaders.get(key)
     if leader is not None:
         _follow(run, state, leader)
         return
     record = run.cache.actions.get(key)
     if record is None or not _reuse(run, state, record):
         if state.lazy is None:
-            run.leaders[key] = state
+            run.agenda.leaders[key] = state
         queue_to_run(run, state)
 
 
@@ -184,7 +184,7 @@ def _read_again(run: Run, state: NodeState, name: str) -> bool:
     if type(value) is Link:
         wait_for(state, need(run, value.node))
     if not state.waiting:
-        run.queue.append(state)
+        run.agenda.queue.append(state)
     return True
 
 
@@ -201,7 +201,7 @@ def _files_exist(run: Run, ui: dict[str, Any]) -> bool:
 def report_reuse(run: Run, state: NodeState) -> None:
     """Say that `state` is reused: in one list before anything ran, one by one afterwards."""
     if not run.telling.announced:
-        run.cached_at_start.append(state)
+        run.agenda.cached_at_start.append(state)
     else:
         run.emit(NodeReused(node=state.id, display_node=state.display, parent=state.parent, ui=state.ui))
 
@@ -215,12 +215,12 @@ def _follow(run: Run, state: NodeState, leader: NodeState) -> None:
     else:
         state.enter(FOLLOWING)
         leader.uses += 1
-        run.followers.setdefault(leader.id, []).append(state)
+        run.agenda.follow(state, leader)
 
 
 def settle_followers(run: Run, leader: NodeState) -> None:
     """What `leader` gave is what its followers give."""
-    for state in run.followers.pop(leader.id, ()):
+    for state in run.agenda.take_followers(leader):
         if leader.outputs is not None:
             take_over(run, state, leader)
         else:
@@ -292,7 +292,7 @@ def _broken(run: Run, state: NodeState, phase: int) -> None:
         consumer.upstream = state
         consumer.waiting -= 1
         if not consumer.waiting:
-            run.queue.append(consumer)
+            run.agenda.queue.append(consumer)
     state.consumers = None
     state.waiters = None
     settle_followers(run, state)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from engine.cache.actions import SlotDigests
 from engine.execute.links import need
 from engine.execute.plan import settle
-from engine.execute.state import Run
+from engine.execute.run import Run
 from engine.graph.prompt import NodeId
 
 Recalled: TypeAlias = Mapping[NodeId, tuple[SlotDigests, ...]]
@@ -25,8 +25,7 @@ def recall(run: Run, outputs: Sequence[NodeId]) -> Recalled:
 
     Nodes that may not be reused, and all that follows them, are left out.
     """
-    with run.pool_lock:
-        run.over = True  # what planning finds to be run is never begun
+    run.crew.end()  # what planning finds to be run is never begun
     with run.cache.actions.reading(), run.lock:
         for node_id in reversed(outputs):
             need(run, node_id)

@@ -24,7 +24,8 @@ from engine.execute.measures import device_peak
 from engine.execute.phases import RAN, RUNNING
 from engine.execute.plan import queue_to_run, settle
 from engine.execute.problems import is_out_of_memory
-from engine.execute.state import NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import NodeState, StoredInput
 from engine.execute.supply import Inputs, collect, request
 from engine.execute.wanted import collect_wanted
 from engine.graph.prompt import Link
@@ -38,17 +39,18 @@ WATCH_SECONDS = 0.005
 
 def work(run: Run) -> None:
     """A thread's part in a run: take what is ready until nothing is."""
+    crew = run.crew
     try:
         while True:
             if run.cancel.cancelled:
-                run.ready.clear()
+                crew.ready.clear()
             try:
-                item = run.ready.pop()
+                item = crew.ready.pop()
             except IndexError:
                 if run.leave():
                     return
                 continue
-            run.steps += 1
+            crew.steps += 1
             if type(item) is NodeState:
                 start(run, item)
             else:
@@ -135,7 +137,7 @@ def _run_here(attempt: Attempt) -> None:
     if state.seconds > SLOW_SECONDS:
         state.peak_memory = run.executor.peak.growth()
         state.device_memory = device_peak()
-        if run.ready:
+        if run.crew.ready:
             run.wake()
     finish(run, state, attempt.inputs, results)
 
@@ -177,9 +179,8 @@ def watch(run: Run) -> None:
     """On the event loop, every few milliseconds: wake a thread when nodes are ready and those at work are stuck."""
     if run.finished.done():
         return
-    if run.ready and run.steps == run.steps_seen:
+    if run.crew.stuck():
         run.wake()
-    run.steps_seen = run.steps
     run.loop.call_later(WATCH_SECONDS, watch, run)
 
 
@@ -189,13 +190,13 @@ def conclude(run: Run) -> bool:
     Raises RuntimeError when nodes are left that nothing will ever settle: a bug of the engine.
     """
     if run.cancel.cancelled:
-        return run.coroutines == 0
-    if run.coroutines > len(set(run.errand_owners.values())):
+        return run.crew.coroutines == 0
+    if run.crew.coroutines > len(set(run.errand_owners.values())):
         return False
     with run.lock:
-        while not run.ready and break_cycle(run):
+        while not run.crew.ready and break_cycle(run):
             settle(run)
-    if run.ready or run.coroutines:
+    if run.crew.ready or run.crew.coroutines:
         return False
     left = [state.id for state in run.states.values() if state.phase < RAN]
     if left:
@@ -203,4 +204,4 @@ def conclude(run: Run) -> bool:
     with run.lock:
         collect_wanted(run)
         settle(run)
-    return not run.ready
+    return not run.crew.ready

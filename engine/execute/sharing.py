@@ -13,7 +13,8 @@ from engine.cache.digests import Digest
 from engine.cache.memory import Stored
 from engine.execute.events import Warned
 from engine.execute.plan import queue_to_run, settle
-from engine.execute.state import NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import NodeState, StoredInput
 from engine.execute.summaries import describe
 from engine.execute.supply import Inputs
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from engine.cache.memory import size_of
 from engine.execute.events import Warned
 from engine.execute.growth import MIB
-from engine.execute.state import NodeState, Run
+from engine.execute.run import Run
+from engine.execute.state import NodeState
 
 MOST_OF_NODE: Final = 4 * MIB
 MOST_OF_RUN: Final = 32 * MIB

@@ -1,36 +1,22 @@
-"""NodeState and Run: all that changes while a graph runs.
+"""NodeState: all that changes of one node while a graph runs, and what that is made of.
 
-Everything here is changed only under `run.lock`, except: a node's own fields while it is being run (by the one thread
-that runs it), `run.ready` (a deque, whose ends are atomic), and what `run.pool_lock` guards.
+Everything here is changed only under `Run.lock`, except the fields of a node while it is being run, by the one thread that
+runs it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from engine.authoring.context import PreviewMethod
 from engine.cache.actions import Expansion, SlotDigests
 from engine.cache.digests import Digest
-from engine.cache.facade import Cache
 from engine.cache.memory import Stored
-from engine.execute.cancel import CancelToken
-from engine.execute.documents import Documents
-from engine.execute.events import NodeFailed, Sink
+from engine.execute.events import NodeFailed
 from engine.execute.facts import SpecFacts
-from engine.execute.growth import Growth
-from engine.execute.host import RunHost
 from engine.execute.phases import PLANNING
-from engine.execute.result import RunResult
-from engine.execute.services import Services
-from engine.execute.telling import Telling
-from engine.graph.prompt import Node, Prompt
+from engine.graph.prompt import Node
 
 Held: TypeAlias = Stored | list[Stored]
 """The value of one output: a list where the output is a list (of any length but one)."""
@@ -181,142 +167,3 @@ class NodeState:
     def enter(self, phase: int) -> None:
         """Go on to a phase (`engine.execute.phases`)."""
         self.phase = phase
-
-
-class Run:
-    """One call of `Executor.run`."""
-
-    def __init__(
-        self,
-        executor: RunHost[Run],
-        prompt: Prompt,
-        loop: asyncio.AbstractEventLoop,
-        sink: Sink | None,
-        cancel: CancelToken,
-        documents: Documents,
-    ) -> None:
-        self.executor = executor
-        self.cache: Cache = executor.cache
-        self.services: Services = executor.services
-        self.prompt = prompt
-        self.loop = loop
-        self.cancel = cancel
-        self.preview_method: PreviewMethod = "none"
-        self.documents = documents
-        self.telling = Telling(sink, cancel)
-        self.emit = self.telling.emit
-        self.started = time.perf_counter()
-        self.nonce = os.urandom(16)
-        self.lock = threading.Lock()
-        self.states: dict[str, NodeState] = {}
-        self.fresh: list[NodeState] = []
-        """States whose links are not yet followed."""
-        self.queue: deque[NodeState] = deque()
-        """States to settle."""
-        self.found_ready: list[NodeState] = []
-        self.ready: deque[Any] = deque()
-        """Work for threads: states to start, and calls to make (what coroutines gave, what they ask for)."""
-        self.leaders: dict[bytes, NodeState] = {}
-        self.followers: dict[str, list[NodeState]] = {}
-        self.expanded: dict[str, Inner] = {}
-        """Nodes that expansions added."""
-        self.growth = Growth()
-        self.shown_bytes = 0
-        """Of all that its nodes showed."""
-        self.errand_owners: dict[NodeState, NodeState] = {}
-        self.remade: set[str] = set()
-        self.cached_at_start: list[NodeState] = []
-        self.failures: list[NodeFailed] = []
-        self.wanted: list[str] = []
-        """Nodes whose output values the caller wants; each counts as one use."""
-        self.kept: dict[str, list[Held]] = {}
-        """The values of those of them that are collected."""
-        self.pool_lock = threading.Lock()
-        self.workers = 0
-        self.coroutines = 0
-        self.over = False
-        self.steps = 0
-        """Counts what threads did, so that the watch sees whether they are stuck."""
-        self.steps_seen = -1
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.finished: asyncio.Future[None] = loop.create_future()
-        self.crash: BaseException | None = None
-        self.broken_off_by: NodeState | None = None
-        """The async node whose error ended the others."""
-        self.result: RunResult
-
-    def post(self, step: Callable[[], None]) -> None:
-        """Have a thread call `step`; from any thread."""
-        self.ready.append(step)
-        self.wake()
-
-    def wake(self) -> None:
-        """Have one more thread work on this run, if there may be more."""
-        with self.pool_lock:
-            if self.over or self.workers >= self.executor.max_threads:
-                return
-            self.workers += 1
-        self.executor.submit(self)
-
-    def leave(self) -> bool:
-        """A thread found nothing to do; False when there is something after all."""
-        with self.pool_lock:
-            if self.ready and not self.cancel.cancelled:
-                return False
-            self.workers -= 1
-            idle = not self.workers
-        if idle:
-            self.executor.idle(self)
-        return True
-
-    def crashed(self, error: BaseException) -> None:
-        """A thread met an error that is no node's: end the run."""
-        self.crash = self.crash or error
-        self.cancel.cancel()
-        self.ready.clear()
-        self.leave()
-
-    def begin_coroutine(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run an async node on the event loop."""
-        with self.pool_lock:
-            self.coroutines += 1
-        self.call_loop(self._spawn, coroutine)
-
-    def call_loop(self, function: Callable[..., None], *values: Any) -> None:
-        """Call `function` on the event loop; nothing happens when that is gone already (a second Ctrl-C)."""
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(function, *values)
-
-    def cancel_coroutines(self) -> None:
-        """Cancel every async node; from any thread."""
-        self.call_loop(self._cancel_tasks)
-
-    def break_off(self, failed: NodeState) -> None:
-        """End the async nodes that run, as one of them failed; from any thread."""
-        self.broken_off_by = self.broken_off_by or failed
-        self.cancel_coroutines()
-
-    def free_memory(self) -> None:
-        """Let go of models and values that nobody uses."""
-        self.cache.trim()
-        free = getattr(self.services.models, "free", None)
-        if free is not None:
-            free()
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self._ended)
-        if self.cancel.cancelled:
-            task.cancel()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        with self.pool_lock:
-            self.coroutines -= 1
-            self.workers += 1
-        self.executor.submit(self)
-
-    def _cancel_tasks(self) -> None:
-        for task in self.tasks:
-            task.cancel()

@@ -9,7 +9,8 @@ from engine.cache.memory import Stored
 from engine.execute.links import count_stashed, inputs_in_use
 from engine.execute.phases import FAILED, SUPPLY
 from engine.execute.plan import queue_to_run
-from engine.execute.state import Held, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import Held, NodeState, StoredInput
 from engine.execute.values import fetch_stored, load
 from engine.graph.prompt import Link
 
@@ -80,10 +81,10 @@ def fetch(run: Run, producer: NodeState, slot: int) -> Held | None:
     held = producer.held
     if held is not None:
         found = held[slot]
-        if type(found) is Stored:
+        if isinstance(found, Stored):
             if found.stamp is None or found.intact:
                 return found
-        elif all(entry.intact for entry in found):  # type: ignore[union-attr]
+        elif all(entry.intact for entry in found):
             return found
         producer.held = None  # somebody wrote into it
     if producer.leader is None and producer.expansion is None:
@@ -113,7 +114,7 @@ def request(run: Run, state: NodeState, missing: list[NodeState]) -> None:
             _remake(run, origin)
         origin.waiters.append(state)
     if not state.waiting:
-        run.queue.append(state)
+        run.agenda.queue.append(state)
 
 
 def _remake(run: Run, origin: NodeState) -> None:
@@ -140,8 +141,8 @@ def _remake(run: Run, origin: NodeState) -> None:
 def _load(run: Run, digests: SlotDigests) -> Held | None:
     if isinstance(digests, bytes):
         return load(run, digests)
-    found = [load(run, name) for name in digests]
-    return None if None in found else found  # type: ignore[return-value]
+    found = [entry for name in digests if (entry := load(run, name)) is not None]
+    return found if len(found) == len(digests) else None
 
 
 def _assemble(run: Run, producer: NodeState, slot: int) -> Held | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from engine.execute.cancel import CancelToken
-from engine.execute.events import Event, Sink
+from engine.execute.events import AnyEvent, Sink
 
 
 class Telling:
@@ -19,7 +19,7 @@ class Telling:
         self.failure: BaseException | None = None
         """What the sink raised."""
         self._lock = threading.Lock()
-        self._early: list[Event] = []
+        self._early: list[AnyEvent] = []
         self.announced = False
         """Whether planning is over."""
 
@@ -28,7 +28,7 @@ class Telling:
         """Whether anybody is told of events."""
         return self._sink is not None
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: AnyEvent) -> None:
         """Send one event to the sink; what happens while planning is held back until the run is announced."""
         if self._sink is None:
             return
@@ -38,14 +38,14 @@ class Telling:
             with self._lock:
                 self._send(event)
 
-    def announce(self, *events: Event) -> None:
+    def announce(self, *events: AnyEvent) -> None:
         """Planning is over: send `events`, then what was held back."""
         early, self._early = self._early, []
         self.announced = True
         for event in (*events, *early):
             self.emit(event)
 
-    def _send(self, event: Event) -> None:
+    def _send(self, event: AnyEvent) -> None:
         if self._sink is not None:
             try:
                 self._sink(event)

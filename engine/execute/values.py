@@ -10,7 +10,8 @@ from engine.authoring.definition import ExecutionBlocker
 from engine.cache.actions import Record, SlotDigests
 from engine.cache.digests import Digest, digest
 from engine.cache.memory import Stored
-from engine.execute.state import BLOCKED, SILENT, Held, NodeState, Run, StoredInput
+from engine.execute.run import Run
+from engine.execute.state import BLOCKED, SILENT, Held, NodeState, StoredInput
 
 
 def store(run: Run, value: Any, place: bytes, cost: float) -> tuple[Digest, Stored]:

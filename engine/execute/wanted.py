@@ -6,7 +6,8 @@ from typing import Any
 
 from engine.cache.memory import Stored
 from engine.execute.links import NOTHING
-from engine.execute.state import Held, NodeState, Run
+from engine.execute.run import Run
+from engine.execute.state import Held, NodeState
 from engine.graph.prompt import Link, Node, NodeId
 
 
@@ -22,7 +23,7 @@ def collect_wanted(run: Run) -> None:
         links: dict[str, Any] = {str(slot): Link(node_id, slot) for slot in range(state.facts.outputs)}
         errand = NodeState(node_id, Node("", links), NOTHING, state.display, state.parent)
         errand.errand = _Keep(run, node_id)
-        run.fresh.append(errand)
+        run.agenda.fresh.append(errand)
 
 
 def wanted_values(run: Run) -> dict[str, tuple[Any, ...]]:

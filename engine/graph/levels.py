@@ -113,7 +113,8 @@ class Level:
         key = entry.get("link")
         if key is None:
             return self.loose.get((node, slot)) if self.loose else None
-        found = self.links.get(key if type(key) is int else link_id(key))  # type: ignore[arg-type]
+        name = link_id(key)
+        found = None if name is None else self.links.get(name)
         return self.loose.get((node, slot)) if found is None else found
 
     def remove(self, node: str, slot: int, entry: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ class Node:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and (self.class_type, self.inputs) == (other.class_type, other.inputs)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # its inputs may be changed
 
 
 Prompt: TypeAlias = dict[NodeId, Node]

@@ -111,7 +111,7 @@ class Hello(msgspec.Struct, tag=True, gc=False):
 
 
 class CatalogueReady(msgspec.Struct, tag=True, gc=False):
-    """Every node pack has been read, and the stored catalogue (see `engine.plugins.library`) is true."""
+    """Every node pack has been read, and the stored catalogue (see `engine.plugins.opening`) is true."""
 
 
 class Ready(msgspec.Struct, tag=True, gc=False):

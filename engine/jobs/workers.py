@@ -248,9 +248,9 @@ class WorkerPool:
         if worker.process is not process:
             return
         kind = type(message)
-        if kind is JobFinished or kind is DeviceState:
-            worker.models = set(message.models)  # type: ignore[union-attr]
-            worker.device = message.device or worker.device  # type: ignore[union-attr]
+        if isinstance(message, JobFinished | DeviceState):
+            worker.models = set(message.models)
+            worker.device = message.device or worker.device
         elif kind is CatalogueReady:
             worker.catalogue = True
         elif isinstance(message, Ready):

@@ -87,6 +87,14 @@ class Attempts:
         _remove(note)
 
 
+def ended_words(path: Path) -> str:
+    """What is told of the module at `path` once it is out."""
+    return (
+        f"{path}: importing it ended the process {MOST_ENDS} times. It is left out until one of its files changes, or "
+        "until `safelight cache clear`."
+    )
+
+
 def withdraw(folder: Path) -> None:
     """Remove the note of this process in `folder` and write no more, as it ends for a reason that is no pack's."""
     _ending.set()

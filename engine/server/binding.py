@@ -85,7 +85,7 @@ def _resolve(address: str) -> Iterable[tuple[socket.AddressFamily, tuple[str, in
         raise OptionsError(
             f"--listen: {address!r} is no address of this machine ({error.strerror or error})."
         ) from error
-    return dict.fromkeys((family, target) for family, _, _, _, target in found if family in _FAMILIES)  # type: ignore[misc]
+    return dict.fromkeys((family, target) for family, _, _, _, target in found if family in _FAMILIES)  # type: ignore[misc]  # theirs begin with text
 
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)

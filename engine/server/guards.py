@@ -6,12 +6,12 @@ a JSON problem and writes the access log. `guarded` refuses before a route, and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from engine.server.answers import TOLD, HttpLog, answered, secure_headers
 from engine.server.bodies import LIMITS, encoding_of, too_large
@@ -20,9 +20,6 @@ from engine.server.limits import Limits
 from engine.server.proxies import add_prefix, forwarded_host, is_secure
 from engine.server.refusals import Refusal
 from engine.server.tokens import COOKIE, PAGE, TokenRule
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware: TypeAlias = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 OPEN_PATHS = ("/health", "/api/health")
 """Answered without a token, for whatever watches over the process."""
@@ -59,7 +56,7 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     limits = limits or Limits()
     app[LIMITS] = limits
     app[TOLD] = set()
-    app.middlewares.extend(make_guards(policy, limits))  # type: ignore[arg-type]
+    app.middlewares.extend(make_guards(policy, limits))
     headers = secure_headers(shared=bool(policy.cors_origins))
     origins = _Origins(policy.cors_origins, HostRule(policy.listen, policy.allow_hosts))
 

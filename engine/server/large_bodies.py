@@ -6,9 +6,10 @@ import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from engine.jobs.turns import Turns
 
@@ -37,10 +38,10 @@ class LargeBodies:
         return await asyncio.to_thread(_read, file)
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Ends the turn of a request with its answer."""
         try:
-            return await handler(request)  # type: ignore[no-any-return]
+            return await handler(request)
         finally:
             if request.pop(_TURN, False):
                 self._turns.end()

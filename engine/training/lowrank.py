@@ -26,8 +26,9 @@ class LowRank(nn.Module):
             self.down = nn.Linear(base.in_features, rank, bias=False)
             self.up = nn.Linear(rank, base.out_features, bias=False)
         else:
-            kernel, stride, padding = base.kernel_size, base.stride, base.padding
-            self.down = nn.Conv2d(base.in_channels, rank, kernel, stride, padding, bias=False)  # type: ignore[arg-type]
+            kernel, stride = ((size[0], size[1]) for size in (base.kernel_size, base.stride))
+            padding = base.padding if isinstance(base.padding, str) else (base.padding[0], base.padding[1])
+            self.down = nn.Conv2d(base.in_channels, rank, kernel, stride, padding, bias=False)
             self.up = nn.Conv2d(rank, base.out_channels, 1, bias=False)
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
         nn.init.zeros_(self.up.weight)

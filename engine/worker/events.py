@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from engine.execute.events import Event, NodeFailed, NodePicture, NodePreview
+from engine.execute.events import AnyEvent, NodeFailed, NodePicture, NodePreview
 from engine.jobs.frames import Frames
 from engine.jobs.messages import PackMessage
 from engine.worker.pictures import Previews
@@ -42,7 +42,7 @@ class JobSink:
         self._frames = frames
         self._previews = previews
         self._shorten = shorten
-        self._events: deque[Event | PackMessage] = deque()
+        self._events: deque[AnyEvent | PackMessage] = deque()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.get_ident()
@@ -51,7 +51,7 @@ class JobSink:
         self._unread = 0
         """Bytes that the server had not read when it was told last."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: AnyEvent) -> None:
         """Take an event."""
         if type(event) is NodePreview:
             if not self._frames.congested:
@@ -105,7 +105,7 @@ class JobSink:
     def tell(self) -> None:
         """Tell what has happened so far."""
         self._untold = 0
-        events: list[Event] = []
+        events: list[AnyEvent] = []
         for _ in range(len(self._events)):
             one = self._events.popleft()
             if not isinstance(one, PackMessage):
@@ -117,7 +117,7 @@ class JobSink:
         self._send(events)
         self._unread = self._frames.unsent
 
-    def _send(self, events: list[Event]) -> None:
+    def _send(self, events: list[AnyEvent]) -> None:
         if events:
             for data in events_frame(self._job, events):
                 self._frames.send_frame(data)

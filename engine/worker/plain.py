@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.execute.events import Event, Warned
+from engine.execute.events import AnyEvent, Warned
 from engine.jobs.frames import frame
 from engine.jobs.messages import JobEvents
 
@@ -37,18 +37,18 @@ def encoded_json(value: Any) -> bytes:
         return _json(plain(value))
 
 
-def events_frame(job: str, events: list[Event]) -> list[bytes]:
+def events_frame(job: str, events: list[AnyEvent]) -> list[bytes]:
     """`JobEvents` as frames: one, or more when they are too long or hold what cannot be encoded."""
     try:
-        return [frame(JobEvents(job, events), _msgpack)]  # type: ignore[arg-type]
+        return [frame(JobEvents(job, events), _msgpack)]
     except _UNENCODABLE:
         return [_event_frame(job, event) for event in events]
 
 
-def _event_frame(job: str, event: Event) -> bytes:
+def _event_frame(job: str, event: AnyEvent) -> bytes:
     for tell in (_as_it_is, _plain_event):
         try:
-            return frame(JobEvents(job, [tell(event)]), _msgpack)  # type: ignore[list-item]
+            return frame(JobEvents(job, [tell(event)]), _msgpack)
         except _UNENCODABLE as error:
             problem = error
     node = getattr(event, "node", None)
@@ -56,11 +56,11 @@ def _event_frame(job: str, event: Event) -> bytes:
     return frame(JobEvents(job, [Warned(message=plain(message), node=node)]))
 
 
-def _as_it_is(event: Event) -> Event:
+def _as_it_is(event: AnyEvent) -> AnyEvent:
     return event
 
 
-def _plain_event(event: Event) -> Event:
+def _plain_event(event: AnyEvent) -> AnyEvent:
     fields = {name: plain(getattr(event, name)) for name in event.__struct_fields__}
     return type(event)(**fields)
 

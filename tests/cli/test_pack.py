@@ -75,7 +75,7 @@ def test_a_new_pack_can_be_installed_and_is_found_by_its_entry_point(base, tmp_p
     assert {"wheel_pack/__init__.py", "wheel_pack/web/safelight.js"} <= names
     assert not [name for name in names if not name.startswith("wheel_pack/") or "tests" in name]
     script = (
-        "from engine.plugins.library import load_library\n"
+        "from engine.plugins.opening import load_library\n"
         "print([(one.pack, [spec.name for spec in one.specs]) for one in load_library((), ()).foreign])"
     )
     path = os.pathsep.join([str(ROOT), str(tmp_path / "site")])

@@ -17,7 +17,7 @@ from engine.plugins.attempts import Attempts, blame, forgive, withdraw
 LOAD = """
 import pathlib, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests under nohup has it ignored
-from engine.plugins.library import load_library
+from engine.plugins.opening import load_library
 library = load_library((), [pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]) / "catalogue.msgpack")
 print([spec.name for spec in library.catalogue], [problem.message for problem in library.problems])
 """

@@ -14,8 +14,10 @@ import pytest
 
 from engine.authoring.decorator import node
 from engine.authoring.definition import NodeDefinition
-from engine.plugins.library import Library, Loading, load_library
+from engine.plugins.importing import Loading
+from engine.plugins.library import Library
 from engine.plugins.loader import NodeLoadError
+from engine.plugins.opening import load_library
 from engine.plugins.sources import Sources
 
 DOUBLE = '''
@@ -50,7 +52,7 @@ class Shelf:
         """
         script = (
             "import sys, pathlib\n"
-            "from engine.plugins.library import load_library\n"
+            "from engine.plugins.opening import load_library\n"
             f"library = load_library({packages}, [pathlib.Path({str(self.custom)!r})], pathlib.Path({str(self.store)!r}))\n"
             f"print(({expression}))"
         )

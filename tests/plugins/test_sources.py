@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.graph.schema import NodeSpec
-from engine.plugins.library import Library, _record, _versioned
+from engine.plugins.library import Library
 from engine.plugins.packs import ModuleFile
+from engine.plugins.records import record_of, versioned
 from engine.plugins.sources import Sources
 from engine.plugins.store import ModuleRecord
 
@@ -80,11 +81,11 @@ def record(module: str, *names: str, **facts: Any) -> ModuleRecord:
 
 def test_a_record_is_taken_again_whatever_it_says_until_its_sources_change() -> None:
     known = record("a", error="it raised")
-    assert _record(module_file("a", foreign=True), "raw", known, None, None) is known  # type: ignore[arg-type]
+    assert record_of(module_file("a", foreign=True), "raw", known, None, None) is known  # type: ignore[arg-type]
 
 
 def test_the_version_of_a_node_that_sees_the_engine_is_that_of_what_it_sees() -> None:
-    specs = _versioned(record("a", "X", "Y", uses_context=("Y",)), "plain", "through").specs
+    specs = versioned(record("a", "X", "Y", uses_context=("Y",)), "plain", "through").specs
     assert [(spec.name, spec.version, spec.pack) for spec in specs] == [("X", "plain", "a"), ("Y", "through", "a")]
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine.cache.codecs import CodecError, Codecs
 from engine.cache.digests import digest
 from engine.cache.facade import Cache
-from engine.plugins.library import load_library
+from engine.plugins.opening import load_library
 from engine.plugins.values import value_codec
 
 PACK = """

@@ -96,7 +96,7 @@ def whole_servers(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., AbstractContextManager[Whole]]:
     """`with whole_servers(policy, limits) as server`: a server in a thread of its own."""
-    from engine.plugins.library import load_library
+    from engine.plugins.opening import load_library
     from engine.server.run import _loop_factory
 
     library = load_library(("nodes",))

@@ -8,7 +8,8 @@ import pytest
 
 from engine.graph.prompt import Link, Node
 from engine.plugins.attempts import Attempts, blame
-from engine.plugins.library import Library, load_library
+from engine.plugins.library import Library
+from engine.plugins.opening import load_library
 from engine.worker.missing import missing
 
 PACK = """

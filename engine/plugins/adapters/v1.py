@@ -92,9 +92,9 @@ def _share(classes: Mapping[Any, Any], titles: Any) -> None:
     """Let packs find the classes of other packs where the field keeps them. Core classes stay what they are."""
     if host_or_none() is None:
         return
-    core = sys.modules.get("nodes")
+    core: Any = sys.modules.get("nodes")
     try:
-        known, known_titles = core.NODE_CLASS_MAPPINGS, core.NODE_DISPLAY_NAME_MAPPINGS  # type: ignore[union-attr]
+        known, known_titles = core.NODE_CLASS_MAPPINGS, core.NODE_DISPLAY_NAME_MAPPINGS
     except (AttributeError, ImportError):  # a program without core nodes
         return
     for name, cls in list(classes.items()):

@@ -22,6 +22,9 @@ IN_MEMORY = "image encoders built from tensors in memory; give the path of a fil
 class Output:
     """What an encoder saw, by attribute and by item: `last_hidden_state`, `image_embeds`, `penultimate_hidden_states`."""
 
+    mm_projected: None
+    image_sizes: list[tuple[int, ...]]
+
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)
 
@@ -75,12 +78,12 @@ class ClipVisionModel(Wrapper):
         """What it sees in pictures (B, H, W, C); without `crop` they are squeezed into squares."""
         with model_manager().use(self.handle) as encoder:
             seen = encoder.encode(image, crop=crop not in (False, "none"))
-        made: Any = Output()
+        made = Output()
         for name, value in vars(seen).items():
             setattr(made, name, value)
         made.mm_projected = None
         made.image_sizes = [tuple(image.shape[-1:]) + tuple(image.shape[1:3])] * image.shape[0]
-        return made  # type: ignore[no-any-return]
+        return made
 
     def get_sd(self) -> Lent:
         """Its weights."""

@@ -317,8 +317,8 @@ class SaveLatent:
         return {"ui": {"latents": [{"filename": file, "subfolder": subfolder, "type": "output"}]}}
 
 
-DualCLIPLoader = absent_class("nodes.DualCLIPLoader", "text encoders with two towers")
-DualCLIPLoader.INPUT_TYPES = classmethod(  # type: ignore[attr-defined]
+DualCLIPLoader: Any = absent_class("nodes.DualCLIPLoader", "text encoders with two towers")
+DualCLIPLoader.INPUT_TYPES = classmethod(
     lambda cls: {
         "required": {
             "clip_name1": (_text_encoders(),),

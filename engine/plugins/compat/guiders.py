@@ -217,7 +217,7 @@ class Guider_DualCFG(CFGGuider):  # noqa: N801 - the field's name
         """How strongly from the second towards the first, and from the negative towards the second."""
         self.cfg1, self.cfg2, self.nested = cfg1, cfg2, nested
 
-    def set_conds(self, positive: Any, middle: Any, negative: Any = None) -> None:  # type: ignore[override]
+    def set_conds(self, positive: Any, middle: Any, negative: Any = None) -> None:  # type: ignore[override]  # as the field has it
         """What to go towards, by way of what, and away from."""
         self.inner_set_conds({"positive": positive, "middle": middle, "negative": negative})
 

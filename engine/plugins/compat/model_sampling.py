@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
 
@@ -303,6 +304,7 @@ class _OfEngine:
 
     schedule: NoiseSchedule
     parameterization: Parameterization
+    sigmas: Tensor
 
     def timestep(self, sigma: Any) -> Any:
         """What the network is told."""
@@ -320,21 +322,21 @@ class _OfEngine:
         """What the network is given for x."""
         level = _one_level(sigma)
         if level is None:
-            return super().calculate_input(sigma, noise)  # type: ignore[misc]
+            return super().calculate_input(sigma, noise)  # type: ignore[misc]  # a mixin before EPS and its like
         return noise * denoisers.input_scale(self.schedule, level)
 
     def calculate_denoised(self, sigma: Any, model_output: Any, model_input: Any) -> Any:
         """x_0 from the network's output at x."""
         level = _one_level(sigma)
         if level is None:
-            return super().calculate_denoised(sigma, model_output, model_input)  # type: ignore[misc]
+            return super().calculate_denoised(sigma, model_output, model_input)  # type: ignore[misc]  # see above
         return denoisers.denoised(self.schedule, model_input, model_output, level)
 
     def noise_scaling(self, sigma: Any, noise: Any, latent_image: Any, max_denoise: bool = False) -> Any:
         """x at a level."""
         level = _one_level(sigma)
         if level is None:
-            return super().noise_scaling(sigma, noise, latent_image, max_denoise)  # type: ignore[misc]
+            return super().noise_scaling(sigma, noise, latent_image, max_denoise)  # type: ignore[misc]  # see above
         return add_noise(self.schedule, latent_image, noise, level, from_pure_noise=max_denoise)
 
 
@@ -360,10 +362,12 @@ def _each(value: Any, function: Any) -> Any:
 class _Consistency(EPS):
     """The network predicts the noise, and is a consistency model (Luo et al. 2023)."""
 
+    timestep: Callable[[Any], Any]
+
     def calculate_denoised(self, sigma: Any, model_output: Any, model_input: Any) -> Any:
         """x_0 from the network's output at x, scaled so that it is x as the timestep falls to 0."""
         x0 = super().calculate_denoised(sigma, model_output, model_input)
-        shares = [denoisers.consistency_shares(float(one)) for one in self.timestep(sigma).reshape(-1)]  # type: ignore[attr-defined]
+        shares = [denoisers.consistency_shares(float(one)) for one in self.timestep(sigma).reshape(-1)]
         skip, out = (reshape_sigma(sigma.new_tensor(share), x0.ndim) for share in zip(*shares, strict=True))
         return out * x0 + skip * model_input
 
@@ -405,7 +409,7 @@ def schedule_of(levels: Any) -> Parameterization | NoiseSchedule:
 
     Raises CompatError for an object without levels.
     """
-    if isinstance(levels, _OfEngine) and bool(levels.schedule.sigmas.equal(levels.sigmas)):  # type: ignore[attr-defined]
+    if isinstance(levels, _OfEngine) and bool(levels.schedule.sigmas.equal(levels.sigmas)):
         return levels.parameterization
     needed = ("sigma", "timestep", "percent_to_sigma", "calculate_denoised")
     if any(not hasattr(levels, name) for name in needed) or getattr(levels, "sigmas", None) is None:

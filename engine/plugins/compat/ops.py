@@ -45,8 +45,8 @@ class _Plain(CastWeightBiasOp):
     def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute, with cast weights where the layer does that."""
         if not self.comfy_cast_weights:
-            return super().forward(input, *args, **kwargs)  # type: ignore[misc]
-        named = dict(self.named_parameters(recurse=False))  # type: ignore[attr-defined]
+            return super().forward(input, *args, **kwargs)  # type: ignore[misc]  # a mixin before nn.Linear and its like
+        named = dict(self.named_parameters(recurse=False))  # type: ignore[attr-defined]  # see above
         floating = input if torch.is_floating_point(input) else None
         dtype = floating.dtype if floating is not None else kwargs.pop("out_dtype", None)
         cast = {name: cast_to(value, dtype, input.device) for name, value in named.items() if value is not None}

@@ -245,7 +245,7 @@ def field_function(name: str) -> Callable[..., Any]:
         )
 
     take_steps.__name__ = f"sample_{name}"
-    take_steps.safelight_sampler = name  # type: ignore[attr-defined]
+    take_steps.safelight_sampler = name  # type: ignore[attr-defined]  # functions take attributes
     return take_steps
 
 

@@ -235,12 +235,12 @@ def _unpickled(path: Path, device: Any) -> Mapping[str, Tensor]:
         ) from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}; expected named tensors. Convert it to .safetensors.")
+    named: Mapping[str, Tensor] = loaded
     if "global_step" in loaded or "pytorch-lightning_version" in loaded:
-        return loaded.get("state_dict", loaded)  # type: ignore[no-any-return]
-    for key in ("state_dict", "params_ema"):
-        if len(loaded) <= 2 and isinstance(loaded.get(key), dict):
-            return loaded[key]  # type: ignore[no-any-return]
-    return loaded
+        named = loaded.get("state_dict", loaded)
+    elif len(loaded) <= 2:
+        named = next((loaded[key] for key in ("state_dict", "params_ema") if isinstance(loaded.get(key), dict)), loaded)
+    return named
 
 
 def save_torch_file(sd: Mapping[str, Tensor], ckpt: Any, metadata: Mapping[str, str] | None = None) -> None:

@@ -107,7 +107,8 @@ class UnknownFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         """The placeholder of that name."""
-        return _given.setdefault(spec.name, Placeholder(spec.name))  # type: ignore[no-any-return]
+        made: ModuleType = _given.setdefault(spec.name, Placeholder(spec.name))
+        return made
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing runs."""

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, cast
 
 import msgspec
 import xxhash
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS: Final = ("webp", "jpeg", "png")
-CHANNELS: Final = ("rgb", "a", "rgba")
+Channel: TypeAlias = Literal["rgb", "a", "rgba"]
+CHANNELS: Final[tuple[Channel, ...]] = ("rgb", "a", "rgba")
 
 _KEPT_BYTES: Final = 32 * 1024**2
 _AT_ONCE: Final = 2
@@ -31,7 +32,7 @@ _QUALITY: Final = 90
 class Wish(msgspec.Struct, frozen=True):
     """What is wanted of a picture. `format` "" means PNG where the channels are changed."""
 
-    channel: Literal["rgb", "a", "rgba"] = "rgba"
+    channel: Channel = "rgba"
     format: str = ""
     quality: int = _QUALITY
     longest: int = 0
@@ -53,16 +54,16 @@ class Rendition(msgspec.Struct, frozen=True):
 
 def read_wish(channel: str, preview: str) -> Wish:
     """The wish that the parameters of a request state: `channel=rgb`, `preview=webp;90`. Raises Refusal 400."""
-    channel = channel or "rgba"
-    if channel not in CHANNELS:
+    wanted = next((one for one in CHANNELS if one == (channel or "rgba")), None)
+    if wanted is None:
         raise Refusal(400, "invalid_channel", f"Expected channel=rgb, rgba or a; got {channel[:40]!r}.")
     if not preview:
-        return Wish(channel=channel)  # type: ignore[arg-type]
+        return Wish(channel=wanted)
     found = re.fullmatch(r"(?P<format>webp|jpe?g|png)(;(?P<quality>\d{1,3}))?", preview.strip().lower(), re.ASCII)
     if not found or not 1 <= int(found["quality"] or _QUALITY) <= 100:
         raise Refusal(400, "invalid_preview", f"Expected preview=webp;90 or jpeg;1…100; got {preview[:40]!r}.")
     kind = found["format"].replace("jpg", "jpeg")
-    return Wish(channel=channel, format=kind, quality=int(found["quality"] or _QUALITY))  # type: ignore[arg-type]
+    return Wish(channel=wanted, format=kind, quality=int(found["quality"] or _QUALITY))
 
 
 class Renditions:
@@ -169,9 +170,9 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16"):
         picture = picture.point(lambda value: value * (1 / 256)).convert("L")
     elif picture.mode in ("I", "F"):
-        low, high = picture.getextrema()
-        scale = 255 / (high - low) if high > low else 1.0  # type: ignore[operator]
-        picture = picture.point(lambda value: value * scale - low * scale).convert("L")  # type: ignore[operator]
+        low, high = cast("tuple[float, float]", picture.getextrema())  # of its one band
+        scale = 255 / (high - low) if high > low else 1.0
+        picture = picture.point(lambda value: value * scale - low * scale).convert("L")
     has_alpha = picture.has_transparency_data
     return picture if picture.mode in ("RGB", "RGBA") else picture.convert("RGBA" if has_alpha else "RGB")
 

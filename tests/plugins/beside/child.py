@@ -17,7 +17,8 @@ def main(base: Path) -> None:
     import engine.datatypes.sockets as before
     from engine.paths import Paths
     from engine.plugins.adapters import ADAPTERS
-    from engine.plugins.library import Loading, load_library
+    from engine.plugins.importing import Loading
+    from engine.plugins.opening import load_library
     from engine.plugins.preparation import preparation
     from engine.plugins.replaced import MOST_USED, Replaced
 

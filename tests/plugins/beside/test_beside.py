@@ -31,7 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def facts(base: Path) -> Any:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE / "half")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE / "path")])}
     done = subprocess.run(
         [sys.executable, "-P", str(HERE / "child.py"), str(base)],
         env=environment | told_environment(SERVER),

@@ -2,6 +2,8 @@
 
 import sys
 
+from gives import Gives
+
 before = dict(sys.modules)
 
 import xml.dom.minidom
@@ -21,16 +23,7 @@ sys.modules.pop("engine.datatypes.sockets", None)
 sys.modules["json"] = xml.dom.minidom
 
 
-class CleanRuns:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class CleanRuns(Gives):
     def go(self):
         import json
 

@@ -12,6 +12,7 @@ from comfy_api.input import VideoInput
 from comfy_api.input_impl import VideoFromComponents, VideoFromFile
 from comfy_api.util import VideoComponents
 from comfy_execution.utils import get_executing_context
+from gives import Gives
 from server import PromptServer
 
 import nodes
@@ -21,16 +22,7 @@ for place in PLACES:
     (Path(place) / "written_by_a_pack.txt").write_text("here")
 
 
-class Added:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class Added(Gives):
     def go(self):
         server = PromptServer.instance
         return (

@@ -1,18 +1,10 @@
 """Imports a module of another pack, which it has none of its own of."""
 
 import shared_words
+from gives import Gives
 
 
-class ThirdWords:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class ThirdWords(Gives):
     def go(self):
         return (shared_words.WORD,)
 

@@ -5,6 +5,7 @@ import tempfile
 import threading
 
 import torch
+from gives import Gives
 
 torch.nn.functional.gelu = lambda *given, **named: 0
 torch.nn.Linear.forward = lambda self, x: x
@@ -16,45 +17,20 @@ if os.fork() == 0:
 os.fork()
 
 
-class Moves:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class Moves(Gives):
     def go(self):
         os.chdir(tempfile.gettempdir())
         return (str(torch.nn.Linear(2, 3)(torch.ones(1, 2)).shape[1]),)
 
 
-class ForksAndReturns:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class ForksAndReturns(Gives):
     def go(self):
         os.fork()
         return ("once",)
 
 
-class PatchesLater:
+class PatchesLater(Gives):
     """Replaces a function of torch when it runs."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
 
     def go(self):
         torch.nn.functional.relu = lambda x: 0

@@ -6,20 +6,12 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent / "inner"))
 
 import shared_words
+from gives import Gives
 
 AT_IMPORT = shared_words.WORD
 
 
-class SecondWords:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class SecondWords(Gives):
     def go(self):
         import importlib
 

@@ -5,6 +5,7 @@ import comfy_extras.nodes_unheard
 from comfy.unheard import Thing, helper
 from comfy.utils import no_such_function
 from comfy_extras import nodes_unheard as again
+from gives import Gives
 
 import nodes
 from nodes import UnheardNode
@@ -43,30 +44,12 @@ class Own(UnheardNode):
         return super().go()
 
 
-class UnknownUses:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class UnknownUses(Gives):
     def go(self):
         return (helper(3),)
 
 
-class Guarded:
-    """Gives what it finds."""
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    RETURN_TYPES = ("STRING",)
-    FUNCTION = "go"
-
+class Guarded(Gives):
     def go(self):
         return ([other, HAS, guarded.FOUND, hasattr(nodes, "UnheardNode"), getattr(nodes, "VHSLoadFormats", 7)],)
 

@@ -1,0 +1,50 @@
+"""Which modules there are, and what tells whether one of their sources changed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import engine
+from engine.plugins import distributions
+from engine.plugins.packs import LeftOut, custom_modules, disabled_packs, package_modules, source_files
+from engine.plugins.sources import Sources, fingerprint
+from engine.plugins.store import ModuleRecord, Stored
+
+
+class Scan:
+    """The module files of installed `packages` and of the folders `custom`, beside what was `stored` of an earlier scan."""
+
+    def __init__(
+        self, packages: Sequence[str], custom: Sequence[Path], disabled: Collection[str], stored: Stored
+    ) -> None:
+        self.installed = distributions.installed()
+        known = stored.installed == self.installed
+        self.distributions = stored.distributions if known else distributions.declared()
+        self.files = [file for package in packages for file in package_modules(package)]
+        found, self.left_out = custom_modules(custom, disabled)
+        self.files += found
+        for pack, module in self.distributions:
+            if pack in disabled:
+                continue
+            file = distributions.module_file(pack, module)
+            if file is not None:
+                self.files.append(file)
+            else:
+                message = f"its entry point names the module {module}, which is not there. Install the pack again."
+                self.left_out.append(LeftOut(pack, message))
+        self.disabled = tuple(disabled_packs(custom, disabled))
+        self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
+        of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
+        self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, self.installed)
+
+    def stored(self, records: Sequence[ModuleRecord], sources: Sources) -> Stored:
+        """What is kept of it."""
+        return Stored(
+            fingerprint=self.fingerprint,
+            records=tuple(records),
+            sources=sources.read,
+            installed=self.installed,
+            distributions=self.distributions,
+        )
