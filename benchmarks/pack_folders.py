@@ -133,6 +133,11 @@ def _in_child(base: Path, skip: list[str]) -> None:
     os._exit(0)  # whatever threads packs have left
 
 
+def _is_widget(one: Any) -> bool:
+    """Whether an editor shows a value for an input, and sends it though it need not be there."""
+    return not one.link_only and (bool(one.choices) or one.type in CONSTANTS)
+
+
 class _Runner:
     def __init__(self, app: Any, library: Any) -> None:
         self._app = app
@@ -178,7 +183,7 @@ class _Runner:
 
     def _add(self, prompt: dict[str, Any], spec: Any, depth: int) -> str:
         """Add a node and what it needs; its id, which is a number, as packs read it so."""
-        inputs = {one.name: self._made(prompt, one, depth) for one in spec.inputs if one.required}
+        inputs = {one.name: self._made(prompt, one, depth) for one in spec.inputs if one.required or _is_widget(one)}
         node = str(100 + len(prompt))
         prompt[node] = {"class_type": spec.name, "inputs": inputs}
         return node
