@@ -1,4 +1,4 @@
-"""What this process has freed goes back to the system, instead of waiting for the next large thing. glibc only; elsewhere nothing.
+"""What this process has freed goes back to the system, instead of waiting for the next large thing. With glibc only.
 
 glibc takes a large block from the system alone and gives it back when it is freed, but once it has seen one of up to 32 MiB,
 it keeps room for the next ones. Blocks that outlive it then hold tens of MiB that nobody uses.

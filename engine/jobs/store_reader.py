@@ -14,7 +14,7 @@ from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE, TEXTS
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
-from engine.jobs.store_texts import filled
+from engine.jobs.store_texts import fill
 from engine.jobs.store_unreadable import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
     jobs: list[Job] = []
     unreadable: list[Unreadable] = []
     for found in connection.execute(query):
-        row = filled(connection, found._mapping)
+        row = dict(found._mapping)
+        fill(connection, row)
         try:
             jobs.append(shortened(checked_job(row)))
         except (msgspec.MsgspecError, TypeError, ValueError) as problem:
@@ -51,7 +52,8 @@ def whole(connection: Connection, job: Job) -> Job:
         found = connection.execute(select(*columns).where(JOBS.c.id == job.id)).first()
         if found is None:
             raise StoreError(f"The job {job.id} is not in the store any more.")
-        row = filled(connection, found._mapping)
+        row = dict(found._mapping)
+        fill(connection, row)
     prompt, checked, extra_data = texts_of(row)
     return msgspec.structs.replace(job, prompt=prompt, checked=checked, extra_data=extra_data, long=False)
 
@@ -165,11 +167,13 @@ def _one_moment(connection: Connection) -> Iterator[None]:
 def _entries(connection: Connection, query: Select[Any]) -> list[HistoryEntry]:
     rows: list[Row[Any]] = list(connection.execute(query))
     entries = []
-    for row in rows:
+    for found in rows:
+        row = dict(found._mapping)
+        fill(connection, row)
         try:
-            entries.append(entry_of(filled(connection, row._mapping)))
+            entries.append(entry_of(row))
         except (msgspec.MsgspecError, TypeError, ValueError) as problem:
-            _log.error("Entry %s of the history is left out, as it cannot be read: %s", row.sequence, problem)
+            _log.error("Entry %s of the history is left out, as it cannot be read: %s", row["sequence"], problem)
     return entries
 
 

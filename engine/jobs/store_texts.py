@@ -7,7 +7,6 @@ one piece is small. In the row of such a job the columns of these texts are empt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -36,13 +35,11 @@ def delete(connection: Connection, sequence: int) -> None:
     connection.exec_driver_sql(_DELETE, (sequence,))
 
 
-def filled(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the texts that stand apart from it. One that is nowhere stays empty."""
-    whole = dict(row)
+def fill(connection: Connection, row: dict[str, Any]) -> None:
+    """Put the texts that stand apart from a row into it. One that is nowhere stays empty."""
     for name in TEXTS:
-        if whole.get(name) == b"":
-            whole[name] = _joined(connection, whole["sequence"], name)
-    return whole
+        if row.get(name) == b"":
+            row[name] = _joined(connection, row["sequence"], name)
 
 
 def _joined(connection: Connection, sequence: int, name: str) -> bytes:
