@@ -1,12 +1,14 @@
 """Memory of the server process under big bodies and outputs, and whether it answers others meanwhile.
 
 posts    twenty prompts of 60 MB, posted at once, which all run
+one      one such prompt
 nodes    one prompt of 60 MB that is not one long text but small nodes
 text     a job whose node shows 100 MB of text, with a websocket client that listens
 chunks   a body that comes as three million chunks of one byte
 
-For each: the most memory (RSS) that the server process held, what it holds once the queue is empty and it has rested, and how
-long `/system_stats` took meanwhile. The workers, which are other processes, are not counted.
+For each: the most memory (RSS) that the server process held, what it holds once the queue is empty and it has rested, how long
+`/system_stats` took meanwhile, and the seconds until it was posted and until all had ended. The workers, which are other
+processes, are not counted.
 
     python benchmarks/server_memory.py [--only posts text] [--base CHECKOUT] [--json FILE]
 
@@ -67,8 +69,8 @@ def _status(one: socket.socket) -> int:
     return int((one.recv(1 << 16) or b"HTTP/1.1 000").split()[1])
 
 
-def posts(server: Server) -> dict[str, Any]:
-    """Twenty prompts with a long text, at once."""
+def posts(server: Server, count: int = POSTS) -> dict[str, Any]:
+    """Prompts with a long text, at once."""
     text = b"y" * (60 * MB)
     statuses: list[int] = []
 
@@ -76,7 +78,7 @@ def posts(server: Server) -> dict[str, Any]:
         head = b'{"prompt": {"1": {"class_type": "BenchLength", "inputs": {"text": "%d' % number
         statuses.append(post(server.port, head, text, b'"}}}}'))
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(POSTS)]
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -156,6 +158,7 @@ def chunks(server: Server) -> dict[str, Any]:
 
 LOADS: Final[dict[str, Callable[[Server], dict[str, Any]]]] = {
     "posts": posts,
+    "one": lambda server: posts(server, 1),
     "nodes": nodes,
     "text": text,
     "chunks": chunks,
@@ -173,6 +176,7 @@ def measured(server: Server, load: Callable[[Server], dict[str, Any]]) -> dict[s
     found["seconds"] = round(time.perf_counter() - began, 2)
     while server.get("/prompt")["exec_info"]["queue_remaining"] and time.perf_counter() - began < 10 * PATIENCE:
         time.sleep(0.2)
+    found["all_ended_seconds"] = round(time.perf_counter() - began, 2)
     stats = asker.end()
     time.sleep(REST)
     watch.end()

@@ -487,23 +487,13 @@ class Dispatcher:
 
     async def _record(self, job: Job, follower: Follower, outcome: Outcome) -> None:
         try:
-            await self._finish(job, outcome)
+            await self.store.finish(job, outcome)
         except StoreError as error:  # the server ends on a full disk: the job runs again at the next start
             log.error("the end of a job could not be written", extra={"job": job.id, "problem": str(error)})
             return
         self.ending.pop(job.id, None)
         follower.recorded()
         self._on_change()
-
-    async def _finish(self, job: Job, outcome: Outcome) -> None:
-        """Write the end of a job; of a long one when it is its turn, as the store writes its whole row anew."""
-        if not job.long:
-            await self.store.finish(job, outcome)
-            return
-        async with self.turns.turn():
-            writing = asyncio.ensure_future(self.store.finish(job, outcome))
-            await asyncio.wait({writing}, timeout=SENT_SECONDS)  # on a full disk it may take for ever
-        await writing
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

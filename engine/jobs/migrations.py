@@ -99,7 +99,34 @@ def add_end_number(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX jobs_workflow_id ON jobs (workflow_id)")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id, add_end_number)
+_TEXTS = (
+    """CREATE TABLE texts (sequence INTEGER NOT NULL, name TEXT NOT NULL, piece INTEGER NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (sequence, name, piece))""",
+    """CREATE TRIGGER jobs_texts AFTER DELETE ON jobs BEGIN
+        DELETE FROM texts WHERE sequence = old.sequence; END""",
+)
+_LONG_OF_3 = """SELECT sequence FROM jobs WHERE ended IS NULL AND typeof(prompt) = 'blob' AND typeof(checked) = 'blob'
+    AND typeof(extra_data) = 'blob' AND length(prompt) + length(checked) + length(extra_data) > 262144"""
+_PIECE_OF_4 = 262144
+
+
+def add_texts(connection: Connection) -> None:
+    """Version 4: long texts in a table of their own. Those of jobs that have ended stay in their rows, which do not change."""
+    for statement in _TEXTS:
+        connection.exec_driver_sql(statement)
+    for sequence in connection.exec_driver_sql(_LONG_OF_3).scalars().all():
+        for name in ("prompt", "checked", "extra_data"):
+            select = f"SELECT {name} FROM jobs WHERE sequence = ?"
+            text: bytes = connection.exec_driver_sql(select, (sequence,)).scalar_one()
+            for piece, at in enumerate(range(0, len(text), _PIECE_OF_4)):
+                connection.exec_driver_sql(
+                    "INSERT INTO texts VALUES (?, ?, ?, ?)", (sequence, name, piece, text[at : at + _PIECE_OF_4])
+                )
+        empty = "UPDATE jobs SET prompt = x'', checked = x'', extra_data = x'' WHERE sequence = ?"
+        connection.exec_driver_sql(empty, (sequence,))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id, add_end_number, add_texts)
 """The one at index n leads from version n to n + 1."""
 
 

@@ -64,9 +64,14 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     ended: float | None = None
 
 
+def is_long(job: Job) -> bool:
+    """Whether its texts, which are all there, are long."""
+    return len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG
+
+
 def shortened(job: Job) -> Job:
     """The same job, which leaves its texts on disk, where they are by now, if they are long."""
-    if len(job.prompt) + len(job.checked) + len(job.extra_data) > LONG:
+    if is_long(job):
         job.prompt, job.checked, job.extra_data, job.long = b"{}", b"", _short_parts(job.extra_data), True
     return job
 

@@ -1,7 +1,8 @@
 """The tables of the store, as the newest migration leaves them (a test compares the two).
 
 A job is one row for life. Small columns stand first: SQLite keeps a long row in a chain of pages, and what lists show is
-read from its first one. `end_number` is the order in which jobs ended, which no clock that jumps can change. Columns are
+read from its first one. Long texts of a job are in `texts`, for SQLite writes a row anew with each change; a trigger deletes
+them with its row. `end_number` is the order in which jobs ended, which no clock that jumps can change. Columns are
 named as the fields of `Job` and `Outcome`, but for `targets`, which is `Job.outputs`.
 """
 
@@ -54,6 +55,16 @@ Index("jobs_status", JOBS.c.status)
 _HAS_ENDED = JOBS.c.end_number.is_not(None)
 Index("jobs_end_number", JOBS.c.end_number, sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED)
 Index("jobs_workflow_id", JOBS.c.workflow_id)
+
+TEXTS = Table(
+    "texts",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("piece", Integer, primary_key=True),
+    Column("data", Blob, nullable=False),
+)
+"""The texts of long jobs, in pieces: those of a `name` (a column of `jobs`, which is empty then), one after the other."""
 
 SETTINGS = Table(
     "settings",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from engine.jobs.records import HistoryEntry, Job, Outcome, Settings
 from engine.jobs.store_errors import StoreError
-from engine.jobs.store_rows import change_row, end_row, job_row
+from engine.jobs.store_rows import change_row, end_row, job_row, long_texts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -108,7 +108,9 @@ class JobStore:
         if jobs:
             self._last_sequence = max(self._last_sequence, *(job.sequence for job in jobs))
             waiter = self._waiter()
-            self._write_to().submit(Accept([job_row(job) for job in jobs], waiter))
+            texts = [texts for job in jobs if (texts := long_texts(job)) is not None]
+            self._write_to().submit(Accept([job_row(job) for job in jobs], texts, waiter))
+            del texts  # of long ones no more is held than must be
             await waiter
 
     async def whole(self, job: Job) -> Job:

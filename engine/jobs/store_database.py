@@ -150,6 +150,8 @@ def _set_up(connection: Connection, max_bytes: int | None) -> None:
     connection.exec_driver_sql("PRAGMA synchronous = FULL")  # a commit is on the disk, power cut or not
     connection.exec_driver_sql("PRAGMA journal_size_limit = 67108864")
     connection.exec_driver_sql("PRAGMA cache_size = -8000")
+    # some builds of SQLite write zeros over all that is deleted, and so each deleted text once more
+    connection.exec_driver_sql("PRAGMA secure_delete = FAST")
     if max_bytes is not None:
         page = int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
         connection.exec_driver_sql(f"PRAGMA max_page_count = {max_bytes // page}")

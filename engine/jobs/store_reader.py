@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, select
 
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
-from engine.jobs.schema import JOBS, SETTINGS, STATE
+from engine.jobs.schema import JOBS, SETTINGS, STATE, TEXTS
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
+from engine.jobs.store_texts import fill
 from engine.jobs.store_unreadable import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -21,7 +23,6 @@ _UNREADABLE: Final = object()
 
 _ENDED = JOBS.c.end_number.is_not(None)
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
-_TEXTS = ("prompt", "checked", "extra_data")
 _LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
 
@@ -36,6 +37,7 @@ def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
     unreadable: list[Unreadable] = []
     for found in connection.execute(query):
         row = dict(found._mapping)
+        fill(connection, row)
         try:
             jobs.append(shortened(checked_job(row)))
         except (msgspec.MsgspecError, TypeError, ValueError) as problem:
@@ -45,10 +47,14 @@ def unfinished(connection: Connection) -> tuple[list[Job], list[Unreadable]]:
 
 def whole(connection: Connection, job: Job) -> Job:
     """`job` with its texts. Raises StoreError."""
-    row = connection.execute(select(*[JOBS.c[name] for name in _TEXTS]).where(JOBS.c.id == job.id)).first()
-    if row is None:
-        raise StoreError(f"The job {job.id} is not in the store any more.")
-    prompt, checked, extra_data = texts_of(dict(row._mapping))
+    columns = (JOBS.c.sequence, JOBS.c.prompt, JOBS.c.checked, JOBS.c.extra_data)
+    with _one_moment(connection):
+        found = connection.execute(select(*columns).where(JOBS.c.id == job.id)).first()
+        if found is None:
+            raise StoreError(f"The job {job.id} is not in the store any more.")
+        row = dict(found._mapping)
+        fill(connection, row)
+    prompt, checked, extra_data = texts_of(row)
     return msgspec.structs.replace(job, prompt=prompt, checked=checked, extra_data=extra_data, long=False)
 
 
@@ -67,14 +73,16 @@ def last_sequence(connection: Connection) -> int:
 def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
     """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
     query, newest_first = _part(select(JOBS), max_items, offset)
-    entries = _entries(connection, query)
+    with _one_moment(connection):
+        entries = _entries(connection, query)
     return entries[::-1] if newest_first else entries
 
 
 def history_sizes(connection: Connection, max_items: int | None, offset: int | None) -> list[tuple[str, int]]:
     """(id, bytes) of the entries of such a part."""
     size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _LONG), literal(0))
-    query, newest_first = _part(select(JOBS.c.id, size), max_items, offset)
+    pieces = select(func.coalesce(func.sum(func.length(TEXTS.c.data)), 0)).where(TEXTS.c.sequence == JOBS.c.sequence)
+    query, newest_first = _part(select(JOBS.c.id, size + pieces.scalar_subquery()), max_items, offset)
     found = [(id, int(size)) for id, size in connection.execute(query)]
     return found[::-1] if newest_first else found
 
@@ -94,7 +102,8 @@ def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tupl
 
 def history_entry(connection: Connection, job_id: str) -> HistoryEntry | None:
     """The entry of one job."""
-    found = _entries(connection, select(JOBS).where(_ENDED, JOBS.c.id == job_id))
+    with _one_moment(connection):
+        found = _entries(connection, select(JOBS).where(_ENDED, JOBS.c.id == job_id))
     return found[0] if found else None
 
 
@@ -115,12 +124,9 @@ def ended_jobs(
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))
     order = [key.desc() if descending else key for key in keys]
     page = select(*_SHORT).where(*which).order_by(*order).limit(limit).offset(offset)
-    connection.exec_driver_sql("BEGIN")  # both queries see one moment
-    try:
+    with _one_moment(connection):
         total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
         return _entries(connection, page), total
-    finally:
-        connection.exec_driver_sql("COMMIT")
 
 
 def counts(connection: Connection) -> dict[str, int]:
@@ -148,14 +154,26 @@ def state(connection: Connection, key: str) -> Any | None:
     return _json(connection, select(STATE.c.value).where(STATE.c.key == key))
 
 
+@contextmanager
+def _one_moment(connection: Connection) -> Iterator[None]:
+    """All queries in it see the same state of the database."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("COMMIT")
+
+
 def _entries(connection: Connection, query: Select[Any]) -> list[HistoryEntry]:
     rows: list[Row[Any]] = list(connection.execute(query))
     entries = []
-    for row in rows:
+    for found in rows:
+        row = dict(found._mapping)
+        fill(connection, row)
         try:
-            entries.append(entry_of(dict(row._mapping)))
+            entries.append(entry_of(row))
         except (msgspec.MsgspecError, TypeError, ValueError) as problem:
-            _log.error("Entry %s of the history is left out, as it cannot be read: %s", row.sequence, problem)
+            _log.error("Entry %s of the history is left out, as it cannot be read: %s", row["sequence"], problem)
     return entries
 
 

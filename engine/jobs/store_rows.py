@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from engine.jobs.records import UNFINISHED, HistoryEntry, Job, Outcome
+from engine.jobs.records import UNFINISHED, HistoryEntry, Job, Outcome, is_long
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -68,13 +68,26 @@ SHORT_COLUMNS = (
 )
 """What lists show of a job that has ended."""
 
+TEXTS: Final = ("prompt", "checked", "extra_data")
+"""Columns that are empty in the row of a long job, whose texts stand apart (`store_texts`)."""
+
+
+class Texts(NamedTuple):
+    """The texts of a long job, as they are stored apart from its row."""
+
+    sequence: int
+    named: Mapping[str, bytes]
+    """One for each of `TEXTS`."""
+
+
 _objects = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.encode
 _names = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def job_row(job: Job) -> Row:
-    """A row for a job that is accepted."""
+    """A row for a job that is accepted, without its texts if they are long."""
+    extra_data, prompt, checked = (b"", b"", b"") if is_long(job) else (job.extra_data, job.prompt, job.checked)
     return (
         job.sequence,
         job.id,
@@ -87,10 +100,15 @@ def job_row(job: Job) -> Row:
         job.workflow_id,
         _encode(job.outputs),
         _encode(job.models),
-        job.extra_data,
-        job.prompt,
-        job.checked,
+        extra_data,
+        prompt,
+        checked,
     )
+
+
+def long_texts(job: Job) -> Texts | None:
+    """What `job_row` left out; None for most jobs."""
+    return Texts(job.sequence, {name: getattr(job, name) for name in TEXTS}) if is_long(job) else None
 
 
 def change_row(job: Job) -> Row:
@@ -181,4 +199,7 @@ def entry_of(row: Mapping[str, Any]) -> HistoryEntry:
         preview=row["preview"],
         outputs_count=row["outputs_count"],
     )
-    return HistoryEntry(job=job_of(row), outcome=outcome)
+    job = job_of(row)
+    if "prompt" in row:  # empty: it was long, and a foreign hand took its texts
+        job.prompt, job.extra_data = job.prompt or b"{}", job.extra_data or b"{}"
+    return HistoryEntry(job=job, outcome=outcome)

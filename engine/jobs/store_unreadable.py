@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from engine.jobs import store_texts
+
 _log = logging.getLogger(__name__)
 
 _EMPTY = {
@@ -119,6 +121,7 @@ def _end(connection: Connection, one: Unreadable, file: Path) -> None:
         "messages": messages,
     }
     sets = ", ".join(f"{name} = ?" for name in values)
+    store_texts.delete(connection, sequence)
     connection.exec_driver_sql(
         f"UPDATE jobs SET {sets}, end_number = (SELECT coalesce(max(end_number), 0) + 1 FROM jobs) WHERE sequence = ?",
         (*values.values(), sequence),

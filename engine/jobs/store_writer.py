@@ -22,10 +22,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.jobs import store_statements as statements
+from engine.jobs import store_texts
 from engine.jobs.store_database import close, error_code, room
 from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
 from engine.jobs.store_reader import last_end
-from engine.jobs.store_rows import Row
+from engine.jobs.store_rows import Row, Texts
 from engine.jobs.store_tidy import Tidier
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Accept(msgspec.Struct, eq=False):
     """Insert jobs: all or none."""
 
     rows: list[Row]
+    texts: list[Texts]
+    """Those of the long ones among them."""
     waiter: Waiter
 
     @property
@@ -145,6 +148,7 @@ class Writer:
                 self._woken.extend(
                     (write.waiter, self._told(error)) for write in batch if not isinstance(write, Change)
                 )
+            del batch  # while it waits for the next one: posted texts may be long
             self._wake()
             self._tidy()
         self._give_up()
@@ -212,12 +216,15 @@ class Writer:
             statements.write(
                 self._connection, statements.insert_jobs, [row for write in accepted for row in write.rows]
             )
+            for texts in (texts for write in accepted for texts in write.texts):
+                store_texts.insert(self._connection, texts)
             for write in writes:
                 if isinstance(write, Change):
                     statements.write(self._connection, statements.change_jobs, list(write.rows.values()))
                 elif isinstance(write, End):
                     ends.setdefault(write.row[0], write.row)
             statements.write(self._connection, statements.end_jobs, self._numbered(ends.values()))
+            statements.write(self._connection, statements.delete_checked, [(id,) for id in ends])
             for write in writes:
                 if isinstance(write, Call):
                     write.run(self._connection)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
+
+from engine.jobs import heap
 
 LARGE: Final = 1024 * 1024
 """Bytes from which on something is large."""
@@ -18,7 +18,6 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._trim = _trimmer()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -36,20 +35,9 @@ class Turns:
     def end(self) -> None:
         """Let the next one have its turn."""
         self._lock.release()
-        if self._trim is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(TRIM_SECONDS, loop.run_in_executor, None, self._trim, 0)
+        loop = asyncio.get_running_loop()
+        loop.call_later(TRIM_SECONDS, loop.run_in_executor, None, heap.trim)
 
 
 TRIM_SECONDS: Final = 0.5
 """After a turn, when its last references are gone."""
-
-
-def _trimmer() -> Any:
-    """glibc's `malloc_trim`; None where there is none. Without it, memory of many small objects stays with the process."""
-    if sys.platform != "linux":
-        return None
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):  # another C library
-        return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, ParamSpec, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -15,6 +17,12 @@ from engine.jobs.turns import Turns
 
 WRITTEN_AT_ONCE: Final = 1024 * 1024
 """Bytes that are gathered for one write."""
+
+WRITERS: Final = 2
+"""Threads for these files. On those that everybody uses, twenty bodies and a slow disk would keep all others waiting."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TURN: Final = "large body"
 
@@ -25,17 +33,25 @@ class LargeBodies:
     def __init__(self, turns: Turns, folder: Callable[[], Path | None] = lambda: None) -> None:
         self._turns = turns
         self._folder = folder
+        self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="large-bodies")
 
     async def open(self) -> IO[bytes]:
         """A file for one body."""
-        return await asyncio.to_thread(lambda: tempfile.TemporaryFile(dir=self._folder()))
+        return await self._apart(lambda: tempfile.TemporaryFile(dir=self._folder()))
+
+    async def write(self, file: IO[bytes], data: bytes) -> None:
+        """Append to such a file."""
+        await self._apart(file.write, data)
 
     async def read(self, request: web.Request, file: IO[bytes]) -> bytes:
         """All that was written, once it is the request's turn; that ends with the request."""
         if _TURN not in request:
             await self._turns.begin()
             request[_TURN] = True
-        return await asyncio.to_thread(_read, file)
+        return await self._apart(_read, file)
+
+    async def _apart(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,7 +83,7 @@ class Gathered:
         if self._size >= WRITTEN_AT_ONCE and self._bodies is not None:
             if self._file is None:
                 self._file = await self._bodies.open()
-            await asyncio.to_thread(self._file.write, self._joined())
+            await self._bodies.write(self._file, self._joined())
         elif len(self._parts) > _MOST_PARTS:
             self._parts = [b"".join(self._parts)]
 
@@ -75,7 +91,7 @@ class Gathered:
         """All of it; when it is large, once it is its turn."""
         if self._file is None or self._bodies is None:
             return self._joined()
-        await asyncio.to_thread(self._file.write, self._joined())
+        await self._bodies.write(self._file, self._joined())
         return await self._bodies.read(self._request, self._file)
 
     def close(self) -> None:

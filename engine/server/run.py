@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from engine.jobs import heap
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.lock import FolderInUseError, FolderLock
@@ -33,6 +34,7 @@ from engine.jobs.pack_calls import PackCalls
 from engine.jobs.records import Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
+from engine.jobs.turns import LARGE
 from engine.jobs.workers import Worker, WorkerPool
 from engine.paths import Paths
 from engine.plugins.attempts import blame
@@ -87,6 +89,7 @@ WRITE_GRACE: Final = 5.0
 
 def serve(app: Engine, options: ServeOptions, worker_command: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises OptionsError for what cannot be served, FolderInUseError for a second server."""
+    heap.large_apart(LARGE)
     ring = LogRing()
     configure_logging(options.log_format, options.log_level)
     logging.getLogger().addHandler(ring)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
 
 TEXT = b'{"1": "%s"}' % (b" " * 3000)
+LONG = b'{"1": "%s"}' % (b" " * 400_000)
 
 def say(word, job):
     os.write(1, f"{word} {job.id}\\n".encode())
@@ -29,7 +31,10 @@ def say(word, job):
 async def client(store):
     while True:
         sequence = store.next_sequence
-        job = Job(id=f"job-{sequence}", number=1.0, sequence=sequence, prompt=TEXT, checked=b"{}", outputs=("1",))
+        prompt = checked = TEXT
+        if sequence % 40 in (3, 4):
+            prompt, checked = LONG, LONG
+        job = Job(id=f"job-{sequence}", number=1.0, sequence=sequence, prompt=prompt, checked=checked, outputs=("1",))
         await store.accept([job])
         say("accepted", job)
         if sequence % 3:
@@ -68,11 +73,19 @@ def told_until_killed(path, seconds: float) -> list[tuple[str, str]]:
 
 async def stored(path) -> tuple[list[Job], list[Job], int]:
     store = JobStore(path)
-    queue = await store.open()
+    queue = [await store.whole(job) for job in await store.open()]
     history = [entry.job for entry in await store.history()]
     following = store.next_sequence
     await store.close()
     return queue, history, following
+
+
+def texts_of(path) -> set[tuple[int, str]]:
+    """Which texts stand apart, but for `extra_data`."""
+    file = sqlite3.connect(path)
+    found = set(file.execute("SELECT sequence, name FROM texts WHERE name != 'extra_data'"))
+    file.close()
+    return found
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
@@ -92,5 +105,12 @@ def test_every_acknowledged_job_and_end_survives_kills_at_random_moments(tmp_pat
         assert len(set(queued + ended)) == len(queued + ended)
         assert following > max(job.sequence for job in queue + history)
         assert not [job for job in history if job.checked or job.status != "done"]
+        assert [len(job.checked) for job in queue] == [len(job.prompt) for job in queue]
+        assert {len(job.prompt) > 400_000 for job in queue + history if job.sequence % 40 in (3, 4)} <= {True}
+        assert {len(job.prompt) for job in queue + history if job.sequence % 40 not in (3, 4)} == {3009}
+        assert texts_of(path) == {
+            *((job.sequence, name) for job in queue if job.sequence % 40 in (3, 4) for name in ("prompt", "checked")),
+            *((job.sequence, "prompt") for job in history if job.sequence % 40 in (3, 4)),
+        }
     assert len(accepted) > 100
     assert len(finished) > 50

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import web
 
 from engine.jobs.records import Job
@@ -15,8 +18,10 @@ from engine.jobs.store import JobStore
 from engine.jobs.turns import Turns
 from engine.server import large_bodies
 from engine.server.bodies import read_body
-from engine.server.large_bodies import BODIES, LargeBodies
+from engine.server.large_bodies import BODIES, WRITERS, LargeBodies
+from engine.server.refusals import Refusal
 from engine.server.routes import history, prompts
+from engine.server.routing import Route
 
 LONG = 1_500_000
 
@@ -51,6 +56,16 @@ def test_a_graph_of_too_many_nodes_is_refused_before_it_is_read(whole: Any, monk
     assert "has 3 nodes; at most 2" in answer.json()["error"]["message"]
 
 
+def test_nodes_are_counted_once_wherever_a_step_ends(monkeypatch: Any) -> None:
+    monkeypatch.setattr(prompts, "MOST_NODES", 2)
+    body = b'{"1": {"class_type": "A"}, "2": {"class_type": "B"}}'
+    for step in range(1, len(body) + 2):
+        monkeypatch.setattr(prompts, "_STEP", step)
+        prompts.check_size(body)
+        with pytest.raises(Refusal, match="has 3 nodes"):
+            prompts.check_size(body + b'"class_type"')
+
+
 def test_texts_of_a_long_job_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
         store = JobStore(tmp_path / "jobs.db")
@@ -72,11 +87,59 @@ def test_texts_of_a_long_job_stay_on_disk_over_a_restart(tmp_path: Path) -> None
     asyncio.run(story())
 
 
-def test_only_one_large_body_is_worked_on_at_a_time(monkeypatch: Any, guarded: Any) -> None:
-    """The others wait in files; small ones pass."""
-    from engine.server.routing import Route
-
+@pytest.fixture
+def bodies(monkeypatch: Any) -> LargeBodies:
+    """Every application that is made has these, and a body is large from 1,000 bytes on."""
     monkeypatch.setattr(large_bodies, "WRITTEN_AT_ONCE", 1000)
+    made = LargeBodies(Turns())
+    original = web.Application.__init__
+
+    def with_bodies(self: web.Application, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        self[BODIES] = made
+        self.middlewares.append(made.middleware)
+
+    monkeypatch.setattr(web.Application, "__init__", with_bodies)
+    return made
+
+
+def test_bodies_that_a_slow_disk_keeps_waiting_leave_the_common_threads_free(
+    monkeypatch: Any, guarded: Any, bodies: LargeBodies
+) -> None:
+    goes_on = threading.Event()
+
+    class SlowFile(io.BytesIO):
+        def write(self, data: Any) -> int:
+            goes_on.wait(60)
+            return super().write(data)
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await read_body(request))))
+
+    async def story() -> list[str]:
+        route = Route(method="POST", path="/take", handler=handler, summary="", tag="t")
+        async with guarded([route]) as client:
+            # more than there are threads for everybody
+            posts = [asyncio.create_task(client.post("/take", data=b"x" * 5000)) for _ in range(50)]
+            while len(opened) < WRITERS:
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                assert await asyncio.to_thread(int) == 0
+            goes_on.set()
+            return [await (await post).text() for post in posts]
+
+    opened: list[SlowFile] = []
+
+    def slow_file(**_: Any) -> SlowFile:
+        opened.append(SlowFile())
+        return opened[-1]
+
+    monkeypatch.setattr(large_bodies.tempfile, "TemporaryFile", slow_file)
+    assert asyncio.run(story()) == ["5000"] * 50
+
+
+def test_only_one_large_body_is_worked_on_at_a_time(guarded: Any, bodies: LargeBodies) -> None:
+    """The others wait in files; small ones pass."""
     inside = most = 0
     sizes: list[int] = []
 
@@ -96,15 +159,6 @@ def test_only_one_large_body_is_worked_on_at_a_time(monkeypatch: Any, guarded: A
         async with guarded([route]) as client:
             await asyncio.gather(*[client.post("/take", data=b"x" * n) for n in (5000, 10, 6000, 1000, 999)])
 
-    bodies = LargeBodies(Turns())
-    original = web.Application.__init__
-
-    def with_bodies(self: web.Application, *args: Any, **options: Any) -> None:
-        original(self, *args, **options)
-        self[BODIES] = bodies
-        self.middlewares.append(bodies.middleware)
-
-    monkeypatch.setattr(web.Application, "__init__", with_bodies)
     asyncio.run(story())
     assert sorted(sizes) == [10, 999, 1000, 5000, 6000]
     assert most == 1
