@@ -46,7 +46,8 @@ def test_the_count_is_put_back_when_the_use_fails() -> None:
     cores = Cores("cpu", OURS)
     with pytest.raises(KeyError), cores.computing(1):
         raise KeyError
-    assert torch.get_num_threads() == 2 and counts(cores, 1) == [1, 2]
+    assert torch.get_num_threads() == 2
+    assert counts(cores, 1) == [1, 2]
 
 
 @pytest.mark.parametrize(("device", "environment"), [("cpu", {"OMP_NUM_THREADS": "3"}), ("cuda:0", OURS)])
