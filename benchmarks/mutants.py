@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
@@ -59,6 +59,9 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
     hangs: bool = False
+
+
+EDITOR: Final = "engine/server/editor"
 
 
 @dataclass
@@ -101,10 +104,12 @@ class Tree:
         listed = ["git", "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0")
         for name in filter(None, names):
-            if (source / name).is_file() and not name.startswith(("web/", "docs/")):
+            if (source / name).is_file() and not name.startswith("web/"):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source / name, target)
+        if (source / EDITOR).is_dir():  # built, so git does not know it
+            shutil.copytree(source / EDITOR, folder / EDITOR)
         for package in ("engine", "nodes"):  # by hash: a change within the same second and of the same size is seen
             compiled = ["-m", "compileall", "-q", "--invalidation-mode", "checked-hash", package]
             subprocess.run([sys.executable, *compiled], cwd=folder, check=False)

@@ -360,6 +360,20 @@ def test_redirects_lead_below_the_prefix_that_a_proxy_tells(guarded, prefix, loc
     assert asyncio.run(asked()) == location
 
 
+def test_a_redirect_to_another_host_or_below_the_prefix_stays_as_it_is(guarded):
+    async def asked(location):
+        async def redirect(request):
+            return web.Response(status=302, headers={"Location": location})
+
+        routes = [Route(method="GET", path="/go", handler=redirect, summary="", tag="")]
+        headers = {"X-Forwarded-Prefix": "/safelight"}
+        async with guarded(routes) as client, client.get("/go", headers=headers, allow_redirects=False) as answer:
+            return answer.headers["Location"]
+
+    for location in ("//pictures.example/a", "https://pictures.example/a", "/safelight/a"):
+        assert asyncio.run(asked(location)) == location
+
+
 def test_the_cookie_of_the_token_is_kept_for_https_where_the_client_speaks_it(guarded):
     headers = {"X-Forwarded-Proto": "https"}
     for more, secure in ((headers, True), ({}, False)):
