@@ -13,8 +13,8 @@ from typing import Final
 from engine.threads import COUNTS, OWN_CHOICE
 
 SMALL: Final = 16_000_000
-"""A network with fewer parameters is small. Measured on two cores: of 7 million, a step on 8 × 8 latents takes 1.2 times as long on
-both as on one, of 25 million as long, of 39 million 0.8 times."""
+"""A network with fewer parameters is small. Measured on two cores: of 7 million, a step on 8 × 8 latents takes 1.2 times as long
+on both as on one, of 25 million as long, of 39 million 0.8 times."""
 
 
 class Cores:

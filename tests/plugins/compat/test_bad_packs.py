@@ -246,7 +246,9 @@ def test_megabytes_of_output_hold_nothing_up_and_do_not_fill_the_log(bad: Any) -
 
 def test_threads_of_a_pack_that_fail_stop_nothing(bad: Any) -> None:
     assert bad.run(node("ThreadRaises"))["outputs"]["1"] == {"went": ["on"]}
-    until(lambda: any("in a thread from import on" in line for line in bad.log), "the thread's error in the log", bad.log)
+    until(
+        lambda: any("in a thread from import on" in line for line in bad.log), "the thread's error in the log", bad.log
+    )
     assert core_runs(bad)
 
 
