@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
+from engine.models.families import loader_types
 from nodes.checkpoint_config import read_config
 
 ConfigName = Annotated[str, In(choices=Files("configs"), tip="A YAML file in models/configs.")]
@@ -104,6 +105,21 @@ def text_encoder_loader(
 ) -> Clip:
     """Load a text encoder that is kept in a file of its own."""
     return ctx.models.text_encoder(ctx.paths.find("text_encoders", clip_name))
+
+
+@node("DualCLIPLoader", category="advanced/loaders")
+def dual_text_encoder_loader(
+    ctx: Context,
+    clip_name1: TextEncoderName,
+    clip_name2: TextEncoderName,
+    type: Annotated[str, In(choices=loader_types(2), tip="The family whose conditioning they make.")],
+    device: Annotated[
+        str | None, In(choices=("default", "cpu"), options={"advanced": True}, tip="Kept for saved workflows.")
+    ] = None,
+) -> Clip:
+    """Load the two text encoders of a family, each kept in a file of its own; their order does not matter."""
+    paths = [ctx.paths.find("text_encoders", name) for name in (clip_name1, clip_name2)]
+    return ctx.models.text_encoders(paths, type)
 
 
 @node("VAELoader", category="loaders", display_name="Load VAE")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]
             controls=lambda use, pictures: _control(models, held, use, pictures),
             device=network.device,
             inpaint_model=handle.extra_channels > 0,
+            inputs=network.inputs,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
         )
@@ -82,7 +83,7 @@ def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: i
     network = held.enter_context(models.use(use.handle))
     hint = use.hint if len(use.hint) == 1 else repeat_to(use.hint, pictures)
 
-    def residuals(x: Tensor, t: Tensor, context: Tensor) -> dict[str, Any]:
-        return network(x, t, context, hint, use.strength)
+    def residuals(x: Tensor, t: Tensor, context: Tensor, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return network(x, t, context, hint, use.strength, options)
 
     return residuals

@@ -5,7 +5,6 @@ And what functions of a pack may put in the place of ours: a whole run, a guidan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.models.handles import ModelHandle
-    from engine.sampling.conditions import Controls, Surroundings
+    from engine.sampling.conditions import Controls, Inputs, Surroundings
     from engine.sampling.denoisers import Denoiser, Network
     from engine.sampling.guiders import Guidance
     from engine.sampling.names import Sampler
@@ -30,9 +29,9 @@ class LiveModel:
     """A model that is ready to be called: its network, and all that a run must know of it.
 
     `controls` makes functions of the control objects in conditionings. `device` is where runs are (None: where the latent
-    is). `inpaint_model`: the network takes mask and masked picture as further channels. `forwarded` names conditioning
-    options to hand on to it. `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its
-    own. `handle` is the recipe that the model was made by, None for networks that have none.
+    is). `inpaint_model`: the network takes mask and masked picture as further channels. `inputs` makes what it takes beside
+    text and time of a conditioning's options. `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks`
+    makes runs its own. `handle` is the recipe that the model was made by, None for networks that have none.
     """
 
     network: Network
@@ -41,7 +40,7 @@ class LiveModel:
     controls: Controls | None = None
     device: torch.device | str | None = None
     inpaint_model: bool = False
-    forwarded: Sequence[str] = ()
+    inputs: Inputs | None = None
     max_rows: int | None = None
     hooks: TakesOver | None = None
     handle: ModelHandle | None = None

@@ -70,6 +70,8 @@ class _Handle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     source: Source
     family: str
     config: dict[str, Any] = {}
+    prefix: str = ""
+    """Under which the file has the tensors; "" for all of them."""
 
     def identity(self) -> str:
         """Return 32 hex digits; equal ones mean interchangeable models. Where the files lie does not count."""
@@ -87,7 +89,7 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     @property
     def in_channels(self) -> int:
         """Channels the network takes in all: the latent's plus `extra_channels`."""
-        return int(self.config["in_channels"])
+        return int(self.config.get("in_channels", self.latent.channels))
 
     @property
     def extra_channels(self) -> int:
@@ -128,28 +130,42 @@ class HookedModel(ModelHandle, frozen=True, kw_only=True, tag="hooked"):
 
 
 class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
-    """A text encoder with its tokenizer.
+    """A text encoder with its tokenizer, or several whose outputs are joined: this one and those `beside` it.
 
-    `tokenizer`: the file it is read from; None: the checkpoint's own metadata, or to be searched when first used.
-    `stop_at`: the layer whose output (through the final layer norm) is the conditioning: -1 the last, -2 the one before.
-    `cut_layers`: layers of the full tower that this file leaves out at its end (1 for Stable Diffusion 2 folders).
+    `tower`: what embeddings call it ("clip_l", "clip_g"). `tokenizer`: the file it is read from; None: the checkpoint's own
+    metadata, or to be searched when first used. `stop_at`: the layer whose output is the conditioning, -1 the last, -2 the one
+    before; it goes through the final layer norm if `normed`. `cut_layers`: layers of the full tower that this file leaves out
+    at its end (1 for Stable Diffusion 2 folders).
     """
 
+    tower: str = "clip_l"
     tokens: TokenFacts = TokenFacts()
     tokenizer: Source | None = None
     patches: tuple[Patch, ...] = ()
     stop_at: int = -1
+    normed: bool = True
     cut_layers: int = 0
+    beside: tuple[ClipHandle, ...] = ()
+
+    @property
+    def towers(self) -> tuple[ClipHandle, ...]:
+        """Every tower by itself, in the order in which they are joined."""
+        return (msgspec.structs.replace(self, beside=()), *self.beside)
+
+    def with_towers(self, towers: Iterable[ClipHandle]) -> ClipHandle:
+        """Return a copy of `towers`, joined in this order."""
+        first, *others = towers
+        return msgspec.structs.replace(first, beside=tuple(others))
 
     def with_patch(self, *patches: Patch) -> ClipHandle:
-        """Return a copy with `patches` appended."""
-        return msgspec.structs.replace(self, patches=self.patches + patches)
+        """Return a copy with `patches` appended, to each tower."""
+        return self.with_towers(msgspec.structs.replace(one, patches=one.patches + patches) for one in self.towers)
 
     def with_last_layer(self, stop_at: int) -> ClipHandle:
         """Return a copy that stops at layer `stop_at` (-1 the last, -24 the earliest allowed); ValueError otherwise."""
         if not -24 <= stop_at <= -1:
             raise ValueError(f"stop_at must be between -24 and -1, got {stop_at}")
-        return msgspec.structs.replace(self, stop_at=stop_at)
+        return self.with_towers(msgspec.structs.replace(one, stop_at=stop_at) for one in self.towers)
 
 
 class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):

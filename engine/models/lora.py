@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from engine.models.checkpoints import Header, read_json
+from engine.models.families.base import Tower
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.
 _SUFFIXES: tuple[tuple[str, str], ...] = (
@@ -72,7 +73,6 @@ _SUFFIXES: tuple[tuple[str, str], ...] = (
     (".alpha", "alpha"),
 )
 UNET_PREFIXES = ("lora_unet_", "lycoris_unet_", "lycoris_")
-TEXT_PREFIXES = ("lora_te_", "lora_te1_", "lycoris_te_")
 _COMPLETE = (
     {"set_weight"},
     {"diff"},
@@ -122,17 +122,19 @@ def match_unet(header: Header, parameters: Iterable[str], original: Mapping[str,
     return _match(header, names, modules)
 
 
-def match_text(header: Header, parameters: Iterable[str]) -> Matched:
+def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Matched:
     """Match a LoRA's tensors to a text encoder's `parameters` (`text_model.*`)."""
     modules = _modules(parameters)
     names: dict[str, str] = {}
     for module in modules:
         flat, bare = module.replace(".", "_"), module.removeprefix("text_model.")
-        names |= {f"{prefix}{flat}": module for prefix in TEXT_PREFIXES}
+        names |= {f"{prefix}{flat}": module for prefix in tower.lora_prefixes}
         for spelling in (module, bare):
-            names |= {f"{prefix}{spelling}": module for prefix in ("text_encoder.", "base_model.model.")}
-        names[module] = module
-    return _match(header, names, modules)
+            names[f"{tower.folder}.{spelling}"] = module
+            if tower.folder == "text_encoder":  # names that tell no tower mean the first
+                names[f"base_model.model.{spelling}"] = module
+                names[module] = module
+    return _match(header, names, modules, f"{tower.folder}.")
 
 
 def _modules(parameters: Iterable[str]) -> dict[str, set[str]]:
@@ -153,7 +155,9 @@ def _original_path(module: str, original: Mapping[str, str]) -> str | None:
     return None
 
 
-def _match(header: Header, names: Mapping[str, str], modules: Mapping[str, set[str]]) -> Matched:
+def _match(
+    header: Header, names: Mapping[str, str], modules: Mapping[str, set[str]], component: str = "unet."
+) -> Matched:
     parts: dict[str, dict[str, str]] = {}
     unmatched = []
     for tensor in header.shapes:
@@ -167,7 +171,8 @@ def _match(header: Header, names: Mapping[str, str], modules: Mapping[str, set[s
     changes: dict[str, Change] = {}
     for module, found in parts.items():
         kept = {
-            f"{module}.{kind}": change for kind, change in _changes(found, _told_scale(config, module, found, header))
+            f"{module}.{kind}": change
+            for kind, change in _changes(found, _told_scale(config, component, module, found, header))
         }
         kept = {name: change for name, change in kept.items() if name.rpartition(".")[2] in modules[module]}
         changes |= kept
@@ -219,9 +224,10 @@ def adapter_config(header: Header) -> dict[str, Any]:
     return read_json(beside) if beside.is_file() else {}
 
 
-def _told_scale(config: Mapping[str, Any], module: str, found: Mapping[str, str], header: Header) -> float | None:
+def _told_scale(
+    config: Mapping[str, Any], component: str, module: str, found: Mapping[str, str], header: Header
+) -> float | None:
     """Return the scale that PEFT's config gives for one module, alpha / rank; None when it tells no alpha."""
-    component = "text_encoder." if module.startswith("text_model.") else "unet."
 
     def told(name: str) -> Any:
         return config.get(component + name, config.get(name))

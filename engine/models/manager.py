@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -19,6 +19,8 @@ import msgspec
 from engine.models import opening, weights
 from engine.models.cores import Cores
 from engine.models.errors import CheckpointError, LoraError, shortened
+from engine.models.families import family_named
+from engine.models.families.base import named
 from engine.models.handles import (
     ClipHandle,
     ClipVisionHandle,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.models.autoencoder import Autoencoder
+    from engine.models.joined import JoinedEncoder
     from engine.models.network import ControlNetwork, Network
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
@@ -115,6 +118,10 @@ class ModelManager:
         """Return the handle of a text encoder file."""
         return opening.open_text_encoder(path, self._files)
 
+    def text_encoders(self, paths: Sequence[Path], kind: str) -> ClipHandle:
+        """Return the handle of a family's text encoders, in files of their own; `kind`: what loaders call the family."""
+        return opening.open_text_encoders(paths, kind, self._files)
+
     def vae(self, path: Path) -> VaeHandle:
         """Return the handle of a VAE file."""
         return opening.open_vae(path, self._files)
@@ -141,36 +148,35 @@ class ModelManager:
         the file fits, CheckpointError when it cannot be read.
         """
         path = Path(path)
-        patch_source = Source(str(path), self._files(path))
-        rest: set[str] | None = None
-        found = 0
-        for handle, strength in ((model, strength_model), (clip, strength_clip)):
-            if handle is None:
-                continue
-            match = matched(handle, path, list(weights.parameter_shapes(handle)))
-            rest = set(match.unmatched) if rest is None else rest & set(match.unmatched)
-            found += len(match.changes)
-            if not match.changes or strength == 0:
-                continue
-            patch = Patch(kind="lora", source=patch_source, strength=float(strength))
-            if isinstance(handle, ModelHandle):
-                model = handle.with_patch(patch)
-            else:
-                clip = handle.with_patch(patch)
-        unmatched = tuple(sorted(rest or ()))
-        if rest is not None and found == 0:
+        patch = Patch(kind="lora", source=Source(str(path), self._files(path)))
+        parts: list[tuple[ModelHandle | ClipHandle, float]] = [(model, strength_model)] if model else []
+        parts += [(tower, strength_clip) for tower in clip.towers] if clip else []
+        matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
+        unmatched = set.intersection(*(set(match.unmatched) for match in matches)) if matches else set()
+        if matches and not any(match.changes for match in matches):
             raise LoraError(
-                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(list(unmatched))}). "
+                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(sorted(unmatched))}). "
                 "Use a LoRA that was trained for the checkpoint's family."
             )
-        return LoraResult(model, clip, unmatched)
+        patched = [
+            handle.with_patch(msgspec.structs.replace(patch, strength=float(strength)))
+            if match.changes and strength
+            else handle
+            for (handle, strength), match in zip(parts, matches, strict=True)
+        ]
+        towers = [handle for handle in patched if isinstance(handle, ClipHandle)]
+        return LoraResult(
+            next((handle for handle in patched if isinstance(handle, ModelHandle)), None),
+            clip.with_towers(towers) if clip else None,
+            tuple(sorted(unmatched)),
+        )
 
     # --- using ---
 
     @overload
     def use(self, handle: ModelHandle) -> AbstractContextManager[Network]: ...
     @overload
-    def use(self, handle: ClipHandle) -> AbstractContextManager[TextEncoder]: ...
+    def use(self, handle: ClipHandle) -> AbstractContextManager[TextEncoder | JoinedEncoder]: ...
     @overload
     def use(self, handle: VaeHandle) -> AbstractContextManager[Autoencoder]: ...
     @overload
@@ -186,6 +192,10 @@ class ModelManager:
 
     @contextmanager
     def _use(self, handle: Handle) -> Iterator[Any]:
+        if isinstance(handle, ClipHandle) and handle.beside:
+            with self._joined(handle) as encoder:
+                yield encoder
+            return
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
             entry = self._entry(handle)
@@ -197,12 +207,17 @@ class ModelManager:
             finally:
                 instance.users -= 1
 
+    @contextmanager
+    def _joined(self, handle: ClipHandle) -> Iterator[JoinedEncoder]:
+        from engine.models.joined import JoinedEncoder
+
+        with ExitStack() as held:
+            yield JoinedEncoder(handle, [held.enter_context(self._use(tower)) for tower in handle.towers])
+
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype
         if isinstance(handle, ModelHandle):
-            from engine.models.network import Network
-
-            return Network(instance.module, handle, *place)
+            return named(family_named(handle.family).network.call)(instance.module, handle, *place)
         if isinstance(handle, ControlNetHandle):
             from engine.models.network import ControlNetwork
 

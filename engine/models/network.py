@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from engine.models.errors import ModelError
+from engine.models.families import family_named
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,16 +18,25 @@ if TYPE_CHECKING:
 
 
 class Network:
-    """A denoiser: what it predicts (eps, v…) is said by its handle's parameterization."""
+    """A denoiser, ready to be called; a class of `engine.models.networks` for each kind of network.
+
+    What it predicts (eps, v…) is said by its handle's parameterization.
+    """
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         self.module = module
         self.handle = handle
         self.device = device
         self.dtype = dtype
-        self._extra = handle.extra_channels
+        self.family = family_named(handle.family)
 
-    @torch.no_grad()
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return what this network takes beside text and time, of a conditioning's options; made once for a run.
+
+        `latent` (B, C, h, w): of the run, in network space. Tensors have one row, or B.
+        """
+        return {}
+
     def __call__(
         self,
         x: Tensor,
@@ -37,49 +47,8 @@ class Network:
         control: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Return the network's prediction (B, C, h, w) in the dtype and on the device of `x`.
-
-        `x` (B, C, h, w) is already scaled for the network; `t` (B,) timesteps, whole or not; `context` (B, T, D);
-        `concat` (B, C', h, w) is appended on channels (inpainting checkpoints need it); `control` holds ControlNet
-        residuals {"down": tensors, "mid": tensor}; `options` may hold `class_labels` or `added_cond_kwargs`, passed on.
-
-        Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
-        """
-        inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
-        if inputs.shape[1] != self.handle.in_channels or context.shape[-1] != self.handle.context_dim:
-            raise ModelError(self._misfit(x, concat, context))
-        arguments: dict[str, Any] = {} if not options else {k: options[k] for k in _PASSED_ON if k in options}
-        if control is not None:
-            arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
-            arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
-        predicted: Tensor = self.module(
-            inputs.to(self.device, self.dtype),
-            t.to(self.device),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            return_dict=False,
-            **arguments,
-        )[0]
-        return predicted.to(x)
-
-    def _misfit(self, x: Tensor, concat: Tensor | None, context: Tensor) -> str:
-        file, handle = self.handle.source.path, self.handle
-        if context.shape[-1] != handle.context_dim:
-            return (
-                f"{file}: expected a conditioning of width {handle.context_dim}, got {context.shape[-1]}: it was made by the "
-                "text encoder of another model. Encode the prompt with this checkpoint's text encoder."
-            )
-        if concat is None and self._extra > 0 and x.shape[1] == handle.latent.channels:
-            return (
-                f"{file}: this inpainting model wants {self._extra} more channels (mask and masked picture). "
-                "Use InpaintModelConditioning (or VAEEncodeForInpaint's mask) on its conditioning."
-            )
-        got = x.shape[1] + (0 if concat is None else concat.shape[1])
-        return (
-            f"{file}: expected a latent of {handle.latent.channels} channels ({handle.in_channels} in all), got {got}."
-        )
-
-
-_PASSED_ON = ("class_labels", "added_cond_kwargs")
+        """Return the prediction (B, C, h, w) for x (B, C, h, w), t (B,) timesteps and context (B, T, D)."""
+        raise NotImplementedError
 
 
 class ControlNetwork:
@@ -91,15 +60,24 @@ class ControlNetwork:
         self.device = device
         self.dtype = dtype
         self._downscale = 2 ** (len(handle.config["conditioning_embedding_out_channels"]) - 1)
+        self._sized = "addition_embed_type" in handle.config
         self._fitted: tuple[Tensor, tuple[int, int, int], Tensor] | None = None
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, t: Tensor, context: Tensor, hint: Tensor, strength: float = 1.0) -> dict[str, Any]:
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        hint: Tensor,
+        strength: float = 1.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Return {"down": [tensors], "mid": tensor}, times `strength`, on the device and in the dtype of `x`.
 
         `x` (B, C, h, w), `t` (B,) and `context` (B, T, D) as the denoiser gets them, without `concat`. `hint`
         (N, 3, H, W) in 0..1 is cropped about its centre and resized to the picture size of `x` by nearest pixels, and
-        repeated to B.
+        repeated to B. `options`: what the denoiser's `inputs` made, for a family that takes more than text and time.
 
         Raises ModelError when `context` or `x` does not have this ControlNet's width.
         """
@@ -110,6 +88,7 @@ class ControlNetwork:
             encoder_hidden_states=context.to(self.device, self.dtype),
             controlnet_cond=self._fit_hint(hint, (x.shape[0], x.shape[-2], x.shape[-1])),
             conditioning_scale=strength,
+            added_cond_kwargs=moved(options, self.device, self.dtype) if self._sized else None,
             return_dict=False,
         )
         return {"down": [residual.to(x) for residual in down], "mid": mid.to(x)}
@@ -130,6 +109,11 @@ class ControlNetwork:
         fitted = repeat_to(fitted, batch).to(self.device, self.dtype)
         self._fitted = (hint, shape, fitted)
         return fitted
+
+
+def moved(options: Mapping[str, Any] | None, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the tensors among what a network is given on its device in its dtype."""
+    return {name: value.to(device, dtype) for name, value in (options or {}).items() if isinstance(value, torch.Tensor)}
 
 
 def fill(picture: Tensor, height: int, width: int) -> Tensor:

@@ -5,8 +5,9 @@ A path is a single file (original or diffusers naming) or a diffusers folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import msgspec
 
 from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
 from engine.models import detect
+from engine.models.autoencoders.kl import vae_config
 from engine.models.checkpoints import (
     Component,
     Header,
@@ -23,9 +25,10 @@ from engine.models.checkpoints import (
     read_json,
     spread,
 )
-from engine.models.detect import Detected, TextEncoderFacts
+from engine.models.detect import Detected
 from engine.models.errors import CheckpointError, shortened
-from engine.models.families import FAMILIES, SD1, Family
+from engine.models.families import families, families_of_type, family_of, titles
+from engine.models.families.base import Family, Tower
 from engine.models.handles import (
     ClipHandle,
     ClipVisionHandle,
@@ -36,17 +39,16 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
-from engine.models.sd_keys import CONTROLNET_PREFIX, UNET_PREFIX
+from engine.models.networks.unet_sizes import controlnet_config
+from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.shapes import part as part_of
 from engine.models.tokenizer import tokenizer_file
+from engine.models.towers.clip import TextEncoderFacts, text_facts
 from engine.models.vision_facts import vision_config
 
-_OTHER_FAMILY = (
-    "class_embed_type",
-    "addition_embed_type",
-    "encoder_hid_dim_type",
-    "num_class_embeds",
-    "time_embedding_dim",
-)
+_UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
+"""What a U-Net's config tells of parts that no family here has."""
+
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 _SCHEDULES: dict[str, ScheduleKind] = {
     "scaled_linear": "scaled_linear",
@@ -70,30 +72,50 @@ def open_checkpoint(path: Path, files: FileDigest = digest_file) -> Opened:
         return _open_folder(path, files)
     header = read_header(path)
     found = detect.detect(header.shapes, header.metadata, str(path), partial(spread, path))
-    return _opened(found, *[Source(str(path), files(path))] * 3)
+    source = Source(str(path), files(path))
+    return _opened(found, source, [source] * len(found.texts), source)
 
 
-def _opened(found: Detected, unet: Source, text: Source, vae: Source, tokenizer: Source | None = None) -> Opened:
+def _opened(
+    found: Detected,
+    unet: Source,
+    texts: Sequence[Source],
+    vae: Source,
+    tokenizers: Sequence[Source | None] = (),
+) -> Opened:
     family = found.family
-    model = found.unet and ModelHandle(
-        source=unet, family=family, config=found.unet, parameterization=found.parameterization, latent=found.latent
+    model = found.network and ModelHandle(
+        source=unet,
+        family=family,
+        config=found.network,
+        prefix=found.network_prefix,
+        parameterization=found.parameterization,
+        latent=found.latent,
     )
-    clip = found.text and _clip(text, family, found.text, tokenizer)
+    towers = [
+        _tower(source, family, facts, tokenizer)
+        for source, facts, tokenizer in zip_longest(texts, found.texts, tokenizers[: len(found.texts)])
+    ]
     return Opened(
         model or None,
-        clip or None,
-        VaeHandle(source=vae, family=family, config=found.vae, latent=found.latent) if found.vae else None,
+        towers[0].with_towers(towers) if towers else None,
+        VaeHandle(source=vae, family=family, config=found.vae, prefix=found.vae_prefix, latent=found.latent)
+        if found.vae
+        else None,
     )
 
 
-def _clip(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
+def _tower(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
     return ClipHandle(
         source=source,
         family=family,
+        tower=facts.tower.name,
         config=facts.config,
+        prefix=facts.prefix,
         tokens=facts.tokens,
         tokenizer=tokenizer,
         stop_at=facts.stop_at,
+        normed=facts.tower.normed,
         cut_layers=facts.cut_layers,
     )
 
@@ -105,9 +127,10 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
         part = _required(folder_component(path, ""), path)
         facts = {"vae": _vae_hints(part.config)}
         header = read_header(part.weights)
-        config, source = detect.vae_config(header.shapes, facts["vae"]), Source(str(part.weights), files(part.weights))
-        latent = detect.latent_format(SD1, facts, None, config)
-        return VaeHandle(source=source, family=SD1.name, config=config, latent=latent)
+        config, source = vae_config(header.shapes, facts["vae"]), Source(str(part.weights), files(part.weights))
+        family = detect.family_of_text_width(0)
+        latent = detect.latent_format(family, facts, None, config)
+        return VaeHandle(source=source, family=family.name, config=config, latent=latent)
     vae = open_checkpoint(path, files).vae
     if vae is None:
         raise CheckpointError(f"{path}: holds no VAE. Expected decoder.* tensors, with or without first_stage_model.")
@@ -119,9 +142,9 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     path = Path(path)
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
-        family = _text_family(part.config)
-        facts = detect.text_facts(read_header(part.weights).shapes, _text_hints(part.config), family.text)
-        return _clip(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
+        family = detect.family_of_text_width(part.config.get("hidden_size", 0))
+        facts = text_facts(read_header(part.weights).shapes, _text_hints(part.config), family.towers[0])
+        return _tower(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.")
@@ -129,19 +152,45 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
 
 
+def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
+    """Return the handle of a family's text encoders, each in a file of its own, in any order.
+
+    `kind`: what loaders call the family. Raises CheckpointError naming the files where one is not the family's.
+    """
+    found = families_of_type(kind, len(paths))
+    if not found:
+        raise CheckpointError(f"no family with {len(paths)} text encoders is called {kind!r}. Known: {titles()}.")
+    headers = sorted((read_header(path) for path in paths), key=_text_width)
+    towers = []
+    for header, tower in zip(headers, sorted(found[0].towers, key=lambda tower: tower.width), strict=True):
+        hints = detect.metadata_facts(header.metadata, header.path).get("text", {})
+        try:
+            facts = text_facts(header.shapes, hints, tower)
+        except (KeyError, IndexError) as problem:
+            raise CheckpointError(
+                f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
+            ) from problem
+        path = Path(header.path)
+        towers.append(_tower(Source(str(path), files(path)), found[0].name, facts, _tokenizer(path.parent, files)))
+    got = tuple(int(tower.config["hidden_size"]) for tower in towers)
+    wanted = tuple(sorted(tower.width for tower in found[0].towers))
+    others = {tower.width for family in families() for tower in family.towers} - set(wanted)
+    if others & set(got):  # encoders of unknown widths are somebody's own
+        named = ", ".join(path.name for path in paths)
+        raise CheckpointError(f"{named}: text encoders of widths {got}, where {found[0].title} has {wanted}.")
+    order = [tower.name for tower in found[0].towers]
+    ordered = sorted(towers, key=lambda tower: order.index(tower.tower))
+    return ordered[0].with_towers(ordered)
+
+
+def _text_width(header: Header) -> int:
+    return next((shape[1] for name, shape in header.shapes.items() if name.endswith("token_embedding.weight")), 0)
+
+
 def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
     """Return the handle of a U-Net: a file of its own, one inside a checkpoint, or a diffusers folder."""
     path = Path(path)
-    header = None if path.is_dir() else read_header(path)
-    if header is not None and "input_blocks.0.0.weight" in header.shapes:
-        renamed = {f"{UNET_PREFIX}{name}": shape for name, shape in header.shapes.items()}
-        source = Source(str(path), files(path))
-        found = detect.detect(
-            renamed, header.metadata, str(path), lambda name: spread(path, name.removeprefix(UNET_PREFIX))
-        )
-        model = _opened(found, source, source, source).model
-    else:
-        model = open_checkpoint(path, files).model
+    model = open_checkpoint(path, files).model
     if model is None:
         raise CheckpointError(f"{path}: holds no U-Net. Expected model.diffusion_model.* tensors.")
     return model
@@ -153,23 +202,23 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
-    shapes = detect.part(header.shapes, CONTROLNET_PREFIX) or header.shapes
+    shapes = part_of(header.shapes, CONTROLNET_PREFIX) or header.shapes
     if not any(name.startswith(("input_hint_block.", "controlnet_cond_embedding.")) for name in shapes):
         shown = shortened(list(header.shapes))
         raise CheckpointError(
             f"{weights}: not a ControlNet: expected input_hint_block.* or controlnet_cond_embedding.*, got {shown}."
         )
-    if "label_emb.0.0.weight" in shapes or "add_embedding.linear_1.weight" in shapes:
-        known = ", ".join(family.title for family in FAMILIES)
-        raise CheckpointError(f"{weights}: a ControlNet of a family this version does not know. Known: {known}.")
     config = part.config if part else _config_beside(weights)
     hints = _unet_hints(config) if config else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
     try:
         family = detect.family_of_denoiser(shapes)
-        kwargs = detect.controlnet_config(shapes, hints, family)
+        kwargs = controlnet_config(shapes, hints, family)
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{weights}: looks like a ControlNet, but lacks tensor {problem}.") from problem
-    return ControlNetHandle(source=Source(str(weights), files(weights)), family=family.name, config=kwargs)
+    prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
+    return ControlNetHandle(
+        source=Source(str(weights), files(weights)), family=family.name, config=kwargs, prefix=prefix
+    )
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
@@ -213,42 +262,65 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(
             f"{folder}: a folder, but not a diffusers model: expected model_index.json and unet/config.json."
         )
-    parts = {name: folder_component(folder, name) for name in ("unet", "vae", "text_encoder")}
-    headers = {name: read_header(part.weights) for name, part in parts.items() if part}
-    sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items() if part}
+    names = ("unet", "vae", *(tower.folder for tower in _most_towers()))
+    parts = {name: part for name in names if (part := folder_component(folder, name))}
+    headers = {name: read_header(part.weights) for name, part in parts.items()}
+    sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
-        found = _detect_parts(folder, {n: p.config for n, p in parts.items() if p}, headers)
+        found = _detect_parts(folder, {name: part.config for name, part in parts.items()}, headers)
     except (KeyError, IndexError) as problem:
-        raise CheckpointError(f"{folder}: not a Stable Diffusion 1 or 2 model: lacks {problem}.") from problem
+        raise CheckpointError(f"{folder}: not a model of a known family ({titles()}): lacks {problem}.") from problem
     anywhere = next(iter(sources.values()))
-    unet, text, vae = (sources.get(name, anywhere) for name in ("unet", "text_encoder", "vae"))
-    return _opened(found, unet, text, vae, _tokenizer(folder, files))
+    towers = [facts.tower for facts in found.texts]
+    return _opened(
+        found,
+        sources.get("unet", anywhere),
+        [sources[tower.folder] for tower in towers],
+        sources.get("vae", anywhere),
+        [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
+    )
+
+
+def _most_towers() -> tuple[Tower, ...]:
+    return max((family.towers for family in families()), key=len)
 
 
 def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], headers: Mapping[str, Header]) -> Detected:
     if not headers:
         raise CheckpointError(f"{folder}: holds none of unet/, vae/, text_encoder/.")
     unet_config = configs.get("unet", {})
-    if other := [name for name in _OTHER_FAMILY if unet_config.get(name)]:
-        known = ", ".join(family.title for family in FAMILIES)
-        raise CheckpointError(f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {known}.")
+    if other := [name for name in _UNKNOWN_PARTS if unet_config.get(name)]:
+        raise CheckpointError(
+            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
+        )
     shapes = {name: header.shapes for name, header in headers.items()}
-    family = (
-        detect.family_of_denoiser(shapes["unet"]) if "unet" in shapes else _text_family(configs.get("text_encoder", {}))
+    family = _folder_family(folder, configs, shapes)
+    unet = family.network.sizes(shapes["unet"], _unet_hints(unet_config), family) if "unet" in shapes else None
+    vae_hints = _vae_hints(configs.get("vae", {}), family)
+    vae = vae_config(shapes["vae"], vae_hints) if "vae" in shapes else None
+    texts = tuple(
+        text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
+        for tower in family.towers
+        if tower.folder in shapes
     )
-    unet = detect.unet_config(shapes["unet"], _unet_hints(unet_config), family) if "unet" in shapes else None
-    vae_hints = _vae_hints(configs.get("vae", {}))
-    vae = detect.vae_config(shapes["vae"], vae_hints) if "vae" in shapes else None
-    text_hints = _text_hints(configs.get("text_encoder", {}))
-    text = detect.text_facts(shapes["text_encoder"], text_hints, family.text) if "text_encoder" in shapes else None
     return Detected(
         family=family.name,
         parameterization=_folder_parameterization(folder, family, unet, headers.get("unet")),
         latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae),
-        unet=unet,
+        network=unet,
         vae=vae,
-        text=text,
+        texts=texts,
     )
+
+
+def _folder_family(
+    folder: Path, configs: Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Mapping[str, tuple[int, ...]]]
+) -> Family:
+    if "unet" not in shapes:
+        return detect.family_of_text_width(configs.get("text_encoder", {}).get("hidden_size", 0))
+    if (family := family_of(shapes["unet"])) is None:
+        raise CheckpointError(f"{folder}: a network of a family not known here. Known: {titles()}.")
+    return family
 
 
 def _unet_hints(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,12 +330,14 @@ def _unet_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "norm_groups": config.get("norm_num_groups", 32),
         "norm_eps": config.get("norm_eps", 1e-5),
         "act": config.get("act_fn", "silu"),
+        "size_width": config.get("addition_time_embed_dim") or 256,
     }
 
 
-def _vae_hints(config: Mapping[str, Any]) -> dict[str, Any]:
+def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[str, Any]:
     hints = {"norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
-    if (scale := config.get("scaling_factor")) is not None and scale != SD1.latent.scale:
+    usual = (family or detect.family_of_text_width(0)).latent.scale
+    if (scale := config.get("scaling_factor")) is not None and scale != usual:
         hints["scale_factor"] = scale
     if (shift := config.get("shift_factor")) is not None:
         hints["shift_factor"] = shift
@@ -273,11 +347,6 @@ def _vae_hints(config: Mapping[str, Any]) -> dict[str, Any]:
 def _text_hints(config: Mapping[str, Any]) -> dict[str, Any]:
     names = {"heads": "num_attention_heads", "act": "hidden_act", "norm_eps": "layer_norm_eps"}
     return {ours: config[theirs] for ours, theirs in names.items() if theirs in config}
-
-
-def _text_family(config: Mapping[str, Any]) -> Family:
-    width = config.get("hidden_size")
-    return next((family for family in FAMILIES if family.context_dim == width), SD1)
 
 
 def _folder_parameterization(
@@ -302,8 +371,8 @@ def _folder_parameterization(
     )
 
 
-def _tokenizer(folder: Path, files: FileDigest) -> Source | None:
-    for place in (folder / "tokenizer", folder):
+def _tokenizer(folder: Path, files: FileDigest, part: str = "tokenizer") -> Source | None:
+    for place in (folder / part, folder):
         if file := tokenizer_file(place):
             return Source(str(file), files(file))
     return None

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.models import lora, sd_keys
+from engine.models import lora
 from engine.models.checkpoints import load_tensors, read_header
 from engine.models.errors import LoraError
+from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
 from engine.models.lora import Matched
 
@@ -27,8 +28,8 @@ def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[s
     """Return what the LoRA at `path` changes in a handle's `parameters`. Reads headers only."""
     header = read_header(path)
     if isinstance(handle, ModelHandle):
-        return lora.match_unet(header, parameters, sd_keys.unet_names(handle.config))
-    return lora.match_text(header, parameters)
+        return lora.match_unet(header, parameters, family_named(handle.family).network.paths(handle.config))
+    return lora.match_text(header, parameters, tower_of(handle.family, handle.tower))
 
 
 class PatchFile:

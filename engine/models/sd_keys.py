@@ -1,4 +1,4 @@
-"""Tensor names of Stable Diffusion 1.x/2.x: original single-file layout <-> module names of diffusers and transformers.
+"""Tensor names of Stable Diffusion 1, 2 and XL: original single-file layout <-> module names of diffusers and transformers.
 
 Nothing here depends on full-size widths: the tables are derived from the number of levels, the residual blocks per
 level and where attention stands, all read off the `config` (a diffusers / transformers config, or a mapping with the
@@ -41,6 +41,8 @@ _EMBEDDINGS = {
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
     "conv_in": "input_blocks.0.0",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
 }
 _VAE_ENDS = {"conv_in": "conv_in", "conv_norm_out": "norm_out", "conv_out": "conv_out"}
 _VAE_RESNET = {"norm1": "norm1", "conv1": "conv1", "norm2": "norm2", "conv2": "conv2", "conv_shortcut": "nin_shortcut"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -72,6 +72,15 @@ class TextEncoder:
         """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU, of a prompt with emphasis and embeddings."""
         return self.encode_tokens(self.tokenize(text, warn))
 
+    @property
+    def encoders(self) -> tuple[TextEncoder, ...]:
+        """The towers: itself."""
+        return (self,)
+
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+        """Return what `encode` does, of the text for this tower by its name; `text` without one."""
+        return self.encode(texts.get(self.handle.tower, text), warn)
+
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
         """Return the prompt's rows, each `length` tokens: start, text, end, padding.
 
@@ -109,7 +118,7 @@ class TextEncoder:
         for name, after in named:
             if path := embedding_file(name, self._folders):
                 try:
-                    return list(read_embedding(path, int(self.handle.config["hidden_size"]))), after
+                    return list(read_embedding(path, int(self.handle.config["hidden_size"]), self.handle.tower)), after
                 except EmbeddingError as problem:
                     warn(f"prompt: embedding:{name} is left out. {problem}")
                     return [], after
@@ -166,7 +175,9 @@ class TextEncoder:
         finally:
             for hook in hooks:
                 hook.remove()
-        hidden = self._tower.final_layer_norm(stopped[0]) if stopped else last  # type: ignore[operator]
+        hidden = last
+        if stopped:
+            hidden = self._tower.final_layer_norm(stopped[0]) if self.handle.normed else stopped[0]  # type: ignore[operator]
         return hidden.float().cpu(), self._pooled(last, rows).float().cpu()
 
     def _pooled(self, last: Tensor, rows: list[list[Token]]) -> Tensor:
@@ -220,8 +231,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def read_embedding(path: Path, width: int) -> Tensor:
-    """Return the vectors (N, width) of a textual-inversion file (Gal et al. 2022).
+def read_embedding(path: Path, width: int, tower: str = "clip_l") -> Tensor:
+    """Return the vectors (N, width) of a textual-inversion file (Gal et al. 2022) for a tower of this name.
 
     Known layouts: `emb_params`, `string_to_param` with one entry, one tensor under the token's name, and `clip_l` beside
     `clip_g` for a model with two encoders. Of several tensors `clip_l` is taken, or the first of this width.
@@ -229,7 +240,7 @@ def read_embedding(path: Path, width: int) -> Tensor:
     Raises EmbeddingError when there is none of this width.
     """
     found = {name: t for name, t in load_tensors(path).items() if t.is_floating_point() and t.ndim in (1, 2)}
-    tensors = sorted(found.items(), key=lambda item: item[0] != "clip_l")
+    tensors = sorted(found.items(), key=lambda item: item[0] != tower)
     for _, value in tensors:
         if value.shape[-1] == width:
             return value.reshape(-1, width)

@@ -16,6 +16,8 @@ import numpy as np
 from engine.models import sd_keys
 from engine.models.checkpoints import Header, fit, load_tensors, read_header
 from engine.models.errors import CheckpointError
+from engine.models.families import family_named
+from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
 
 if TYPE_CHECKING:
@@ -25,24 +27,17 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 _TITLES: dict[type, str] = {
-    ModelHandle: "U-Net",
+    ModelHandle: "network",
     ClipHandle: "text encoder",
     VaeHandle: "VAE",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
 }
-_PREFIXES: dict[type, tuple[str, ...]] = {
-    ModelHandle: (sd_keys.UNET_PREFIX,),
-    ClipHandle: (sd_keys.CLIP_PREFIX, sd_keys.OPEN_CLIP_PREFIX),
-    VaeHandle: (sd_keys.VAE_PREFIX, "vae."),
-    ControlNetHandle: (sd_keys.CONTROLNET_PREFIX,),
-    ClipVisionHandle: (),
-}
 
 
 def title(handle: Handle) -> str:
     """Return what messages call this part of a model."""
-    return _TITLES[part(handle)]
+    return family_named(handle.family).network.title if isinstance(handle, ModelHandle) else _TITLES[part(handle)]
 
 
 def part(handle: Handle) -> type:
@@ -52,11 +47,7 @@ def part(handle: Handle) -> type:
 
 def file_names(handle: Handle, names: Iterable[str]) -> list[str]:
     """Return those tensor names of the handle's file that belong to it."""
-    names = list(names)
-    for prefix in _PREFIXES[part(handle)]:
-        if found := [name for name in names if name.startswith(prefix)]:
-            return found
-    return names
+    return [name for name in names if name.startswith(handle.prefix)]
 
 
 def parameter_shapes(handle: Handle, header: Header | None = None) -> dict[str, Shape]:
@@ -72,16 +63,16 @@ def parameter_shapes(handle: Handle, header: Header | None = None) -> dict[str, 
 
 def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tensors of a file under the names of the handle's module."""
-    state = cast("Mapping[str, Tensor]", tensors)
+    bare = {name[len(handle.prefix) :]: value for name, value in tensors.items() if name.startswith(handle.prefix)}
+    state = cast("Mapping[str, Tensor]", bare)
     if isinstance(handle, ModelHandle):
-        return dict(sd_keys.unet_to_diffusers(state, handle.config))
+        return dict(family_named(handle.family).network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
         return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
-        prefix = sd_keys.VAE_PREFIX if any(name.startswith(sd_keys.VAE_PREFIX) for name in state) else "vae."
-        return dict(sd_keys.vae_to_diffusers(state, handle.config, prefix))
+        return dict(sd_keys.vae_to_diffusers(state, handle.config, ""))
     return dict(sd_keys.text_to_diffusers(state))
 
 
@@ -124,15 +115,12 @@ def empty_module(handle: Handle) -> nn.Module:
 
     try:
         with torch.device("meta"):
+            if isinstance(handle, ModelHandle):
+                module: nn.Module = named(family_named(handle.family).network.module)(**_tuples(handle.config))
+                return module
             return _BUILDERS[part(handle)](handle.config)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
-
-
-def _unet(config: Mapping[str, Any]) -> nn.Module:
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    return cast("nn.Module", UNet2DConditionModel(**_tuples(config)))
 
 
 def _controlnet(config: Mapping[str, Any]) -> nn.Module:
@@ -169,7 +157,6 @@ def _vision(config: Mapping[str, Any]) -> nn.Module:
 
 
 _BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
-    ModelHandle: _unet,
     ControlNetHandle: _controlnet,
     VaeHandle: _vae,
     ClipHandle: _text,

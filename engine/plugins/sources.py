@@ -59,11 +59,14 @@ class Sources:
     def reach(self, modules: Iterable[str]) -> list[str]:
         """`modules` and all known ones that they import, directly or not, at the top of a file or inside a function.
 
-        One whose name stands in a text counts as imported too: it is looked up with importlib, or in a table of names.
+        One whose name stands in a text counts as imported too: it is looked up with importlib, or in a table of names. So do all
+        modules of a package that looks into its own folder.
         """
         pending, seen = list(modules), set()
         while pending:
             module = pending.pop()
+            if module.endswith(".*"):
+                pending += [name for name in self._files if name.rpartition(".")[0] == module[:-2]]
             if module in self._files and module not in seen:
                 seen.add(module)
                 pending += self.source(module).imports
@@ -103,7 +106,7 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
         tree = ast.parse(data)
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         _drop_docstrings(tree)
-        imports = tuple(sorted({*_imports(tree, package), *_named(tree)}))
+        imports = tuple(sorted({*_imports(tree, package), *_named(tree), *_listed(tree, package)}))
         code = xxh3_128_hexdigest(ast.dump(tree).encode("utf-8", "surrogatepass"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested, among others
         return Source(size, mtime_ns, raw, raw, ())
@@ -126,10 +129,19 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
 def _named(tree: ast.Module) -> Iterator[str]:
     """Texts that may be names of modules: dotted ones, and what is given to functions that import."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
-            yield node.value
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.partition(":")[0]  # of `module:name` too
+            if _DOTTED.fullmatch(name):
+                yield name
         elif isinstance(node, ast.Call) and _called(node.func) in _IMPORTERS:
             yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def _listed(tree: ast.Module, package: str) -> Iterator[str]:
+    """`package.*` for a package that looks into its own folder for modules: it may import any of them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node.func) == "iter_modules":
+            yield f"{package}.*"
 
 
 def _called(function: ast.expr) -> str:

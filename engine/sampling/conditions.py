@@ -15,13 +15,20 @@ from engine.sampling.guiders import Conditioning
 from engine.sampling.masks import Area, covering, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
 from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule, to_network_space
 
-ControlFunction = Callable[[Tensor, Tensor, Tensor], Residuals]
-"""`(x, t, context) -> {"down": [...], "mid": ...}`: a ControlNet with its hint and strength bound."""
+ControlFunction = Callable[[Tensor, Tensor, Tensor, Mapping[str, Any] | None], Residuals]
+"""`(x, t, context, what else the network is given) -> {"down": [...], "mid": ...}`: a ControlNet, its hint and strength bound."""
 
 Controls = Callable[[Any, int], ControlFunction]
 """`(control of a conditioning, pictures of the run)` -> its function; called once for each control of a run.
 
 x has one row for each picture under the first condition, then for each under the next, and so must the hints be repeated.
+"""
+
+Inputs = Callable[[Mapping[str, Any], Tensor, bool], Mapping[str, Any]]
+"""`(options of a conditioning, latent (B, C, h, w) of the run in network space, whether it is the positive one)` -> what its
+network takes beside text and time.
+
+Tensors have a row for each picture, or one for all of them; other values must be the same for conditions that share a call.
 """
 
 # Latent of an even grey picture in SD 1's VAE: what an inpainting model sees where it is given no picture.
@@ -67,7 +74,7 @@ class Condition:
 class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
-    `noise_mask` is (B, 1, h, w) or None. `forwarded` names the options that the network wants to see.
+    `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
     """
 
     schedule: NoiseSchedule
@@ -76,7 +83,7 @@ class Surroundings:
     noise_mask: Tensor | None = None
     controls: Controls | None = None
     inpaint_model: bool = False
-    forwarded: Sequence[str] = ()
+    inputs: Inputs | None = None
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
@@ -88,7 +95,10 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
         if not conditioning:
             raise ValueError(f"the {name} conditioning is empty: expected at least one encoded text; connect one")
     chains: dict[int, tuple[ControlLink, ...]] = {}
-    prepared = [[_condition(context, options, around, chains) for context, options in entries] for entries in lists]
+    prepared = [
+        [_condition(context, options, around, chains, positive=number == 0) for context, options in entries]
+        for number, entries in enumerate(lists)
+    ]
     # A prediction for an area is guided against one for the same area: the other conditionings get its counterpart.
     for own in prepared:
         for others in prepared:
@@ -102,7 +112,12 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
 
 
 def _condition(
-    context: Tensor, options: Mapping[str, Any], around: Surroundings, chains: dict[int, tuple[ControlLink, ...]]
+    context: Tensor,
+    options: Mapping[str, Any],
+    around: Surroundings,
+    chains: dict[int, tuple[ControlLink, ...]],
+    *,
+    positive: bool,
 ) -> Condition:
     latent, schedule = around.latent, around.schedule
     area, weight = _place(options, latent)
@@ -115,7 +130,7 @@ def _condition(
         end=0.0 if end is None else schedule.percent_to_sigma(end),
         control=_chain(options.get("control"), around, chains),
         concat=_concat(options, around) if around.inpaint_model else None,
-        options={name: _batched(options[name], latent) for name in around.forwarded if name in options},
+        options=_inputs(options, around, positive=positive),
     )
 
 
@@ -150,6 +165,14 @@ def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLi
             link = link.previous
         chains[id(control)] = tuple(links)
     return chains[id(control)]
+
+
+def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> Mapping[str, Any]:
+    """What the network takes beside text and time, tensors with a row for each picture."""
+    if around.inputs is None:
+        return {}
+    given = around.inputs(options, around.latent, positive)
+    return {name: _batched(value, around.latent) for name, value in given.items()}
 
 
 def _batched(value: Any, latent: Tensor) -> Any:

@@ -58,7 +58,7 @@ class ConditionedNetwork:
     def residuals(self, batch: Batch, scaled: Tensor, t: Tensor, sigma: float) -> Residuals | None:
         """Return what the batch's ControlNets add to the network at `t` (rows,), None when none is active."""
         links = [link for link in batch.control if link.active(sigma)]
-        return _residuals(links, scaled, t, batch.context) if links else None
+        return _residuals(links, scaled, t, batch) if links else None
 
 
 class GuidedDenoiser:
@@ -162,9 +162,9 @@ def _positive_number(weight: float | Tensor) -> bool:
     return isinstance(weight, float) and weight > 0.0
 
 
-def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, context: Tensor) -> Residuals:
+def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
     """Return the sum of the links' residuals."""
-    outputs = [link.function(x, t, context) for link in links]
+    outputs = [link.function(x, t, batch.context, batch.options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
     down: list[list[Tensor | None]] = [list(output["down"]) for output in outputs]

@@ -87,9 +87,12 @@ def _prepare(
         raise RecipeError(
             f"{recipe.checkpoint}: LoRA training knows eps, v and x0 models without extra input channels."
         )
+    if clip.beside:
+        raise RecipeError(f"{recipe.checkpoint}: LoRA training knows models with one text encoder, and this has two.")
     with manager.use(vae) as autoencoder:
         latents = autoencoder.encode(torch.stack([pixels for pixels, _ in examples]))
-    with manager.use(clip) as encoder:
+    with manager.use(clip) as joined:
+        (encoder,) = joined.encoders
         texts = ["", *(caption for _, caption in examples)]
         # A caption past the context length has further rows; the first one is kept, so that all stack.
         contexts = torch.cat([encoder.encode(text)[0][:, : encoder.length] for text in texts])

@@ -9,9 +9,10 @@ import pytest
 
 from engine.datatypes.parameterization import Parameterization
 from engine.models import sd_keys
-from engine.models.detect import controlnet_config, detect, unet_config
+from engine.models.detect import detect
 from engine.models.errors import CheckpointError
-from engine.models.families import SD1, SD2
+from engine.models.families import families, family_named
+from engine.models.networks.unet_sizes import controlnet_config, unet_config
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -92,7 +93,7 @@ def test_the_names_and_shapes_of_stable_diffusion_1_give_its_full_size_config(sd
     found = detect(sd15)
     assert found.family == "sd1"
     assert found.parameterization == Parameterization(prediction="eps")
-    unet = found.unet
+    unet = found.network
     assert unet["block_out_channels"] == [320, 640, 1280, 1280]
     assert unet["down_block_types"] == ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"]
     assert unet["up_block_types"] == ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3
@@ -112,8 +113,8 @@ def test_the_names_and_shapes_of_stable_diffusion_2_give_its_full_size_config(sd
     found = detect(sd21)
     assert found.family == "sd2"
     assert found.parameterization.prediction == "eps"
-    assert found.unet["cross_attention_dim"] == 1024
-    assert (found.unet["attention_head_dim"], found.unet["use_linear_projection"]) == ([5, 10, 20, 20], True)
+    assert found.network["cross_attention_dim"] == 1024
+    assert (found.network["attention_head_dim"], found.network["use_linear_projection"]) == ([5, 10, 20, 20], True)
     text = found.text.config
     assert (text["hidden_size"], text["num_hidden_layers"], text["num_attention_heads"]) == (1024, 24, 16)
     assert (text["hidden_act"], text["projection_dim"]) == ("gelu", 1024)
@@ -122,7 +123,7 @@ def test_the_names_and_shapes_of_stable_diffusion_2_give_its_full_size_config(sd
 
 def test_diffusers_names_give_the_same_config_as_original_ones(sd15: Shapes) -> None:
     module = full_size_unet(cross_attention_dim=768)
-    assert unet_config(shapes(module.state_dict()), {}, SD1) == detect(sd15).unet
+    assert unet_config(shapes(module.state_dict()), {}, family_named("sd1")) == detect(sd15).network
 
 
 def test_a_full_size_controlnet_is_read_off_its_shapes_in_both_namings() -> None:
@@ -132,14 +133,14 @@ def test_a_full_size_controlnet_is_read_off_its_shapes_in_both_namings() -> None
     with torch.device("meta"):
         module = ControlNetModel(cross_attention_dim=768, **SD_LEVELS)
     original = sd_keys.controlnet_to_original(module.state_dict(), module.config, prefix="")
-    config = controlnet_config(shapes(original), {}, SD1)
+    config = controlnet_config(shapes(original), {}, family_named("sd1"))
     assert config["conditioning_embedding_out_channels"] == [16, 32, 96, 256]
     assert config["block_out_channels"] == [320, 640, 1280, 1280]
-    assert controlnet_config(shapes(module.state_dict()), {}, SD1) == config
+    assert controlnet_config(shapes(module.state_dict()), {}, family_named("sd1")) == config
 
 
 def test_a_nine_channel_unet_is_an_inpainting_checkpoint_and_of_version_2_predicts_eps() -> None:
-    assert detect(full_size(1, in_channels=9)).unet["in_channels"] == 9
+    assert detect(full_size(1, in_channels=9)).network["in_channels"] == 9
     assert detect(full_size(2, in_channels=9)).parameterization.prediction == "eps"
 
 
@@ -201,7 +202,7 @@ def test_metadata_says_what_tensors_do_not(sd15: Shapes) -> None:
         "rgb_bias": [0.5, 0.25, 0.125],
     }
     found = detect(sd15, {"safelight.config": json.dumps(facts)})
-    assert (found.unet["attention_head_dim"], found.unet["norm_num_groups"]) == ([8, 16, 32, 32], 16)
+    assert (found.network["attention_head_dim"], found.network["norm_num_groups"]) == ([8, 16, 32, 32], 16)
     assert (found.latent.scale, found.latent.shift, found.latent.rgb_bias) == (1.0, 0.5, (0.5, 0.25, 0.125))
     assert (found.text.config["num_attention_heads"], found.text.config["hidden_act"]) == (6, "gelu")
     tokens = found.text.tokens
@@ -209,8 +210,8 @@ def test_metadata_says_what_tensors_do_not(sd15: Shapes) -> None:
     assert found.parameterization == Parameterization(prediction="flow", schedule="flow", shift=3.0)
 
 
-def test_another_familys_unet_is_refused_by_name(sd15: Shapes) -> None:
-    other = sd15 | {"model.diffusion_model.label_emb.0.0.weight": (1280, 2816)}
+def test_another_familys_unet_is_refused_by_name(sd21: Shapes) -> None:
+    other = sd21 | {"model.diffusion_model.label_emb.0.0.weight": (1280, 2048)}
     with pytest.raises(CheckpointError, match=r"thing\.safetensors: .*does not know.*Stable Diffusion 2"):
         detect(other, where="thing.safetensors")
 
@@ -222,7 +223,9 @@ def test_a_file_of_something_else_is_refused_with_what_it_holds() -> None:
 
 def test_a_unet_without_its_first_tensors_is_refused_naming_one(sd15: Shapes) -> None:
     broken = {name: shape for name, shape in sd15.items() if not name.endswith("input_blocks.0.0.weight")}
-    with pytest.raises(CheckpointError, match="lacks tensor"):
+    with pytest.raises(
+        CheckpointError, match=r"Nearest is Stable Diffusion 1.*lacks tensor input_blocks\.0\.0\.weight"
+    ):
         detect(broken)
 
 
@@ -242,7 +245,27 @@ def test_unusable_metadata_is_refused(sd15: Shapes, text: str) -> None:
         detect(sd15, {"safelight.config": text})
 
 
-def test_the_family_records_differ_where_the_families_do() -> None:
-    assert SD2.matches(dict.fromkeys(SD2.required, ()), 1024)
-    assert not SD2.matches(dict.fromkeys(SD2.required, ()), 768)
-    assert SD1.matches(dict.fromkeys(SD1.required, ()), 192)
+def test_no_two_families_share_a_network() -> None:
+    import torch
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    sized = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 80,
+    }
+    for width in (32, 768, 1024, 1280, 2048):
+        for extra in ({}, sized):
+            with torch.device("meta"):
+                unet = UNet2DConditionModel(
+                    block_out_channels=(32, 64),
+                    down_block_types=("CrossAttnDownBlock2D",) * 2,
+                    up_block_types=("CrossAttnUpBlock2D",) * 2,
+                    cross_attention_dim=width,
+                    **extra,
+                )
+            for state in (unet.state_dict(), sd_keys.unet_to_original(unet.state_dict(), unet.config, "")):
+                fitting = [family.name for family in families() if family.fits(shapes(state))]
+                told = {768: "sd1", 1024: "sd2"} if not extra else {1280: "sdxl_refiner", 2048: "sdxl"}
+                assert len(fitting) == (0 if extra and width == 1024 else 1), (width, fitting)
+                assert fitting[:1] == [told[width]] if width in told else True

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.models.checkpoints import Header
+from engine.models.families import tower_of
 from engine.models.lora import match_text, match_unet
 
 Q, K = "blocks.0.attn.to_q", "blocks.1.attn.to_k"
@@ -66,7 +67,7 @@ def test_what_is_told_for_the_unet_counts_before_what_is_told_for_all_and_not_fo
         dtypes={},
         metadata={"lora_adapter_metadata": json.dumps(config)},
     )
-    assert match_text(header, [f"{module}.weight"]).changes[f"{module}.weight"].scale == 0.5
+    assert match_text(header, [f"{module}.weight"], tower_of("sd1", "clip_l")).changes[f"{module}.weight"].scale == 0.5
 
 
 def test_the_config_may_lie_beside_the_file(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 
 from engine.models.checkpoints import read_header, spread, tensor_bytes
-from engine.models.detect import _up_has_attention
 from engine.models.errors import CheckpointError
 from engine.models.handles import ClipHandle, Source
 from engine.models.network import ControlNetwork
+from engine.models.networks.unet_sizes import _original_ups
 
 
 def clip() -> ClipHandle:
@@ -52,9 +52,9 @@ def test_a_header_tells_bytes_by_dtype_and_a_tensors_spread(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("block", "has"), [(3, True), (2, False)])
 def test_the_first_block_of_an_up_level_comes_after_those_of_the_levels_below(block: int, has: bool) -> None:
-    shapes = {"input_blocks.0.0.weight": (8, 4, 3, 3), f"output_blocks.{block}.1.norm.weight": (8,)}
+    shapes = {f"output_blocks.{block}.1.transformer_blocks.0.norm1.weight": (8,)}
     config = {"layers_per_block": [1, 2], "block_out_channels": [8, 16]}
-    assert _up_has_attention(shapes, config, 1) is has
+    assert _original_ups(shapes, config)[1].attends is has
 
 
 def test_a_control_picture_is_fitted_anew_for_another_size_and_only_then() -> None:

@@ -43,6 +43,22 @@ def test_a_module_reaches_what_it_imports_and_the_packages_around_it(tmp_path: P
     assert found == ["pack", "pack.deep", "pack.other", "pack.sub", "pack.sub.leaf", "pack.sub.near"]
 
 
+def test_a_package_that_looks_into_its_folder_reaches_all_that_is_in_it(tmp_path: Path) -> None:
+    found = sources(tmp_path, pack__sub="import pkgutil\nfor page in pkgutil.iter_modules(__path__): ...\n")
+    assert found.reach(["pack.sub"]) == [
+        "pack",
+        "pack.deep",
+        "pack.other",
+        "pack.sub",
+        "pack.sub.leaf",
+        "pack.sub.near",
+    ]
+
+
+def test_a_text_that_names_something_in_a_module_reaches_it(tmp_path: Path) -> None:
+    assert "pack.deep" in sources(tmp_path, pack__apart="x = 'pack.deep:Thing'\n").reach(["pack.apart"])
+
+
 def test_docstrings_are_none_of_the_code(tmp_path: Path) -> None:
     one = sources(tmp_path)
     before = one.code_digest(["pack.other"]), one.raw_digest(["pack.other"])

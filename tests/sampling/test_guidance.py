@@ -244,7 +244,7 @@ class Control:
 
 
 def bind(control, pictures):
-    def residuals(x, t, context):
+    def residuals(x, t, context, options):
         assert x.shape[0] == t.shape[0] == context.shape[0]
         return {"down": [torch.full((1,), control.value), None], "mid": torch.full((1,), control.value * 10)}
 
@@ -311,10 +311,18 @@ def test_an_empty_conditioning_is_refused():
         guide(BasicGuidance([]))
 
 
-def test_only_options_that_the_network_asks_for_are_forwarded_and_stacked():
+def test_what_the_network_makes_of_options_is_stacked_for_both_conditions():
+    def inputs(options, latent, positive):
+        return {
+            "pooled": options["pooled_output"] + latent.shape[-1],
+            "sign": torch.full((2, 1), 1.0 if positive else -1.0),
+        }
+
     positive, negative = text(3, pooled_output=torch.ones(1, 5)), text(1, pooled_output=torch.zeros(1, 5))
-    _, network = guide(CfgGuidance(positive, negative), batch=2, forwarded=("pooled_output",))
-    assert network.calls[0]["options"]["pooled_output"].tolist() == [[1.0] * 5] * 2 + [[0.0] * 5] * 2
+    _, network = guide(CfgGuidance(positive, negative), batch=2, inputs=inputs)
+    given = network.calls[0]["options"]
+    assert given["pooled"].tolist() == [[17.0] * 5] * 2 + [[16.0] * 5] * 2
+    assert given["sign"].flatten().tolist() == [1.0, 1.0, -1.0, -1.0]
     _, network = guide(CfgGuidance(positive, negative))
     assert network.calls[0]["options"] is None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.models.lora import TEXT_PREFIXES, UNET_PREFIXES, split_name
+from engine.models.families import tower_of
+from engine.models.lora import UNET_PREFIXES, split_name
 from engine.plugins.compat.weight_patches import PARTS, TEXT_KEYS, UNET_KEYS, calculate_weight, keys_of
 
 __all__ = ["calculate_weight"]
@@ -48,12 +49,13 @@ def model_lora_keys_unet(model: Any, key_map: dict[str, Any] | None = None) -> d
 def model_lora_keys_clip(model: Any, key_map: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the names that LoRA files have for a text encoder's weights: {name in the file: weight}."""
     found = {} if key_map is None else key_map
+    prefixes = tower_of(model.handle.family, model.handle.tower).lora_prefixes
     for key, ours in keys_of(model.handle).items():
         if not key.endswith(".weight"):
             continue
         module = ours.removesuffix(".weight")
         flat = module.replace(".", "_")
-        found |= {f"{prefix}{flat}": key for prefix in TEXT_PREFIXES}
+        found |= {f"{prefix}{flat}": key for prefix in prefixes}
         found |= {f"{prefix}{module}": key for prefix in ("", "text_encoder.", "text_encoders.clip_l.transformer.")}
         found[TEXT_KEYS + module] = key
     return found

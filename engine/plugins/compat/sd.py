@@ -17,7 +17,7 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
 from engine.plugins.compat.running import model_manager, warn
 from engine.plugins.compat.tensors_and_files import FileWeights
-from engine.plugins.compat.text_model import TextModel, encode_rows
+from engine.plugins.compat.text_model import TextModel, encode_rows, letter
 from engine.plugins.compat.values import Wrapper, to_pack
 
 _VISION = ("embedder.model.visual.", "conditioner.embedders.0.open_clip.model.visual.")
@@ -94,13 +94,10 @@ class CLIP(Wrapper):
     def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
         """The prompt's rows of (token or vector, weight), by the name of the encoder."""
         with model_manager().use(self.handle) as encoder:
-            rows = encoder.tokenize(text, warn)
-            ends = (encoder.tokenizer.start, encoder.tokenizer.end)
-        if return_word_ids:
             return {
-                "l": [[(*token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
+                letter(one.handle.tower): _told(one, one.tokenize(text, warn), return_word_ids)
+                for one in encoder.encoders
             }
-        return {"l": [[tuple(token) for token in row] for row in rows]}
 
     def encode_from_tokens(self, tokens: Any, return_pooled: Any = False, return_dict: bool = False) -> Any:
         """The conditioning (1, T, D) of rows from `tokenize`; with `return_pooled`, the pooled one (1, D) as well."""
@@ -345,6 +342,14 @@ def load_lora_for_models(
 def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
     """Write a checkpoint."""
     refuse("comfy.sd.save_checkpoint", "checkpoints written by packs")
+
+
+def _told(encoder: Any, rows: Any, with_words: bool) -> list[list[tuple[Any, ...]]]:
+    """A tower's rows as packs take them: (token or vector, weight), and the number of the word if that is wanted."""
+    if not with_words:
+        return [[tuple(token) for token in row] for row in rows]
+    ends = (encoder.tokenizer.start, encoder.tokenizer.end)
+    return [[(*token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
 
 
 def _word(index: int, token: Any, ends: tuple[int, int]) -> int:

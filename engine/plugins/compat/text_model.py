@@ -7,7 +7,6 @@ from typing import Any
 from engine.models.handles import ClipHandle
 from engine.models.text import Token
 from engine.models.weights import named_parameters
-from engine.plugins.compat import weight_patches
 from engine.plugins.compat.absent import refuse_part
 from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.running import model_manager
@@ -15,10 +14,22 @@ from engine.plugins.compat.running import model_manager
 
 def encode_rows(handle: ClipHandle, tokens: Any) -> tuple[Any, Any]:
     """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …), or of a dict of them."""
-    rows = next(iter(tokens.values())) if isinstance(tokens, dict) else tokens
     with model_manager().use(handle) as encoder:
-        found: tuple[Any, Any] = encoder.encode_tokens([[Token(*token[:2]) for token in row] for row in rows])
+        each = [_rows(tokens, one.handle.tower) for one in encoder.encoders]
+        found: tuple[Any, Any] = encoder.encode_tokens(each if handle.beside else each[0])
     return found
+
+
+def letter(tower: str) -> str:
+    """What packs call a text encoder in a dict of tokens: "l" or "g"."""
+    return tower.removeprefix("clip_")
+
+
+def _rows(tokens: Any, tower: str) -> list[list[Token]]:
+    rows = tokens
+    if isinstance(tokens, dict):
+        rows = tokens[letter(tower)] if letter(tower) in tokens else next(iter(tokens.values()))
+    return [[Token(*token[:2]) for token in row] for row in rows]
 
 
 class TextModel:
@@ -54,8 +65,13 @@ class TextModel:
     def state_dict(self) -> Lent:
         """The patched weights by the field's names."""
         with model_manager().use(self.handle) as live:
-            named = named_parameters(live.module)
-            return Lent({f"{weight_patches.TEXT_KEYS}{name}": weight.data for name, weight in named.items()})
+            return Lent(
+                {
+                    f"{one.handle.tower}.transformer.{name}": weight.data
+                    for one in live.encoders
+                    for name, weight in named_parameters(one.module).items()
+                }
+            )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

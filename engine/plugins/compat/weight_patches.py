@@ -65,6 +65,14 @@ def keys_of(handle: ModelHandle | ClipHandle) -> dict[str, str]:
     return {f"{TEXT_KEYS}{name}": name for name in names}
 
 
+def _patched(handle: Any, patch: Patch) -> Any:
+    """Of several text encoders only the first has weights that packs can reach."""
+    if isinstance(handle, ClipHandle):
+        first, *others = handle.towers
+        return handle.with_towers([first.with_patch(patch), *others])
+    return handle.with_patch(patch)
+
+
 class Patching:
     """A handle that patches are put on: those that follow each other with one strength go into one file.
 
@@ -83,7 +91,7 @@ class Patching:
         if self._waiting:
             source = _written(self._waiting)
             strength, keep = self._how
-            self._handle = self._handle.with_patch(Patch(kind="lora", source=source, strength=strength, keep=keep))
+            self._handle = _patched(self._handle, Patch(kind="lora", source=source, strength=strength, keep=keep))
             self._waiting = {}
         return self._handle
 

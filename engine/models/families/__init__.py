@@ -1,0 +1,62 @@
+"""The model families: a page each, found by looking into this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from engine.models.families.base import Family, Tower
+from engine.models.shapes import Shapes
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Every family, by name. Raises TypeError for a page that sets no FAMILY."""
+    found = []
+    for page in pkgutil.iter_modules(__path__):
+        if page.name == "base":
+            continue
+        family = getattr(importlib.import_module(f"{__name__}.{page.name}"), "FAMILY", None)
+        if not isinstance(family, Family):
+            raise TypeError(
+                f"{__name__}.{page.name}: expected FAMILY, a record of engine.models.families.base, got {family!r}"
+            )
+        found.append(family)
+    return tuple(sorted(found, key=lambda family: family.name))
+
+
+def family_named(name: str) -> Family:
+    """Return the record called `name`; KeyError naming the known ones otherwise."""
+    for family in families():
+        if family.name == name:
+            return family
+    raise KeyError(f"no model family {name!r}; known: {', '.join(family.name for family in families())}")
+
+
+def family_of(shapes: Shapes) -> Family | None:
+    """Return the family whose network these tensors are, the prefix taken off; None for an unknown one."""
+    return next((family for family in families() if family.fits(shapes)), None)
+
+
+def tower_of(family: str, name: str) -> Tower:
+    """Return the text encoder called `name` of a family; its first where it has none of that name."""
+    towers = family_named(family).towers
+    return next((tower for tower in towers if tower.name == name), towers[0])
+
+
+def loader_types(towers: int) -> tuple[str, ...]:
+    """What saved workflows call the families with so many text encoders."""
+    return tuple(
+        dict.fromkeys(kind for family in families() if len(family.towers) == towers for kind in family.loader_types)
+    )
+
+
+def families_of_type(kind: str, towers: int) -> list[Family]:
+    """Return the families that loaders of text encoders call so, with so many of these."""
+    return [family for family in families() if kind in family.loader_types and len(family.towers) == towers]
+
+
+def titles() -> str:
+    """What messages say is known."""
+    return ", ".join(family.title for family in families())

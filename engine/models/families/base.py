@@ -1,0 +1,115 @@
+"""The records of a model family: how its files are recognised, and what their tensors do not say about themselves.
+
+A page of this folder is one family: a module that sets `FAMILY`. Nothing outside the folder names one. Pages are read without
+torch; what they name by `module:name` is imported when the family is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.models.shapes import Facts, Shapes, Spread
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which files name the tensors of a family's network, the prefix taken off.
+
+    It fits tensors that have all of `has` and none of `lacks`, and pass `check`.
+    """
+
+    name: str
+    has: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
+    check: Callable[[Shapes], bool] | None = None
+
+    def fits(self, shapes: Shapes) -> bool:
+        """Say whether these tensors are laid out so."""
+        named = all(name in shapes for name in self.has) and not any(name in shapes for name in self.lacks)
+        return named and (self.check is None or self.check(shapes))
+
+
+class Tower(msgspec.Struct, frozen=True, kw_only=True):
+    """A text encoder of a family.
+
+    `name` is what its embeddings are called in files ("clip_l", "clip_g"). `prefixes`: under which checkpoints hold it;
+    `folder`: the part of a diffusers folder. `pad` "end" repeats the end token, "zero" is id 0. `stop_at` counts in the full
+    tower, of which a folder may leave out layers; `normed`: what is taken there goes through the last norm. `full_layers` and
+    `width`: of the full-size tower, to notice that and to tell it from others. `open_clip`: published in open_clip's names.
+    Heads are `width / head_dim` unless told.
+    """
+
+    name: str = "clip_l"
+    prefixes: tuple[str, ...] = ()
+    folder: str = "text_encoder"
+    tokenizer_folder: str = "tokenizer"
+    lora_prefixes: tuple[str, ...] = ("lora_te_", "lora_te1_", "lycoris_te_")
+    act: str
+    pad: Literal["end", "zero"] = "end"
+    stop_at: int = -1
+    normed: bool = True
+    open_clip: bool = False
+    full_layers: int = 12
+    width: int = 768
+    head_dim: int = 64
+
+
+class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
+    """What families with the same network share.
+
+    `title`: what messages call it. `module`: the library's class. `call`: the class that calls it, a
+    `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
+    `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
+    with those of the original layout, by which LoRAs name them too.
+    """
+
+    title: str
+    module: str
+    call: str
+    sizes: Callable[[Shapes, Facts, Family], dict[str, Any]]
+    renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
+    paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """One family.
+
+    `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
+    None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
+    order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector.
+    `prediction(base, shapes, config, spread)` reads off tensors what the network predicts, where they tell.
+    """
+
+    name: str
+    title: str
+    layouts: tuple[Layout, ...]
+    network: NetworkKind
+    context_dim: int | None = None
+    heads: int | None = None
+    head_dim: int | None = None
+    parameterization: Parameterization = Parameterization()
+    latent: LatentFormat = LatentFormat()
+    towers: tuple[Tower, ...]
+    pooled: int = 0
+    prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread], Parameterization] | None = None
+    loader_types: tuple[str, ...] = ()
+    """What saved workflows call it in the loaders of text encoders."""
+    size_facts: int = 0
+    """How many numbers about sizes the network takes: 6 for Stable Diffusion XL, 5 for its refiner."""
+
+    def fits(self, shapes: Shapes) -> bool:
+        """Say whether these tensors, the prefix taken off, are a network of this family."""
+        return any(layout.fits(shapes) for layout in self.layouts)
+
+
+def named(path: str) -> Any:
+    """Import what a page names by `module:name`."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,51 @@
+"""Several text encoders as one: each reads the prompt, and what they give stands side by side."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.models.families import family_named
+from engine.models.text import Token, Warn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.models.handles import ClipHandle
+    from engine.models.text import TextEncoder
+
+log = logging.getLogger(__name__)
+
+
+class JoinedEncoder:
+    """The text encoders of a family that has several, such as Stable Diffusion XL (Podell et al. 2023, section 2.1)."""
+
+    def __init__(self, handle: ClipHandle, encoders: Sequence[TextEncoder]) -> None:
+        self.handle = handle
+        self.encoders = tuple(encoders)
+        self._pooled = family_named(handle.family).pooled
+
+    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+        """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU; D is the sum of the towers' widths."""
+        return self.encode_each({}, text, warn)
+
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+        """Return what `encode` does, of a text for each tower by its name ("clip_l", "clip_g"); `text` for one without.
+
+        A tower with fewer rows gets empty ones, so that the rows stand side by side.
+        """
+        return self.encode_tokens([one.tokenize(texts.get(one.handle.tower, text), warn) for one in self.encoders])
+
+    def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> tuple[Tensor, Tensor]:
+        """Return (context, pooled) of each tower's rows; pooled is that of the tower which the family names for it."""
+        most = max(len(rows) for rows in tokens)
+        tokens = [
+            [*rows, *encoder.tokenize("") * (most - len(rows))]
+            for encoder, rows in zip(self.encoders, tokens, strict=True)
+        ]
+        found = [encoder.encode_tokens(rows) for encoder, rows in zip(self.encoders, tokens, strict=True)]
+        length = min(context.shape[1] for context, _ in found)
+        return torch.cat([context[:, :length] for context, _ in found], dim=-1), found[self._pooled][1]

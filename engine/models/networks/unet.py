@@ -1,0 +1,107 @@
+"""How the U-Nets of Stable Diffusion are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.models.errors import ModelError
+from engine.models.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_AESTHETIC = {True: 6.0, False: 2.5}
+"""The score that Stable Diffusion XL's refiner is told for a positive and another conditioning that say none."""
+
+
+class UNet(Network):
+    """A U-Net under text (B, T, D); with sizes and a pooled text where its family takes them (Podell et al. 2023)."""
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return {} for Stable Diffusion 1 and 2, else `text_embeds` (1, P) and `time_ids` (1, 5 or 6), sizes in pixels.
+
+        Raises ModelError for a conditioning whose pooled text is not of this family.
+        """
+        facts = self.family.size_facts
+        if not facts:
+            return {}
+        factor = self.handle.latent.downscale
+        height, width = (options.get(name, side * factor) for name, side in zip(("height", "width"), latent.shape[-2:]))
+        sizes = [height, width, options.get("crop_h", 0), options.get("crop_w", 0)]
+        if facts == 5:
+            sizes.append(options.get("aesthetic_score", _AESTHETIC[positive]))
+        else:
+            sizes += [options.get("target_height", height), options.get("target_width", width)]
+        return {"text_embeds": self._pooled(options), "time_ids": torch.tensor([sizes], dtype=torch.float32)}
+
+    def _pooled(self, options: Mapping[str, Any]) -> Tensor:
+        config = self.handle.config
+        facts = self.family.size_facts * int(config["addition_time_embed_dim"])
+        wanted = int(config["projection_class_embeddings_input_dim"]) - facts
+        pooled: Tensor | None = options.get("pooled_output")
+        if pooled is None or pooled.shape[-1] != wanted:
+            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
+            raise ModelError(
+                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
+                f"{got}. Encode the prompt with this checkpoint's text encoder."
+            )
+        return pooled
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *,
+        concat: Tensor | None = None,
+        control: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the prediction (B, C, h, w) in the dtype and on the device of `x`.
+
+        `x` (B, C, h, w) is already scaled for the network; `t` (B,) timesteps, whole or not; `context` (B, T, D);
+        `concat` (B, C', h, w) is appended on channels (inpainting checkpoints need it); `control` holds ControlNet
+        residuals {"down": tensors, "mid": tensor}; `options` is what `inputs` made, with a row for each of B.
+
+        Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
+        """
+        inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
+        if inputs.shape[1] != self.handle.in_channels or context.shape[-1] != self.handle.context_dim:
+            raise ModelError(self._misfit(x, concat, context))
+        arguments: dict[str, Any] = {}
+        if options:
+            arguments["added_cond_kwargs"] = {
+                name: value.to(self.device, self.dtype) for name, value in options.items()
+            }
+        if control is not None:
+            arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
+            arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
+        predicted: Tensor = self.module(
+            inputs.to(self.device, self.dtype),
+            t.to(self.device),
+            encoder_hidden_states=context.to(self.device, self.dtype),
+            return_dict=False,
+            **arguments,
+        )[0]
+        return predicted.to(x)
+
+    def _misfit(self, x: Tensor, concat: Tensor | None, context: Tensor) -> str:
+        file, handle = self.handle.source.path, self.handle
+        if context.shape[-1] != handle.context_dim:
+            return (
+                f"{file}: expected a conditioning of width {handle.context_dim}, got {context.shape[-1]}: it was made by the "
+                "text encoder of another model. Encode the prompt with this checkpoint's text encoder."
+            )
+        if concat is None and self.handle.extra_channels > 0 and x.shape[1] == handle.latent.channels:
+            return (
+                f"{file}: this inpainting model wants {self.handle.extra_channels} more channels (mask and masked picture). "
+                "Use InpaintModelConditioning (or VAEEncodeForInpaint's mask) on its conditioning."
+            )
+        got = x.shape[1] + (0 if concat is None else concat.shape[1])
+        return (
+            f"{file}: expected a latent of {handle.latent.channels} channels ({handle.in_channels} in all), got {got}."
+        )
