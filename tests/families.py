@@ -138,3 +138,152 @@ def save(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = 
 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path, metadata)
+
+
+@dataclass
+class TinyFlux:
+    """Modules of a tiny FLUX.1, and files that hold them."""
+
+    base: Path
+    modules: dict[str, Any]
+    tokenizers: dict[str, Any]
+
+    def file(self, folder: str, name: str) -> Path:
+        return self.base / "models" / folder / name
+
+
+def t5_tokenizer() -> Any:
+    """A unigram tokenizer as T5's: pad 0, end 1, unknown 2, pieces that begin words with a bar; no token opens a row."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    letters = [(letter, -5.0) for letter in "abcdefghijklmnopqrstuvwxyz▁.,"]
+    words = [(f"▁{word}", -2.0) for word in ("a", "the", "red", "blue", "apple", "tree", "photo", "of", "on", "dog")]
+    tokenizer = Tokenizer(models.Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), *letters, *words], unk_id=2))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+def flux_transformer(*, guidance: bool, in_channels: int = 64) -> Any:
+    from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+
+    return FluxTransformer2DModel(
+        in_channels=in_channels,
+        out_channels=64,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=24,
+        pooled_projection_dim=32,
+        guidance_embeds=guidance,
+        axes_dims_rope=(2, 6, 8),
+    )
+
+
+def flux_to_original(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """FLUX.1's own names, worked out from the library's converter's direction: fused rows, shift before scale."""
+    from engine.models.networks.flux_sizes import paths
+
+    config = {"num_layers": 2, "num_single_layers": 2}
+    original: dict[str, Any] = {}
+    for ours, theirs in paths(config).items():
+        for kind in ("weight", "bias"):
+            if (name := f"{ours}.{kind}") in state:
+                value = state[name]
+                if ours == "norm_out.linear":
+                    scale, shift = value.chunk(2)
+                    value = torch.cat([shift, scale])
+                original[f"{prefix}{theirs}.{'scale' if '_norm' in theirs else kind}"] = value
+    for i in range(2):
+        double, single = f"transformer_blocks.{i}.attn.", f"single_transformer_blocks.{i}."
+        fused = {
+            f"double_blocks.{i}.img_attn.qkv": [f"{double}to_{part}" for part in "qkv"],
+            f"double_blocks.{i}.txt_attn.qkv": [f"{double}add_{part}_proj" for part in "qkv"],
+            f"single_blocks.{i}.linear1": [*(f"{single}attn.to_{part}" for part in "qkv"), f"{single}proj_mlp"],
+        }
+        for theirs, parts in fused.items():
+            for kind in ("weight", "bias"):
+                original[f"{prefix}{theirs}.{kind}"] = torch.cat([state[f"{part}.{kind}"] for part in parts])
+    return original
+
+
+def flux_vae() -> Any:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(32, 32, 32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=16,
+        scaling_factor=0.3611,
+        shift_factor=0.1159,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        force_upcast=False,
+    )
+
+
+def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> TinyFlux:
+    """An all-in-one checkpoint in the original layout, and every part in a file of its own."""
+    from transformers import CLIPTokenizer, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+    torch.manual_seed(6)
+    words = len(json.loads(clip_json)["model"]["vocab"])
+    t5_words = t5_tokenizer()
+    t5 = T5EncoderModel(
+        T5Config(
+            vocab_size=t5_words.get_vocab_size(),
+            d_model=24,
+            d_kv=8,
+            d_ff=32,
+            num_layers=2,
+            num_heads=3,
+            feed_forward_proj="gated-gelu",
+        )
+    )
+    modules = {
+        "transformer": flux_transformer(guidance=guidance),
+        "vae": flux_vae(),
+        "text_encoder": text_tower(words, 32, 2, "quick_gelu"),
+        "text_encoder_2": t5,
+    }
+    modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+    pairs = [tuple(line.split()) for line in clip_files[1].read_text().splitlines()[1:]]
+    tokenizers = {
+        "tokenizer": CLIPTokenizer(vocab=json.loads(clip_files[0].read_text()), merges=pairs, model_max_length=77),
+        "tokenizer_2": PreTrainedTokenizerFast(
+            tokenizer_object=t5_tokenizer(),
+            pad_token="<pad>",
+            eos_token="</s>",
+            unk_token="<unk>",
+            model_max_length=256,
+        ),
+    }
+    tiny = TinyFlux(base, modules, tokenizers)
+    folder = base / "models" / "text_encoders" / "t5"
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text(t5_words.to_str())
+    heads = json.dumps({"unet": {"axes": [2, 6, 8]}, "vae": {"norm_groups": 32}, "text": {"heads": 2}})
+    metadata = {"safelight.config": heads, "safelight.tokenizer": clip_json}
+    transformer = flux_to_original(modules["transformer"].state_dict(), "")
+    parts = {
+        "model.diffusion_model.": transformer,
+        "vae.": sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, ""),
+        "text_encoders.clip_l.transformer.": sd_keys.text_to_original(modules["text_encoder"].state_dict(), prefix=""),
+        "text_encoders.t5xxl.transformer.": {
+            name: value for name, value in t5.state_dict().items() if name != "encoder.embed_tokens.weight"
+        },
+    }
+    whole = {f"{prefix}{name}": value for prefix, tensors in parts.items() for name, value in tensors.items()}
+    save(tiny.file("checkpoints", "flux.safetensors"), whole, {"safelight.config": heads})
+    save(tiny.file("diffusion_models", "flux.safetensors"), transformer, metadata)
+    save(tiny.file("vae", "ae.safetensors"), parts["vae."], metadata)
+    save(tiny.file("text_encoders", "clip_l.safetensors"), parts["text_encoders.clip_l.transformer."], metadata)
+    save(tiny.file("text_encoders", "t5xxl.safetensors"), parts["text_encoders.t5xxl.transformer."])
+    (base / "models" / "text_encoders" / "clip").mkdir()
+    (base / "models" / "text_encoders" / "clip" / "tokenizer.json").write_text(clip_json)
+    return tiny

@@ -280,7 +280,9 @@ class Component(msgspec.Struct, frozen=True):
 
 def is_diffusers_folder(path: Path) -> bool:
     """Tell a diffusers model folder by its index or by a U-Net's config."""
-    return (path / "model_index.json").is_file() or (path / "unet" / "config.json").is_file()
+    return (path / "model_index.json").is_file() or any(
+        (path / name / "config.json").is_file() for name in ("unet", "transformer")
+    )
 
 
 def folder_component(folder: Path, name: str) -> Component | None:

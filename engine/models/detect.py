@@ -27,7 +27,8 @@ from engine.models.families.base import Family
 from engine.models.networks.unet_sizes import CLASS_EMBEDDING, context_dim
 from engine.models.sd_keys import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, is_open_clip
 from engine.models.shapes import Facts, Shapes, Spread, part
-from engine.models.towers.clip import TextEncoderFacts, text_facts
+from engine.models.towers import kind_named
+from engine.models.towers.clip import TextEncoderFacts
 
 _TEXT_FACTS = ("text", "text_2", "text_3", "text_4")
 
@@ -137,8 +138,8 @@ def _text_there(shapes: Shapes) -> dict[str, tuple[int, ...]]:
     for prefix in (CLIP_PREFIX, OPEN_CLIP_PREFIX, *prefixes):
         if found := part(shapes, prefix):
             return found
-    bare = "text_model.embeddings.token_embedding.weight" in shapes or "embeddings.token_embedding.weight" in shapes
-    return dict(shapes) if bare or is_open_clip(shapes) else {}
+    kinds = {tower.kind for family in families() for tower in family.towers}
+    return dict(shapes) if any(kind_named(kind).is_there(shapes) for kind in kinds) else {}
 
 
 def text_encoders(shapes: Shapes, facts: Facts, family: Family) -> tuple[TextEncoderFacts, ...]:
@@ -147,16 +148,12 @@ def text_encoders(shapes: Shapes, facts: Facts, family: Family) -> tuple[TextEnc
     for number, tower in enumerate(family.towers):
         known = tower.prefixes if number else (*tower.prefixes, CLIP_PREFIX, OPEN_CLIP_PREFIX)
         prefix = next((prefix for prefix in known if part(shapes, prefix)), "")
-        if not prefix and (number or not _is_bare_text(shapes)):
+        kind = kind_named(tower.kind)
+        if not prefix and (number or not kind.is_there(shapes)):
             continue
-        told = text_facts(part(shapes, prefix), facts.get(_TEXT_FACTS[number], {}), tower)
+        told = kind.text_facts(part(shapes, prefix), facts.get(_TEXT_FACTS[number], {}), tower)
         found.append(msgspec.structs.replace(told, prefix=prefix))
     return tuple(found)
-
-
-def _is_bare_text(shapes: Shapes) -> bool:
-    bare = ("text_model.embeddings.token_embedding.weight", "embeddings.token_embedding.weight")
-    return any(name in shapes for name in bare) or is_open_clip(shapes)
 
 
 def _nothing_known(shapes: Shapes, where: str) -> str:
@@ -241,7 +238,7 @@ def with_prediction_by_spread(
     base: Parameterization, shapes: Shapes, family: Family, unet: Facts | None, spread: Spread | None
 ) -> Parameterization:
     """Return what the family's rule reads off the tensors, else `base`."""
-    if family.prediction is None or unet is None or spread is None:
+    if family.prediction is None or unet is None:
         return base
     return family.prediction(base, shapes, unet, spread)
 
@@ -249,9 +246,7 @@ def with_prediction_by_spread(
 def latent_format(family: Family, facts: Facts, unet: Facts | None, vae: Facts | None) -> LatentFormat:
     """Return the latent space: channels and downscale off the VAE (channels off the network without one), the rest as told."""
     base, hints = family.latent, facts.get("vae", {})
-    channels = (
-        vae["latent_channels"] if vae else int(unet.get("out_channels", base.channels)) if unet else base.channels
-    )
+    channels = vae["latent_channels"] if vae else _channels(family, unet) if unet else base.channels
     downscale = 2 ** (len(vae["block_out_channels"]) - 1) if vae else base.downscale
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
@@ -263,6 +258,12 @@ def latent_format(family: Family, facts: Facts, unet: Facts | None, vae: Facts |
         rgb_factors=tuple((float(r), float(g), float(b)) for r, g, b in factors),
         rgb_bias=_rgb(facts.get("rgb_bias", base.rgb_bias if known else (0.0, 0.0, 0.0))),
     )
+
+
+def _channels(family: Family, network: Facts) -> int:
+    """Channels of the latents that a network gives."""
+    told = network.get("out_channels")
+    return int(told) // family.patch**2 if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

@@ -89,7 +89,10 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     @property
     def in_channels(self) -> int:
         """Channels the network takes in all: the latent's plus `extra_channels`."""
-        return int(self.config.get("in_channels", self.latent.channels))
+        from engine.models.families import family_named  # which imports handles
+
+        told = self.config.get("in_channels")
+        return int(told) // family_named(self.family).patch ** 2 if told else self.latent.channels
 
     @property
     def extra_channels(self) -> int:

@@ -26,7 +26,6 @@ class JoinedEncoder:
     def __init__(self, handle: ClipHandle, encoders: Sequence[TextEncoder]) -> None:
         self.handle = handle
         self.encoders = tuple(encoders)
-        self._pooled = family_named(handle.family).pooled
 
     def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
         """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU; D is the sum of the towers' widths."""
@@ -41,11 +40,11 @@ class JoinedEncoder:
 
     def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> tuple[Tensor, Tensor]:
         """Return (context, pooled) of each tower's rows; pooled is that of the tower which the family names for it."""
+        family = family_named(self.handle.family)
+        pairs = list(zip(self.encoders, tokens, strict=True))
+        if family.join is not None:
+            return family.join([encoder.encode_tokens(rows) for encoder, rows in pairs])
         most = max(len(rows) for rows in tokens)
-        tokens = [
-            [*rows, *encoder.tokenize("") * (most - len(rows))]
-            for encoder, rows in zip(self.encoders, tokens, strict=True)
-        ]
-        found = [encoder.encode_tokens(rows) for encoder, rows in zip(self.encoders, tokens, strict=True)]
+        found = [encoder.encode_tokens([*rows, *encoder.tokenize("") * (most - len(rows))]) for encoder, rows in pairs]
         length = min(context.shape[1] for context, _ in found)
-        return torch.cat([context[:, :length] for context, _ in found], dim=-1), found[self._pooled][1]
+        return torch.cat([context[:, :length] for context, _ in found], dim=-1), found[family.pooled][1]

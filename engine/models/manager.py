@@ -230,10 +230,8 @@ class ModelManager:
             from engine.models.vision import VisionEncoder
 
             return VisionEncoder(instance.module, handle, *place)
-        from engine.models.text import TextEncoder
-
         assert tokenizer is not None
-        return TextEncoder(instance.module, handle, tokenizer, *place, self._embedding_dirs)
+        return named(weights.kind_of(handle).ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
 
     def tiny_decoder(self, path: Path) -> TinyDecoder:
         """Return the tiny decoder in a file, on this device. It is so small that it is kept until `free`.
@@ -303,7 +301,7 @@ class ModelManager:
         return "float32" if isinstance(handle, VaeHandle) else self.dtype
 
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:
-        key = handle.tokenizer.digest if handle.tokenizer else handle.source.digest
+        key = handle.tokenizer.digest if handle.tokenizer else f"{handle.source.digest} {handle.prefix}"
         if key not in self._tokenizers:
             self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs)
         return self._tokenizers[key]

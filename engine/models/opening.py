@@ -43,8 +43,15 @@ from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
 from engine.models.tokenizer import tokenizer_file
-from engine.models.towers.clip import TextEncoderFacts, text_facts
+from engine.models.towers import kind_named
+from engine.models.towers.clip import TextEncoderFacts
 from engine.models.vision_facts import vision_config
+
+_DENOISERS = ("unet", "transformer")
+"""What a diffusers folder calls a network, by its kind."""
+
+_NETWORK = "network"
+"""What either is called here."""
 
 _UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
 """What a U-Net's config tells of parts that no family here has."""
@@ -143,7 +150,8 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
         family = detect.family_of_text_width(part.config.get("hidden_size", 0))
-        facts = text_facts(read_header(part.weights).shapes, _text_hints(part.config), family.towers[0])
+        tower = family.towers[0]
+        facts = kind_named(tower.kind).text_facts(read_header(part.weights).shapes, _text_hints(part.config), tower)
         return _tower(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
@@ -160,31 +168,46 @@ def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = dig
     found = families_of_type(kind, len(paths))
     if not found:
         raise CheckpointError(f"no family with {len(paths)} text encoders is called {kind!r}. Known: {titles()}.")
-    headers = sorted((read_header(path) for path in paths), key=_text_width)
+    headers = [read_header(path) for path in paths]
     towers = []
-    for header, tower in zip(headers, sorted(found[0].towers, key=lambda tower: tower.width), strict=True):
+    for tower, header in _paired(found[0], headers):
         hints = detect.metadata_facts(header.metadata, header.path).get("text", {})
         try:
-            facts = text_facts(header.shapes, hints, tower)
+            facts = kind_named(tower.kind).text_facts(header.shapes, hints, tower)
         except (KeyError, IndexError) as problem:
             raise CheckpointError(
                 f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
             ) from problem
         path = Path(header.path)
         towers.append(_tower(Source(str(path), files(path)), found[0].name, facts, _tokenizer(path.parent, files)))
-    got = tuple(int(tower.config["hidden_size"]) for tower in towers)
+    got = tuple(sorted(_text_width(header) for header in headers))
     wanted = tuple(sorted(tower.width for tower in found[0].towers))
     others = {tower.width for family in families() for tower in family.towers} - set(wanted)
     if others & set(got):  # encoders of unknown widths are somebody's own
         named = ", ".join(path.name for path in paths)
         raise CheckpointError(f"{named}: text encoders of widths {got}, where {found[0].title} has {wanted}.")
-    order = [tower.name for tower in found[0].towers]
-    ordered = sorted(towers, key=lambda tower: order.index(tower.tower))
-    return ordered[0].with_towers(ordered)
+    return towers[0].with_towers(towers)
+
+
+def _paired(family: Family, headers: Sequence[Header]) -> list[tuple[Tower, Header]]:
+    """The towers of a family, each with its file: of its kind, and of several of a kind the narrower with the narrower."""
+    pairs: dict[str, Header] = {}
+    for kind in {tower.kind for tower in family.towers}:
+        towers = sorted((tower for tower in family.towers if tower.kind == kind), key=lambda tower: tower.width)
+        alike = sorted((header for header in headers if kind_named(kind).is_there(header.shapes)), key=_text_width)
+        if len(alike) != len(towers):
+            named = ", ".join(Path(header.path).name for header in alike) or "none"
+            raise CheckpointError(
+                f"{', '.join(Path(header.path).name for header in headers)}: {family.title} wants "
+                f"{' and '.join(tower.name for tower in towers)}, got {named} of that kind."
+            )
+        pairs |= {tower.name: header for tower, header in zip(towers, alike, strict=True)}
+    return [(tower, pairs[tower.name]) for tower in family.towers]
 
 
 def _text_width(header: Header) -> int:
-    return next((shape[1] for name, shape in header.shapes.items() if name.endswith("token_embedding.weight")), 0)
+    tables = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
+    return next((shape[1] for name, shape in header.shapes.items() if name.endswith(tables)), 0)
 
 
 def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
@@ -209,7 +232,7 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
             f"{weights}: not a ControlNet: expected input_hint_block.* or controlnet_cond_embedding.*, got {shown}."
         )
     config = part.config if part else _config_beside(weights)
-    hints = _unet_hints(config) if config else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+    hints = _network_hints(config) if config else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
     try:
         family = detect.family_of_denoiser(shapes)
         kwargs = controlnet_config(shapes, hints, family)
@@ -262,8 +285,9 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(
             f"{folder}: a folder, but not a diffusers model: expected model_index.json and unet/config.json."
         )
-    names = ("unet", "vae", *(tower.folder for tower in _most_towers()))
+    names = (*_DENOISERS, "vae", *(tower.folder for tower in _most_towers()))
     parts = {name: part for name in names if (part := folder_component(folder, name))}
+    parts = {_NETWORK if name in _DENOISERS else name: part for name, part in parts.items()}
     headers = {name: read_header(part.weights) for name, part in parts.items()}
     sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
@@ -274,7 +298,7 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
     towers = [facts.tower for facts in found.texts]
     return _opened(
         found,
-        sources.get("unet", anywhere),
+        sources.get(_NETWORK, anywhere),
         [sources[tower.folder] for tower in towers],
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
@@ -287,25 +311,25 @@ def _most_towers() -> tuple[Tower, ...]:
 
 def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], headers: Mapping[str, Header]) -> Detected:
     if not headers:
-        raise CheckpointError(f"{folder}: holds none of unet/, vae/, text_encoder/.")
-    unet_config = configs.get("unet", {})
-    if other := [name for name in _UNKNOWN_PARTS if unet_config.get(name)]:
+        raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
+    config = configs.get(_NETWORK, {})
+    if other := [name for name in _UNKNOWN_PARTS if config.get(name)]:
         raise CheckpointError(
             f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
         )
     shapes = {name: header.shapes for name, header in headers.items()}
     family = _folder_family(folder, configs, shapes)
-    unet = family.network.sizes(shapes["unet"], _unet_hints(unet_config), family) if "unet" in shapes else None
+    unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     vae = vae_config(shapes["vae"], vae_hints) if "vae" in shapes else None
     texts = tuple(
-        text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
+        kind_named(tower.kind).text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
         for tower in family.towers
         if tower.folder in shapes
     )
     return Detected(
         family=family.name,
-        parameterization=_folder_parameterization(folder, family, unet, headers.get("unet")),
+        parameterization=_folder_parameterization(folder, family, unet, headers.get(_NETWORK)),
         latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae),
         network=unet,
         vae=vae,
@@ -316,14 +340,14 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
 def _folder_family(
     folder: Path, configs: Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Mapping[str, tuple[int, ...]]]
 ) -> Family:
-    if "unet" not in shapes:
+    if _NETWORK not in shapes:
         return detect.family_of_text_width(configs.get("text_encoder", {}).get("hidden_size", 0))
-    if (family := family_of(shapes["unet"])) is None:
+    if (family := family_of(shapes[_NETWORK])) is None:
         raise CheckpointError(f"{folder}: a network of a family not known here. Known: {titles()}.")
     return family
 
 
-def _unet_hints(config: Mapping[str, Any]) -> dict[str, Any]:
+def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     return {
         "heads": heads,
@@ -331,6 +355,7 @@ def _unet_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "norm_eps": config.get("norm_eps", 1e-5),
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
+        "axes": config.get("axes_dims_rope"),
     }
 
 
@@ -355,7 +380,7 @@ def _folder_parameterization(
     """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
     path = folder / "scheduler" / "scheduler_config.json"
     base = family.parameterization
-    if not path.is_file():
+    if not path.is_file() or base.prediction == "flow":  # a flow's shift is the family's
         if header is None:
             return base
         read = partial(spread, Path(header.path))

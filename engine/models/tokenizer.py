@@ -30,6 +30,8 @@ METADATA = "safelight.tokenizer"
 _SPECIAL = re.compile(f"({re.escape(START)}|{re.escape(END)})")
 _HUB_MODELS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "openai/clip-vit-base-patch32")
 _CLIP_VOCABULARY = 49408
+_ROUNDED = 128
+"""Tables of tokens are rounded up to a multiple of this: T5's 32,100 tokens have 32,128 rows."""
 # The pattern that CLIP (Radford et al. 2021) splits text by before byte-pair encoding.
 _CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -37,7 +39,11 @@ _CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 class Tokenizer(Protocol):
     """Text to token ids, and the ids of the tokens that open and close a row."""
 
-    start: int
+    @property
+    def start(self) -> int:
+        """The token that opens a row."""
+        ...
+
     end: int
     size: int
 
@@ -54,8 +60,13 @@ class JsonTokenizer:
         fast.no_padding()
         fast.no_truncation()
         self.size = int(fast.get_vocab_size())
-        self.start = _special(fast, start, (START, "<s>", "[CLS]"), where)
+        self._told_start, self._where = start, where
         self.end = _special(fast, end, (END, "</s>", "[SEP]"), where)
+
+    @property
+    def start(self) -> int:
+        """The token that opens a row; TokenizerError where there is none, as in T5's."""
+        return _special(self._fast, self._told_start, (START, "<s>", "[CLS]"), self._where)
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
@@ -91,7 +102,7 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenize
         return _fitting(_parse(text, f"{source}, metadata {METADATA}", told), size, str(source))
     for path in tokenizer_files(folders):
         tokenizer = _read(path, told)
-        if tokenizer.size == size:
+        if tokenizer.size <= size < tokenizer.size + _ROUNDED:
             return tokenizer
     if size == _CLIP_VOCABULARY:
         try:

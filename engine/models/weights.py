@@ -16,9 +16,10 @@ import numpy as np
 from engine.models import sd_keys
 from engine.models.checkpoints import Header, fit, load_tensors, read_header
 from engine.models.errors import CheckpointError
-from engine.models.families import family_named
+from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.towers import Kind, kind_named
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,11 @@ _TITLES: dict[type, str] = {
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
 }
+
+
+def kind_of(handle: ClipHandle) -> Kind:
+    """Return what knows this kind of text encoder."""
+    return kind_named(tower_of(handle.family, handle.tower).kind)
 
 
 def title(handle: Handle) -> str:
@@ -73,7 +79,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
         return dict(sd_keys.vae_to_diffusers(state, handle.config, ""))
-    return dict(sd_keys.text_to_diffusers(state))
+    return kind_of(handle).renamed(state)
 
 
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -118,6 +124,8 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, ModelHandle):
                 module: nn.Module = named(family_named(handle.family).network.module)(**_tuples(handle.config))
                 return module
+            if isinstance(handle, ClipHandle):
+                return kind_of(handle).build(handle.config)
             return _BUILDERS[part(handle)](handle.config)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
@@ -135,20 +143,6 @@ def _vae(config: Mapping[str, Any]) -> nn.Module:
     return cast("nn.Module", AutoencoderKL(**_tuples(config)))
 
 
-def _text(config: Mapping[str, Any]) -> nn.Module:
-    from torch import nn
-    from transformers.models.clip.configuration_clip import CLIPTextConfig
-    from transformers.models.clip.modeling_clip import CLIPTextModel
-
-    options = dict(config)
-    projection = int(options.pop("projection_dim", 0))
-    # Special ids are the tokenizer's business (see text.py); transformers only wants some that are in the vocabulary.
-    module = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**options, bos_token_id=0, eos_token_id=1, pad_token_id=1)))
-    if projection:
-        module.text_projection = nn.Linear(int(options["hidden_size"]), projection, bias=False)
-    return module
-
-
 def _vision(config: Mapping[str, Any]) -> nn.Module:
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
@@ -159,7 +153,6 @@ def _vision(config: Mapping[str, Any]) -> nn.Module:
 _BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
     ControlNetHandle: _controlnet,
     VaeHandle: _vae,
-    ClipHandle: _text,
     ClipVisionHandle: _vision,
 }
 

@@ -250,7 +250,7 @@ def test_a_folder_that_is_no_model_says_what_was_expected(tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match=r"model_index\.json"):
         ModelManager().checkpoint(tmp_path)
     (tmp_path / "model_index.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="none of unet/"):
+    with pytest.raises(CheckpointError, match="none of unet/, transformer/"):
         ModelManager().checkpoint(tmp_path)
     (tmp_path / "unet").mkdir()
     with pytest.raises(CheckpointError, match=r"config\.json: there is no such file"):

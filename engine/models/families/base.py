@@ -7,7 +7,7 @@ torch; what they name by `module:name` is imported when the family is first used
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -39,19 +39,21 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 class Tower(msgspec.Struct, frozen=True, kw_only=True):
     """A text encoder of a family.
 
-    `name` is what its embeddings are called in files ("clip_l", "clip_g"). `prefixes`: under which checkpoints hold it;
-    `folder`: the part of a diffusers folder. `pad` "end" repeats the end token, "zero" is id 0. `stop_at` counts in the full
-    tower, of which a folder may leave out layers; `normed`: what is taken there goes through the last norm. `full_layers` and
-    `width`: of the full-size tower, to notice that and to tell it from others. `open_clip`: published in open_clip's names.
-    Heads are `width / head_dim` unless told.
+    `name` is what its embeddings are called in files ("clip_l", "clip_g"); `kind` the module of `engine.models.towers` that
+    reads it. `prefixes`: under which checkpoints hold it; `folder`: the part of a diffusers folder. `pad` "end" repeats the end
+    token, "zero" is id 0. `stop_at` counts in the full tower, of which a folder may leave out layers; `normed`: what is taken
+    there goes through the last norm. `full_layers` and `width`: of the full-size tower, to notice that and to tell it from
+    others. `open_clip`: published in open_clip's names. Heads are `width / head_dim` unless told. `least`: tokens that a row is
+    padded to, where a tower has no fixed number.
     """
 
     name: str = "clip_l"
+    kind: str = "clip"
     prefixes: tuple[str, ...] = ()
     folder: str = "text_encoder"
     tokenizer_folder: str = "tokenizer"
     lora_prefixes: tuple[str, ...] = ("lora_te_", "lora_te1_", "lycoris_te_")
-    act: str
+    act: str = ""
     pad: Literal["end", "zero"] = "end"
     stop_at: int = -1
     normed: bool = True
@@ -59,6 +61,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     full_layers: int = 12
     width: int = 768
     head_dim: int = 64
+    least: int = 0
 
 
 class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +86,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
-    order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector.
-    `prediction(base, shapes, config, spread)` reads off tensors what the network predicts, where they tell.
+    order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector. `join` joins them
+    in another way: it is given (context (1, T, D), pooled (1, P)) of each. `patch`: latent pixels a side that are one token,
+    whose channels the network's first layer counts together. `prediction(base, shapes, config, spread)` reads off
+    tensors what the network predicts, where they tell.
     """
 
     name: str
@@ -98,7 +103,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     latent: LatentFormat = LatentFormat()
     towers: tuple[Tower, ...]
     pooled: int = 0
-    prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread], Parameterization] | None = None
+    join: Callable[[Sequence[tuple[Tensor, Tensor]]], tuple[Tensor, Tensor]] | None = None
+    patch: int = 1
+    prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread | None], Parameterization] | None = None
     loader_types: tuple[str, ...] = ()
     """What saved workflows call it in the loaders of text encoders."""
     size_facts: int = 0

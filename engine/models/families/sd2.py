@@ -28,10 +28,12 @@ _SPREAD_TENSORS = (
 """The same tensor in the original and in the diffusers naming."""
 
 
-def prediction(base: Parameterization, shapes: Shapes, unet: Mapping[str, Any], spread: Spread) -> Parameterization:
+def prediction(
+    base: Parameterization, shapes: Shapes, unet: Mapping[str, Any], spread: Spread | None
+) -> Parameterization:
     """Return `base`, with v for a U-Net of 4 input channels whose biases are spread as those of v are."""
     name = next((name for name in _SPREAD_TENSORS if name in shapes), None)
-    is_v = unet["in_channels"] == 4 and name is not None and spread(name) > V_SPREAD
+    is_v = unet["in_channels"] == 4 and name is not None and spread is not None and spread(name) > V_SPREAD
     return msgspec.structs.replace(base, prediction="v") if is_v else base
 
 

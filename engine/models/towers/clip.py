@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 from engine.models.families.base import Tower
 from engine.models.handles import TokenFacts
-from engine.models.sd_keys import is_open_clip
+from engine.models.sd_keys import is_open_clip, text_to_diffusers
 from engine.models.shapes import Facts, Shapes, count
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+ENCODER: Final = "engine.models.text:TextEncoder"
+
+
+def is_there(shapes: Shapes) -> bool:
+    """Say whether these are CLIP's text tower, in the names of transformers or open_clip."""
+    names = ("text_model.embeddings.token_embedding.weight", "embeddings.token_embedding.weight")
+    return any(name in shapes for name in names) or is_open_clip(shapes)
 
 
 class TextEncoderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,3 +73,23 @@ def _tokens(hints: Facts, positions: int, tower: Tower) -> TokenFacts:
         end=hints.get("eos"),
         pad=hints.get("pad", 0 if tower.pad == "zero" else None),
     )
+
+
+def build(config: Mapping[str, Any]) -> nn.Module:
+    """Make a CLIPTextModel, with a projection where the file has one."""
+    from torch import nn
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    options = dict(config)
+    projection = int(options.pop("projection_dim", 0))
+    # Special ids are the tokenizer's business (see text.py); transformers only wants some that are in the vocabulary.
+    module = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**options, bos_token_id=0, eos_token_id=1, pad_token_id=1)))
+    if projection:
+        module.text_projection = nn.Linear(int(options["hidden_size"]), projection, bias=False)
+    return module
+
+
+def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a file's tensors as `text_model.*`; open_clip's stacked rows are split."""
+    return text_to_diffusers(tensors)

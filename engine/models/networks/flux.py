@@ -1,0 +1,107 @@
+"""How FLUX.1's transformer is called: latents as tokens of two by two pixels, with their places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from engine.models.errors import ModelError
+from engine.models.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_GUIDANCE = 3.5
+"""What a distilled network is told where a conditioning says nothing."""
+
+
+class FluxNetwork(Network):
+    """FLUX.1 (Black Forest Labs 2024) under text (B, T, D) and a pooled text (B, P)."""
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.
+
+        Raises ModelError for a conditioning whose pooled text is not of this family.
+        """
+        wanted = int(self.handle.config["pooled_projection_dim"])
+        pooled: Tensor | None = options.get("pooled_output")
+        if pooled is None or pooled.shape[-1] != wanted:
+            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
+            raise ModelError(
+                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
+                f"{got}. Encode the prompt with CLIP-L and T5 (DualCLIPLoader, type {self.family.loader_types[0]})."
+            )
+        given = {"pooled": pooled}
+        if self.handle.config["guidance_embeds"]:
+            given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
+        return given
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *,
+        concat: Tensor | None = None,
+        control: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
+
+        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
+        a row for each of B. Sides that are odd are filled up from the other side for the call.
+
+        Raises ModelError when the widths of `x` or `context` are not the network's.
+        """
+        self._check(x, context)
+        height, width = x.shape[-2:]
+        filled = functional.pad(x, (0, width % 2, 0, height % 2), mode="circular") if height % 2 or width % 2 else x
+        given = options or {}
+        guidance = given.get("guidance")
+        velocity: Tensor = self.module(
+            hidden_states=packed(filled).to(self.device, self.dtype),
+            encoder_hidden_states=context.to(self.device, self.dtype),
+            pooled_projections=given["pooled"].to(self.device, self.dtype),
+            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+            img_ids=places(filled.shape[-2] // 2, filled.shape[-1] // 2).to(self.device, self.dtype),
+            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
+            guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+            return_dict=False,
+        )[0]
+        return unpacked(velocity, filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+    def _check(self, x: Tensor, context: Tensor) -> None:
+        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
+        if context.shape[-1] != width:
+            raise ModelError(
+                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
+                "another model. Encode the prompt with this family's text encoders."
+            )
+        if x.shape[1] != self.handle.in_channels:
+            raise ModelError(f"{file}: expected a latent of {self.handle.in_channels} channels, got {x.shape[1]}.")
+
+
+def packed(x: Tensor) -> Tensor:
+    """Return (B, C, h, w) as tokens (B, h / 2 * w / 2, 4 C): the four pixels of each square side by side, by channel."""
+    batch, channels, height, width = x.shape
+    squares = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return squares.reshape(batch, (height // 2) * (width // 2), channels * 4)
+
+
+def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Return tokens (B, h / 2 * w / 2, 4 C) as (B, C, h, w), the inverse of `packed`."""
+    batch, _, channels = tokens.shape
+    squares = tokens.reshape(batch, height // 2, width // 2, channels // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return squares.reshape(batch, channels // 4, height, width)
+
+
+def places(rows: int, columns: int) -> Tensor:
+    """Return where each token stands, (rows * columns, 3): 0, its row, its column."""
+    grid = torch.zeros(rows, columns, 3)
+    grid[..., 1] = torch.arange(rows)[:, None]
+    grid[..., 2] = torch.arange(columns)[None, :]
+    return grid.reshape(-1, 3)

@@ -1,0 +1,212 @@
+"""FLUX.1's transformer: its sizes, read off names and shapes, and its names in both layouts. No torch but for tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from engine.models.families.base import Layout, NetworkKind
+from engine.models.shapes import Facts, Shapes, count
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.models.families.base import Family
+
+ORIGINAL: Final = (
+    "double_blocks.0.img_attn.qkv.weight",
+    "single_blocks.0.linear1.weight",
+    "img_in.weight",
+    "txt_in.weight",
+    "vector_in.in_layer.weight",
+)
+DIFFUSERS: Final = (
+    "transformer_blocks.0.attn.add_q_proj.weight",
+    "single_transformer_blocks.0.proj_mlp.weight",
+    "x_embedder.weight",
+    "context_embedder.weight",
+    "time_text_embed.text_embedder.linear_1.weight",
+)
+
+_ENDS: Final = {
+    "time_text_embed.timestep_embedder.linear_1": "time_in.in_layer",
+    "time_text_embed.timestep_embedder.linear_2": "time_in.out_layer",
+    "time_text_embed.text_embedder.linear_1": "vector_in.in_layer",
+    "time_text_embed.text_embedder.linear_2": "vector_in.out_layer",
+    "time_text_embed.guidance_embedder.linear_1": "guidance_in.in_layer",
+    "time_text_embed.guidance_embedder.linear_2": "guidance_in.out_layer",
+    "context_embedder": "txt_in",
+    "x_embedder": "img_in",
+    "norm_out.linear": "final_layer.adaLN_modulation.1",
+    "proj_out": "final_layer.linear",
+}
+_DOUBLE: Final = {
+    "norm1.linear": "img_mod.lin",
+    "norm1_context.linear": "txt_mod.lin",
+    "attn.norm_q": "img_attn.norm.query_norm",
+    "attn.norm_k": "img_attn.norm.key_norm",
+    "attn.norm_added_q": "txt_attn.norm.query_norm",
+    "attn.norm_added_k": "txt_attn.norm.key_norm",
+    "ff.net.0.proj": "img_mlp.0",
+    "ff.net.2": "img_mlp.2",
+    "ff_context.net.0.proj": "txt_mlp.0",
+    "ff_context.net.2": "txt_mlp.2",
+    "attn.to_out.0": "img_attn.proj",
+    "attn.to_add_out": "txt_attn.proj",
+}
+_SINGLE: Final = {
+    "norm.linear": "modulation.lin",
+    "attn.norm_q": "norm.query_norm",
+    "attn.norm_k": "norm.key_norm",
+    "proj_out": "linear2",
+}
+_FUSED: Final = (
+    (re.compile(r"double_blocks\.(\d+)\.img_attn\.qkv"), "transformer_blocks", ("attn.to_q", "attn.to_k", "attn.to_v")),
+    (
+        re.compile(r"double_blocks\.(\d+)\.txt_attn\.qkv"),
+        "transformer_blocks",
+        ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+    ),
+    (
+        re.compile(r"single_blocks\.(\d+)\.linear1"),
+        "single_transformer_blocks",
+        ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
+    ),
+)
+"""Original modules whose rows are several of the library's, one after the other: all as many as the network is wide, the last one
+has the rest."""
+
+
+class _Names(NamedTuple):
+    """Where a layout has what tells sizes."""
+
+    first: str
+    text: str
+    pooled: str
+    last: str
+    guidance: str
+    norm: str
+    double: str
+    single: str
+
+
+_OF_ORIGINAL: Final = _Names(
+    first="img_in",
+    text="txt_in",
+    pooled="vector_in.in_layer",
+    last="final_layer.linear",
+    guidance="guidance_in.in_layer",
+    norm="double_blocks.0.img_attn.norm.query_norm.scale",
+    double="double_blocks.",
+    single="single_blocks.",
+)
+_OF_DIFFUSERS: Final = _Names(
+    first="x_embedder",
+    text="context_embedder",
+    pooled="time_text_embed.text_embedder.linear_1",
+    last="proj_out",
+    guidance="time_text_embed.guidance_embedder.linear_1",
+    norm="transformer_blocks.0.attn.norm_q.weight",
+    double="transformer_blocks.",
+    single="single_transformer_blocks.",
+)
+
+
+def _plain(shapes: Shapes) -> bool:
+    """Whether the network takes a latent alone: those that take pictures beside it have more channels in than out."""
+    names = _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+    return shapes[f"{names.first}.weight"][1] == shapes.get(f"{names.last}.weight", (0,))[0]
+
+
+LAYOUTS: Final = (
+    Layout(name="original", has=ORIGINAL, check=_plain),
+    Layout(name="diffusers", has=DIFFUSERS, check=_plain),
+)
+
+
+def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
+    """Return FluxTransformer2DModel's arguments for tensors in the original or diffusers naming, without prefix."""
+    names = _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+    width, channels = shapes[f"{names.first}.weight"]
+    head = shapes[names.norm][0]
+    axes = hints.get("axes") or [head // 8, head * 7 // 16, head * 7 // 16]  # 16, 56, 56 of 128
+    return {
+        "in_channels": channels,
+        "out_channels": shapes[f"{names.last}.weight"][0],
+        "num_layers": count(shapes, names.double),
+        "num_single_layers": count(shapes, names.single),
+        "attention_head_dim": head,
+        "num_attention_heads": width // head,
+        "joint_attention_dim": shapes[f"{names.text}.weight"][1],
+        "pooled_projection_dim": shapes[f"{names.pooled}.weight"][1],
+        "guidance_embeds": f"{names.guidance}.weight" in shapes,
+        "axes_dims_rope": [int(axis) for axis in axes],
+    }
+
+
+def paths(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return {module path in diffusers: module path in the original layout} of what is one module in both."""
+    found = dict(_ENDS)
+    for i in range(int(config["num_layers"])):
+        found |= {f"transformer_blocks.{i}.{ours}": f"double_blocks.{i}.{theirs}" for ours, theirs in _DOUBLE.items()}
+    for i in range(int(config["num_single_layers"])):
+        found |= {
+            f"single_transformer_blocks.{i}.{ours}": f"single_blocks.{i}.{theirs}" for ours, theirs in _SINGLE.items()
+        }
+    return found
+
+
+def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a file's tensors under the names of FluxTransformer2DModel; fused rows are split, as views of the file's tensors."""
+    if ORIGINAL[0] not in tensors:
+        return dict(tensors)
+    ours = {theirs: path for path, theirs in paths(config).items()}
+    width = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        module, _, kind = name.rpartition(".")
+        if parts := _parts(module):
+            found |= _split(parts, kind, value, width)
+        elif module in ours:
+            found[f"{ours[module]}.{'weight' if kind == 'scale' else kind}"] = value
+        else:
+            found[name] = value
+    for kind in ("weight", "bias"):  # the original gives shift and scale, the library takes scale and shift
+        name = f"norm_out.linear.{kind}"
+        if name in found:
+            found[name] = _swapped(found[name])
+    return found
+
+
+def _parts(module: str) -> list[str]:
+    """The library's modules that an original one is, in the order of their rows; [] where it is one module there too."""
+    for pattern, blocks, parts in _FUSED:
+        if match := pattern.fullmatch(module):
+            return [f"{blocks}.{match[1]}.{part}" for part in parts]
+    return []
+
+
+def _split(parts: Sequence[str], kind: str, value: Tensor, width: int) -> dict[str, Tensor]:
+    starts = [width * number for number in range(len(parts))]
+    ends = [*starts[1:], value.shape[0]]
+    return {f"{part}.{kind}": value[start:end] for part, start, end in zip(parts, starts, ends, strict=True)}
+
+
+def _swapped(value: Any) -> Any:
+    half = value.shape[0] // 2
+    if hasattr(value, "roll"):
+        return value.roll(half, 0)
+    import numpy as np
+
+    return np.roll(value, half, 0)
+
+
+FLUX: Final = NetworkKind(
+    title="transformer",
+    module="diffusers.models.transformers.transformer_flux:FluxTransformer2DModel",
+    call="engine.models.networks.flux:FluxNetwork",
+    sizes=sizes,
+    renamed=renamed,
+    paths=paths,
+)

@@ -1,0 +1,80 @@
+"""Prompts to conditioning by T5: one row of any length, an end token, padding, and weights as CLIP's towers have them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from engine.models.prompt import segments
+from engine.models.text import Token, Warn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engine.models.handles import ClipHandle
+    from engine.models.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+class T5Encoder:
+    """T5's encoder (Raffel et al. 2020) with its tokenizer. Padding is seen like any other token."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        handle: ClipHandle,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+        embedding_folders: Sequence[Path] = (),
+    ) -> None:
+        self.module = module
+        self.handle = handle
+        self.tokenizer = tokenizer
+        self.device = device
+        self.dtype = dtype
+        self._pad = handle.tokens.pad or 0
+
+    @property
+    def encoders(self) -> tuple[T5Encoder, ...]:
+        """The towers: itself."""
+        return (self,)
+
+    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+        """Return (context (1, T, D), pooled (1, D)), float32 on the CPU; pooled is the mean over tokens, which no model uses."""
+        return self.encode_tokens(self.tokenize(text, warn))
+
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+        """Return what `encode` does, of the text for this tower by its name; `text` without one."""
+        return self.encode(texts.get(self.handle.tower, text), warn)
+
+    def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
+        """Return the prompt's one row: text, end token, padding up to the least length of the family."""
+        row = [Token(number, piece.weight) for piece in segments(text) for number in self.tokenizer.ids(piece.text)]
+        row.append(Token(self.tokenizer.end, 1.0))
+        return [row + [Token(self._pad, 1.0)] * (self.handle.tokens.max_length - len(row))]
+
+    @torch.no_grad()
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
+        """Return (context, pooled) of rows as `tokenize` makes them; longer ones may stand beside shorter ones."""
+        hidden = torch.cat([self._weighted(row) for row in rows], dim=1)
+        return hidden, hidden.mean(dim=1)
+
+    def _weighted(self, row: Sequence[Token]) -> Tensor:
+        """One row's output (1, T, D), each token's moved away from the empty prompt's by its weight."""
+        hidden = self._run(row)
+        if all(token.weight == 1.0 for token in row):
+            return hidden
+        empty = [Token(self.tokenizer.end, 1.0), *[Token(self._pad, 1.0)] * (len(row) - 1)]
+        nothing = self._run(empty)
+        weights = torch.tensor([token.weight for token in row])[None, :, None]
+        return torch.where(weights == 1.0, hidden, (hidden - nothing) * weights + nothing)
+
+    def _run(self, row: Sequence[Token]) -> Tensor:
+        ids = torch.tensor([[cast("int", token.value) for token in row]], device=self.device)
+        return cast("Tensor", self.module(input_ids=ids).last_hidden_state).float().cpu()

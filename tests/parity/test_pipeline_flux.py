@@ -1,0 +1,158 @@
+"""FLUX.1: whole runs by our nodes and by diffusers' pipeline on the same modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.models.manager import ModelManager
+from engine.paths import Paths
+from engine.sampling.noise import initial_noise
+from nodes.conditioning import text_encode
+from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
+from nodes.sampling import ksampler
+from nodes.vae import vae_decode
+from tests.conftest import Bench, _tokenizer_json
+from tests.families import TinyFlux, write_flux
+
+PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
+SEED, STEPS = 11, 4
+
+
+@pytest.fixture(scope="module")
+def dev(tiny_sd, tmp_path_factory) -> TinyFlux:
+    files = tiny_sd.tokenizer_files
+    return write_flux(tmp_path_factory.mktemp("tiny_flux"), files, _tokenizer_json(files))
+
+
+@pytest.fixture(scope="module")
+def schnell(tiny_sd, tmp_path_factory) -> TinyFlux:
+    files = tiny_sd.tokenizer_files
+    return write_flux(tmp_path_factory.mktemp("tiny_schnell"), files, _tokenizer_json(files), guidance=False)
+
+
+def bench_of(tiny: TinyFlux) -> Bench:
+    folders = [tiny.base / "models" / "text_encoders"]
+    return Bench(ModelManager("cpu", tokenizer_dirs=folders), Paths(tiny.base))
+
+
+def theirs(tiny: TinyFlux, sigmas: list[float], height: int, width: int, **told: Any) -> torch.Tensor:
+    from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    pipeline = FluxPipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules, **tiny.tokenizers)
+    pipeline.set_progress_bar_config(disable=True)
+    noise = initial_noise(torch.zeros(1, 16, height // 8, width // 8), SEED)
+    result = pipeline(
+        PROMPT,
+        num_inference_steps=STEPS,
+        sigmas=sigmas,  # our own levels: how schedules are made is tested elsewhere
+        latents=FluxPipeline._pack_latents(noise, 1, 16, height // 8, width // 8),
+        height=height,
+        width=width,
+        max_sequence_length=256,
+        output_type="pt",
+        **told,
+    )
+    return result.images.movedim(1, -1)
+
+
+def levels(model: Any) -> list[float]:
+    from engine.sampling.noise_schedule import NoiseSchedule
+    from engine.sampling.schedules import compute_sigmas
+
+    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
+
+
+def ours(
+    bench: Bench, model: Any, positive: Any, negative: Any, vae: Any, height: int, width: int, cfg: float = 1.0
+) -> torch.Tensor:
+    settings = {"seed": SEED, "steps": STEPS, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple"}
+    empty = {"samples": torch.zeros(1, 16, height // 8, width // 8)}
+    latent = ksampler(bench, model, **settings, positive=positive, negative=negative, latent_image=empty)
+    return vae_decode(bench, latent, vae)
+
+
+def with_guidance(conditioning: Any, guidance: float) -> Any:
+    return [[context, {**options, "guidance": guidance}] for context, options in conditioning]
+
+
+@pytest.mark.parametrize("layout", ["checkpoint", "files"])
+def test_dev_gives_the_pipelines_picture_from_either_layout(dev, layout):
+    bench = bench_of(dev)
+    if layout == "checkpoint":
+        model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    else:
+        model = denoiser_loader(bench, "flux.safetensors")
+        clip = dual_text_encoder_loader(bench, "t5xxl.safetensors", "clip_l.safetensors", "flux")
+        vae = vae_loader(bench, "ae.safetensors")
+    assert model.family == "flux"
+    assert model.parameterization.shift == pytest.approx(3.158193)
+    positive = with_guidance(text_encode(bench, PROMPT, clip), 2.5)
+    picture = ours(bench, model, positive, text_encode(bench, "", clip), vae, 64, 96)
+    expected = theirs(dev, levels(model), 64, 96, guidance_scale=2.5)
+    assert float((picture - expected).abs().max()) <= 1e-4
+    other = ours(bench, model, text_encode(bench, PROMPT, clip), text_encode(bench, "", clip), vae, 64, 96)
+    assert float((other - theirs(dev, levels(model), 64, 96, guidance_scale=3.5)).abs().max()) <= 1e-4, (
+        "3.5 if nothing is said"
+    )
+    assert float((other - picture).abs().max()) > 1e-4
+
+
+def test_real_guidance_has_two_branches(dev):
+    bench = bench_of(dev)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    positive, negative = (with_guidance(text_encode(bench, text, clip), 1.0) for text in (PROMPT, NEGATIVE))
+    picture = ours(bench, model, positive, negative, vae, 64, 64, cfg=3.0)
+    expected = theirs(dev, levels(model), 64, 64, guidance_scale=1.0, negative_prompt=NEGATIVE, true_cfg_scale=3.0)
+    assert float((picture - expected).abs().max()) <= 1e-4
+
+
+def test_schnell_takes_no_guidance_and_its_levels_are_not_shifted(schnell):
+    bench = bench_of(schnell)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    assert (model.parameterization.shift, model.config["guidance_embeds"]) == (1.0, False)
+    assert levels(model) == pytest.approx([1.0, 0.75, 0.5, 0.25])
+    picture = ours(bench, model, text_encode(bench, PROMPT, clip), text_encode(bench, "", clip), vae, 64, 64)
+    assert float((picture - theirs(schnell, levels(model), 64, 64)).abs().max()) <= 1e-4
+
+
+def test_t5_reads_the_whole_prompt_in_one_row_of_at_least_256_tokens(dev):
+    bench = bench_of(dev)
+    clip = checkpoint_loader(bench, "flux.safetensors").CLIP
+    assert text_encode(bench, PROMPT, clip)[0][0].shape == (1, 256, 24)
+    assert text_encode(bench, "red apple " * 200, clip)[0][0].shape == (1, 401, 24)
+    plain, weighted = (text_encode(bench, text, clip)[0][0] for text in ("red apple", "red (apple:1.5)"))
+    empty = text_encode(bench, "", clip)[0][0]
+    assert torch.equal(plain[:, 0], weighted[:, 0])
+    assert torch.allclose(weighted[:, 1], empty[:, 1] + 1.5 * (plain[:, 1] - empty[:, 1]), atol=1e-6)
+
+
+def test_odd_sides_are_filled_up_and_cut_off_again(dev):
+    bench = bench_of(dev)
+    model, clip, _ = checkpoint_loader(bench, "flux.safetensors")
+    told = text_encode(bench, PROMPT, clip)
+    with bench.models.use(model) as network:
+        x = torch.randn(1, 16, 5, 7)
+        given = network.inputs(told[0][1], x, True)
+        got = network(x, torch.full((1,), 5000.0), told[0][0], options=given)
+        filled = torch.nn.functional.pad(x, (0, 1, 0, 1), mode="circular")
+        whole = network(filled, torch.full((1,), 5000.0), told[0][0], options=given)
+    assert got.shape == x.shape
+    assert torch.equal(got, whole[..., :5, :7])
+
+
+def test_a_conditioning_of_another_family_is_refused_before_sampling(dev, bench, tiny_sd):
+    from engine.models.errors import ModelError
+
+    flux = bench_of(dev)
+    model = checkpoint_loader(flux, "flux.safetensors").MODEL
+    clip = checkpoint_loader(bench, "tiny.safetensors").CLIP
+    foreign = text_encode(bench, PROMPT, clip)
+    with pytest.raises(ModelError, match=r"flux\.safetensors: expected a conditioning of width 24, got 32"):
+        ours(flux, model, foreign, foreign, None, 64, 64)
+    bare = [[foreign[0][0], {}]]
+    with pytest.raises(ModelError, match=r"pooled text of width 32, got none.*DualCLIPLoader, type flux"):
+        ours(flux, model, bare, bare, None, 64, 64)
