@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from engine.loaded import loaded
+
 if sys.platform == "win32":
 
     def peak_memory() -> int:
@@ -34,8 +36,8 @@ class Peak:
 
 def device_peak() -> int:
     """Peak bytes allocated on the CUDA device since the last call; 0 where torch or CUDA is not in use."""
-    torch = sys.modules.get("torch")
-    if torch is None or not getattr(torch, "cuda", None) or not torch.cuda.is_initialized():
+    torch = loaded("torch")
+    if torch is None or not torch.cuda.is_initialized():
         return 0
     peak = int(torch.cuda.max_memory_allocated())
     torch.cuda.reset_peak_memory_stats()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
+from engine.loaded import loaded
 from engine.plugins.imported import Imported
 from engine.plugins.owners import pack_of
 from engine.plugins.packs import ModuleFile
@@ -135,8 +136,8 @@ def _folder() -> str | None:
 
 
 def _default_type() -> object:
-    torch = sys.modules.get("torch")
-    return torch.get_default_dtype() if torch is not None and hasattr(torch, "get_default_dtype") else None
+    torch = loaded("torch")
+    return None if torch is None else torch.get_default_dtype()
 
 
 def _listed(names: list[str]) -> str:
