@@ -194,10 +194,10 @@ def flux_to_original(state: dict[str, Any], prefix: str) -> dict[str, Any]:
         for kind in ("weight", "bias"):
             if (name := f"{ours}.{kind}") in state:
                 value = state[name]
-                if ours == "norm_out.linear":
-                    scale, shift = value.chunk(2)
-                    value = torch.cat([shift, scale])
                 original[f"{prefix}{theirs}.{'scale' if '_norm' in theirs else kind}"] = value
+    for kind in ("weight", "bias"):
+        scale, shift = state[f"norm_out.linear.{kind}"].chunk(2)
+        original[f"{prefix}final_layer.adaLN_modulation.1.{kind}"] = torch.cat([shift, scale])
     for i in range(2):
         double, single = f"transformer_blocks.{i}.attn.", f"single_transformer_blocks.{i}."
         fused = {

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from engine.models.lora import Change
+from engine.models.shapes import rows_of
 
 _PLAIN = ("diff", "w_norm", "diff_b", "b_norm")
 
@@ -35,6 +36,8 @@ def patched(change: Change, tensors: Mapping[str, Tensor], weight: Tensor, stren
     """
     weight = weight.float()
     parts = {part: tensors[name].float() for part, name in change.parts.items()}
+    if change.rows:
+        return _of_rows(change, parts, weight, strength)
     if "set_weight" in parts:
         return _shaped(parts["set_weight"], weight)
     if "oft_blocks" in parts:
@@ -44,6 +47,23 @@ def patched(change: Change, tensors: Mapping[str, Tensor], weight: Tensor, stren
         added = _to_magnitude(weight + added, parts["magnitude"]) - weight
     if "dora_scale" in parts:
         added = _to_scale(weight, weight + added, parts["dora_scale"]) - weight
+    return weight + strength * added
+
+
+_OF_THE_WHOLE = ("oft_blocks", "magnitude", "dora_scale", "a1")
+"""What needs the weight itself, all of it."""
+
+
+def _of_rows(change: Change, parts: Mapping[str, Tensor], weight: Tensor, strength: float) -> Tensor:
+    """Return a weight with its rows of a change that was made for several, stacked."""
+    if kinds := [part for part in _OF_THE_WHOLE if part in parts]:
+        raise ValueError(
+            f"a change by {kinds[0]} of weights that lie apart here and stacked in the original layout is not known"
+        )
+    whole = weight.new_zeros((change.of, *weight.shape[1:]))
+    if "set_weight" in parts:
+        return _shaped(rows_of(_shaped(parts["set_weight"], whole), change.rows), weight)
+    added: Tensor = rows_of(_added(parts, whole, change.scale), change.rows)
     return weight + strength * added
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from engine.models.checkpoints import Header, read_json
-from engine.models.families.base import Tower
+from engine.models.families.base import Fused, Rows, Tower
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.
 _SUFFIXES: tuple[tuple[str, str], ...] = (
@@ -93,10 +93,15 @@ _WHOLE = ("set_weight", "diff", "w_norm")
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a file holds for one weight: {part: tensor name}, and its scale where a config beside the tensors tells it."""
+    """What a file holds for one weight: {part: tensor name}, and its scale where a config beside the tensors tells it.
+
+    `rows`: the pieces of what it makes that are for this weight, where the file has several weights stacked, `of` so many rows.
+    """
 
     parts: dict[str, str]
     scale: float | None = None
+    rows: Rows = ()
+    of: int = 0
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -106,20 +111,43 @@ class Matched(msgspec.Struct, frozen=True):
     unmatched: list[str]
 
 
-def match_unet(header: Header, parameters: Iterable[str], original: Mapping[str, str]) -> Matched:
-    """Match a LoRA's tensors to a U-Net's `parameters`; `original` is {diffusers module path: original module path}."""
+def match_unet(
+    header: Header, parameters: Iterable[str], original: Mapping[str, str], fused: Fused | None = None
+) -> Matched:
+    """Match a LoRA's tensors to a network's `parameters`.
+
+    `original` is {diffusers module path: original module path}, `fused` what stands stacked in the original layout.
+    """
     modules = _modules(parameters)
     names: dict[str, str] = {}
     for module in modules:
         old = _original_path(module, original)
         for spelling in (module, old) if old else (module,):
-            flat = spelling.replace(".", "_")
-            names |= {f"{prefix}{flat}": module for prefix in UNET_PREFIXES}
-            names |= {
-                f"{prefix}{spelling}": module for prefix in ("", "unet.", "base_model.model.", "diffusion_model.")
-            }
-            names[f"model.diffusion_model.{spelling}"] = module
-    return _match(header, names, modules)
+            names |= dict.fromkeys(_spellings(spelling), module)
+    found = _match(header, names, modules)
+    return _with_fused(header, found, fused, modules) if fused else found
+
+
+def _spellings(path: str) -> list[str]:
+    """How files name a network's module."""
+    flat = path.replace(".", "_")
+    prefixes = ("", "unet.", "transformer.", "base_model.model.", "diffusion_model.", "model.diffusion_model.")
+    return [*(f"{prefix}{flat}" for prefix in UNET_PREFIXES), *(f"{prefix}{path}" for prefix in prefixes)]
+
+
+def _with_fused(header: Header, found: Matched, fused: Fused, modules: Mapping[str, set[str]]) -> Matched:
+    """Add the changes of stacked modules: of each, every module that it is gets its rows."""
+    stacked = {path: {"weight", "bias"} for path in fused}
+    names = {spelling: path for path in fused for spelling in _spellings(path)}
+    whole = _match(header, names, stacked)
+    changes = dict(found.changes)
+    for name, change in whole.changes.items():
+        path, _, kind = name.rpartition(".")
+        of = max(end for rows in fused[path].values() for _, end in rows)
+        for module, rows in fused[path].items():
+            if kind in modules.get(module, ()):
+                changes.setdefault(f"{module}.{kind}", msgspec.structs.replace(change, rows=rows, of=of))
+    return Matched(changes, [tensor for tensor in found.unmatched if tensor in set(whole.unmatched)])
 
 
 def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Matched:

@@ -179,7 +179,7 @@ def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = dig
                 f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
             ) from problem
         path = Path(header.path)
-        towers.append(_tower(Source(str(path), files(path)), found[0].name, facts, _tokenizer(path.parent, files)))
+        towers.append(_tower(Source(str(path), files(path)), found[0].name, facts))
     got = tuple(sorted(_text_width(header) for header in headers))
     wanted = tuple(sorted(tower.width for tower in found[0].towers))
     others = {tower.width for family in families() for tower in family.towers} - set(wanted)

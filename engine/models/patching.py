@@ -28,7 +28,8 @@ def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[s
     """Return what the LoRA at `path` changes in a handle's `parameters`. Reads headers only."""
     header = read_header(path)
     if isinstance(handle, ModelHandle):
-        return lora.match_unet(header, parameters, family_named(handle.family).network.paths(handle.config))
+        network = family_named(handle.family).network
+        return lora.match_unet(header, parameters, network.paths(handle.config), network.fused(handle.config))
     return lora.match_text(header, parameters, tower_of(handle.family, handle.tower))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import numpy as np
 
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = Mapping[str, Shape]
@@ -27,6 +29,13 @@ def count(shapes: Shapes, prefix: str) -> int:
     return len({index for index in indices if index.isdigit()})
 
 
-def ending(shapes: Shapes, suffix: str) -> Shape | None:
-    """Return the shape of the first tensor whose name ends so, None without one."""
-    return next((shape for name, shape in shapes.items() if name.endswith(suffix)), None)
+def rows_of(value: Any, rows: Sequence[tuple[int, int]]) -> Any:
+    """Return pieces of rows of a tensor (or array), one after the other; one piece alone is a view."""
+    pieces = [value[start:end] for start, end in rows]
+    if len(pieces) == 1:
+        return pieces[0]
+    if isinstance(value, np.ndarray):
+        return np.concatenate(pieces)
+    import torch
+
+    return torch.cat(pieces)

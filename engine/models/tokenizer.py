@@ -1,8 +1,9 @@
 """Finding and reading the tokenizer of a text encoder. No torch, no transformers.
 
-In order: the file a handle names (a diffusers folder's own), the checkpoint's metadata `safelight.tokenizer` (the text of
-a tokenizer.json), `NAME/tokenizer.json` or `NAME/vocab.json` + `merges.txt` in the text encoder folders, the hub's cache on
-this machine, and the package instant_clip_tokenizer. Only one whose vocabulary fits the encoder is taken.
+In order: the file a handle names (a diffusers folder's own), the checkpoint's metadata `safelight.tokenizer` (of T5
+`safelight.tokenizer.t5`; the text of a tokenizer.json), `NAME/tokenizer.json` or `NAME/vocab.json` + `merges.txt` in the text
+encoder folders, the hub's cache on this machine, and for CLIP the package instant_clip_tokenizer. Only one whose vocabulary
+fits the encoder is taken.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.models.checkpoints import PICKLE_SUFFIXES, read_header
 from engine.models.errors import TokenizerError
+from engine.models.families import tower_of
+from engine.models.towers import kind_named
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as FastTokenizer
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from engine.models.handles import ClipHandle
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-METADATA = "safelight.tokenizer"
-
 _SPECIAL = re.compile(f"({re.escape(START)}|{re.escape(END)})")
 _HUB_MODELS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "openai/clip-vit-base-patch32")
 _CLIP_VOCABULARY = 49408
@@ -98,8 +99,9 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenize
     source = Path(handle.source.path)
     if handle.tokenizer is not None:
         return _fitting(_read(Path(handle.tokenizer.path), told), size, handle.tokenizer.path)
-    if source.suffix.lower() not in PICKLE_SUFFIXES and (text := read_header(source).metadata.get(METADATA)):
-        return _fitting(_parse(text, f"{source}, metadata {METADATA}", told), size, str(source))
+    kind = kind_named(tower_of(handle.family, handle.tower).kind)
+    if source.suffix.lower() not in PICKLE_SUFFIXES and (text := read_header(source).metadata.get(kind.METADATA)):
+        return _fitting(_parse(text, f"{source}, metadata {kind.METADATA}", told), size, str(source))
     for path in tokenizer_files(folders):
         tokenizer = _read(path, told)
         if tokenizer.size <= size < tokenizer.size + _ROUNDED:
@@ -111,8 +113,8 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenize
             pass
     places = folders[0] if folders else "models/text_encoders"
     raise TokenizerError(
-        f"{source}: no tokenizer with {size} tokens found for its text encoder. Put the tokenizer.json of its model (for Stable "
-        f"Diffusion 1 and 2 that of openai/clip-vit-large-patch14) at {places}/clip/tokenizer.json"
+        f"{source}: no tokenizer with {size} tokens found for its text encoder {handle.tower}. Put the tokenizer.json of "
+        f"{kind.TOKENIZER} at {places}/{tower_of(handle.family, handle.tower).kind}/tokenizer.json"
         f"{', or install the extra clip-vocabulary' if size == _CLIP_VOCABULARY else ''}."
     )
 

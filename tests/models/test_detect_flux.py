@@ -34,12 +34,9 @@ def original_shapes(module: Any) -> dict[str, tuple[int, ...]]:
         for kind in ("weight", "bias"):
             if f"{path}.{kind}" in ours:
                 found[f"{theirs}.{'scale' if '_norm' in theirs else kind}"] = ours[f"{path}.{kind}"]
-    for blocks, number in (("double_blocks", 19), ("single_blocks", 38)):
-        fused = ("img_attn.qkv", "txt_attn.qkv") if blocks == "double_blocks" else ("linear1",)
-        for name in (f"{blocks}.{i}.{one}" for i in range(number) for one in fused):
-            parts = [ours[f"{part}.weight"] for part in flux_sizes._parts(name)]
-            rows = sum(part[0] for part in parts)
-            found |= {f"{name}.weight": (rows, parts[0][1]), f"{name}.bias": (rows,)}
+    for path, parts in flux_sizes.fused(module.config).items():
+        rows = sum(ours[f"{part}.weight"][0] for part in parts)
+        found |= {f"{path}.weight": (rows, *ours[f"{next(iter(parts))}.weight"][1:]), f"{path}.bias": (rows,)}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import TinyFlux, write_flux
+from tests.families import TinyFlux, save, write_flux
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS = 11, 4
@@ -156,3 +157,81 @@ def test_a_conditioning_of_another_family_is_refused_before_sampling(dev, bench,
     bare = [[foreign[0][0], {}]]
     with pytest.raises(ModelError, match=r"pooled text of width 32, got none.*DualCLIPLoader, type flux"):
         ours(flux, model, bare, bare, None, 64, 64)
+
+
+def lora(tiny: TinyFlux) -> dict[str, torch.Tensor]:
+    """Changes of the library's modules, stacked projections among them, and of the last norm."""
+    torch.manual_seed(9)
+    modules = dict(tiny.modules["transformer"].named_modules())
+    names = [
+        name
+        for name in modules
+        if ".attn.to_" in name or ".attn.add_" in name or name.endswith(("proj_mlp", "norm_out.linear"))
+    ]
+    linears = {name: modules[name] for name in names if isinstance(modules[name], torch.nn.Linear)}
+    return {name: torch.randn_like(linear.weight) * 0.1 for name, linear in linears.items()}
+
+
+@pytest.mark.parametrize("naming", ["kohya", "original", "diffusers"])
+def test_a_lora_of_either_layout_changes_the_same_weights(dev, naming):
+    """Full-rank, so that it can be told from the weights: the stacked modules of the original layout are several here."""
+    from engine.models.networks.flux_sizes import fused, paths
+
+    changes = lora(dev)
+    config = dev.modules["transformer"].config
+    tensors: dict[str, torch.Tensor] = {}
+    if naming == "diffusers":
+        for name, change in changes.items():
+            tensors[f"transformer.{name}.lora_A.weight"] = torch.eye(change.shape[1])
+            tensors[f"transformer.{name}.lora_B.weight"] = change
+    else:
+        stacked = fused(config)
+        original = {theirs: changes[ours] for ours, theirs in paths(config).items() if ours in changes}
+        for path, parts in stacked.items():
+            rows = max(end for one in parts.values() for _, end in one)
+            whole = torch.zeros(rows, changes[next(iter(parts))].shape[1])
+            for part, pieces in parts.items():
+                at = 0
+                for start, end in pieces:
+                    whole[start:end] = changes[part][at : at + end - start]
+                    at += end - start
+            original[path] = whole
+        for path, change in original.items():
+            key = f"lora_unet_{path.replace('.', '_')}" if naming == "kohya" else f"diffusion_model.{path}"
+            tensors[f"{key}.lora_down.weight" if naming == "kohya" else f"{key}.lora_A.weight"] = torch.eye(
+                change.shape[1]
+            )
+            tensors[f"{key}.lora_up.weight" if naming == "kohya" else f"{key}.lora_B.weight"] = change
+    save(dev.file("loras", f"{naming}.safetensors"), tensors)
+    bench = bench_of(dev)
+    model = checkpoint_loader(bench, "flux.safetensors").MODEL
+    result = bench.models.lora(bench.paths.find("loras", f"{naming}.safetensors"), model, None, 0.5, 0.0)
+    assert result.unmatched == ()
+    before = dev.modules["transformer"].state_dict()
+    with bench.models.use(result.model) as network:
+        after = network.module.state_dict()
+    for name, value in after.items():
+        wanted = (
+            before[name] + 0.5 * changes.get(name.removesuffix(".weight"), torch.zeros(1))
+            if name.endswith("weight")
+            else before[name]
+        )
+        assert torch.allclose(value, wanted, atol=1e-6), name
+    with bench.models.use(model) as network:
+        assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items()), (
+            "off again, exactly"
+        )
+
+
+def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):
+    from engine.models.errors import TokenizerError
+
+    clip = checkpoint_loader(bench_of(dev), "flux.safetensors").CLIP
+    told = clip.with_towers([msgspec.structs.replace(tower, tokenizer=None) for tower in clip.towers])
+    manager = ModelManager("cpu", tokenizer_dirs=[tmp_path])
+    with pytest.raises(
+        TokenizerError, match=r"encoder clip_l\. Put .*openai/clip-vit-large-patch14 at .*clip/tokenizer\.json"
+    ):
+        manager.use(told.towers[0]).__enter__()
+    with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Put .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
+        manager.use(told.towers[1]).__enter__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,13 @@ from engine.models.shapes import Facts, Shapes, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Rows: TypeAlias = tuple[tuple[int, int], ...]
+"""Rows of a tensor: pieces (from, to), one after the other."""
+
+Fused: TypeAlias = Mapping[str, Mapping[str, Rows]]
+"""Module of the original layout → module of the library → the rows that it is."""
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +77,8 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     `title`: what messages call it. `module`: the library's class. `call`: the class that calls it, a
     `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
     `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
-    with those of the original layout, by which LoRAs name them too.
+    with those of the original layout, by which LoRAs name them too. `fused(config)`: for each original module whose rows are
+    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module.
     """
 
     title: str
@@ -79,6 +87,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     sizes: Callable[[Shapes, Facts, Family], dict[str, Any]]
     renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
     paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
+    fused: Callable[[Mapping[str, Any]], Fused] = lambda config: {}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):

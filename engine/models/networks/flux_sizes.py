@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from engine.models.families.base import Layout, NetworkKind
-from engine.models.shapes import Facts, Shapes, count
+from engine.models.families.base import Fused, Layout, NetworkKind, Rows
+from engine.models.shapes import Facts, Shapes, count, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +37,6 @@ _ENDS: Final = {
     "time_text_embed.guidance_embedder.linear_2": "guidance_in.out_layer",
     "context_embedder": "txt_in",
     "x_embedder": "img_in",
-    "norm_out.linear": "final_layer.adaLN_modulation.1",
     "proj_out": "final_layer.linear",
 }
 _DOUBLE: Final = {
@@ -61,21 +59,6 @@ _SINGLE: Final = {
     "attn.norm_k": "norm.key_norm",
     "proj_out": "linear2",
 }
-_FUSED: Final = (
-    (re.compile(r"double_blocks\.(\d+)\.img_attn\.qkv"), "transformer_blocks", ("attn.to_q", "attn.to_k", "attn.to_v")),
-    (
-        re.compile(r"double_blocks\.(\d+)\.txt_attn\.qkv"),
-        "transformer_blocks",
-        ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-    ),
-    (
-        re.compile(r"single_blocks\.(\d+)\.linear1"),
-        "single_transformer_blocks",
-        ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-    ),
-)
-"""Original modules whose rows are several of the library's, one after the other: all as many as the network is wide, the last one
-has the rest."""
 
 
 class _Names(NamedTuple):
@@ -157,49 +140,42 @@ def paths(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return a file's tensors under the names of FluxTransformer2DModel; fused rows are split, as views of the file's tensors."""
-    if ORIGINAL[0] not in tensors:
-        return dict(tensors)
-    ours = {theirs: path for path, theirs in paths(config).items()}
+def fused(config: Mapping[str, Any]) -> Fused:
+    """Return which rows of the original's stacked projections make which module; the last norm has shift and scale swapped."""
     width = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
-    found: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        module, _, kind = name.rpartition(".")
-        if parts := _parts(module):
-            found |= _split(parts, kind, value, width)
-        elif module in ours:
-            found[f"{ours[module]}.{'weight' if kind == 'scale' else kind}"] = value
-        else:
-            found[name] = value
-    for kind in ("weight", "bias"):  # the original gives shift and scale, the library takes scale and shift
-        name = f"norm_out.linear.{kind}"
-        if name in found:
-            found[name] = _swapped(found[name])
+    found: dict[str, dict[str, Rows]] = {
+        "final_layer.adaLN_modulation.1": {"norm_out.linear": ((width, 2 * width), (0, width))}
+    }
+    for i in range(int(config["num_layers"])):
+        block, attention = f"double_blocks.{i}", f"transformer_blocks.{i}.attn"
+        found[f"{block}.img_attn.qkv"] = _stacked([f"{attention}.to_{part}" for part in "qkv"], [width] * 3)
+        found[f"{block}.txt_attn.qkv"] = _stacked([f"{attention}.add_{part}_proj" for part in "qkv"], [width] * 3)
+    for i in range(int(config["num_single_layers"])):
+        block = f"single_transformer_blocks.{i}"
+        parts = [*(f"{block}.attn.to_{part}" for part in "qkv"), f"{block}.proj_mlp"]
+        found[f"single_blocks.{i}.linear1"] = _stacked(parts, [width] * 3 + [4 * width])
     return found
 
 
-def _parts(module: str) -> list[str]:
-    """The library's modules that an original one is, in the order of their rows; [] where it is one module there too."""
-    for pattern, blocks, parts in _FUSED:
-        if match := pattern.fullmatch(module):
-            return [f"{blocks}.{match[1]}.{part}" for part in parts]
-    return []
+def _stacked(modules: Sequence[str], rows: Sequence[int]) -> dict[str, Rows]:
+    ends = [sum(rows[: number + 1]) for number in range(len(rows))]
+    return {module: ((end - count, end),) for module, count, end in zip(modules, rows, ends, strict=True)}
 
 
-def _split(parts: Sequence[str], kind: str, value: Tensor, width: int) -> dict[str, Tensor]:
-    starts = [width * number for number in range(len(parts))]
-    ends = [*starts[1:], value.shape[0]]
-    return {f"{part}.{kind}": value[start:end] for part, start, end in zip(parts, starts, ends, strict=True)}
-
-
-def _swapped(value: Any) -> Any:
-    half = value.shape[0] // 2
-    if hasattr(value, "roll"):
-        return value.roll(half, 0)
-    import numpy as np
-
-    return np.roll(value, half, 0)
+def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a file's tensors under the names of FluxTransformer2DModel; stacked rows are split, as views of what is given."""
+    if ORIGINAL[0] not in tensors:
+        return dict(tensors)
+    ours = {theirs: path for path, theirs in paths(config).items()}
+    stacked = fused(config)
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        module, _, kind = name.rpartition(".")
+        for part, rows in stacked.get(module, {}).items():
+            found[f"{part}.{kind}"] = rows_of(value, rows)
+        if module not in stacked:
+            found[f"{ours[module]}.{'weight' if kind == 'scale' else kind}" if module in ours else name] = value
+    return found
 
 
 FLUX: Final = NetworkKind(
@@ -209,4 +185,5 @@ FLUX: Final = NetworkKind(
     sizes=sizes,
     renamed=renamed,
     paths=paths,
+    fused=fused,
 )

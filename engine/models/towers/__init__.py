@@ -20,6 +20,12 @@ class Kind(Protocol):
     ENCODER: str
     """The class that encodes prompts, `module:name`."""
 
+    METADATA: str
+    """Under which a checkpoint's metadata has the text of its tokenizer.json."""
+
+    TOKENIZER: str
+    """Whose tokenizer.json it is."""
+
     def is_there(self, shapes: Shapes) -> bool:
         """Say whether tensors without a prefix are a text encoder of this kind."""
         ...

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 ENCODER: Final = "engine.models.text:TextEncoder"
+METADATA: Final = "safelight.tokenizer"
+TOKENIZER: Final = "openai/clip-vit-large-patch14"
 
 
 def is_there(shapes: Shapes) -> bool:

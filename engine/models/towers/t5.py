@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ENCODER: Final = "engine.models.towers.t5_encoder:T5Encoder"
+METADATA: Final = "safelight.tokenizer.t5"
+TOKENIZER: Final = "google/t5-v1_1-xxl"
 _FIRST = "encoder.block.0.layer.0.SelfAttention."
 _TABLES = ("shared.weight", "encoder.embed_tokens.weight")
 
