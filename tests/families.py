@@ -79,6 +79,29 @@ def xl_unet(context: int, pooled: int, *, sizes: int, in_channels: int = 4) -> A
     )
 
 
+def xl_controlnet(context: int, pooled: int) -> Any:
+    """A ControlNet for `xl_unet`, whose output layers are not zero."""
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+
+    control = ControlNetModel(
+        block_out_channels=(32, 64, 64),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        transformer_layers_per_block=(1, 1, 2),
+        cross_attention_dim=context,
+        attention_head_dim=(2, 4, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=TIMES,
+        projection_class_embeddings_input_dim=6 * TIMES + pooled,
+        conditioning_embedding_out_channels=(16, 32, 32, 32),
+    )
+    for parameter in control.parameters():
+        if not torch.count_nonzero(parameter):
+            torch.nn.init.normal_(parameter, std=0.05)
+    return control.eval().requires_grad_(False)
+
+
 def vae() -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 import torch
 
+from engine.models import sd_keys
 from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
 from nodes.conditioning_sdxl import text_encode_sdxl, text_encode_sdxl_refiner
-from nodes.loaders import checkpoint_loader, dual_text_encoder_loader, lora_loader
+from nodes.controlnet import control_net_apply_advanced
+from nodes.loaders import checkpoint_loader, control_net_loader, dual_text_encoder_loader, lora_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import TinyXL, save, write_xl
+from tests.families import TIMES, TinyXL, save, write_xl, xl_controlnet
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, CFG, STEPS = 11, 7.0, 10
@@ -220,3 +223,40 @@ def test_the_refiner_gives_the_pipelines_picture(tiny_refiner):
         output_type="latent",
     ).images
     assert float((got * 0.13025 - expected).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("naming", ["original", "diffusers"])
+def test_a_controlnet_gives_the_pipelines_picture(tiny_xl, naming):
+    from diffusers.pipelines.controlnet.pipeline_controlnet_sd_xl import StableDiffusionXLControlNetPipeline
+
+    torch.manual_seed(12)
+    control = xl_controlnet(80, 40)
+    state = control.state_dict()
+    tensors = sd_keys.controlnet_to_original(state, control.config) if naming == "original" else state
+    facts = {"safelight.config": json.dumps({"unet": {"heads": [2, 4, 4], "size_width": TIMES}})}
+    save(tiny_xl.file("controlnet", f"{naming}.safetensors"), tensors, facts)
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(2))
+    bench = bench_of(tiny_xl)
+    model, clip, vae = checkpoint_loader(bench, "xl.safetensors")
+    edges = control_net_loader(bench, f"{naming}.safetensors")
+    both = text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip)
+    positive, negative = control_net_apply_advanced(*both, edges, hint, 0.7)
+    picture = ours(bench, model, positive, negative, vae, 64, 64)
+    pipeline = StableDiffusionXLControlNetPipeline(
+        **tiny_xl.modules, **tiny_xl.tokenizers(), controlnet=control, scheduler=scheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        PROMPT,
+        image=hint.movedim(-1, 1),
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        guidance_scale=CFG,
+        controlnet_conditioning_scale=0.7,
+        latents=noise_for(pipeline, 64, 64),
+        height=64,
+        width=64,
+        output_type="pt",
+    )
+    assert float((picture - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+    assert float((picture - ours(bench, model, *both, vae, 64, 64)).abs().max()) > 1e-3
