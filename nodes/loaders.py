@@ -122,6 +122,15 @@ def dual_text_encoder_loader(
     return ctx.models.text_encoders(paths, type)
 
 
+@node("TripleCLIPLoader", category="advanced/loaders")
+def triple_text_encoder_loader(
+    ctx: Context, clip_name1: TextEncoderName, clip_name2: TextEncoderName, clip_name3: TextEncoderName
+) -> Clip:
+    """Load the three text encoders of Stable Diffusion 3, each kept in a file of its own; their order does not matter."""
+    paths = [ctx.paths.find("text_encoders", name) for name in (clip_name1, clip_name2, clip_name3)]
+    return ctx.models.text_encoders(paths, "sd3")
+
+
 @node("VAELoader", category="loaders", display_name="Load VAE")
 def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
     """Load a VAE that is kept in a file of its own."""

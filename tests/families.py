@@ -234,7 +234,7 @@ def flux_to_original(state: dict[str, Any], prefix: str) -> dict[str, Any]:
     return original
 
 
-def flux_vae() -> Any:
+def flux_vae(scale: float = 0.3611, shift: float = 0.1159) -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     return AutoencoderKL(
@@ -242,54 +242,63 @@ def flux_vae() -> Any:
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         latent_channels=16,
-        scaling_factor=0.3611,
-        shift_factor=0.1159,
+        scaling_factor=scale,
+        shift_factor=shift,
         use_quant_conv=False,
         use_post_quant_conv=False,
         force_upcast=False,
     )
 
 
+def t5(width: int) -> Any:
+    """A tiny T5 encoder, and nothing of a decoder."""
+    from transformers import T5Config, T5EncoderModel
+
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3, "feed_forward_proj": "gated-gelu"}
+    return T5EncoderModel(T5Config(vocab_size=t5_tokenizer().get_vocab_size(), d_model=width, **sizes))
+
+
+def t5_tensors(module: Any) -> dict[str, Any]:
+    """As files have it: the table of tokens once."""
+    return {name: value for name, value in module.state_dict().items() if name != "encoder.embed_tokens.weight"}
+
+
+def t5_words(length: int) -> Any:
+    """T5's tokenizer as the pipelines have it."""
+    from transformers import PreTrainedTokenizerFast
+
+    told = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=t5_tokenizer(), model_max_length=length, **told)
+
+
+def write_tokenizers(base: Path, clip_json: str) -> None:
+    """Into the folders in which they are looked for."""
+    for name, text in (("clip", clip_json), ("t5", t5_tokenizer().to_str())):
+        folder = base / "models" / "text_encoders" / name
+        folder.mkdir(parents=True)
+        (folder / "tokenizer.json").write_text(text)
+
+
 def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> TinyFlux:
     """An all-in-one checkpoint in the original layout, and every part in a file of its own."""
-    from transformers import CLIPTokenizer, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+    from transformers import CLIPTokenizer
 
     torch.manual_seed(6)
     words = len(json.loads(clip_json)["model"]["vocab"])
-    t5_words = t5_tokenizer()
-    t5 = T5EncoderModel(
-        T5Config(
-            vocab_size=t5_words.get_vocab_size(),
-            d_model=24,
-            d_kv=8,
-            d_ff=32,
-            num_layers=2,
-            num_heads=3,
-            feed_forward_proj="gated-gelu",
-        )
-    )
     modules = {
         "transformer": flux_transformer(guidance=guidance),
         "vae": flux_vae(),
         "text_encoder": text_tower(words, 32, 2, "quick_gelu"),
-        "text_encoder_2": t5,
+        "text_encoder_2": t5(24),
     }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
     pairs = [tuple(line.split()) for line in clip_files[1].read_text().splitlines()[1:]]
     tokenizers = {
         "tokenizer": CLIPTokenizer(vocab=json.loads(clip_files[0].read_text()), merges=pairs, model_max_length=77),
-        "tokenizer_2": PreTrainedTokenizerFast(
-            tokenizer_object=t5_tokenizer(),
-            pad_token="<pad>",
-            eos_token="</s>",
-            unk_token="<unk>",
-            model_max_length=256,
-        ),
+        "tokenizer_2": t5_words(256),
     }
     tiny = TinyFlux(base, modules, tokenizers)
-    folder = base / "models" / "text_encoders" / "t5"
-    folder.mkdir(parents=True)
-    (folder / "tokenizer.json").write_text(t5_words.to_str())
+    write_tokenizers(base, clip_json)
     heads = json.dumps({"unet": {"axes": [2, 6, 8]}, "vae": {"norm_groups": 32}, "text": {"heads": 2}})
     metadata = {"safelight.config": heads, "safelight.tokenizer": clip_json}
     transformer = flux_to_original(modules["transformer"].state_dict(), "")
@@ -297,9 +306,7 @@ def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, gui
         "model.diffusion_model.": transformer,
         "vae.": sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, ""),
         "text_encoders.clip_l.transformer.": sd_keys.text_to_original(modules["text_encoder"].state_dict(), prefix=""),
-        "text_encoders.t5xxl.transformer.": {
-            name: value for name, value in t5.state_dict().items() if name != "encoder.embed_tokens.weight"
-        },
+        "text_encoders.t5xxl.transformer.": t5_tensors(modules["text_encoder_2"]),
     }
     whole = {f"{prefix}{name}": value for prefix, tensors in parts.items() for name, value in tensors.items()}
     save(tiny.file("checkpoints", "flux.safetensors"), whole, {"safelight.config": heads})
@@ -307,6 +314,90 @@ def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, gui
     save(tiny.file("vae", "ae.safetensors"), parts["vae."], metadata)
     save(tiny.file("text_encoders", "clip_l.safetensors"), parts["text_encoders.clip_l.transformer."], metadata)
     save(tiny.file("text_encoders", "t5xxl.safetensors"), parts["text_encoders.t5xxl.transformer."])
-    (base / "models" / "text_encoders" / "clip").mkdir()
-    (base / "models" / "text_encoders" / "clip" / "tokenizer.json").write_text(clip_json)
+    return tiny
+
+
+def sd3_transformer(*, newer: bool) -> Any:
+    """`newer`: as 3.5 medium, with normed queries and keys and a second attention in the first block."""
+    from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+
+    return SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=16,
+        num_layers=3,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=96,
+        caption_projection_dim=32,
+        pooled_projection_dim=72,
+        out_channels=16,
+        pos_embed_max_size=12,
+        dual_attention_layers=(0,) if newer else (),
+        qk_norm="rms_norm" if newer else None,
+    )
+
+
+def sd3_to_original(state: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Stable Diffusion 3's own names: stacked rows, and shift before scale where nothing follows."""
+    from engine.models.networks.sd3_sizes import fused, paths
+
+    original = {"pos_embed": state["pos_embed.pos_embed"]}
+    for ours, theirs in paths(config).items():
+        for kind in ("weight", "bias"):
+            if f"{ours}.{kind}" in state:
+                original[f"{theirs}.{kind}"] = state[f"{ours}.{kind}"]
+    for theirs, parts in fused(config).items():
+        for kind in ("weight", "bias"):
+            values = [state[f"{part}.{kind}"] for part in parts]
+            if len(values) == 1:
+                scale, shift = values[0].chunk(2)
+                values = [shift, scale]
+            original[f"{theirs}.{kind}"] = torch.cat(values)
+    return original
+
+
+def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newer: bool) -> TinyFlux:
+    """An all-in-one checkpoint in the original layout, one without T5, and every part in a file of its own."""
+    from transformers import CLIPTokenizer
+
+    torch.manual_seed(7)
+    words = len(json.loads(clip_json)["model"]["vocab"])
+    first = text_tower(words, 32, 3, "quick_gelu", projection=32)
+    torch.nn.init.eye_(first.text_projection.weight)  # as published: CLIP-L's pooled text is not projected
+    modules = {
+        "transformer": sd3_transformer(newer=newer),
+        "vae": flux_vae(scale=1.5305, shift=0.0609),
+        "text_encoder": first,
+        "text_encoder_2": text_tower(words, 48, 3, "gelu", projection=40),
+        "text_encoder_3": t5(96),
+    }
+    modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+    pairs = [tuple(line.split()) for line in clip_files[1].read_text().splitlines()[1:]]
+    known = json.loads(clip_files[0].read_text())
+    tokenizers = {
+        "tokenizer": CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77),
+        "tokenizer_2": CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77, pad_token="!"),
+        "tokenizer_3": t5_words(77),
+    }
+    tiny = TinyFlux(base, modules, tokenizers)
+    write_tokenizers(base, clip_json)
+    towers = {
+        "clip_l": {
+            n: v for n, v in sd_keys.text_to_original(first.state_dict(), prefix="").items() if "projection" not in n
+        },
+        "clip_g": sd_keys.text_to_original(modules["text_encoder_2"].state_dict(), prefix=""),
+        "t5xxl": t5_tensors(modules["text_encoder_3"]),
+    }
+    parts = {
+        "model.diffusion_model.": sd3_to_original(modules["transformer"].state_dict(), modules["transformer"].config),
+        "first_stage_model.": sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, ""),
+    } | {f"text_encoders.{name}.transformer.": tensors for name, tensors in towers.items()}
+    facts = {"unet": {"head_dim": 16}, "vae": {"norm_groups": 32}, "text": {"heads": 2}, "text_2": {"heads": 2}}
+    told = {"safelight.config": json.dumps(facts)}
+    whole = {f"{prefix}{name}": value for prefix, tensors in parts.items() for name, value in tensors.items()}
+    save(tiny.file("checkpoints", "sd3.safetensors"), whole, told)
+    save(tiny.file("checkpoints", "no_t5.safetensors"), {n: v for n, v in whole.items() if "t5xxl" not in n}, told)
+    for name, tensors in towers.items():
+        save(tiny.file("text_encoders", f"{name}.safetensors"), tensors, told)
     return tiny

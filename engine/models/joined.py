@@ -43,7 +43,7 @@ class JoinedEncoder:
         family = family_named(self.handle.family)
         pairs = list(zip(self.encoders, tokens, strict=True))
         if family.join is not None:
-            return family.join([encoder.encode_tokens(rows) for encoder, rows in pairs])
+            return family.join({encoder.handle.tower: encoder.encode_tokens(rows) for encoder, rows in pairs})
         most = max(len(rows) for rows in tokens)
         found = [encoder.encode_tokens([*rows, *encoder.tokenize("") * (most - len(rows))]) for encoder, rows in pairs]
         length = min(context.shape[1] for context, _ in found)

@@ -110,6 +110,9 @@ def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
 def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the module's parameters under the names this project uses."""
     found = dict(module.named_parameters())
+    found |= {
+        name: value for name, value in module.state_dict(keep_vars=True).items() if name not in found
+    }  # kept buffers
     if "embeddings.token_embedding.weight" not in found:
         return found
     return {name if name.startswith("text_projection.") else f"text_model.{name}": p for name, p in found.items()}

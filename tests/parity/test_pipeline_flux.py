@@ -155,7 +155,7 @@ def test_a_conditioning_of_another_family_is_refused_before_sampling(dev, bench,
     with pytest.raises(ModelError, match=r"flux\.safetensors: expected a conditioning of width 24, got 32"):
         ours(flux, model, foreign, foreign, None, 64, 64)
     bare = [[foreign[0][0], {}]]
-    with pytest.raises(ModelError, match=r"pooled text of width 32, got none.*DualCLIPLoader, type flux"):
+    with pytest.raises(ModelError, match=r"pooled text of width 32, got none.*text encoders, clip_l and t5xxl"):
         ours(flux, model, bare, bare, None, 64, 64)
 
 

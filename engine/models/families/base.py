@@ -7,7 +7,7 @@ torch; what they name by `module:name` is imported when the family is first used
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -96,8 +96,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
     order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector. `join` joins them
-    in another way: it is given (context (1, T, D), pooled (1, P)) of each. `patch`: latent pixels a side that are one token,
-    whose channels the network's first layer counts together. `prediction(base, shapes, config, spread)` reads off
+    in another way: it is given (context (1, T, D), pooled (1, P)) of each by name. `patch`: latent pixels a side that are one
+    token, whose channels the network's first layer counts together. `prediction(base, shapes, config, spread)` reads off
     tensors what the network predicts, where they tell.
     """
 
@@ -112,7 +112,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     latent: LatentFormat = LatentFormat()
     towers: tuple[Tower, ...]
     pooled: int = 0
-    join: Callable[[Sequence[tuple[Tensor, Tensor]]], tuple[Tensor, Tensor]] | None = None
+    join: Callable[[Mapping[str, tuple[Tensor, Tensor]]], tuple[Tensor, Tensor]] | None = None
     patch: int = 1
     prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread | None], Parameterization] | None = None
     loader_types: tuple[str, ...] = ()

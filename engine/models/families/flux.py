@@ -7,7 +7,7 @@ tensors of that embedding.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,10 +46,9 @@ def prediction(
     return base if config["guidance_embeds"] else msgspec.structs.replace(base, shift=1.0)
 
 
-def join(found: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def join(found: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Return T5's tokens, and the pooled text of CLIP-L."""
-    (_, pooled), (context, _) = found
-    return context, pooled
+    return found["t5xxl"][0], found["clip_l"][1]
 
 
 FAMILY = Family(

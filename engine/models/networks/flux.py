@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
-from engine.models.errors import ModelError
-from engine.models.network import Network
+from engine.models.networks.pooled import PooledTextNetwork, even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +16,7 @@ _GUIDANCE = 3.5
 """What a distilled network is told where a conditioning says nothing."""
 
 
-class FluxNetwork(Network):
+class FluxNetwork(PooledTextNetwork):
     """FLUX.1 (Black Forest Labs 2024) under text (B, T, D) and a pooled text (B, P)."""
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
@@ -26,15 +24,7 @@ class FluxNetwork(Network):
 
         Raises ModelError for a conditioning whose pooled text is not of this family.
         """
-        wanted = int(self.handle.config["pooled_projection_dim"])
-        pooled: Tensor | None = options.get("pooled_output")
-        if pooled is None or pooled.shape[-1] != wanted:
-            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
-            raise ModelError(
-                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
-                f"{got}. Encode the prompt with CLIP-L and T5 (DualCLIPLoader, type {self.family.loader_types[0]})."
-            )
-        given = {"pooled": pooled}
+        given = super().inputs(options, latent, positive)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given
@@ -57,9 +47,9 @@ class FluxNetwork(Network):
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self._check(x, context)
+        self.check(x, context)
         height, width = x.shape[-2:]
-        filled = functional.pad(x, (0, width % 2, 0, height % 2), mode="circular") if height % 2 or width % 2 else x
+        filled = even(x)
         given = options or {}
         guidance = given.get("guidance")
         velocity: Tensor = self.module(
@@ -73,16 +63,6 @@ class FluxNetwork(Network):
             return_dict=False,
         )[0]
         return unpacked(velocity, filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
-
-    def _check(self, x: Tensor, context: Tensor) -> None:
-        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
-        if context.shape[-1] != width:
-            raise ModelError(
-                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
-                "another model. Encode the prompt with this family's text encoders."
-            )
-        if x.shape[1] != self.handle.in_channels:
-            raise ModelError(f"{file}: expected a latent of {self.handle.in_channels} channels, got {x.shape[1]}.")
 
 
 def packed(x: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.models.families.base import Fused, Layout, NetworkKind, Rows
-from engine.models.shapes import Facts, Shapes, count, rows_of
+from engine.models.networks.stacked import stacked, unstacked
+from engine.models.shapes import Facts, Shapes, count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,34 +149,18 @@ def fused(config: Mapping[str, Any]) -> Fused:
     }
     for i in range(int(config["num_layers"])):
         block, attention = f"double_blocks.{i}", f"transformer_blocks.{i}.attn"
-        found[f"{block}.img_attn.qkv"] = _stacked([f"{attention}.to_{part}" for part in "qkv"], [width] * 3)
-        found[f"{block}.txt_attn.qkv"] = _stacked([f"{attention}.add_{part}_proj" for part in "qkv"], [width] * 3)
+        found[f"{block}.img_attn.qkv"] = stacked([f"{attention}.to_{part}" for part in "qkv"], [width] * 3)
+        found[f"{block}.txt_attn.qkv"] = stacked([f"{attention}.add_{part}_proj" for part in "qkv"], [width] * 3)
     for i in range(int(config["num_single_layers"])):
         block = f"single_transformer_blocks.{i}"
         parts = [*(f"{block}.attn.to_{part}" for part in "qkv"), f"{block}.proj_mlp"]
-        found[f"single_blocks.{i}.linear1"] = _stacked(parts, [width] * 3 + [4 * width])
+        found[f"single_blocks.{i}.linear1"] = stacked(parts, [width] * 3 + [4 * width])
     return found
-
-
-def _stacked(modules: Sequence[str], rows: Sequence[int]) -> dict[str, Rows]:
-    ends = [sum(rows[: number + 1]) for number in range(len(rows))]
-    return {module: ((end - count, end),) for module, count, end in zip(modules, rows, ends, strict=True)}
 
 
 def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return a file's tensors under the names of FluxTransformer2DModel; stacked rows are split, as views of what is given."""
-    if ORIGINAL[0] not in tensors:
-        return dict(tensors)
-    ours = {theirs: path for path, theirs in paths(config).items()}
-    stacked = fused(config)
-    found: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        module, _, kind = name.rpartition(".")
-        for part, rows in stacked.get(module, {}).items():
-            found[f"{part}.{kind}"] = rows_of(value, rows)
-        if module not in stacked:
-            found[f"{ours[module]}.{'weight' if kind == 'scale' else kind}" if module in ours else name] = value
-    return found
+    """Return a file's tensors under the names of FluxTransformer2DModel."""
+    return unstacked(tensors, paths(config), fused(config)) if ORIGINAL[0] in tensors else dict(tensors)
 
 
 FLUX: Final = NetworkKind(

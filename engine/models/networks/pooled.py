@@ -1,0 +1,48 @@
+"""What transformers under text and a pooled text have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch.nn import functional
+
+from engine.models.errors import ModelError
+from engine.models.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class PooledTextNetwork(Network):
+    """A transformer under text (B, T, D) and a pooled text (B, P), over patches of two by two latent pixels."""
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
+        wanted = int(self.handle.config["pooled_projection_dim"])
+        pooled: Tensor | None = options.get("pooled_output")
+        if pooled is None or pooled.shape[-1] != wanted:
+            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
+            towers = " and ".join(tower.name for tower in self.family.towers)
+            raise ModelError(
+                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
+                f"{got}. Encode the prompt with its text encoders, {towers}."
+            )
+        return {"pooled": pooled}
+
+    def check(self, x: Tensor, context: Tensor) -> None:
+        """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
+        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
+        if context.shape[-1] != width:
+            raise ModelError(
+                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
+                "another model. Encode the prompt with this family's text encoders."
+            )
+        if x.shape[1] != self.handle.in_channels:
+            raise ModelError(f"{file}: expected a latent of {self.handle.in_channels} channels, got {x.shape[1]}.")
+
+
+def even(x: Tensor) -> Tensor:
+    """Return (B, C, h, w) with odd sides filled up from the other side, as the field does it."""
+    height, width = x.shape[-2:]
+    return functional.pad(x, (0, width % 2, 0, height % 2), mode="circular") if height % 2 or width % 2 else x

@@ -1,0 +1,105 @@
+"""Stable Diffusion 3: whole runs by our nodes and by diffusers' pipeline on the same modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.models import weights
+from engine.models.manager import ModelManager
+from engine.paths import Paths
+from engine.sampling.noise import initial_noise
+from nodes.conditioning import text_encode
+from nodes.loaders import checkpoint_loader, triple_text_encoder_loader
+from nodes.sampling import ksampler
+from nodes.vae import vae_decode
+from tests.conftest import Bench, _tokenizer_json
+from tests.families import TinyFlux, write_sd3
+
+PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
+SEED, STEPS, CFG = 11, 5, 4.0
+
+
+@pytest.fixture(scope="module", params=["3", "3.5"])
+def tiny(request, tiny_sd, tmp_path_factory) -> TinyFlux:
+    files = tiny_sd.tokenizer_files
+    folder = tmp_path_factory.mktemp(f"tiny_sd{request.param}")
+    return write_sd3(folder, files, _tokenizer_json(files), newer=request.param == "3.5")
+
+
+def bench_of(tiny: TinyFlux) -> Bench:
+    return Bench(ModelManager("cpu", tokenizer_dirs=[tiny.base / "models" / "text_encoders"]), Paths(tiny.base))
+
+
+def levels(model: Any) -> list[float]:
+    from engine.sampling.noise_schedule import NoiseSchedule
+    from engine.sampling.schedules import compute_sigmas
+
+    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
+
+
+def theirs(tiny: TinyFlux, sigmas: list[float], height: int, width: int) -> torch.Tensor:
+    from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import StableDiffusion3Pipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    pipeline = StableDiffusion3Pipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules, **tiny.tokenizers)
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        sigmas=sigmas,  # our own levels: how schedules are made is tested elsewhere
+        guidance_scale=CFG,
+        latents=initial_noise(torch.zeros(1, 16, height // 8, width // 8), SEED),
+        height=height,
+        width=width,
+        max_sequence_length=77,
+        output_type="pt",
+    )
+    return result.images.movedim(1, -1)
+
+
+def ours(bench: Bench, model: Any, clip: Any, vae: Any, height: int, width: int) -> torch.Tensor:
+    positive, negative = text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip)
+    settings = {"seed": SEED, "steps": STEPS, "cfg": CFG, "sampler_name": "euler", "scheduler": "simple"}
+    empty = {"samples": torch.zeros(1, 16, height // 8, width // 8)}
+    latent = ksampler(bench, model, **settings, positive=positive, negative=negative, latent_image=empty)
+    return vae_decode(bench, latent, vae)
+
+
+def test_a_prompt_gives_the_pipelines_picture(tiny):
+    bench = bench_of(tiny)
+    model, clip, vae = checkpoint_loader(bench, "sd3.safetensors")
+    assert (model.family, model.parameterization.shift) == ("sd3", 3.0)
+    expected = theirs(tiny, levels(model), 64, 96)
+    assert float((ours(bench, model, clip, vae, 64, 96) - expected).abs().max()) <= 1e-4
+    names = ("t5xxl.safetensors", "clip_g.safetensors", "clip_l.safetensors")
+    files = triple_text_encoder_loader(bench, *names)
+    assert [tower.tower for tower in files.towers] == ["clip_l", "clip_g", "t5xxl"]
+    assert float((ours(bench, model, files, vae, 64, 96) - expected).abs().max()) <= 1e-4
+
+
+def test_without_t5_the_clip_towers_stand_alone(tiny):
+    bench = bench_of(tiny)
+    _, whole, _ = checkpoint_loader(bench, "sd3.safetensors")
+    _, clip, _ = checkpoint_loader(bench, "no_t5.safetensors")
+    assert [tower.tower for tower in clip.towers] == ["clip_l", "clip_g"]
+    [[context, told]], [[full, _]] = text_encode(bench, PROMPT, clip), text_encode(bench, PROMPT, whole)
+    assert context.shape == (1, 77, 4096)
+    assert full.shape == (1, 154, 96)
+    assert torch.equal(context[..., :80], full[:, :77, :80])
+    assert not context[..., 80:].any()
+    assert told["pooled_output"].shape == (1, 72)
+
+
+def test_every_tensor_of_the_network_is_the_pipelines(tiny):
+    bench = bench_of(tiny)
+    model = checkpoint_loader(bench, "sd3.safetensors").MODEL
+    with bench.models.use(model) as network:
+        state = network.module.state_dict()
+    wanted = tiny.modules["transformer"].state_dict()
+    assert state.keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[name]) for name, value in state.items())
+    assert weights.parameter_shapes(model)["pos_embed.pos_embed"] == (1, 144, 32)
