@@ -147,7 +147,8 @@ def _with_fused(header: Header, found: Matched, fused: Fused, modules: Mapping[s
         for module, rows in fused[path].items():
             if kind in modules.get(module, ()):
                 changes.setdefault(f"{module}.{kind}", msgspec.structs.replace(change, rows=rows, of=of))
-    return Matched(changes, [tensor for tensor in found.unmatched if tensor in set(whole.unmatched)])
+    left = set(whole.unmatched)
+    return Matched(changes, [tensor for tensor in found.unmatched if tensor in left])
 
 
 def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Matched:
