@@ -54,7 +54,7 @@ class Result(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """A number read from text."""
+    """A number read from something else."""
 
     FLOAT: float
     INT: Annotated[int, Out(tip="Cut off towards zero.")]
@@ -150,6 +150,34 @@ def parse_number(text: str = "0") -> Parsed:
         return Parsed(value, int(text) if text.strip().lstrip("+-").isdecimal() else int(value))
     except (ValueError, OverflowError):
         raise ValueError(f"ParseNumber: {text[:80]!r} is no number; write for example 12 or -0.5.") from None
+
+
+@node("ComfyNumberConvert", category="utils", display_name="Convert Number")
+def comfy_number_convert(
+    value: Annotated[
+        int | float | str | bool, In(link_only=True, tip="A number, a text that is one, or true or false.")
+    ],
+) -> Parsed:
+    """Give a number, a text such as 12 or -0.5, or true and false (1 and 0) as FLOAT and as INT.
+
+    Raises ValueError for a text that is no number, and for what is not finite.
+    """
+    text = value.strip() if isinstance(value, str) else value
+    try:
+        if isinstance(text, str) and text.lstrip("+-").isdecimal():
+            return Parsed(_finite(text), int(text))  # beyond 2**53 a float has lost digits that a seed needs
+        return Parsed(_finite(text), int(text) if isinstance(text, int) else int(_finite(text)))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"ComfyNumberConvert: {str(value)[:80]!r} is no finite number; give it for example 12 or -0.5."
+        ) from None
+
+
+def _finite(value: float | str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
 
 
 @node("IntRange", category="utils/list", display_name="Int Range")

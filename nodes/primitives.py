@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from engine.api import In, Text, node
+from engine.api import In, Out, Text, node
 
 WholeNumber = Annotated[int, In(ge=-(2**63) + 1, le=2**63 - 1, seed=True, tip="A whole number.")]
 Number = Annotated[float, In(ge=-(2**63) + 1, le=2**63 - 1, tip="A number.")]
+ShownSeed = Annotated[int, In(ge=0, le=2**63 - 1, seed=True, tip="A whole number, which may change after every run.")]
 Line = Annotated[str, In(options={"multiline": False})]
 
 
@@ -39,3 +40,9 @@ def primitive_string_multiline(value: Text) -> str:
 def primitive_boolean(value: bool) -> bool:
     """Give true or false."""
     return value
+
+
+@node("SeedNode", category="utils", display_name="Seed")
+def seed_node(seed: ShownSeed) -> Annotated[int, Out(name="seed")]:
+    """Give one seed to several nodes."""
+    return seed

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.arithmetic import (
+    comfy_number_convert,
     compare_numbers,
     float_arithmetic,
     float_range,
@@ -21,13 +24,14 @@ from nodes.primitives import (
     primitive_int,
     primitive_string,
     primitive_string_multiline,
+    seed_node,
 )
 
 FAST = settings(max_examples=50)
 
 
 def test_primitives_give_their_value_in_their_type() -> None:
-    assert primitive_int(2**63 - 1) == 2**63 - 1
+    assert primitive_int(2**63 - 1) == seed_node(2**63 - 1) == 2**63 - 1
     assert primitive_float(3) == 3.0
     assert type(primitive_float(3)) is float
     assert primitive_string("a b") == "a b"
@@ -137,3 +141,25 @@ def test_ranges_that_never_end_or_are_too_long_are_refused() -> None:
         int_range(0, 5, 0)
     with pytest.raises(ValueError, match="at most 10000 are made"):
         int_range(0, 2**62, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "real", "whole"),
+    [
+        (3, 3.0, 3),
+        (-2.9, -2.9, -2),
+        (True, 1.0, 1),
+        (" 12 ", 12.0, 12),
+        ("3.99", 3.99, 3),
+        ("-1e2", -100.0, -100),
+        ("9223372036854775807", 2.0**63, 2**63 - 1),
+    ],
+)
+def test_numbers_and_texts_of_numbers_are_converted(value: Any, real: float, whole: int) -> None:
+    assert comfy_number_convert(value) == (real, whole)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "two", "inf", "nan", "1e999", float("inf"), "0x10", "9" * 400])
+def test_what_is_no_finite_number_is_not_converted(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"ComfyNumberConvert: .* is no finite number; give it for example 12"):
+        comfy_number_convert(value)

@@ -19,6 +19,7 @@ from nodes.aliases import ALIASES
 
 MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
+    "latent_pieces", "resolutions", "colors",
 )  # fmt: skip
 
 
