@@ -13,6 +13,7 @@ from engine.api import WithUi
 from engine.media.errors import MediaError
 from engine.media.saver import PictureSaver
 from engine.paths import PathError, Paths
+from nodes.image_compare import image_compare
 from nodes.image_io import load_image, load_image_mask, mask_preview, preview_image, save_image
 
 
@@ -99,3 +100,18 @@ def test_a_file_that_is_no_picture_says_so(ctx: Any) -> None:
     (ctx.paths.directory("input") / "text.png").write_text("not a picture")
     with pytest.raises(MediaError, match=r"text\.png is not a picture"):
         load_image(ctx, "text.png")
+
+
+def test_each_side_is_kept_for_a_while_under_a_name_of_its_own(ctx: Any) -> None:
+    shown = image_compare(ctx, ["", ""], torch.zeros(2, 4, 4, 3), torch.ones(1, 5, 5, 3)).ui
+    names = {side: [one["filename"] for one in found] for side, found in shown.items()}
+    assert {side: len(found) for side, found in names.items()} == {"a_images": 2, "b_images": 1}
+    assert all(name.startswith("comfy.compare.a") for name in names["a_images"])
+    assert names["b_images"][0].startswith("comfy.compare.b")
+    assert {one["type"] for found in shown.values() for one in found} == {"temp"}
+
+
+def test_a_side_that_is_not_linked_is_empty(ctx: Any) -> None:
+    shown = image_compare(ctx, ["", ""], None, torch.ones(1, 5, 5, 3)).ui
+    assert shown["a_images"] == []
+    assert len(shown["b_images"]) == 1
