@@ -25,7 +25,7 @@ SPACING_COLORS = {
 }
 
 
-_PICTURES = {"input": {"required": {"image": ["IMAGE", {}]}}, "min": 2, "prefix": "image", "max": 50}
+_PICTURES = {"input": {"required": {"image": ["IMAGE", {}]}}, "min": 1, "prefix": "image", "max": 50}
 """What grows on a batch: pictures, under the names image0 to image49."""
 
 
@@ -53,14 +53,11 @@ def batch_images(
         Growing, In(tip="Pictures, or batches of them, in their order.", options={"template": _PICTURES})
     ],
 ) -> Image:
-    """Put two or more batches of pictures (B, H, W, C) behind one another.
+    """Put all linked pictures or batches of them (B, H, W, C) behind one another.
 
-    All are scaled and cut to the size of the first; if one has alpha, the others become opaque. Raises ValueError for fewer
-    than two.
+    They are scaled and cut to the size of the first; if one has alpha, the others become opaque.
     """
     linked: list[Tensor] = [images[name] for name in sorted(images, key=lambda name: int(name.removeprefix("image")))]
-    if len(linked) < 2:
-        raise ValueError(f"BatchImagesNode: {len(linked)} of its inputs is linked; link at least two.")
     return reduce(image_batch, linked)
 
 

@@ -16,7 +16,7 @@ class Chosen(NamedTuple):
     """A choice and where it stands."""
 
     STRING: str
-    INDEX: Annotated[int | ExecutionBlocker, Out(tip="Place in the list, from 0.")]
+    INDEX: Annotated[int, Out(tip="Place in the list, from 0.")]
 
 
 @node("PrimitiveInt", category="utils/primitive", display_name="Int")
@@ -64,7 +64,7 @@ def custom_combo(
 
     Front ends keep the list, and tell the place as `index`. Where none is told, what would receive it fails and says so.
     """
-    index = more.get("index")
+    index: Any = more.get("index")
     if not isinstance(index, int):
         index = ExecutionBlocker(
             "CustomCombo: the prompt does not tell `index`, the place of the choice; add it, from 0."

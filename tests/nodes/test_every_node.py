@@ -101,6 +101,8 @@ def inputs_of(definition: NodeDefinition, choice: Any) -> dict[str, Any]:
     for spec in definition.spec.inputs:
         inputs |= {one.name: sample(one.type) for one in growable(spec)[:2]}
         inputs |= {one.name: one.default for one in brought(spec, inputs.get(spec.name))}
+    if definition.spec.name == "CustomCombo":
+        inputs["index"] = 0  # which front ends add
     if choice == "alpha":
         inputs["image"] = torch.cat([inputs["image"], inputs["image"][..., :1]], dim=-1)
     return inputs

@@ -193,6 +193,6 @@ def test_a_batch_takes_size_from_the_first_picture_and_alpha_from_any() -> None:
     assert batch[:, 0, 0, 3].tolist() == [1.0, 1.0, 0.5, 1.0, 1.0]
 
 
-def test_one_picture_is_no_batch() -> None:
-    with pytest.raises(ValueError, match="link at least two"):
-        batch_images({"image0": torch.zeros(1, 2, 2, 3)})
+def test_a_batch_of_one_is_that_one() -> None:
+    picture = torch.rand(2, 2, 2, 3)
+    assert torch.equal(batch_images({"image0": picture}), picture)

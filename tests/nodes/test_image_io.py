@@ -15,6 +15,7 @@ from engine.media.saver import PictureSaver
 from engine.paths import PathError, Paths
 from nodes.image_compare import image_compare
 from nodes.image_io import load_image, load_image_mask, mask_preview, preview_image, save_image
+from nodes.image_save_advanced import save_image_advanced
 
 
 @dataclass
@@ -115,3 +116,14 @@ def test_a_side_that_is_not_linked_is_empty(ctx: Any) -> None:
     shown = image_compare(ctx, ["", ""], None, torch.ones(1, 5, 5, 3)).ui
     assert shown["a_images"] == []
     assert len(shown["b_images"]) == 1
+
+
+def test_pictures_saved_in_a_chosen_format_are_passed_on(ctx: Any) -> None:
+    picture = torch.rand(2, 3, 4, 3)
+    chosen = {"format": "png", "bit_depth": "8-bit", "input_color_space": "sRGB"}
+    saved = save_image_advanced(ctx, picture, "layers/one", format=chosen)
+    assert saved.values == (picture,)
+    assert [one["subfolder"] for one in saved.ui["images"]] == ["layers"] * 2
+    for one, expected in zip(saved.ui["images"], picture):
+        pixels = np.asarray(PillowImage.open(ctx.paths.directory("output") / one["subfolder"] / one["filename"]))
+        assert np.abs(pixels / 255 - expected.numpy()).max() <= 1 / 255

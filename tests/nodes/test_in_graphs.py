@@ -167,16 +167,15 @@ def test_numbers_linked_to_an_expression_are_its_letters() -> None:
     assert [shown(graph, ["sum", slot]) for slot in range(3)] == ["6.0", "6", "true"]
 
 
-def test_an_expression_with_nothing_linked_and_a_batch_of_one_are_refused_before_a_run() -> None:
+def test_an_expression_and_a_batch_with_nothing_linked_are_refused_before_a_run() -> None:
     prompt = {
         "sum": {"class_type": "ComfyMathExpression", "inputs": {"expression": "1 + 1"}},
-        "picture": {"class_type": "EmptyImage", "inputs": PICTURE[1]},
-        "batch": {"class_type": "BatchImagesNode", "inputs": {"images.image0": ["picture", 0]}},
+        "batch": {"class_type": "BatchImagesNode", "inputs": {}},
         "one": {"class_type": "PreviewAny", "inputs": {"source": ["sum", 0]}},
         "two": {"class_type": "PreviewAny", "inputs": {"source": ["batch", 0]}},
     }
     problems = check(prompt, CATALOGUE, choices=lambda files: []).problems
-    assert {(one.node_id, one.input_name) for one in problems} == {("sum", "values.a"), ("batch", "images.image1")}
+    assert {(one.node_id, one.input_name) for one in problems} == {("sum", "values.a"), ("batch", "images.image0")}
 
 
 def test_pictures_linked_to_a_batch_are_in_it() -> None:
@@ -244,3 +243,21 @@ def test_the_place_of_a_choice_comes_from_what_front_ends_add() -> None:
 )
 def test_values_of_saved_nodes_find_their_inputs(kind: str, values: list[Any], named: dict[str, Any]) -> None:
     assert named_values({"type": kind, "widgets_values": values}, CATALOGUE.spec(kind)) == named
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "refused"),
+    [
+        ("ResizeImageMaskNode", {"resize_type": "scale to multiple", "resize_type.multiple": 8}, "resize_type"),
+        ("SaveImageAdvanced", {"format": "exr"}, "format"),
+        ("SaveImageAdvanced", {"format": "png", "format.bit_depth": "16-bit"}, "format.bit_depth"),
+        ("ModelSamplingAuraFlow", {"sampling": "img_to_img_velocity"}, "sampling"),
+    ],
+)
+def test_choices_of_the_field_that_are_not_here_are_refused_before_a_run(
+    builtin_catalogue: Catalogue, kind: str, values: dict[str, Any], refused: str
+) -> None:
+    prompt = {"node": {"class_type": kind, "inputs": values}, "show": {"class_type": "PreviewAny", "inputs": {}}}
+    prompt["show"]["inputs"] = {"source": ["node", 0]}
+    problems = check(prompt, builtin_catalogue, choices=lambda files: []).problems
+    assert [one.input_name for one in problems if one.type == "value_not_in_list"] == [refused]
