@@ -21,26 +21,11 @@ Declared = dict[str, dict[str, Any]]
 
 _WIDGETS: Final = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 _TYPES: Final = {"-": "*", "Any": "*", "ANY": "*", "ANY (type-matched list item)": "*", "IMAGE or MASK": "IMAGE,MASK"}
-_BY_FRONT_END: Final = frozenset({("CustomCombo", "index")})
-"""Inputs that a front end brings itself: it fails on a class that declares them too."""
 _SHOWN: Final = ("IMAGEUPLOAD", "AUDIOUPLOAD", "AUDIO_UI")
 """What a front end adds by itself."""
 _DRAWN: Final = ("BOUNDING_BOX", "COLOR", "COLORS", "CURVE", "RANGE")
 """Further types that are widgets unless a node wants a link."""
 _BROUGHT: Final[Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]] = {
-    "ResizeImageMaskNode": {
-        "resize_type": {
-            "scale dimensions": ("width", "height", "crop"),
-            "scale by multiplier": ("multiplier",),
-            "scale longer dimension": ("longer_size",),
-            "scale shorter dimension": ("shorter_size",),
-            "scale width": ("width", "crop"),
-            "scale height": ("height", "crop"),
-            "scale total pixels": ("megapixels",),
-            "match size": ("match", "crop"),
-            "scale to multiple": ("multiple",),
-        }
-    },
     "CreateCameraInfo": {
         "mode": {
             "orbit": ("yaw", "pitch", "distance"),
@@ -125,7 +110,7 @@ def declaration(name: str, facts: Facts) -> dict[str, Any]:
     """One node type as `object_info` has it, as far as the survey knows it."""
     outputs = facts.get("outputs") or []
     return {
-        "input": _Inputs(name, _given(name, facts)).declared(),
+        "input": _Inputs(name, _given(facts)).declared(),
         "output": [one.get("type") or "*" for one in outputs],
         "output_name": [str(one.get("name") or one.get("type")) for one in outputs],
         "output_is_list": [bool(one.get("is_list")) for one in outputs],
@@ -134,9 +119,9 @@ def declaration(name: str, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _given(node: str, facts: Facts) -> dict[str, Facts]:
+def _given(facts: Facts) -> dict[str, Facts]:
     """The inputs, with those that only workflows of later versions show."""
-    found = {name: said for name, said in (facts.get("inputs") or {}).items() if (node, name) not in _BY_FRONT_END}
+    found = dict(facts.get("inputs") or {})
     named = facts.get("named_values_seen") or {}
     for name, seen in (facts.get("inputs_seen_beyond_0.3.64") or {}).items():
         kinds = [kind for kind in seen.get("type", ()) if kind not in _SHOWN]

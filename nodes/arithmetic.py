@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from engine.api import In, Out, node
+from engine.api import Growing, In, Out, node
 from nodes.expressions import ExpressionError, evaluate, multiply, power
 
 Whole = Annotated[int, In(ge=-(2**63) + 1, le=2**63 - 1)]
 Real = Annotated[float | int | bool, In(ge=-1e18, le=1e18, step=0.01, widget="FLOAT")]
 """A number of any type: links of FLOAT inputs bring no INT."""
 Operation = Literal["add", "subtract", "multiply", "divide", "modulo", "power", "minimum", "maximum"]
+
+LETTERS = string.ascii_lowercase
+
+_VALUES = {"input": {"required": {"value": ["FLOAT,INT,BOOLEAN", {}]}}, "min": 1, "names": list(LETTERS)}
+"""What grows on an expression: numbers of any type, under the names a to z."""
 
 MAX_LIST = 10_000
 """Most items in a list that a node makes."""
@@ -53,8 +59,16 @@ class Result(NamedTuple):
     BOOLEAN: Annotated[bool, Out(tip="False for 0.")]
 
 
+class Worked(NamedTuple):
+    """What an expression comes to, in three types."""
+
+    FLOAT: float
+    INT: Annotated[int, Out(tip="Cut off towards zero.")]
+    BOOL: Annotated[bool, Out(tip="False for 0.")]
+
+
 class Parsed(NamedTuple):
-    """A number read from text."""
+    """A number read from something else."""
 
     FLOAT: float
     INT: Annotated[int, Out(tip="Cut off towards zero.")]
@@ -115,6 +129,31 @@ def _as_float(value: int | float) -> float:
         raise ExpressionError("The result is beyond what a FLOAT holds; divide before you multiply.") from None
 
 
+@node("ComfyMathExpression", category="utils", display_name="Math Expression")
+def comfy_math_expression(
+    expression: Annotated[
+        str,
+        In(
+            multiline=True,
+            tip="+ - * / // % ** & |, comparisons, if … else, min, max, sum(values), round, ceil, sqrt, …",
+        ),
+    ] = "a + b",
+    *,
+    values: Annotated[
+        Growing, In(tip="The numbers that stand as a, b, c, … in the expression.", options={"template": _VALUES})
+    ],
+) -> Worked:
+    """Work out an expression of the linked numbers a, b, c, …, such as `a if a > b else b`, or of all: `sum(values)`.
+
+    Raises ExpressionError, which quotes what could not be read or has no value.
+    """
+    if not expression.strip():
+        raise ExpressionError("ComfyMathExpression: the expression is empty; write for example a + b.")
+    known = {name: values[name] for name in LETTERS if name in values}
+    value = evaluate(expression, {**known, "values": tuple(known.values())})
+    return Worked(_as_float(value), int(value), bool(value))
+
+
 @node("CompareNumbers", category="utils/math", display_name="Compare Numbers")
 def compare_numbers(a: Real = 0.0, b: Real = 0.0, comparison: Literal["==", "!=", "<", "<=", ">", ">="] = "==") -> bool:
     """Say whether the comparison holds."""
@@ -150,6 +189,34 @@ def parse_number(text: str = "0") -> Parsed:
         return Parsed(value, int(text) if text.strip().lstrip("+-").isdecimal() else int(value))
     except (ValueError, OverflowError):
         raise ValueError(f"ParseNumber: {text[:80]!r} is no number; write for example 12 or -0.5.") from None
+
+
+@node("ComfyNumberConvert", category="utils", display_name="Convert Number")
+def comfy_number_convert(
+    value: Annotated[
+        int | float | str | bool, In(link_only=True, tip="A number, a text that is one, or true or false.")
+    ],
+) -> Parsed:
+    """Give a number, a text such as 12 or -0.5, or true and false (1 and 0) as FLOAT and as INT.
+
+    Raises ValueError for a text that is no number, and for what is not finite.
+    """
+    text = value.strip() if isinstance(value, str) else value
+    try:
+        if isinstance(text, str) and text.lstrip("+-").isdecimal():
+            return Parsed(_finite(text), int(text))  # beyond 2**53 a float has lost digits that a seed needs
+        return Parsed(_finite(text), int(text) if isinstance(text, int) else int(_finite(text)))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"ComfyNumberConvert: {str(value)[:80]!r} is no finite number; give it for example 12 or -0.5."
+        ) from None
+
+
+def _finite(value: float | str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
 
 
 @node("IntRange", category="utils/list", display_name="Int Range")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 Number: TypeAlias = int | float | bool
+Value: TypeAlias = Number | Sequence[Number]
+"""What a name stands for: a number, or several that sum, min and max take."""
 
 MAX_LENGTH = 500
 """Characters in an expression."""
@@ -26,6 +28,22 @@ def _round(value: Number, digits: int = 0) -> Number:
     return round(value, digits) if digits else round(value)
 
 
+def power(base: Number, exponent: Number) -> Number:
+    """`base ** exponent`, with whole results up to MAX_BITS bits and no complex ones. Raises ValueError otherwise."""
+    whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
+    if whole and abs(base) > 1 and int(base).bit_length() * exponent > MAX_BITS:
+        raise ValueError(f"{base} ** {exponent} is too large")
+    result = base**exponent
+    if isinstance(result, complex):
+        raise ValueError(f"{base} ** {exponent} is not a real number")
+    return result
+
+
+def _sum(numbers: Sequence[Number]) -> Number:
+    """The sum of a list; one number is no list, and two arguments are none either."""
+    return sum(numbers)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs,
     "bool": bool,
@@ -40,9 +58,11 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "log2": math.log2,
     "max": max,
     "min": min,
+    "pow": power,
     "round": _round,
     "sin": math.sin,
     "sqrt": math.sqrt,
+    "sum": _sum,
     "tan": math.tan,
 }
 
@@ -59,22 +79,12 @@ UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
     ast.Not: operator.not_,
+    ast.Invert: operator.invert,
 }
 
 
 class ExpressionError(ValueError):
     """An expression that cannot be read or has no value; the message quotes it and says what to change."""
-
-
-def power(base: Number, exponent: Number) -> Number:
-    """`base ** exponent`, with whole results up to MAX_BITS bits and no complex ones. Raises ValueError otherwise."""
-    whole = isinstance(base, int) and isinstance(exponent, int) and exponent >= 0
-    if whole and abs(base) > 1 and int(base).bit_length() * exponent > MAX_BITS:
-        raise ValueError(f"{base} ** {exponent} is too large")
-    result = base**exponent
-    if isinstance(result, complex):
-        raise ValueError(f"{base} ** {exponent} is not a real number")
-    return result
 
 
 def multiply(first: Number, second: Number) -> Number:
@@ -93,13 +103,17 @@ BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: power,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
 }
 
 
-def evaluate(expression: str, variables: Mapping[str, Number]) -> Number:
+def evaluate(expression: str, variables: Mapping[str, Value]) -> Number:
     """The value of `expression`, in which `variables` may stand.
 
-    Understands numbers, + - * / // % **, comparisons, `and`, `or`, `not`, `x if c else y`, CONSTANTS and FUNCTIONS.
+    Understands numbers, + - * / // % **, & | ^ ~ of whole ones,
+    comparisons, `and`, `or`, `not`, `x if c else y`, CONSTANTS and FUNCTIONS.
     Raises ExpressionError for anything else, for division by zero and for results out of range.
     """
     if len(expression) > MAX_LENGTH:
@@ -128,20 +142,20 @@ def _checked(value: Any) -> Number:
     return value
 
 
-def _listed(variables: Mapping[str, Number]) -> str:
+def _listed(variables: Mapping[str, Value]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in variables.items()) or "no variables"
 
 
-def _value(tree: ast.expr, names: Mapping[str, Number]) -> Any:
+def _value(tree: ast.expr, names: Mapping[str, Value]) -> Any:
     match tree:
         case ast.Constant(value=int() | float() as value):
             return value
         case ast.Name(id=name):
             return _named(name, names)
         case ast.UnaryOp(op=op, operand=operand) if type(op) in UNARY:
-            return UNARY[type(op)](_value(operand, names))
+            return UNARY[type(op)](_single(operand, names))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
-            return BINARY[type(op)](_value(left, names), _value(right, names))
+            return BINARY[type(op)](_single(left, names), _single(right, names))
         case ast.BoolOp(op=op, values=values):
             return _either_or_both(isinstance(op, ast.Or), values, names)
         case ast.Compare():
@@ -151,18 +165,26 @@ def _value(tree: ast.expr, names: Mapping[str, Number]) -> Any:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
             return FUNCTIONS[name](*(_value(arg, names) for arg in args))
     raise ValueError(
-        f"{ast.unparse(tree)!r} is not part of the language; use numbers, {', '.join(names)}, + - * / // % **, "
+        f"{ast.unparse(tree)!r} is not part of the language; use numbers, {', '.join(names)}, + - * / // % ** & | ^ ~, "
         f"comparisons, and, or, not, if … else, and {', '.join(FUNCTIONS)}"
     )
 
 
-def _named(name: str, names: Mapping[str, Number]) -> Number:
+def _single(tree: ast.expr, names: Mapping[str, Value]) -> Number:
+    """The value of an operand: one number, as a list times a number would be a longer list."""
+    found = _value(tree, names)
+    if not isinstance(found, int | float):
+        raise TypeError(f"{ast.unparse(tree)!r} is several numbers; take their sum, min or max")
+    return found
+
+
+def _named(name: str, names: Mapping[str, Value]) -> Value:
     if name not in names:
         raise ValueError(f"there is no {name!r}; known are {', '.join(names)} and the functions {', '.join(FUNCTIONS)}")
     return names[name]
 
 
-def _either_or_both(either: bool, values: list[ast.expr], names: Mapping[str, Number]) -> Any:
+def _either_or_both(either: bool, values: list[ast.expr], names: Mapping[str, Value]) -> Any:
     result: Any = None
     for tree in values:
         result = _value(tree, names)
@@ -171,7 +193,7 @@ def _either_or_both(either: bool, values: list[ast.expr], names: Mapping[str, Nu
     return result
 
 
-def _compared(tree: ast.Compare, names: Mapping[str, Number]) -> bool:
+def _compared(tree: ast.Compare, names: Mapping[str, Value]) -> bool:
     left = _value(tree.left, names)
     for op, comparator in zip(tree.ops, tree.comparators):
         if type(op) not in COMPARISONS:

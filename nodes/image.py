@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from engine.api import Image, In, Mask, Out, node
+from engine.api import Image, In, Mask, Out, Socket, node
 from engine.media.bounds import bounded
 from engine.media.resizing import Crop, ImageMethod, resize_images
 from nodes.colors import Color, rgb_of
@@ -31,6 +32,17 @@ from nodes.orientation import FlipMethod, Rotation, quarter_turns
 _METHOD_TIP = "How pixels are computed; area or lanczos to shrink, lanczos to enlarge."
 Method = Annotated[ImageMethod, In(tip=_METHOD_TIP)]
 SingleMethod = Annotated[ImageMethod, In(tip=_METHOD_TIP, options=ONE_CHOICE)]
+
+
+if TYPE_CHECKING:
+    BoundingBox: TypeAlias = Mapping[str, int]
+else:
+
+    class BoundingBox(Socket, io_type="BOUNDING_BOX"):
+        """A rectangle in pixels: a dict of x, y, width and height."""
+
+
+_REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
 
 
 class ImageSize(NamedTuple):
@@ -103,14 +115,70 @@ def image_scale_to_total_pixels(
     return resize_images(image, width, height, upscale_method)
 
 
+@node("ImageScaleToMaxDimension", category="image/upscaling", display_name=None)
+def image_scale_to_max_dimension(
+    image: Image,
+    upscale_method: Annotated[
+        str,
+        In(
+            choices=("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"),
+            tip=_METHOD_TIP,
+            options=ONE_CHOICE,
+        ),
+    ] = "area",
+    largest_size: Annotated[
+        int, In(ge=0, le=MAX_RESOLUTION, step=1, tip="The longer side in pixels; at least 1 makes a picture.")
+    ] = 512,
+) -> Image:
+    """Scale pictures (B, H, W, C) in proportion, so that the longer side is `largest_size`. Raises ValueError for 0."""
+    height, width = image.shape[1:3]
+    if largest_size < 1:
+        raise ValueError("ImageScaleToMaxDimension: a largest_size of 0 leaves no picture; use at least 1.")
+    if height > width:
+        size = max(1, round(width / height * largest_size)), largest_size
+    else:
+        size = largest_size, max(1, round(height / width * largest_size))
+    return resize_images(image, *size, upscale_method)
+
+
 @node("ImageCrop", category="image/transform", display_name="Image Crop")
 def image_crop(image: Image, width: Width = 512, height: Height = 512, x: Left = 0, y: Top = 0) -> Image:
     """Cut a rectangle out of pictures (B, H, W, C); what reaches past the right or bottom edge is left out.
 
     A rectangle that begins outside begins in the last column (or row) instead.
     """
+    return _cut(image, x, y, width, height)
+
+
+def _cut(image: Image, x: int, y: int, width: int, height: int) -> Image:
     left, top = min(x, image.shape[2] - 1), min(y, image.shape[1] - 1)
     return image[:, top : top + height, left : left + width].clone()  # a view would keep the whole picture in memory
+
+
+@node("ImageCropV2", category="image/transform", display_name="Crop Image")
+def image_crop_v2(
+    image: Image,
+    crop_region: Annotated[BoundingBox, In(tip="The rectangle to keep, in pixels: x, y, width and height.")] = _REGION,
+) -> Image:
+    """Cut a rectangle out of pictures (B, H, W, C); what reaches past the right or bottom edge is left out.
+
+    A rectangle that begins outside begins in the last column (or row) instead. Raises ValueError for what is no rectangle.
+    """
+    x, y, width, height = _sides(crop_region)
+    return _cut(image, x, y, width, height)
+
+
+def _sides(region: Any) -> tuple[int, int, int, int]:
+    """x, y, width and height of a box; the first two at least 0, the others at least 1."""
+    found = [region.get(name) for name in _REGION] if isinstance(region, Mapping) else []
+    numbers = [int(side) for side in found if isinstance(side, int | float) and abs(side) <= MAX_RESOLUTION]
+    if len(numbers) != 4 or min(numbers[:2]) < 0 or min(numbers[2:]) < 1:
+        raise ValueError(
+            f"ImageCropV2: crop_region is {str(region)[:80]}; it takes x and y from 0, width and height from 1, "
+            f"all up to {MAX_RESOLUTION}."
+        )
+    x, y, width, height = numbers
+    return x, y, width, height
 
 
 @node("ImagePadForOutpaint", category="image", display_name="Pad Image for Outpainting")

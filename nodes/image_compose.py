@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from engine.api import Image, In, Mask, node
+from engine.api import Growing, Image, In, Mask, node
 from engine.media.bounds import bounded
 from engine.media.resizing import fit_mask, match_channels, repeat_to, resize_images
 from nodes.compositing import paste
@@ -22,6 +23,10 @@ SPACING_COLORS = {
     "green": (0.0, 1.0, 0.0),
     "blue": (0.0, 0.0, 1.0),
 }
+
+
+_PICTURES = {"input": {"required": {"image": ["IMAGE", {}]}}, "min": 1, "prefix": "image", "max": 50}
+"""What grows on a batch: pictures, under the names image0 to image49."""
 
 
 class ImageAndMask(NamedTuple):
@@ -40,6 +45,20 @@ def image_batch(image1: Image, image2: Image) -> Image:
     channels = max(image1.shape[-1], image2.shape[-1])
     fitted = resize_images(image2, image1.shape[2], image1.shape[1], "bilinear", "center")
     return torch.cat([match_channels(image1, channels), match_channels(fitted, channels).to(image1)])
+
+
+@node("BatchImagesNode", category="image", display_name="Batch Images")
+def batch_images(
+    images: Annotated[
+        Growing, In(tip="Pictures, or batches of them, in their order.", options={"template": _PICTURES})
+    ],
+) -> Image:
+    """Put all linked pictures or batches of them (B, H, W, C) behind one another.
+
+    They are scaled and cut to the size of the first; if one has alpha, the others become opaque.
+    """
+    linked: list[Tensor] = [images[name] for name in sorted(images, key=lambda name: int(name.removeprefix("image")))]
+    return reduce(image_batch, linked)
 
 
 @node("ImageFromBatch", category="image/batch")

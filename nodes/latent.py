@@ -49,6 +49,14 @@ def empty_latent_of_16_channels(width: WideStep = 1024, height: WideStep = 1024,
     return {"samples": torch.zeros(bounded(batch_size, 16, height // PIXELS, width // PIXELS))}
 
 
+@node("EmptyFlux2LatentImage", category="latent", display_name="Empty Flux 2 Latent")
+def empty_latent_of_128_channels(
+    width: WideStep = 1024, height: WideStep = 1024, batch_size: BatchSize | None = 1
+) -> Latent:
+    """Make zeros (batch_size, 128, height / 16, width / 16) to start from, for models whose latent pixel stands for 16 × 16."""
+    return {"samples": torch.zeros(bounded(batch_size or 1, 128, height // 16, width // 16))}
+
+
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")
 def latent_upscale(
     samples: Latent,

@@ -1,15 +1,23 @@
-"""How a model is read: its prediction type, its noise process, the spread of its guidance."""
+"""How a model is read: its prediction type, its noise process and its shift, the spread of its guidance."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Literal
 
 import msgspec
 
 from engine.api import In, Model, node
 from engine.denoising.live import RESCALE_OPTION
+from nodes.dimensions import MAX_RESOLUTION
 
 PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "lcm", "x0": "x0", "img_to_img": "img_to_img"}
+
+MAX_LOG_SHIFT = 100
+"""Beyond it all noise levels but zero are 1 in float32 many times over."""
+
+Shift = Annotated[float, In(ge=0, le=100, step=0.01, tip="1 leaves the levels; above 1 more steps are at high noise.")]
+Pixels = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=8, tip="Size of the picture to be, in pixels.")]
 
 
 @node("ModelSamplingDiscrete", category="advanced/model")
@@ -29,6 +37,58 @@ def model_sampling_discrete(
         known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr
     )
     return model.with_parameterization(parameterization)
+
+
+@node("ModelSamplingSD3", category="advanced/model", display_name=None)
+def model_sampling_sd3(model: Model, shift: Shift = 3.0) -> Model:
+    """Read a model as a flow and shift its noise levels (Esser et al. 2024): above 1 more of the steps are at high noise."""
+    return _as_flow(model, shift)
+
+
+@node("ModelSamplingAuraFlow", category="advanced/model", display_name=None)
+def model_sampling_aura_flow(
+    model: Model,
+    shift: Shift = 1.73,
+    sampling: Annotated[
+        Literal["flow"] | None, In(tip="What the network predicts.", options={"advanced": True, "multiselect": False})
+    ] = "flow",
+) -> Model:
+    """Read a model as a flow and shift its noise levels, as ModelSamplingSD3 does; AuraFlow's shift is the default."""
+    return _as_flow(model, shift)
+
+
+@node("ModelSamplingFlux", category="advanced/model", display_name=None)
+def model_sampling_flux(
+    model: Model,
+    max_shift: Annotated[
+        float, In(ge=0, le=100, step=0.01, tip="Logarithm of the shift at 1024 × 1024 pixels.")
+    ] = 1.15,
+    base_shift: Annotated[float, In(ge=0, le=100, step=0.01, tip="Logarithm of the shift at 256 × 256 pixels.")] = 0.5,
+    width: Pixels = 1024,
+    height: Pixels = 1024,
+) -> Model:
+    """Read a model as a flow whose noise levels are shifted by the size of the picture: larger ones need more noise.
+
+    The logarithm of the shift is linear in the number of patches of 16 × 16 pixels: `base_shift` at 256 of them and
+    `max_shift` at 4096, and on beyond.
+    """
+    slope = (max_shift - base_shift) / (4096 - 256)
+    logarithm = base_shift + slope * (width * height / 256 - 256)
+    if logarithm > MAX_LOG_SHIFT:
+        raise ValueError(
+            f"ModelSamplingFlux: {width} × {height} pixels give a shift of e to the power of {logarithm:.0f}, which leaves "
+            f"nothing but noise; the power may be {MAX_LOG_SHIFT} at most. Lower max_shift or the size."
+        )
+    return _as_flow(model, math.exp(logarithm))
+
+
+def _as_flow(model: Model, shift: float) -> Model:
+    if shift <= 0:
+        raise ValueError(f"A shift of {shift} leaves no noise level above zero; use one above 0, such as 1 for none.")
+    flow = msgspec.structs.replace(
+        model.parameterization, prediction="flow", schedule="flow", shift=shift, zero_terminal_snr=False
+    )
+    return model.with_parameterization(flow)
 
 
 @node("RescaleCFG", category="advanced/model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string as standard_string
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,9 @@ from nodes.dimensions import ONE_CHOICE
 
 MAX_TEXT = 10_000_000
 """Most characters that a node makes."""
+
+MAX_BRACES = 1000
+"""How many braces are tried for the begin of a JSON object: each may read to the end of the text."""
 
 CaseSensitive = Annotated[bool, In(tip="Whether A and a differ.")]
 CaseInsensitive = Annotated[bool, In(tip="Whether A and a are the same.")]
@@ -171,6 +175,32 @@ def _pattern(name: str, pattern: str, case_insensitive: bool, multiline: bool, d
         return re.compile(pattern, flags)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{name}: {pattern!r} is no regular expression: {error}.") from None
+
+
+@node("JsonExtractString", category="utils/string", display_name="Extract Text from JSON")
+def json_extract_string(
+    json_string: Annotated[str, In(multiline=True, tip="Text with a JSON object somewhere in it.")],
+    key: Annotated[str, In(options={"multiline": False}, tip="Name of the value to take.")],
+) -> str:
+    """Give the value of `key` in the first JSON object of a text, or an empty text when there is none, or it is null.
+
+    Values that are no texts are given as Python writes them: 0.5, True, {'a': 1}.
+    """
+    value = _first_object(json_string).get(key)
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _first_object(text: str) -> dict[str, Any]:
+    """What the first brace that begins a whole JSON object begins; empty when none does."""
+    decoder = json.JSONDecoder()
+    at, tries = text.find("{"), 0
+    while at >= 0 and tries < MAX_BRACES:
+        try:
+            found: dict[str, Any] = decoder.raw_decode(text, at)[0]
+            return found
+        except (ValueError, RecursionError):
+            at, tries = text.find("{", at + 1), tries + 1
+    return {}
 
 
 @node("StringFormat", category="utils/string", display_name="Format Text")

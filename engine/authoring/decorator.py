@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from engine.authoring.definition import DEFINITION, NodeDefinition, read_result
-from engine.authoring.signature import NodeDeclarationError, inputs_of, outputs_of
+from engine.authoring.groups import gathering, group_names
+from engine.authoring.signature import NodeDeclarationError, inputs_of, outputs_of, takes_more
 from engine.graph.schema import NodeSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,6 +37,8 @@ def node(
     static or class methods, each with some of the inputs as parameters (None where one is linked): `validate` gives True
     or says what is wrong, before a job is accepted; `fingerprint` gives text or a number that changes when what the node
     reads of the world does.
+    A parameter `**more: Any` takes inputs beyond the declared ones. Inputs of the types Growing and Choosing are dicts of what
+    they stand for.
     Raises NodeDeclarationError where the signature does not declare a node.
     """
 
@@ -47,6 +50,7 @@ def node(
         lazy = frozenset(spec.name for spec in inputs if spec.lazy)
         if lazy and not inspect.iscoroutinefunction(run):
             raise NodeDeclarationError(f"Node {name}: a function with Lazy inputs awaits them; write `async def`.")
+        groups = tuple(dict.fromkeys(group_names(inputs)))
         spec = NodeSpec(
             name=name,
             inputs=inputs,
@@ -62,11 +66,12 @@ def node(
             has_fingerprint=inspect.isclass(target) and hasattr(target, "fingerprint"),
             deprecated=deprecated,
             experimental=experimental,
+            open_inputs=bool(groups) or takes_more(run),
             told_hidden=dict(hidden or {}),
         )
         definition = NodeDefinition(
             spec,
-            run,
+            gathering(run, groups) if groups else run,
             read_result,
             is_async=inspect.iscoroutinefunction(run),
             wants_ctx=wants_ctx,

@@ -42,10 +42,14 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of one output, written in `Annotated[Image, Out(name="image", tip="…")]`."""
+    """Facts of one output, written in `Annotated[Image, Out(name="image", tip="…")]`.
+
+    `match` names the template that inputs share by their option `template`: the output is of the type that is linked there.
+    """
 
     name: str = ""
     tip: str = ""
+    match: str = ""
 
 
 class Lazy(Generic[T]):

@@ -14,6 +14,7 @@ from engine.authoring.definition import ExecutionBlocker, Expand, WithUi
 from engine.authoring.inputs import In, Lazy, Out
 from engine.authoring.json_values import is_json
 from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, Socket
+from engine.graph.dynamic import GROWING
 from engine.graph.schema import InputSpec, OutputSpec
 
 
@@ -37,7 +38,13 @@ def inputs_of(name: str, function: Callable[..., Any]) -> tuple[bool, tuple[Inpu
     if parameters and parameters[0].name == "self":
         parameters = parameters[1:]
     wants_ctx = bool(parameters) and parameters[0].name == "ctx"
-    return wants_ctx, tuple(_input(name, parameter, hints) for parameter in parameters[wants_ctx:])
+    declared = [one for one in parameters[wants_ctx:] if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    return wants_ctx, tuple(_input(name, parameter, hints) for parameter in declared)
+
+
+def takes_more(function: Callable[..., Any]) -> bool:
+    """Whether `function` has a parameter `**more`, so that the node takes inputs beyond the declared ones."""
+    return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
 
 
 def outputs_of(name: str, function: Callable[..., Any]) -> tuple[OutputSpec, ...]:
@@ -111,6 +118,8 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         widget=extra.widget,
         options=extra.options if extra.round is None else {"round": extra.round, **extra.options},
     )
+    if made.type == GROWING:  # has no value of its own
+        return msgspec.structs.replace(made, required=False)
     # Prompts must hold every required input. A default that no widget could put there makes an optional one.
     optional = read.optional or (has_default and (parameter.default is None or not made.is_widget))
     return msgspec.structs.replace(made, required=False) if optional else made
@@ -120,7 +129,7 @@ def _output(node: str, annotation: Any, field: str) -> OutputSpec:
     read = _read(node, field or "return", annotation)
     extra = read.extra if isinstance(read.extra, Out) else Out()
     name = extra.name or field or read.io_type
-    return OutputSpec(name=name, type=read.io_type, is_list=read.is_list, tip=extra.tip)
+    return OutputSpec(name=name, type=read.io_type, is_list=read.is_list, tip=extra.tip, match=extra.match)
 
 
 def _read(node: str, where: str, annotation: Any) -> _Annotation:

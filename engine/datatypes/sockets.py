@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     Audio: TypeAlias = dict[str, Any]
     Choice: TypeAlias = str
     AnyValue: TypeAlias = Any
+    Growing: TypeAlias = dict[str, Any]
+    Choosing: TypeAlias = dict[str, Any]
 else:
 
     class Image(Socket, io_type="IMAGE"):
@@ -103,6 +105,12 @@ else:
 
     class AnyValue(Socket, io_type=ANY_TYPE):
         """Anything."""
+
+    class Growing(Socket, io_type="COMFY_AUTOGROW_V3"):
+        """As many inputs as are linked: a dict of those that are, by name. The option `template` says of what."""
+
+    class Choosing(Socket, io_type="COMFY_DYNAMICCOMBO_V3"):
+        """A choice and the inputs that it brings: a dict with both by name. The option `options` lists them."""
 
 
 def types_match(received: str, declared: str) -> bool:

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 import pytest
 
 from engine.api import (
+    Choosing,
     Context,
     ExecutionBlocker,
     Expand,
     Files,
+    Growing,
     Image,
     In,
     Latent,
@@ -361,3 +363,63 @@ def test_a_subgraph_numbers_its_nodes_in_order_and_calls_give_links() -> None:
     assert expanded.values == (Link("1", 1),)
     with pytest.raises(TypeError, match="decorated with @node"):
         graph.add(print, sep="")
+
+
+NUMBERS = {"input": {"required": {"value": ["INT", {}]}}, "min": 1, "names": ["a", "b"]}
+INNER = {"key": "deep", "inputs": {"required": {"size": ["INT", {"default": 3}]}}}
+OUTER = [
+    {"key": "flat", "inputs": {}},
+    {"key": "with", "inputs": {"required": {"kind": ["COMFY_DYNAMICCOMBO_V3", {"options": [INNER]}]}}},
+]
+
+
+@node("Grouped", category="test")
+def grouped(
+    numbers: Annotated[Growing, In(options={"template": NUMBERS})],
+    way: Annotated[Choosing, In(options={"options": OUTER})],
+    plain: int = 1,
+) -> str:
+    """Show what the groups hold."""
+    return f"{numbers} {way} {plain}"
+
+
+def test_inputs_that_stand_for_several_reach_the_function_as_dicts() -> None:
+    definition = declared(grouped)
+    assert [(one.name, one.type, one.required) for one in definition.spec.inputs] == [
+        ("numbers", "COMFY_AUTOGROW_V3", False),
+        ("way", "COMFY_DYNAMICCOMBO_V3", True),
+        ("plain", "INT", True),
+    ]
+    assert definition.spec.open_inputs
+    given = {"numbers.a": 1, "numbers.b": 2, "way": "with", "way.kind": "deep", "way.kind.size": 4, "plain": 5}
+    assert definition.run(**given) == "{'a': 1, 'b': 2} {'way': 'with', 'kind': {'kind': 'deep', 'size': 4}} 5"
+    assert definition.run(way="flat") == "{} {'way': 'flat'} 1"
+
+
+def test_a_function_with_a_parameter_for_more_takes_inputs_that_it_does_not_declare() -> None:
+    @node("Open", category="test")
+    def taking(first: int, **more: Any) -> int:
+        """Count."""
+        return first + len(more)
+
+    @node("Closed", category="test")
+    def closed(first: int) -> int:
+        """Give."""
+        return first
+
+    assert [one.name for one in spec_of(taking).inputs] == ["first"]
+    assert (spec_of(taking).open_inputs, spec_of(closed).open_inputs) == (True, False)
+    assert declared(taking).run(first=1, second=2, third=3) == 3
+
+
+def test_an_output_may_have_the_type_of_what_is_linked() -> None:
+    @node("Same", category="test")
+    def same(
+        given: Annotated[
+            Image | Mask, In(options={"template": {"template_id": "kind", "allowed_types": "IMAGE,MASK"}})
+        ],
+    ) -> Annotated[Image | Mask, Out(name="given", match="kind")]:
+        """Give it back."""
+        return given
+
+    assert spec_of(same).outputs == (OutputSpec(name="given", type="IMAGE,MASK", match="kind"),)

@@ -14,11 +14,13 @@ from engine.api import Lazy
 from engine.authoring.decorator import definition_of
 from engine.authoring.definition import NodeDefinition
 from engine.cache.digests import digest
+from engine.graph.dynamic import CHOOSING, GROWING, brought, growable, options_of
 from engine.graph.schema import InputSpec
 from nodes.aliases import ALIASES
 
 MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
+    "latent_pieces", "resolutions", "colors", "image_resize",
 )  # fmt: skip
 
 
@@ -52,7 +54,7 @@ CONSTANTS: dict[str, Any] = {
 def sample(kind: str) -> Any:
     generator = torch.Generator().manual_seed(7)
     match kind.split(",")[0]:
-        case "INT":
+        case "INT" | "FLOAT":
             return 1
         case "IMAGE":
             return torch.rand(2, 9, 11, 3, generator=generator)
@@ -70,6 +72,8 @@ def sample(kind: str) -> Any:
 def argument(spec: InputSpec, choice: Any) -> Any:
     if isinstance(spec.choices, tuple):
         return choice if choice in spec.choices else spec.choices[0]
+    if spec.type == CHOOSING:
+        return options_of(spec)[0]
     if spec.name in CONSTANTS:
         return CONSTANTS[spec.name]
     if spec.is_widget:
@@ -93,7 +97,12 @@ def run(definition: NodeDefinition, inputs: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def inputs_of(definition: NodeDefinition, choice: Any) -> dict[str, Any]:
-    inputs = {spec.name: argument(spec, choice) for spec in definition.spec.inputs}
+    inputs = {spec.name: argument(spec, choice) for spec in definition.spec.inputs if spec.type != GROWING}
+    for spec in definition.spec.inputs:
+        inputs |= {one.name: sample(one.type) for one in growable(spec)[:2]}
+        inputs |= {one.name: one.default for one in brought(spec, inputs.get(spec.name))}
+    if definition.spec.name == "CustomCombo":
+        inputs["index"] = 0  # which front ends add
     if choice == "alpha":
         inputs["image"] = torch.cat([inputs["image"], inputs["image"][..., :1]], dim=-1)
     return inputs

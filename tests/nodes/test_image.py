@@ -11,11 +11,13 @@ from nodes.image import (
     empty_image,
     get_image_size,
     image_crop,
+    image_crop_v2,
     image_flip,
     image_pad_for_outpaint,
     image_rotate,
     image_scale,
     image_scale_by,
+    image_scale_to_max_dimension,
     image_scale_to_total_pixels,
 )
 
@@ -249,3 +251,34 @@ def test_four_quarter_turns_are_none() -> None:
     turned = image_rotate(image_rotate(image, "90 degrees"), "270 degrees")
     assert torch.equal(turned, image_rotate(image, "none"))
     assert torch.equal(image_rotate(image_rotate(image, "180 degrees"), "180 degrees"), image)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "largest", "size"),
+    [(20, 10, 8, (8, 4)), (10, 20, 8, (4, 8)), (10, 10, 8, (8, 8)), (3, 30, 4, (1, 4)), (10, 15, 100, (67, 100))],
+)
+def test_the_longer_side_becomes_what_is_asked_for(
+    height: int, width: int, largest: int, size: tuple[int, int]
+) -> None:
+    assert image_scale_to_max_dimension(torch.zeros(2, height, width, 3), "area", largest).shape == (2, *size, 3)
+
+
+def test_a_longer_side_of_no_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="use at least 1"):
+        image_scale_to_max_dimension(torch.zeros(1, 2, 2, 3), "area", 0)
+
+
+@pytest.mark.parametrize(
+    ("region", "rows", "columns"),
+    [((1, 2, 3, 2), (2, 4), (1, 4)), ((4, 3, 99, 99), (3, 5), (4, 6)), ((50, 60, 2, 2), (4, 5), (5, 6))],
+)
+def test_a_region_is_cut_out_and_kept_within_the_picture(region, rows, columns) -> None:
+    picture = torch.rand(2, 5, 6, 3)
+    box = dict(zip(("x", "y", "width", "height"), region))
+    assert torch.equal(image_crop_v2(picture, box), picture[:, slice(*rows), slice(*columns)])
+
+
+@pytest.mark.parametrize("region", [{"x": 1, "y": 1}, {"x": -1, "y": 0, "width": 1, "height": 1}, [0, 0, 1, 1], None])
+def test_what_is_no_region_is_refused(region) -> None:
+    with pytest.raises(ValueError, match=r"ImageCropV2: crop_region is .* width and height from 1"):
+        image_crop_v2(torch.zeros(1, 2, 2, 3), region)

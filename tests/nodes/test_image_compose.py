@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.image_compose import (
+    batch_images,
     image_batch,
     image_composite_masked,
     image_from_batch,
@@ -176,3 +177,22 @@ def test_a_joined_mask_is_stretched() -> None:
 def test_a_joined_mask_repeats_or_is_cut_to_the_pictures(pictures: int, masks: int, alphas: list[float]) -> None:
     result = join_image_with_alpha(flat(0.5, batch=pictures), torch.tensor([0.0, 0.5]).view(2, 1, 1)[:masks])
     assert result[:, 0, 0, 3].tolist() == alphas
+
+
+def test_linked_pictures_become_one_batch_in_the_order_of_their_names() -> None:
+    pictures = {f"image{at}": torch.full((1, 2, 3, 3), at / 16) for at in (0, 10, 2)}
+    batch = batch_images(pictures)
+    assert batch.shape == (3, 2, 3, 3)
+    assert batch[:, 0, 0, 0].tolist() == [0.0, 2 / 16, 10 / 16]
+
+
+def test_a_batch_takes_size_from_the_first_picture_and_alpha_from_any() -> None:
+    first, second = torch.zeros(2, 2, 4, 3), torch.ones(1, 6, 6, 4) * 0.5
+    batch = batch_images({"image0": first, "image1": second, "image4": first})
+    assert batch.shape == (5, 2, 4, 4)
+    assert batch[:, 0, 0, 3].tolist() == [1.0, 1.0, 0.5, 1.0, 1.0]
+
+
+def test_a_batch_of_one_is_that_one() -> None:
+    picture = torch.rand(2, 2, 2, 3)
+    assert torch.equal(batch_images({"image0": picture}), picture)

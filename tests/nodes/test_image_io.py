@@ -13,7 +13,9 @@ from engine.api import WithUi
 from engine.media.errors import MediaError
 from engine.media.saver import PictureSaver
 from engine.paths import PathError, Paths
+from nodes.image_compare import image_compare
 from nodes.image_io import load_image, load_image_mask, mask_preview, preview_image, save_image
+from nodes.image_save_advanced import save_image_advanced
 
 
 @dataclass
@@ -99,3 +101,29 @@ def test_a_file_that_is_no_picture_says_so(ctx: Any) -> None:
     (ctx.paths.directory("input") / "text.png").write_text("not a picture")
     with pytest.raises(MediaError, match=r"text\.png is not a picture"):
         load_image(ctx, "text.png")
+
+
+def test_each_side_is_kept_for_a_while_under_a_name_of_its_own(ctx: Any) -> None:
+    shown = image_compare(ctx, ["", ""], torch.zeros(2, 4, 4, 3), torch.ones(1, 5, 5, 3)).ui
+    names = {side: [one["filename"] for one in found] for side, found in shown.items()}
+    assert {side: len(found) for side, found in names.items()} == {"a_images": 2, "b_images": 1}
+    assert all(name.startswith("comfy.compare.a") for name in names["a_images"])
+    assert names["b_images"][0].startswith("comfy.compare.b")
+    assert {one["type"] for found in shown.values() for one in found} == {"temp"}
+
+
+def test_a_side_that_is_not_linked_is_empty(ctx: Any) -> None:
+    shown = image_compare(ctx, ["", ""], None, torch.ones(1, 5, 5, 3)).ui
+    assert shown["a_images"] == []
+    assert len(shown["b_images"]) == 1
+
+
+def test_pictures_saved_in_a_chosen_format_are_passed_on(ctx: Any) -> None:
+    picture = torch.rand(2, 3, 4, 3)
+    chosen = {"format": "png", "bit_depth": "8-bit", "input_color_space": "sRGB"}
+    saved = save_image_advanced(ctx, picture, "layers/one", format=chosen)
+    assert saved.values == (picture,)
+    assert [one["subfolder"] for one in saved.ui["images"]] == ["layers"] * 2
+    for one, expected in zip(saved.ui["images"], picture):
+        pixels = np.asarray(PillowImage.open(ctx.paths.directory("output") / one["subfolder"] / one["filename"]))
+        assert np.abs(pixels / 255 - expected.numpy()).max() <= 1 / 255

@@ -13,9 +13,23 @@ from engine.execute.executor import Executor
 from engine.execute.result import RunResult
 from engine.graph.schema import Catalogue
 from engine.graph.validate import check
+from engine.graph.widgets import named_values
 from nodes.aliases import ALIASES
 
-MODULES = ("image", "image_compose", "image_grid", "latent", "primitives", "text", "arithmetic", "logic")
+MODULES = (
+    *(
+        "image",
+        "image_compose",
+        "image_grid",
+        "image_resize",
+        "latent",
+        "mask",
+        "primitives",
+        "text",
+        "arithmetic",
+        "logic",
+    ),
+)
 DEFINITIONS = {
     definition.spec.name: definition
     for name in MODULES
@@ -131,3 +145,119 @@ def test_a_batch_dealt_out_as_a_list_is_worked_on_piece_by_piece() -> None:
     )
     assert [item["batch_index"] for item in result.values["list"][0]] == [[0, 1], [2]]
     assert len(result.ui["show"]["text"]) == 2
+
+
+PICTURE = ("EmptyImage", {"width": 12, "height": 8, "batch_size": 1, "color": 0})
+
+
+def shown(graph: dict[str, tuple[str, dict[str, Any]]], source: list[Any]) -> str:
+    result = run({**graph, "show": ("PreviewAny", {"source": source})})
+    assert result.status == "done"
+    (text,) = result.ui["show"]["text"]
+    return str(text)
+
+
+def test_numbers_linked_to_an_expression_are_its_letters() -> None:
+    graph = {
+        "size": ("GetImageSize", {"image": ["picture", 0]}),
+        "picture": PICTURE,
+        "half": ("PrimitiveFloat", {"value": 0.5}),
+        "sum": ("ComfyMathExpression", {"expression": "a * b", "values.a": ["size", 0], "values.b": ["half", 0]}),
+    }
+    assert [shown(graph, ["sum", slot]) for slot in range(3)] == ["6.0", "6", "true"]
+
+
+def test_an_expression_and_a_batch_with_nothing_linked_are_refused_before_a_run() -> None:
+    prompt = {
+        "sum": {"class_type": "ComfyMathExpression", "inputs": {"expression": "1 + 1"}},
+        "batch": {"class_type": "BatchImagesNode", "inputs": {}},
+        "one": {"class_type": "PreviewAny", "inputs": {"source": ["sum", 0]}},
+        "two": {"class_type": "PreviewAny", "inputs": {"source": ["batch", 0]}},
+    }
+    problems = check(prompt, CATALOGUE, choices=lambda files: []).problems
+    assert {(one.node_id, one.input_name) for one in problems} == {("sum", "values.a"), ("batch", "images.image0")}
+
+
+def test_pictures_linked_to_a_batch_are_in_it() -> None:
+    inputs = {f"images.image{at}": ["picture", 0] for at in (0, 1, 2)}
+    assert shown({"picture": PICTURE, "batch": ("BatchImagesNode", inputs)}, ["batch", 0]).startswith(
+        "float32 tensor (3, 8, 12, 3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "slot_shape"), [("picture", "(1, 4, 6, 3)"), ("mask", "(1, 4, 6)")], ids=["pictures", "masks"]
+)
+def test_what_a_way_of_scaling_brings_reaches_the_node(source: str, slot_shape: str) -> None:
+    inputs = {
+        "input": [source, 0],
+        "resize_type": "scale longer dimension",
+        "resize_type.longer_size": 6,
+        "scale_method": "area",
+    }
+    graph = {
+        "picture": PICTURE,
+        "mask": ("ImageToMask", {"image": ["picture", 0], "channel": "red"}),
+        "scaled": ("ResizeImageMaskNode", inputs),
+    }
+    assert shown(graph, ["scaled", 0]).startswith(f"float32 tensor {slot_shape}")
+
+
+def test_the_place_of_a_choice_comes_from_what_front_ends_add() -> None:
+    told = ("CustomCombo", {"choice": "b", "index": 1, "option1": "a", "option2": "b"})
+    assert [shown({"combo": told}, ["combo", slot]) for slot in (0, 1)] == ["b", "1"]
+    untold = ("CustomCombo", {"choice": "b"})
+    assert shown({"combo": untold}, ["combo", 0]) == "b"
+    result = run({"combo": untold, "show": ("PreviewAny", {"source": ["combo", 1]})})
+    assert result.status != "done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "named"),
+    [
+        (
+            "ResizeImageMaskNode",
+            ["scale dimensions", 480, 832, "center", "lanczos"],
+            {
+                "resize_type": "scale dimensions",
+                "resize_type.width": 480,
+                "resize_type.height": 832,
+                "resize_type.crop": "center",
+                "scale_method": "lanczos",
+            },
+        ),
+        (
+            "ResizeImageMaskNode",
+            ["scale total pixels", 1.6, "area"],
+            {"resize_type": "scale total pixels", "resize_type.megapixels": 1.6, "scale_method": "area"},
+        ),
+        ("ComfyMathExpression", ["a & ~1"], {"expression": "a & ~1"}),
+        (
+            "ImageCropV2",
+            [{"x": 1, "y": 2, "width": 3, "height": 4}, 0, 0, 512, 512],
+            {"crop_region": {"x": 1, "y": 2, "width": 3, "height": 4}},
+        ),
+        ("SeedNode", [7, "randomize"], {"seed": 7}),
+        ("BatchImagesNode", [], {}),
+    ],
+)
+def test_values_of_saved_nodes_find_their_inputs(kind: str, values: list[Any], named: dict[str, Any]) -> None:
+    assert named_values({"type": kind, "widgets_values": values}, CATALOGUE.spec(kind)) == named
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "refused"),
+    [
+        ("ResizeImageMaskNode", {"resize_type": "scale to multiple", "resize_type.multiple": 8}, "resize_type"),
+        ("SaveImageAdvanced", {"format": "exr"}, "format"),
+        ("SaveImageAdvanced", {"format": "png", "format.bit_depth": "16-bit"}, "format.bit_depth"),
+        ("ModelSamplingAuraFlow", {"sampling": "img_to_img_velocity"}, "sampling"),
+    ],
+)
+def test_choices_of_the_field_that_are_not_here_are_refused_before_a_run(
+    builtin_catalogue: Catalogue, kind: str, values: dict[str, Any], refused: str
+) -> None:
+    prompt = {"node": {"class_type": kind, "inputs": values}, "show": {"class_type": "PreviewAny", "inputs": {}}}
+    prompt["show"]["inputs"] = {"source": ["node", 0]}
+    problems = check(prompt, builtin_catalogue, choices=lambda files: []).problems
+    assert [one.input_name for one in problems if one.type == "value_not_in_list"] == [refused]

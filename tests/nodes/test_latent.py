@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nodes.latent import (
     empty_latent,
     empty_latent_of_16_channels,
+    empty_latent_of_128_channels,
     latent_add,
     latent_batch,
     latent_batch_seed_behavior,
@@ -343,3 +344,9 @@ def test_a_crop_that_begins_near_the_edge_or_outside_moves_back_to_eight_before_
 def test_a_latent_smaller_than_eight_is_cut_from_its_beginning() -> None:
     samples = latent(4, 6)["samples"]
     assert torch.equal(latent_crop({"samples": samples}, 64, 64, 16, 0)["samples"], samples)
+
+
+def test_the_latents_of_flux_2_have_128_channels_and_stand_for_16_pixels() -> None:
+    made = empty_latent_of_128_channels(64, 32, 2)["samples"]
+    assert made.shape == (2, 128, 2, 4)
+    assert not made.any()

@@ -7,6 +7,7 @@ import pytest
 from nodes.text import (
     MAX_TEXT,
     case_converter,
+    json_extract_string,
     regex_extract,
     regex_match,
     regex_replace,
@@ -144,3 +145,22 @@ def test_lines_become_a_list_without_the_empty_ones() -> None:
 def test_no_lines_are_refused() -> None:
     with pytest.raises(ValueError, match="write at least one line"):
         text_lines(" \n ")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": "one"}', "one"),
+        ('Here it is:\n```json\n{"a": "one"}\n``` and {"a": "two"}', "one"),
+        ('{not this} {"a": 0.5}', "0.5"),
+        ('{"a": true}', "True"),
+        ('{"a": {"b": [1, null]}}', "{'b': [1, None]}"),
+        ('{"a": null}', ""),
+        ('{"b": 1} {"a": 1}', ""),
+        ("[1, 2]", ""),
+        ("", ""),
+        ("{" * 5000, ""),
+    ],
+)
+def test_a_value_is_taken_from_the_first_json_object_of_a_text(text: str, found: str) -> None:
+    assert json_extract_string(text, "a") == found

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from engine.authoring.definition import ExecutionBlocker
+from engine.authoring.groups import gathered
 from engine.graph.prompt import Link
 from engine.graph.schema import NodeSpec, OutputSpec
-from engine.plugins.adapters import v1, v3
+from engine.plugins.adapters import v1
 from engine.plugins.adapters.calls import Caller, Owned, check_of, contained
 from engine.plugins.adapters.declaration import hidden_of, input_spec, output_specs, type_name
 from engine.plugins.adapters.plain import choice_values, is_number, number, plain
@@ -201,7 +202,7 @@ def test_a_class_says_what_its_node_is() -> None:
 
 def test_inputs_of_a_group_are_gathered() -> None:
     given = {"a": 1, "group.x": 2, "group.y": 3, "mode": "m", "mode.size": 4}
-    assert v3.gathered(given, ()) == given
-    assert v3.gathered(given, ("group",)) == {"a": 1, "group": {"x": 2, "y": 3}, "mode": "m", "mode.size": 4}
-    assert v3.gathered({"a": 1}, ("group",)) == {"a": 1, "group": {}}
-    assert v3.gathered({"mode": "m", "mode.size": 4}, ("mode",)) == {"mode": {"mode": "m", "size": 4}}
+    assert gathered(given, ()) == given
+    assert gathered(given, ("group",)) == {"a": 1, "group": {"x": 2, "y": 3}, "mode": "m", "mode.size": 4}
+    assert gathered({"a": 1}, ("group",)) == {"a": 1, "group": {}}
+    assert gathered({"mode": "m", "mode.size": 4}, ("mode",)) == {"mode": {"mode": "m", "size": 4}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import ModuleType
@@ -14,6 +14,7 @@ import msgspec
 
 from engine.authoring.context import Context
 from engine.authoring.definition import ExecutionBlocker, NodeDefinition, NodeResult
+from engine.authoring.groups import gathered
 from engine.datatypes.sockets import ANY_TYPE
 from engine.graph.schema import InputSpec, NodeSpec, OutputSpec
 from engine.plugins.adapters import calls, left_out
@@ -134,27 +135,6 @@ class _Caller:
         hidden = HiddenHolder(**{name.removeprefix(_HIDDEN): given.pop(name, None) for name in self._hidden})
         target = type(self._cls.__name__, (self._cls,), {"hidden": hidden})
         return target, gathered(self._caller.arguments(given), self._groups)
-
-
-def gathered(inputs: Mapping[str, Any], groups: tuple[str, ...]) -> dict[str, Any]:
-    """Inputs named `group.input` put into one dict per group; a group's own value is in it under its name."""
-    if not groups:
-        return dict(inputs)
-    found: dict[str, Any] = {}
-    for name, value in inputs.items():
-        parts = name.split(".")
-        if parts[0] not in groups:
-            found[name] = value
-            continue
-        place = found
-        around = parts if name in groups else parts[:-1]
-        for part in around:
-            place = place.setdefault(part, {})
-        place[parts[-1]] = value
-    for name in groups:
-        if "." not in name:
-            found.setdefault(name, {})
-    return found
 
 
 def _groups(inputs: Iterable[Any], around: str = "") -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from engine.plugins.adapters.v3 import gathered
+from engine.authoring.groups import gathered
 
 
 def node(kind: str, **inputs: Any) -> dict[str, Any]:
