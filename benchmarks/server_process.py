@@ -88,8 +88,8 @@ class Server:
         return json.loads(body)
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes."""
-        return psutil.Process(self.process.pid).children()
+        """Its worker processes; not one that has been forked and is no worker yet: stopped there, it would stop the server too."""
+        return [child for child in psutil.Process(self.process.pid).children() if "worker" in _command_line(child)]
 
     def settle(self) -> None:
         """Wait until the workers have nothing to do: they load torch in the background, beside their first jobs."""
@@ -152,6 +152,13 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it has ended
+        return []
 
 
 def fetched(port: int, path: str) -> bytes | None:
