@@ -88,7 +88,7 @@ class Server:
         return json.loads(body)
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes; not one that has been forked and is no worker yet: stopped there, it would stop the server too."""
+        """Its worker processes; not what has been forked and is no worker yet: stopped there, it would stop the server too."""
         return [child for child in psutil.Process(self.process.pid).children() if "worker" in _command_line(child)]
 
     def settle(self) -> None:
