@@ -19,6 +19,7 @@ from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.scaled import check_packing, is_beside, unpacked
 from engine.models.towers import Kind, kind_named
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def parameter_shapes(handle: Handle, header: Header | None = None) -> dict[str, 
     """
     header = header or read_header(Path(handle.source.path))
     # Views of one zero: they have the shapes, and take the slicing and reshaping of real tensors, at no cost.
-    zeros = {name: np.broadcast_to(np.float32(0), header.shapes[name]) for name in file_names(handle, header.shapes)}
+    names = [name for name in file_names(handle, header.shapes) if not is_beside(name)]
+    zeros = {name: np.broadcast_to(np.float32(0), header.shapes[name]) for name in names}
     return {name: tuple(value.shape) for name, value in renamed(handle, zeros).items()}
 
 
@@ -93,7 +95,9 @@ def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype)
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
         raise CheckpointError(f"{path}: its {title(handle)} cannot be loaded: {report.describe()}.")
-    tensors = renamed(handle, load_tensors(path, file_names(handle, header.shapes)))
+    names = file_names(handle, header.shapes)
+    check_packing(header, names)
+    tensors = renamed(handle, unpacked(load_tensors(path, names)))
     return {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
 
 

@@ -235,3 +235,63 @@ def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):
         manager.use(told.towers[0]).__enter__()
     with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Put .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
         manager.use(told.towers[1]).__enter__()
+
+
+def packed(path: Any, *, scale: str) -> dict[str, torch.Tensor]:
+    """A file's matrices in float8, divided by a factor where `scale` names it; what they stand for goes into the result."""
+    from safetensors.torch import load_file
+
+    tensors, meant = {}, {}
+    for name, value in load_file(path).items():
+        if value.ndim != 2 or not name.endswith(".weight"):
+            tensors[name] = meant[name] = value
+            continue
+        factor = value.abs().max() / 448 if scale else torch.tensor(1.0)
+        if scale == "weight_scale":  # one for each row
+            factor = value.abs().amax(dim=1, keepdim=True) / 448
+        tensors[name] = (value / factor).to(torch.float8_e4m3fn)
+        meant[name] = tensors[name].float() * factor
+        if scale:
+            tensors[name.replace(".weight", f".{scale}")] = factor
+    if scale == "scale_weight":
+        tensors["scaled_fp8"] = torch.empty(0, dtype=torch.float8_e4m3fn)
+    save(path.with_name("packed.safetensors"), tensors)
+    return meant
+
+
+@pytest.mark.parametrize("scale", ["", "scale_weight", "weight_scale"])
+def test_weights_in_fp8_stand_for_what_they_were_divided_by(dev, scale):
+    bench = bench_of(dev)
+    for folder, original in (("diffusion_models", "flux.safetensors"), ("text_encoders", "t5xxl.safetensors")):
+        meant = packed(dev.file(folder, original), scale=scale)
+        save(dev.file(folder, "meant.safetensors"), meant, {"safelight.config": '{"unet": {"axes": [2, 6, 8]}}'})
+    contexts, states = [], []
+    for name in ("packed.safetensors", "meant.safetensors"):
+        clip = dual_text_encoder_loader(bench, name, "clip_l.safetensors", "flux")
+        contexts.append(text_encode(bench, PROMPT, clip)[0][0])
+        with bench.models.use(denoiser_loader(bench, name)) as network:
+            states.append({key: value.clone() for key, value in network.module.state_dict().items()})
+    assert torch.equal(*contexts)
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_weights_packed_in_another_way_are_refused(dev):
+    from safetensors.torch import load_file
+
+    from engine.models.errors import CheckpointError
+
+    tensors = load_file(dev.file("diffusion_models", "flux.safetensors"))
+    tensors["img_in.weight"] = tensors["img_in.weight"].to(torch.int8)
+    tensors["img_in.weight_scale"] = torch.ones(1)
+    save(dev.file("diffusion_models", "int8.safetensors"), tensors)
+    tensors["img_in.weight"] = tensors["img_in.weight"].to(torch.float8_e4m3fn)
+    tensors["img_in.weight_scale"] = torch.ones(32, 2)  # one for each block of 32
+    save(dev.file("diffusion_models", "blocks.safetensors"), tensors)
+    bench = bench_of(dev)
+    for name, told in (
+        ("int8", r"img_in\.weight is kept as I8"),
+        ("blocks", r"img_in\.weight_scale has the shape \[32, 2\]"),
+    ):
+        model = denoiser_loader(bench, f"{name}.safetensors")
+        with pytest.raises(CheckpointError, match=rf"{name}\.safetensors: {told}: quantised in a way"):
+            bench.models.use(model).__enter__()
