@@ -87,7 +87,9 @@ def test_undeclared_constants_are_dropped_unless_the_node_takes_further_inputs(l
     def many(**values: Any) -> str:
         return str(sorted(values.items()))
 
-    lab.definitions["Many"].spec = msgspec.structs.replace(lab.definitions["Many"].spec, inputs=())
+    assert lab.definitions["Many"].spec.open_inputs, "so its signature says"
+    closed = msgspec.structs.replace(lab.definitions["Many"].spec, inputs=(), open_inputs=False)
+    lab.definitions["Many"].spec = closed
     lab.add(lab.definitions["Many"])
     lab.run(graph(m=("Many", {"x": 1})), "m")
     assert lab.value("m") == "[]"
