@@ -12,9 +12,10 @@ from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
+from nodes.conditioning_edit import reference_latent
 from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
-from nodes.vae import vae_decode
+from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import TinyFlux, save, write_flux
 
@@ -295,3 +296,46 @@ def test_weights_packed_in_another_way_are_refused(dev):
         model = denoiser_loader(bench, f"{name}.safetensors")
         with pytest.raises(CheckpointError, match=rf"{name}\.safetensors: {told}: quantised in a way"):
             bench.models.use(model).__enter__()
+
+
+def test_a_picture_to_go_by_gives_the_pipelines_picture(dev):
+    """FLUX.1 Kontext has the network of dev, and sees an encoded picture beside the one it makes."""
+    from diffusers.pipelines.flux.pipeline_flux_kontext import FluxKontextPipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    bench = bench_of(dev)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    picture = torch.rand(1, 48, 80, 3, generator=torch.Generator().manual_seed(5))
+    told = with_guidance(text_encode(bench, PROMPT, clip), 2.5)
+    plain = ours(bench, model, told, told, vae, 64, 96)
+    positive = reference_latent(told, vae_encode(bench, picture, vae))
+    got = ours(bench, model, positive, told, vae, 64, 96)
+    pipeline = FluxKontextPipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **dev.modules, **dev.tokenizers)
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        image=picture.movedim(-1, 1),
+        prompt=PROMPT,
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=2.5,
+        latents=pipeline._pack_latents(initial_noise(torch.zeros(1, 16, 8, 12), SEED), 1, 16, 8, 12),
+        height=64,
+        width=96,
+        max_sequence_length=256,
+        max_area=64 * 96,
+        output_type="pt",
+        _auto_resize=False,
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+    assert float((got - plain).abs().max()) > 1e-3
+
+
+def test_several_pictures_to_go_by_lie_beside_or_below_one_another(dev):
+    """The field's rule: each goes where the sheet stays nearer to a square; it is a sheet of its own, number 1."""
+    from engine.models.networks.flux import _all_places
+
+    x, wide, tall = torch.zeros(1, 16, 4, 4), torch.zeros(1, 16, 4, 8), torch.zeros(1, 16, 8, 4)
+    found = _all_places(x, [wide, wide, tall])
+    assert found[:4, 0].tolist() == [0] * 4
+    corners = [found[at].tolist() for at in (4, 4 + 8, 4 + 16)]
+    assert corners == [[1, 0, 0], [1, 2, 0], [1, 0, 4]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,7 @@ from engine.models.networks.pooled import PooledTextNetwork, even
 if TYPE_CHECKING:
     from torch import Tensor
 
+_REFERENCE = "reference "
 _GUIDANCE = 3.5
 """What a distilled network is told where a conditioning says nothing."""
 
@@ -22,9 +23,14 @@ class FluxNetwork(PooledTextNetwork):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.
 
+        And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space.
+
         Raises ModelError for a conditioning whose pooled text is not of this family.
         """
         given = super().inputs(options, latent, positive)
+        space = self.handle.latent
+        for number, reference in enumerate(options.get("reference_latents", ())):
+            given[f"{_REFERENCE}{number}"] = even((reference - space.shift) * space.scale)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given
@@ -52,17 +58,19 @@ class FluxNetwork(PooledTextNetwork):
         filled = even(x)
         given = options or {}
         guidance = given.get("guidance")
+        references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
+        own = packed(filled)
         velocity: Tensor = self.module(
-            hidden_states=packed(filled).to(self.device, self.dtype),
+            hidden_states=torch.cat([own, *map(packed, references)], dim=1).to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),
             pooled_projections=given["pooled"].to(self.device, self.dtype),
             timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=places(filled.shape[-2] // 2, filled.shape[-1] // 2).to(self.device, self.dtype),
+            img_ids=_all_places(filled, references).to(self.device, self.dtype),
             txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
             guidance=None if guidance is None else guidance.to(self.device, self.dtype),
             return_dict=False,
         )[0]
-        return unpacked(velocity, filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+        return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
 
 
 def packed(x: Tensor) -> Tensor:
@@ -77,6 +85,18 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
     batch, _, channels = tokens.shape
     squares = tokens.reshape(batch, height // 2, width // 2, channels // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
     return squares.reshape(batch, channels // 4, height, width)
+
+
+def _all_places(x: Tensor, references: Sequence[Tensor]) -> Tensor:
+    """Where the tokens of the picture stand, then those of the references: on another sheet, beside or below one another."""
+    found = [places(x.shape[-2] // 2, x.shape[-1] // 2)]
+    height = width = 0
+    for one in references:
+        rows, columns = one.shape[-2] // 2, one.shape[-1] // 2
+        below, beside = (0, width) if rows + height > columns + width else (height, 0)
+        found.append(places(rows, columns) + torch.tensor([1.0, below, beside]))
+        height, width = max(height, rows + below), max(width, columns + beside)
+    return torch.cat(found)
 
 
 def places(rows: int, columns: int) -> Tensor:
