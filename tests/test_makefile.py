@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+TOLD_BY_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VENV", "PYTHON")
 
 
 @pytest.fixture
@@ -17,9 +20,12 @@ def make(tmp_path: Path):
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
 
+    # What the make told that runs these tests is not for this one: `make VENV=… test` would have its own environment cleaned away.
+    environment = {name: value for name, value in os.environ.items() if name not in TOLD_BY_MAKE}
+
     def make(*arguments: str) -> str:
-        done = subprocess.run(["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout
+        told = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+        return subprocess.run(["make", *arguments], check=True, **told).stdout
 
     return make
 
@@ -33,6 +39,18 @@ def test_clean_takes_away_only_what_can_be_made_again(make, tmp_path: Path) -> N
     make("clean")
     assert [name for name in kept if not (tmp_path / name).is_file()] == []
     assert [name for name in gone if (tmp_path / name).exists()] == []
+
+
+def test_what_the_surrounding_make_was_told_is_not_cleaned_away(tmp_path: Path) -> None:
+    """As CI runs the tests: from a make that was given an environment elsewhere."""
+    elsewhere = tmp_path / "environment" / "bin"
+    elsewhere.mkdir(parents=True)
+    told = {**os.environ, "MAKEFLAGS": f" -- VENV={elsewhere.parent}"}
+    code = (
+        "import sys, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'clean_takes']))"
+    )
+    subprocess.run([sys.executable, "-c", code, __file__], cwd=ROOT, env=told, capture_output=True, check=True)
+    assert elsewhere.is_dir()
 
 
 def test_set_up_says_what_comes_and_how_far_it_is(make) -> None:
