@@ -29,6 +29,19 @@ class Network:
         self.device = device
         self.dtype = dtype
         self.family = family_named(handle.family)
+        self.in_channels = handle.in_channels
+
+    def pooled(self, options: Mapping[str, Any], width: int) -> Tensor:
+        """Return the pooled text (1, `width`) of a conditioning's options. Raises ModelError where it is another's, or none."""
+        found: Tensor | None = options.get("pooled_output")
+        if found is None or found.shape[-1] != width:
+            got = "none" if found is None else f"one of width {found.shape[-1]}"
+            towers = " and ".join(tower.name for tower in self.family.towers)
+            raise ModelError(
+                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {width}, got "
+                f"{got}. Encode the prompt with its text encoders, {towers}."
+            )
+        return found
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return what this network takes beside text and time, of a conditioning's options; made once for a run.

@@ -19,16 +19,7 @@ class PooledTextNetwork(Network):
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
-        wanted = int(self.handle.config["pooled_projection_dim"])
-        pooled: Tensor | None = options.get("pooled_output")
-        if pooled is None or pooled.shape[-1] != wanted:
-            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
-            towers = " and ".join(tower.name for tower in self.family.towers)
-            raise ModelError(
-                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
-                f"{got}. Encode the prompt with its text encoders, {towers}."
-            )
-        return {"pooled": pooled}
+        return {"pooled": self.pooled(options, int(self.handle.config["pooled_projection_dim"]))}
 
     def check(self, x: Tensor, context: Tensor) -> None:
         """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
@@ -38,8 +29,8 @@ class PooledTextNetwork(Network):
                 f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
                 "another model. Encode the prompt with this family's text encoders."
             )
-        if x.shape[1] != self.handle.in_channels:
-            raise ModelError(f"{file}: expected a latent of {self.handle.in_channels} channels, got {x.shape[1]}.")
+        if x.shape[1] != self.in_channels:
+            raise ModelError(f"{file}: expected a latent of {self.in_channels} channels, got {x.shape[1]}.")
 
 
 def even(x: Tensor) -> Tensor:

@@ -41,14 +41,7 @@ class UNet(Network):
         config = self.handle.config
         facts = self.family.size_facts * int(config["addition_time_embed_dim"])
         wanted = int(config["projection_class_embeddings_input_dim"]) - facts
-        pooled: Tensor | None = options.get("pooled_output")
-        if pooled is None or pooled.shape[-1] != wanted:
-            got = "none" if pooled is None else f"one of width {pooled.shape[-1]}"
-            raise ModelError(
-                f"{self.handle.source.path}: {self.family.title} wants a conditioning with a pooled text of width {wanted}, got "
-                f"{got}. Encode the prompt with this checkpoint's text encoder."
-            )
-        return pooled
+        return self.pooled(options, wanted)
 
     @torch.no_grad()
     def __call__(
@@ -70,7 +63,7 @@ class UNet(Network):
         Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
         """
         inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
-        if inputs.shape[1] != self.handle.in_channels or context.shape[-1] != self.handle.context_dim:
+        if inputs.shape[1] != self.in_channels or context.shape[-1] != self.handle.context_dim:
             raise ModelError(self._misfit(x, concat, context))
         arguments: dict[str, Any] = {}
         if options:
