@@ -10,32 +10,34 @@ from typing import Any
 import torch
 
 from engine.models import sd_keys
+from tests.conftest import _save as save
 
 TIMES = 8
 """Width of the embedding of one size in tiny networks of Stable Diffusion XL."""
 
 
 @dataclass
-class TinyXL:
-    """Modules of a tiny Stable Diffusion XL (base or refiner), and files that hold them."""
+class Tiny:
+    """Modules of a tiny model, the tokenizers of the library's pipeline, and files that hold the modules."""
 
     base: Path
     modules: dict[str, Any]
-    tokenizer_files: tuple[Path, Path]
+    tokenizers: dict[str, Any]
 
     def file(self, folder: str, name: str) -> Path:
         return self.base / "models" / folder / name
 
-    def tokenizers(self) -> dict[str, Any]:
-        """As the pipeline has them: the second one pads with token 0."""
-        from transformers import CLIPTokenizer
 
-        vocabulary, merges = self.tokenizer_files
-        pairs = [tuple(line.split()) for line in merges.read_text().splitlines()[1:]]
-        known = json.loads(vocabulary.read_text())
-        first = CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77)
-        second = CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77, pad_token="!")
-        return {"tokenizer": first, "tokenizer_2": second}
+def clip_tokenizers(files: tuple[Path, Path]) -> dict[str, Any]:
+    """As pipelines with two CLIP towers have them: the second one pads with token 0."""
+    from transformers import CLIPTokenizer
+
+    vocabulary, merges = files
+    pairs = [tuple(line.split()) for line in merges.read_text().splitlines()[1:]]
+    known = json.loads(vocabulary.read_text())
+    first = CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77)
+    second = CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77, pad_token="!")
+    return {"tokenizer": first, "tokenizer_2": second}
 
 
 def text_tower(words: int, width: int, layers: int, act: str, *, projection: int = 0) -> Any:
@@ -115,7 +117,7 @@ def vae() -> Any:
     )
 
 
-def write_xl(base: Path, tokenizer_files: tuple[Path, Path], tokenizer_json: str, *, refiner: bool = False) -> TinyXL:
+def write_xl(base: Path, tokenizer_files: tuple[Path, Path], tokenizer_json: str, *, refiner: bool = False) -> Tiny:
     """A checkpoint in the original layout, and its parts in files of their own."""
     torch.manual_seed(5)
     words = json.loads(tokenizer_json)["model"]["vocab"]
@@ -128,7 +130,7 @@ def write_xl(base: Path, tokenizer_files: tuple[Path, Path], tokenizer_json: str
         "text_encoder_2": second,
     }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = TinyXL(base, modules, tokenizer_files)
+    tiny = Tiny(base, modules, clip_tokenizers(tokenizer_files))
     facts = {
         "family": "sdxl_refiner" if refiner else "sdxl",
         "unet": {"heads": [2, 4, 4], "size_width": TIMES},
@@ -154,25 +156,6 @@ def write_xl(base: Path, tokenizer_files: tuple[Path, Path], tokenizer_json: str
             told,
         )
     return tiny
-
-
-def save(path: Path, tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> None:
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path, metadata)
-
-
-@dataclass
-class TinyFlux:
-    """Modules of a tiny FLUX.1, and files that hold them."""
-
-    base: Path
-    modules: dict[str, Any]
-    tokenizers: dict[str, Any]
-
-    def file(self, folder: str, name: str) -> Path:
-        return self.base / "models" / folder / name
 
 
 def t5_tokenizer() -> Any:
@@ -279,10 +262,8 @@ def write_tokenizers(base: Path, clip_json: str) -> None:
         (folder / "tokenizer.json").write_text(text)
 
 
-def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> TinyFlux:
+def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> Tiny:
     """An all-in-one checkpoint in the original layout, and every part in a file of its own."""
-    from transformers import CLIPTokenizer
-
     torch.manual_seed(6)
     words = len(json.loads(clip_json)["model"]["vocab"])
     modules = {
@@ -292,12 +273,8 @@ def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, gui
         "text_encoder_2": t5(24),
     }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    pairs = [tuple(line.split()) for line in clip_files[1].read_text().splitlines()[1:]]
-    tokenizers = {
-        "tokenizer": CLIPTokenizer(vocab=json.loads(clip_files[0].read_text()), merges=pairs, model_max_length=77),
-        "tokenizer_2": t5_words(256),
-    }
-    tiny = TinyFlux(base, modules, tokenizers)
+    tokenizers = clip_tokenizers(clip_files) | {"tokenizer_2": t5_words(256)}
+    tiny = Tiny(base, modules, tokenizers)
     write_tokenizers(base, clip_json)
     heads = json.dumps({"unet": {"axes": [2, 6, 8]}, "vae": {"norm_groups": 32}, "text": {"heads": 2}})
     metadata = {"safelight.config": heads, "safelight.tokenizer": clip_json}
@@ -357,10 +334,8 @@ def sd3_to_original(state: dict[str, Any], config: Any) -> dict[str, Any]:
     return original
 
 
-def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newer: bool) -> TinyFlux:
+def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newer: bool) -> Tiny:
     """An all-in-one checkpoint in the original layout, one without T5, and every part in a file of its own."""
-    from transformers import CLIPTokenizer
-
     torch.manual_seed(7)
     words = len(json.loads(clip_json)["model"]["vocab"])
     first = text_tower(words, 32, 3, "quick_gelu", projection=32)
@@ -373,14 +348,8 @@ def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newe
         "text_encoder_3": t5(96),
     }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    pairs = [tuple(line.split()) for line in clip_files[1].read_text().splitlines()[1:]]
-    known = json.loads(clip_files[0].read_text())
-    tokenizers = {
-        "tokenizer": CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77),
-        "tokenizer_2": CLIPTokenizer(vocab=known, merges=pairs, model_max_length=77, pad_token="!"),
-        "tokenizer_3": t5_words(77),
-    }
-    tiny = TinyFlux(base, modules, tokenizers)
+    tokenizers = clip_tokenizers(clip_files) | {"tokenizer_3": t5_words(77)}
+    tiny = Tiny(base, modules, tokenizers)
     write_tokenizers(base, clip_json)
     towers = {
         "clip_l": {

@@ -17,30 +17,30 @@ from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import TinyFlux, save, write_flux
+from tests.families import Tiny, save, write_flux
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS = 11, 4
 
 
 @pytest.fixture(scope="module")
-def dev(tiny_sd, tmp_path_factory) -> TinyFlux:
+def dev(tiny_sd, tmp_path_factory) -> Tiny:
     files = tiny_sd.tokenizer_files
     return write_flux(tmp_path_factory.mktemp("tiny_flux"), files, _tokenizer_json(files))
 
 
 @pytest.fixture(scope="module")
-def schnell(tiny_sd, tmp_path_factory) -> TinyFlux:
+def schnell(tiny_sd, tmp_path_factory) -> Tiny:
     files = tiny_sd.tokenizer_files
     return write_flux(tmp_path_factory.mktemp("tiny_schnell"), files, _tokenizer_json(files), guidance=False)
 
 
-def bench_of(tiny: TinyFlux) -> Bench:
+def bench_of(tiny: Tiny) -> Bench:
     folders = [tiny.base / "models" / "text_encoders"]
     return Bench(ModelManager("cpu", tokenizer_dirs=folders), Paths(tiny.base))
 
 
-def theirs(tiny: TinyFlux, sigmas: list[float], height: int, width: int, **told: Any) -> torch.Tensor:
+def theirs(tiny: Tiny, sigmas: list[float], height: int, width: int, **told: Any) -> torch.Tensor:
     from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
@@ -160,7 +160,7 @@ def test_a_conditioning_of_another_family_is_refused_before_sampling(dev, bench,
         ours(flux, model, bare, bare, None, 64, 64)
 
 
-def lora(tiny: TinyFlux) -> dict[str, torch.Tensor]:
+def lora(tiny: Tiny) -> dict[str, torch.Tensor]:
     """Changes of the library's modules, stacked projections among them, and of the last norm."""
     torch.manual_seed(9)
     modules = dict(tiny.modules["transformer"].named_modules())

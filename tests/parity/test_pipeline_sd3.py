@@ -16,20 +16,20 @@ from nodes.loaders import checkpoint_loader, triple_text_encoder_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import TinyFlux, write_sd3
+from tests.families import Tiny, write_sd3
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS, CFG = 11, 5, 4.0
 
 
 @pytest.fixture(scope="module", params=["3", "3.5"])
-def tiny(request, tiny_sd, tmp_path_factory) -> TinyFlux:
+def tiny(request, tiny_sd, tmp_path_factory) -> Tiny:
     files = tiny_sd.tokenizer_files
     folder = tmp_path_factory.mktemp(f"tiny_sd{request.param}")
     return write_sd3(folder, files, _tokenizer_json(files), newer=request.param == "3.5")
 
 
-def bench_of(tiny: TinyFlux) -> Bench:
+def bench_of(tiny: Tiny) -> Bench:
     return Bench(ModelManager("cpu", tokenizer_dirs=[tiny.base / "models" / "text_encoders"]), Paths(tiny.base))
 
 
@@ -40,7 +40,7 @@ def levels(model: Any) -> list[float]:
     return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
 
 
-def theirs(tiny: TinyFlux, sigmas: list[float], height: int, width: int) -> torch.Tensor:
+def theirs(tiny: Tiny, sigmas: list[float], height: int, width: int) -> torch.Tensor:
     from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import StableDiffusion3Pipeline
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 

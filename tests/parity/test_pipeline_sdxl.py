@@ -20,25 +20,25 @@ from nodes.loaders import checkpoint_loader, control_net_loader, dual_text_encod
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import TIMES, TinyXL, save, write_xl, xl_controlnet
+from tests.families import TIMES, Tiny, save, write_xl, xl_controlnet
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, CFG, STEPS = 11, 7.0, 10
 
 
 @pytest.fixture(scope="module")
-def tiny_xl(tiny_sd, tmp_path_factory) -> TinyXL:
+def tiny_xl(tiny_sd, tmp_path_factory) -> Tiny:
     files = tiny_sd.tokenizer_files
     return write_xl(tmp_path_factory.mktemp("tiny_xl"), files, _tokenizer_json(files))
 
 
 @pytest.fixture(scope="module")
-def tiny_refiner(tiny_sd, tmp_path_factory) -> TinyXL:
+def tiny_refiner(tiny_sd, tmp_path_factory) -> Tiny:
     files = tiny_sd.tokenizer_files
     return write_xl(tmp_path_factory.mktemp("tiny_refiner"), files, _tokenizer_json(files), refiner=True)
 
 
-def bench_of(tiny: TinyXL) -> Bench:
+def bench_of(tiny: Tiny) -> Bench:
     return Bench(ModelManager("cpu"), Paths(tiny.base))
 
 
@@ -59,14 +59,14 @@ def noise_for(pipeline: Any, height: int, width: int) -> torch.Tensor:
 
 
 def theirs(
-    tiny: TinyXL, height: int = 64, width: int = 96, lora: dict[str, Any] | None = None, **told: Any
+    tiny: Tiny, height: int = 64, width: int = 96, lora: dict[str, Any] | None = None, **told: Any
 ) -> torch.Tensor:
     from copy import deepcopy
 
     from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 
     pipeline = StableDiffusionXLPipeline(
-        **deepcopy(tiny.modules), **tiny.tokenizers(), scheduler=scheduler(), add_watermarker=False
+        **deepcopy(tiny.modules), **tiny.tokenizers, scheduler=scheduler(), add_watermarker=False
     )
     pipeline.set_progress_bar_config(disable=True)
     if lora:
@@ -137,7 +137,7 @@ def test_the_encoders_may_come_from_files_of_their_own_in_any_order(tiny_xl):
         assert torch.allclose(options["pooled_output"], told["pooled_output"], atol=1e-5)
 
 
-def lora(tiny: TinyXL) -> dict[str, Any]:
+def lora(tiny: Tiny) -> dict[str, Any]:
     """kohya's names, for the network and both text encoders."""
     torch.manual_seed(3)
     tensors = {}
@@ -199,7 +199,7 @@ def test_the_refiner_gives_the_pipelines_picture(tiny_refiner):
     modules = tiny_refiner.modules | {"text_encoder": None}
     pipeline = StableDiffusionXLImg2ImgPipeline(
         **modules,
-        **(tiny_refiner.tokenizers() | {"tokenizer": None}),
+        **(tiny_refiner.tokenizers | {"tokenizer": None}),
         scheduler=scheduler(),
         requires_aesthetics_score=True,
         add_watermarker=False,
@@ -243,7 +243,7 @@ def test_a_controlnet_gives_the_pipelines_picture(tiny_xl, naming):
     positive, negative = control_net_apply_advanced(*both, edges, hint, 0.7)
     picture = ours(bench, model, positive, negative, vae, 64, 64)
     pipeline = StableDiffusionXLControlNetPipeline(
-        **tiny_xl.modules, **tiny_xl.tokenizers(), controlnet=control, scheduler=scheduler(), add_watermarker=False
+        **tiny_xl.modules, **tiny_xl.tokenizers, controlnet=control, scheduler=scheduler(), add_watermarker=False
     )
     pipeline.set_progress_bar_config(disable=True)
     result = pipeline(
