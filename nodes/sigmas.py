@@ -9,11 +9,14 @@ import torch
 from engine.api import Denoise, In, Model, Out, Sigmas, Steps, node
 from engine.sampling import schedules
 from engine.sampling.noise_schedule import NoiseSchedule
+from nodes.dimensions import MAX_RESOLUTION
 from nodes.sampling import SchedulerName
 
 SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The noise level to start from.")]
 SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The last noise level above zero.")]
 Rho = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="How strongly steps gather at low noise.")]
+
+PictureSide = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=1, tip="Pixels of the picture to be.")]
 
 
 class HighAndLow(NamedTuple):
@@ -113,6 +116,16 @@ def sd_turbo_scheduler(
     start = 10 - int(10 * denoise)
     timesteps = [1000 - 100 * index - 1 for index in range(10)][start : start + steps]
     return torch.tensor([*(schedule.sigma(timestep) for timestep in timesteps), 0.0])
+
+
+@node("Flux2Scheduler", category="sampling/custom_sampling/schedulers", display_name=None)
+def flux2_scheduler(
+    steps: Annotated[int, In(ge=1, le=4096, tip="How many denoising steps to take.")] = 20,
+    width: PictureSide = 1024,
+    height: PictureSide = 1024,
+) -> Sigmas:
+    """FLUX.2's schedule: shifted by the size of the picture, a token being 16 × 16 of its pixels, and by the steps."""
+    return schedules.flux2_sigmas(steps, round(width * height / 256))
 
 
 @node("SplitSigmas", category="sampling/custom_sampling/sigmas")

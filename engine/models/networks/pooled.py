@@ -1,4 +1,4 @@
-"""What transformers under text and a pooled text have in common."""
+"""What transformers under text, and those under a pooled text as well, have in common."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class PooledTextNetwork(Network):
-    """A transformer under text (B, T, D) and a pooled text (B, P), over patches of two by two latent pixels."""
-
-    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
-        """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
-        return {"pooled": self.pooled(options, int(self.handle.config["pooled_projection_dim"]))}
+class TextNetwork(Network):
+    """A transformer under text (B, T, D)."""
 
     def check(self, x: Tensor, context: Tensor) -> None:
         """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
@@ -31,6 +27,14 @@ class PooledTextNetwork(Network):
             )
         if x.shape[1] != self.in_channels:
             raise ModelError(f"{file}: expected a latent of {self.in_channels} channels, got {x.shape[1]}.")
+
+
+class PooledTextNetwork(TextNetwork):
+    """A transformer under text (B, T, D) and a pooled text (B, P), over patches of two by two latent pixels."""
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
+        return {"pooled": self.pooled(options, int(self.handle.config["pooled_projection_dim"]))}
 
 
 def even(x: Tensor) -> Tensor:
