@@ -47,12 +47,37 @@ def to_original(state: dict[str, Any], config: Any) -> dict[str, Any]:
     return original
 
 
+def autoencoder() -> Any:
+    """With statistics that are not those of a new one, and a decoder of other widths than the encoder's."""
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+
+    module = AutoencoderKLFlux2(
+        block_out_channels=(32, 32, 32, 64), decoder_block_out_channels=(32, 32, 32, 32), layers_per_block=1
+    )
+    module.bn.running_mean.normal_()
+    module.bn.running_var.uniform_(0.5, 2.0)
+    return module.eval().requires_grad_(False)
+
+
+def autoencoder_to_original(state: dict[str, Any], config: Any) -> dict[str, Any]:
+    """Black Forest Labs' own names, with the two convolutions next to the latent inside of encoder and decoder."""
+    from engine.models import sd_keys
+
+    within = {"quant_conv": "encoder.quant_conv", "post_quant_conv": "decoder.post_quant_conv"}
+    counted = {name: value for name, value in state.items() if name.startswith("bn.")}
+    named = sd_keys.vae_to_original({n: v for n, v in state.items() if n not in counted}, config, "") | counted
+    parted = {name: name.rpartition(".") for name in named}
+    return {f"{within.get(module, module)}.{kind}": named[name] for name, (module, _, kind) in parted.items()}
+
+
 def write(base: Path, *, guidance: bool) -> Tiny:
     """Every part in a file of its own."""
     torch.manual_seed(8)
-    modules = {"transformer": transformer(guidance=guidance)}
+    modules = {"transformer": transformer(guidance=guidance), "vae": autoencoder()}
     tiny = Tiny(base, modules, {})
     told = {"safelight.config": json.dumps({"unet": {"axes": AXES}})}
     network = modules["transformer"]
     save(tiny.file("diffusion_models", "flux2.safetensors"), to_original(network.state_dict(), network.config), told)
+    vae = modules["vae"]
+    save(tiny.file("vae", "flux2-vae.safetensors"), autoencoder_to_original(vae.state_dict(), vae.config))
     return tiny

@@ -74,3 +74,31 @@ def test_the_converter_of_the_library_gives_what_our_map_of_names_gives() -> Non
     for name, value in module.state_dict().items():
         assert torch.equal(ours[name], value)
         assert torch.equal(converted[name], value)
+
+
+@pytest.mark.parametrize("decoder", [None, (96, 192, 384, 384)])
+def test_its_autoencoder_is_known_by_its_statistics(decoder: tuple[int, ...] | None) -> None:
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+
+    from engine.models.autoencoders import flux2, kind_in, kind_named, kinds
+    from tests.tiny_flux2 import autoencoder_to_original
+
+    def made(**told: Any) -> Any:
+        with torch.device("meta"):
+            return AutoencoderKLFlux2(**told)
+
+    module = made(decoder_block_out_channels=decoder)
+    original = autoencoder_to_original(module.state_dict(), module.config)
+    assert "decoder.post_quant_conv.weight" in original
+    for given in (original, module.state_dict()):
+        named = shapes(given)
+        assert kind_in(named) == "flux2"
+        assert [kind for kind in kinds() if kind_named(kind).is_there(named)] == ["flux2"]
+        config = flux2.config(named, {})
+        assert flux2.space(config) == (128, 16)
+        assert shapes(made(**config).state_dict()) == shapes(module.state_dict())
+        assert shapes(flux2.renamed(given, config)) == shapes(module.state_dict())
+        without = {name: value for name, value in given.items() if name != "bn.num_batches_tracked"}
+        assert shapes(flux2.renamed(without, config)) == shapes(module.state_dict())
+    found = detect({f"vae.{name}": shape for name, shape in shapes(original).items()})
+    assert (found.vae_kind, found.latent.channels, found.latent.downscale) == ("flux2", 128, 16)

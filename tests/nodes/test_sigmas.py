@@ -110,7 +110,9 @@ def test_karras_spacing_is_that_of_the_paper():
     assert sigmas.tolist() == pytest.approx([9.0, ((math.sqrt(9) + math.sqrt(1)) / 2) ** 2, 1.0, 0.0])
 
 
-@pytest.mark.parametrize(("steps", "width", "height"), [(20, 1024, 1024), (4, 512, 768), (50, 1376, 800), (28, 1600, 1600)])
+@pytest.mark.parametrize(
+    ("steps", "width", "height"), [(20, 1024, 1024), (4, 512, 768), (50, 1376, 800), (28, 1600, 1600)]
+)
 def test_flux2s_levels_are_the_librarys(steps, width, height):
     from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
