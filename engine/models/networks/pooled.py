@@ -1,4 +1,4 @@
-"""What transformers under text, and those under a pooled text as well, have in common."""
+"""What transformers under text and a pooled text have in common."""
 
 from __future__ import annotations
 
@@ -7,34 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
-from engine.models.errors import ModelError
 from engine.models.network import Network
+from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class TextNetwork(Network):
-    """A transformer under text (B, T, D)."""
-
-    def check(self, x: Tensor, context: Tensor) -> None:
-        """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
-        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
-        if context.shape[-1] != width:
-            raise ModelError(
-                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
-                "another model. Encode the prompt with this family's text encoders."
-            )
-        if x.shape[1] != self.in_channels:
-            raise ModelError(f"{file}: expected a latent of {self.in_channels} channels, got {x.shape[1]}.")
-
-
-class PooledTextNetwork(TextNetwork):
+class PooledTextNetwork(Network):
     """A transformer under text (B, T, D) and a pooled text (B, P), over patches of two by two latent pixels."""
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
         return {"pooled": self.pooled(options, int(self.handle.config["pooled_projection_dim"]))}
+
+    def check(self, x: Tensor, context: Tensor) -> None:
+        """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
 
 
 def even(x: Tensor) -> Tensor:
