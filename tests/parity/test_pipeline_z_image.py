@@ -8,18 +8,11 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from engine.models.manager import ModelManager
-from engine.paths import Paths
-from engine.sampling.noise import initial_noise
 from nodes.loaders import denoiser_loader, vae_loader
-from nodes.sampling import ksampler
-from nodes.vae import vae_decode
-from tests.conftest import Bench
 from tests.conftest import _save as save
 from tests.families import Tiny
+from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_z_image import TEXT, write_z_image
-
-SEED, STEPS = 11, 4
 
 
 @pytest.fixture(scope="module")
@@ -27,35 +20,16 @@ def tiny(tmp_path_factory) -> Tiny:
     return write_z_image(tmp_path_factory.mktemp("tiny_z_image"))
 
 
-def bench_of(tiny: Tiny) -> Bench:
-    return Bench(ModelManager("cpu", tokenizer_dirs=[tiny.base / "models" / "text_encoders"]), Paths(tiny.base))
-
-
-def text(length: int, seed: int) -> torch.Tensor:
-    return torch.randn(1, length, TEXT, generator=torch.Generator().manual_seed(seed))
-
-
-def levels(model: Any) -> list[float]:
-    from engine.sampling.noise_schedule import NoiseSchedule
-    from engine.sampling.schedules import compute_sigmas
-
-    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
-
-
 def theirs(tiny: Tiny, model: Any, positive: Any, negative: Any, cfg: float, height: int, width: int) -> torch.Tensor:
     from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
-    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    parts = {"text_encoder": None, "tokenizer": None} | tiny.modules
-    pipeline = ZImagePipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **parts)
-    pipeline.set_progress_bar_config(disable=True)
-    result = pipeline(
+    result = library(ZImagePipeline, tiny, text_encoder=None, tokenizer=None)(
         prompt_embeds=[positive[0]],
         negative_prompt_embeds=[negative[0]],
         num_inference_steps=STEPS,
-        sigmas=levels(model),  # our own levels: how schedules are made is tested elsewhere
+        sigmas=levels(model),
         guidance_scale=cfg - 1.0,  # the library counts what is added to the positive prediction
-        latents=initial_noise(torch.zeros(1, 16, height // 8, width // 8), SEED),
+        latents=noise(height, width),
         height=height,
         width=width,
         output_type="pt",
@@ -63,31 +37,26 @@ def theirs(tiny: Tiny, model: Any, positive: Any, negative: Any, cfg: float, hei
     return result.images.movedim(1, -1)
 
 
-def ours(bench: Bench, model: Any, positive: Any, negative: Any, cfg: float, height: int, width: int) -> torch.Tensor:
-    settings = {"seed": SEED, "steps": STEPS, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple"}
-    empty = {"samples": torch.zeros(1, 16, height // 8, width // 8)}
-    told = {"positive": [[positive, {}]], "negative": [[negative, {}]]}
-    latent = ksampler(bench, model, **settings, **told, latent_image=empty)
-    return vae_decode(bench, latent, vae_loader(bench, "ae.safetensors"))
+def ours(tiny: Tiny, file: str, positive: Any, negative: Any, cfg: float, height: int, width: int) -> torch.Tensor:
+    bench = bench_of(tiny)
+    model, vae = denoiser_loader(bench, file), vae_loader(bench, "ae.safetensors")
+    return picture(bench, model, vae, [[positive, {}]], [[negative, {}]], cfg, height, width)
 
 
-@pytest.mark.parametrize("file", ["z_image", "z_image_diffusers"])
+@pytest.mark.parametrize("file", ["z_image.safetensors", "z_image_diffusers.safetensors"])
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
 def test_either_layout_gives_the_pipelines_picture(tiny, file, cfg):
     """Texts of 5 and 10 tokens: neither fills a row of 32, and one is twice the other."""
-    bench = bench_of(tiny)
-    model = denoiser_loader(bench, f"{file}.safetensors")
+    model = denoiser_loader(bench_of(tiny), file)
     assert (model.family, model.parameterization.shift) == ("z_image", 3.0)
-    positive, negative = text(5, 1), text(10, 2)
-    picture = ours(bench, model, positive, negative, cfg, 64, 96)
-    assert float((picture - theirs(tiny, model, positive, negative, cfg, 64, 96)).abs().max()) <= 1e-4
+    positive, negative = text(5, TEXT, 1), text(10, TEXT, 2)
+    expected = theirs(tiny, model, positive, negative, cfg, 64, 96)
+    assert float((ours(tiny, file, positive, negative, cfg, 64, 96) - expected).abs().max()) <= 1e-4
 
 
 def test_a_conditioning_of_another_family_is_refused(tiny):
-    bench = bench_of(tiny)
-    model = denoiser_loader(bench, "z_image.safetensors")
     with pytest.raises(ModelError, match=r"expected a conditioning of width 24, got 32"):
-        ours(bench, model, torch.zeros(1, 77, 32), torch.zeros(1, 77, 32), 1.0, 64, 64)
+        ours(tiny, "z_image.safetensors", torch.zeros(1, 77, 32), torch.zeros(1, 77, 32), 1.0, 64, 64)
 
 
 NAMINGS = {
