@@ -25,8 +25,19 @@ class UNet(Network):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return {} for Stable Diffusion 1 and 2, else `text_embeds` (1, P) and `time_ids` (1, 5 or 6), sizes in pixels.
 
+        And `concat` (1, C, h, w), the picture to edit, for a network of twice the latent's channels (Brooks et al. 2023).
+
         Raises ModelError for a conditioning whose pooled text is not of this family.
         """
+        return self._sizes(options, latent, positive=positive) | self._picture(options, latent)
+
+    def _picture(self, options: Mapping[str, Any], latent: Tensor) -> dict[str, Tensor]:
+        """As the VAE gives it: these networks were trained on its latents without the scale. Zeros where there is none."""
+        if self.handle.extra_channels != latent.shape[1]:
+            return {}
+        return {"concat": options.get("concat_latent_image", torch.zeros_like(latent[:1]))}
+
+    def _sizes(self, options: Mapping[str, Any], latent: Tensor, *, positive: bool) -> dict[str, Tensor]:
         facts = self.family.size_facts
         if not facts:
             return {}
