@@ -81,7 +81,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
         return dict(sd_keys.vae_to_diffusers(state, handle.config, ""))
-    return kind_of(handle).renamed(state)
+    return kind_of(handle).renamed(state, handle.config)
 
 
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -169,12 +169,31 @@ def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _materialise_buffers(module: nn.Module, device: torch.device) -> None:
-    """Fill the buffers that no file holds; in these families those are the position numbers of text encoders."""
+    """Fill the buffers that no file holds: places of tokens, frequencies of rotations."""
     import torch
 
+    if hasattr(module, "_init_weights"):  # transformers knows how; it leaves alone what is marked
+        _initialise_buffers(module, device)
     for owner in module.modules():
         for name, buffer in owner.named_buffers(recurse=False):
             if buffer.is_meta:
                 owner.register_buffer(
                     name, torch.arange(buffer.shape[-1], device=device).expand(buffer.shape), persistent=False
                 )
+
+
+def _initialise_buffers(module: nn.Module, device: torch.device) -> None:
+    """Have transformers fill the buffers of its module, and not its parameters, each with the model that it belongs to."""
+    import torch
+    from torch import nn
+
+    for parameter in module.parameters():
+        parameter._is_hf_initialized = True  # type: ignore[attr-defined]
+    models = [one for one in module.modules() if hasattr(one, "_init_weights")]
+    owners = {owner: model for model in models for owner in model.modules()}  # the innermost model comes last
+    for owner, model in owners.items():
+        lacking = [(name, buffer) for name, buffer in owner.named_buffers(recurse=False) if buffer.is_meta]
+        for name, buffer in lacking:
+            owner.register_buffer(name, torch.empty_like(buffer, device=device), persistent=False)
+        if lacking:
+            cast("Any", model)._init_weights(cast(nn.Module, owner))
