@@ -40,6 +40,7 @@ def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]
             device=network.device,
             inpaint_model=handle.extra_channels > 0,
             inputs=network.inputs,
+            repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
         )

@@ -45,7 +45,7 @@ def _fit(a: Condition, b: Condition) -> bool:
     return (
         _size(a) == _size(b)
         and a.control == b.control
-        and _contexts_fit(a.context, b.context)
+        and _contexts_fit(a, b)
         and (a.concat is None) == (b.concat is None)
         and a.options.keys() == b.options.keys()
         and all(_options_fit(a.options[name], b.options[name]) for name in a.options)
@@ -56,9 +56,11 @@ def _size(condition: Condition) -> tuple[int, int] | None:
     return None if condition.area is None else condition.area[:2]
 
 
-def _contexts_fit(a: Tensor, b: Tensor) -> bool:
-    lengths = a.shape[1], b.shape[1]
-    return a.shape[2] == b.shape[2] and math.lcm(*lengths) // min(lengths) <= _MOST_REPEATS
+def _contexts_fit(a: Condition, b: Condition) -> bool:
+    lengths = a.context.shape[1], b.context.shape[1]
+    repeats = math.lcm(*lengths) // min(lengths)
+    most = _MOST_REPEATS if a.repeats_text and b.repeats_text else 1
+    return a.context.shape[2] == b.context.shape[2] and repeats <= most
 
 
 def _options_fit(a: Any, b: Any) -> bool:

@@ -96,6 +96,13 @@ def test_contexts_that_would_have_to_be_repeated_often_are_run_apart():
     assert [call["context"].shape[1] for call in network.calls] == [7, 11]
 
 
+def test_a_text_among_other_tokens_is_not_repeated():
+    _, network = guide(CfgGuidance(text(3, length=4), text(1, length=8), cfg=2.0), repeats_text=False)
+    assert [call["context"].shape[1] for call in network.calls] == [4, 8]
+    _, network = guide(CfgGuidance(text(3, length=4), text(1, length=4), cfg=2.0), repeats_text=False)
+    assert [call["context"].shape for call in network.calls] == [(2, 4, 3)]
+
+
 def test_the_network_gets_scaled_x_and_the_timestep_of_sigma():
     _, network = guide(BasicGuidance(text(3)), batch=2, sigma=3.0)
     assert only(network.calls[0]["x"]) == pytest.approx(1 / 10**0.5)

@@ -125,8 +125,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
     order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector. `join` joins them
     in another way: it is given what each gave by name, and gives the same: a context (1, T, D) and options beside it; it may do
-    with fewer of them. `patch`: latent pixels a side that are one token, whose channels the network's first layer counts together. `prediction(base, shapes, config, spread)` reads off
-    tensors what the network predicts, where they tell.
+    with fewer of them. `patch`: latent pixels a side that are one token, whose channels the network's first layer counts together.
+    `prediction(base, shapes, config, spread)` reads off tensors what the network predicts, where they tell.
     """
 
     name: str

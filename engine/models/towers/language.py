@@ -27,8 +27,8 @@ _PREFIXES = ("model.language_model.", "language_model.model.", "language_model."
 class LanguageKind:
     """One architecture of language models; a `Kind` of `engine.models.towers`.
 
-    `name`: of its module here; `title`: in messages. `model` and `settings`: the library's classes, `module:name`. `has`, `lacks`: the
-    tensors that tell it, as the library's bare model names them, and `check`, of their sizes. `head_dim`: where no norm of
+    `name`: of its module here; `title`: in messages. `model` and `settings`: the library's classes, `module:name`. `has` and
+    `lacks`: the tensors that tell it, as the library's bare model names them, and `check`, of their sizes. `head_dim`: where no norm of
     queries tells it. `constants`: the arguments of `settings` that tensors do not tell. `pad`: the token of padding.
     """
 
