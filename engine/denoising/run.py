@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -183,7 +184,8 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser, mask_at = guidance.denoiser(model.network, around, model.max_rows), guidance.mask_at
     else:
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows)
+        hooks = (*guidance.hooks, *hooks_of(model.handle))
+        denoiser = GuidedDenoiser(model.network, replace(guidance, hooks=hooks), around, model.max_rows)
     if around.noise_mask is None:
         return denoiser, unit_noise
     kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise
