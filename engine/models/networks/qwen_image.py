@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.flux import packed, unpacked
 from engine.models.networks.pooled import even
 from engine.models.networks.references import placing
 from engine.models.networks.sheets import METHODS, SheetAngles, laid_out
+from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,7 +68,7 @@ class QwenImageNetwork(Network):
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self._check(x, context)
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         given = options or {}
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own, rows, columns = _tokens(_with_frames(x))
@@ -95,18 +95,6 @@ class QwenImageNetwork(Network):
         blocks: Any = self.module.transformer_blocks
         for part in (self.module, *blocks):
             part.zero_cond_t = wanted
-
-    def _check(self, x: Tensor, context: Tensor) -> None:
-        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
-        if context.shape[-1] != width:
-            raise ModelError(
-                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
-                f"another model. Encode the prompt with the text encoder of {self.family.title}."
-            )
-        if x.shape[1] != self.in_channels or x.ndim not in (4, 5):
-            raise ModelError(
-                f"{file}: expected a latent of {self.in_channels} channels, (B, C, h, w) or (B, C, L, h, w), got {tuple(x.shape)}."
-            )
 
 
 def _with_frames(x: Tensor) -> Tensor:
