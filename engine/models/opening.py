@@ -311,6 +311,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
         "axes": config.get("axes_dims_rope"),
+        "zero_cond_t": config.get("zero_cond_t", False),
     }
 
 
