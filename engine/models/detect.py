@@ -20,15 +20,18 @@ from typing import Any
 import msgspec
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.models.autoencoders.kl import vae_config
+from engine.models import autoencoders
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import families, family_named, family_of, titles
 from engine.models.families.base import Family
-from engine.models.networks.unet_sizes import CLASS_EMBEDDING, context_dim
+from engine.models.networks.unet_sizes import CLASS_EMBEDDING, U_NET, context_dim
 from engine.models.sd_keys import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, is_open_clip
 from engine.models.shapes import Facts, Shapes, Spread, part
 from engine.models.towers import kind_named
 from engine.models.towers.clip import TextEncoderFacts
+
+SHORT_PREFIX = "model."
+"""Under which a few checkpoints have the network."""
 
 _TEXT_FACTS = ("text", "text_2", "text_3", "text_4")
 
@@ -46,6 +49,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     network_prefix: str = ""
     vae: dict[str, Any] | None = None
     vae_prefix: str = ""
+    vae_kind: str = "kl"
     texts: tuple[TextEncoderFacts, ...] = ()
 
     @property
@@ -68,16 +72,16 @@ def detect(
     metadata = metadata or {}
     facts = metadata_facts(metadata, where)
     unet_prefix, unet_shapes = network_part(shapes)
-    vae_prefix, vae_shapes = vae_part(shapes)
+    vae_prefix, vae_kind, vae_shapes = vae_part(shapes)
     text_there = _text_there(shapes)
     if not (unet_shapes or vae_shapes or text_there):
         raise CheckpointError(_nothing_known(shapes, where))
     family = _family(unet_shapes, text_there, facts, where)
     try:
         unet = family.network.sizes(unet_shapes, facts.get("unet", {}), family) if unet_shapes else None
-        vae = vae_config(vae_shapes, facts.get("vae", {})) if vae_shapes else None
+        vae = autoencoders.kind_named(vae_kind).config(vae_shapes, facts.get("vae", {})) if vae_shapes else None
         texts = text_encoders(shapes, facts, family)
-        latent = latent_format(family, facts, unet, vae)
+        latent = latent_format(family, facts, unet, vae, vae_kind)
         parameterization = parameterization_of(shapes, metadata, facts, family, unet, spread)
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{where}: looks like {family.title}, but lacks tensor {problem}") from problem
@@ -93,6 +97,7 @@ def detect(
         network_prefix=unet_prefix,
         vae=vae,
         vae_prefix=vae_prefix,
+        vae_kind=vae_kind,
         texts=texts,
     )
 
@@ -113,9 +118,14 @@ def metadata_facts(metadata: Mapping[str, str], where: str = "checkpoint") -> di
 
 
 def network_part(shapes: Shapes) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own."""
+    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own.
+
+    A few checkpoints have it under `model.` alone.
+    """
     if found := part(shapes, UNET_PREFIX):
         return UNET_PREFIX, found
+    if (found := part(shapes, SHORT_PREFIX)) and family_of(found) is not None:
+        return SHORT_PREFIX, found
     bare = dict(shapes)
     return "", bare if family_of(bare) is not None or _is_bare_unet(bare) else {}
 
@@ -124,12 +134,13 @@ def _is_bare_unet(shapes: Shapes) -> bool:
     return "conv_in.weight" in shapes and "time_embedding.linear_1.weight" in shapes
 
 
-def vae_part(shapes: Shapes) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return the VAE's prefix and tensors: under `first_stage_model.` or `vae.`, or bare in a file that is only a VAE."""
+def vae_part(shapes: Shapes) -> tuple[str, str, dict[str, tuple[int, ...]]]:
+    """Return the VAE's prefix, kind and tensors: under `first_stage_model.` or `vae.`, or bare in a file that is only a VAE."""
     for prefix in (VAE_PREFIX, "vae."):
-        if found := part(shapes, prefix):
-            return prefix, found
-    return "", dict(shapes) if "decoder.conv_in.weight" in shapes else {}
+        if (found := part(shapes, prefix)) and (kind := autoencoders.kind_in(found)):
+            return prefix, kind, found
+    bare = autoencoders.kind_in(shapes)
+    return "", bare or "kl", dict(shapes) if bare else {}
 
 
 def _text_there(shapes: Shapes) -> dict[str, tuple[int, ...]]:
@@ -200,16 +211,17 @@ def _text_width(text: Shapes) -> int:
 
 
 def family_of_text_width(width: int, *, open_clip: bool = False) -> Family:
-    """Return the family that has one text encoder, of this width; else the one that takes any, or any in open_clip's names."""
-    alone = sorted((family for family in families() if len(family.towers) == 1), key=lambda family: family.size_facts)
+    """Return the family that has CLIP's text tower alone, of this width; else one that takes any, or any in open_clip's names."""
+    one = [family for family in families() if [tower.kind for tower in family.towers] == ["clip"]]
+    alone = sorted(one, key=lambda family: family.size_facts)
     alike = [family for family in alone if family.towers[0].open_clip == open_clip]
     return next((family for family in alone if family.context_dim == width), alike[0])
 
 
 def family_of_denoiser(shapes: Shapes) -> Family:
-    """Return the family of a ControlNet by what it takes, for layouts that name no family."""
+    """Return the family of a U-Net's ControlNet by what it takes, for layouts that name no family."""
     sized = any(name in shapes for name in CLASS_EMBEDDING)
-    alike = [family for family in families() if bool(family.size_facts) == sized]
+    alike = [family for family in families() if family.network is U_NET and bool(family.size_facts) == sized]
     width = context_dim(shapes)
     return next((family for family in alike if family.context_dim == width), alike[0])
 
@@ -243,11 +255,14 @@ def with_prediction_by_spread(
     return family.prediction(base, shapes, unet, spread)
 
 
-def latent_format(family: Family, facts: Facts, unet: Facts | None, vae: Facts | None) -> LatentFormat:
+def latent_format(
+    family: Family, facts: Facts, unet: Facts | None, vae: Facts | None, vae_kind: str = "kl"
+) -> LatentFormat:
     """Return the latent space: channels and downscale off the VAE (channels off the network without one), the rest as told."""
     base, hints = family.latent, facts.get("vae", {})
-    channels = vae["latent_channels"] if vae else _channels(family, unet) if unet else base.channels
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1) if vae else base.downscale
+    channels, downscale = _channels(family, unet) if unet else base.channels, base.downscale
+    if vae:
+        channels, downscale = autoencoders.kind_named(vae_kind).space(vae)
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
     return LatentFormat(

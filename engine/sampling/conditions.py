@@ -53,7 +53,8 @@ class Condition:
     """One entry of a CONDITIONING, resolved against a latent (B, C, h, w).
 
     `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
-    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …).
+    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
+    context may be repeated to the length of another.
     """
 
     context: Tensor
@@ -64,6 +65,7 @@ class Condition:
     control: tuple[ControlLink, ...]
     concat: Tensor | None
     options: Mapping[str, Any]
+    repeats_text: bool = True
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -75,6 +77,7 @@ class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
     `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
+    `repeats_text`: whether a text that is repeated says the same to it.
     """
 
     schedule: NoiseSchedule
@@ -84,6 +87,7 @@ class Surroundings:
     controls: Controls | None = None
     inpaint_model: bool = False
     inputs: Inputs | None = None
+    repeats_text: bool = True
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
@@ -131,6 +135,7 @@ def _condition(
         control=_chain(options.get("control"), around, chains),
         concat=_concat(options, around) if around.inpaint_model else None,
         options=_inputs(options, around, positive=positive),
+        repeats_text=around.repeats_text,
     )
 
 
