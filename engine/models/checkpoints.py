@@ -118,6 +118,26 @@ def spread(path: Path, name: str) -> float:
     return float(load_tensors(path, [name])[name].double().std(correction=0))
 
 
+def read_bytes(path: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of small tensors by name, without torch where the file is no pickle.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    path, names = Path(path), list(names)
+    if not names:
+        return {}
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return {name: value.contiguous().numpy().tobytes() for name, value in load_tensors(path, names).items()}
+    entries, _, data = _safetensors_table(path)
+    found = {}
+    with path.open("rb") as file:
+        for name in names:
+            begin, end = entries[name].data_offsets
+            file.seek(data + begin)
+            found[name] = file.read(end - begin)
+    return found
+
+
 def _not_safetensors(path: Path, size: int, length: int) -> str:
     with path.open("rb") as file:
         start = file.read(64).lstrip()

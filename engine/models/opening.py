@@ -21,7 +21,6 @@ from engine.models.checkpoints import (
     Header,
     folder_component,
     is_diffusers_folder,
-    read_header,
     read_json,
     spread,
 )
@@ -40,6 +39,7 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.networks.unet_sizes import controlnet_config
+from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
 from engine.models.tokenizer import tokenizer_file
