@@ -16,7 +16,7 @@ from engine.models.packed import read_header
 from engine.models.packed.tensor import PackedTensor
 from tests.conftest import _tokenizer_json
 from tests.families import write_flux, write_sd3, write_xl
-from tests.tiny_packed import Pack, fp8, lora_for, write_both
+from tests.tiny_packed import Pack, fp8, grouped, int4, int8, lora_for, mxfp8, nvfp4, write_both
 
 NETWORK = "model.diffusion_model."
 
@@ -59,6 +59,12 @@ WAYS: dict[str, tuple[Pack, dict[str, Any]]] = {
     "fp8 e5m2": (fp8(dtype=torch.float8_e5m2), {}),
     "fp8, a factor": (fp8("scale_weight"), {}),
     "fp8, factors of rows": (fp8("weight_scale", rows=True), {"format": "float8_e4m3fn"}),
+    "int8": (int8(), {"format": "int8_tensorwise"}),
+    "int8, rotated": (int8(group=4), {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 4}),
+    "mxfp8": (mxfp8(), {"format": "mxfp8"}),
+    "nvfp4": (nvfp4(), {"format": "nvfp4"}),
+    "int4": (int4(), {"format": "convrot_w4a4", "convrot_groupsize": 4}),
+    "grouped": (grouped(), {"format": "w4a8_int8", "convrot_groupsize": 4}),
 }
 
 
@@ -66,8 +72,8 @@ WAYS: dict[str, tuple[Pack, dict[str, Any]]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_packed_network_computes_as_with_the_weights_that_it_is_worth(checkpoints, family, way):
     pack, told = WAYS[way]
-    sides = (2, 4) if way.startswith("fp8") else (2,)
-    packed, plain = write_both(checkpoints[family], pack, told, sides=sides)
+    sides = (2, 4) if way.startswith("fp8") else (2,)  # convolutions too
+    packed, plain = write_both(checkpoints[family], pack, told, sides=sides, prefix=NETWORK)
     manager = ModelManager()
     model, expected = manager.checkpoint(packed).model, manager.checkpoint(plain).model
     assert (model.family, model.config) == (family, expected.config)
@@ -77,9 +83,13 @@ def test_a_packed_network_computes_as_with_the_weights_that_it_is_worth(checkpoi
     assert all(one.nbytes < one.numel() * 1.3 + 8 for one in kept.values())
 
 
-@pytest.mark.parametrize("family", ["sdxl", "flux", "sd3"])
-def test_a_lora_on_packed_weights_is_exact_and_off_again_bit_equal(checkpoints, family, tmp_path):
-    packed, plain = write_both(checkpoints[family], fp8("weight_scale"), {"format": "float8_e4m3fn"}, where="metadata")
+@pytest.mark.parametrize(
+    ("family", "way"),
+    [("sdxl", "fp8, factors of rows"), ("flux", "int8, rotated"), ("sd3", "nvfp4"), ("flux", "grouped")],
+)
+def test_a_lora_on_packed_weights_is_exact_and_off_again_bit_equal(checkpoints, family, way, tmp_path):
+    pack, told = WAYS[way]
+    packed, plain = write_both(checkpoints[family], pack, told, where="metadata", prefix=NETWORK)
     manager = ModelManager()
     lora = lora_for(plain, tmp_path / "lora.safetensors", NETWORK)
     model, expected = manager.checkpoint(packed).model, manager.checkpoint(plain).model

@@ -88,7 +88,7 @@ def _weights(raw: Header) -> list[str]:
 
 def _packing(raw: Header, name: str, told: Facts) -> Packing | None:
     for form in all_formats().values():
-        if (not told or told.get("format") in form.TOLD) and (packing := form.found(raw, name, told)):
+        if packing := form.found(raw, name, told):
             return packing
     return None
 

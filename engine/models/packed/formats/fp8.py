@@ -25,7 +25,7 @@ _DTYPES = ("F8_E4M3", "F8_E5M2", "torch.float8_e4m3fn", "torch.float8_e5m2")
 
 def found(header: Header, name: str, told: Facts) -> Packing | None:
     """Recognise a weight by its type; a scale has one entry, or one for each row."""
-    if header.dtypes[name] not in _DTYPES:
+    if header.dtypes[name] not in _DTYPES or told.get("format", TOLD[0]) not in TOLD:
         return None
     shape = header.shapes[name]
     parts = beside(header, name, SCALES) if name.endswith(f".{WEIGHT}") else {WEIGHT: name}
