@@ -1,7 +1,7 @@
 """Weights that were rotated before they were rounded, so that single large values spread over their group (ConvRot, 2025).
 
-Each group of columns was multiplied by a regular Hadamard matrix: Kronecker powers of one of four rows that all have the same sum,
-over the root of its size. It is symmetric and its own inverse, so the same product undoes it.
+Each group of columns was multiplied by a regular Hadamard matrix: Kronecker powers of one of four rows that all have the same
+sum, over the root of its size. It is symmetric and its own inverse, so the same product undoes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Weights of four or six bits in groups along a row, rotated, for computing with eight-bit activations (W4A8, W6A8).
 
-Four bits number sixteen values, the `codebook`, or are the value plus 8; six are the value plus 32. Times the factor of its group,
-`s_rel`, and rounded to an eight-bit whole number, it is multiplied by the factor of its row, `s_channel`, and a `correction` of its
-group is added. Bytes hold low halves first; the upper two of six bits follow in bytes of four, lowest first.
+Four bits number sixteen values, the `codebook`, or are the value plus 8; six are the value plus 32. Times the factor of its
+group, `s_rel`, and rounded to an eight-bit whole number, it is multiplied by the factor of its row, `s_channel`, and a
+`correction` of its group is added. Bytes hold low halves first; the upper two of six bits follow in bytes of four, lowest first.
 """
 
 from __future__ import annotations

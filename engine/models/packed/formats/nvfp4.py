@@ -1,4 +1,4 @@
-"""NVFP4: e2m1 numbers of four bits, two a byte, the even one in the high half; an e4m3 factor for each 16 of a row, and one for all.
+"""NVFP4: e2m1 numbers of four bits, two a byte, the even one in the high half; e4m3 factors for each 16 of a row, one for all.
 
 The factors of blocks, `weight_scale`, are kept in the order of tensor cores; `weight_scale_2` is the one for all.
 """
