@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.models.autoencoders.kl import vae_config
+from engine.models import autoencoders
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import families, family_named, family_of, titles
 from engine.models.families.base import Family
@@ -46,6 +46,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     network_prefix: str = ""
     vae: dict[str, Any] | None = None
     vae_prefix: str = ""
+    vae_kind: str = "kl"
     texts: tuple[TextEncoderFacts, ...] = ()
 
     @property
@@ -68,16 +69,16 @@ def detect(
     metadata = metadata or {}
     facts = metadata_facts(metadata, where)
     unet_prefix, unet_shapes = network_part(shapes)
-    vae_prefix, vae_shapes = vae_part(shapes)
+    vae_prefix, vae_kind, vae_shapes = vae_part(shapes)
     text_there = _text_there(shapes)
     if not (unet_shapes or vae_shapes or text_there):
         raise CheckpointError(_nothing_known(shapes, where))
     family = _family(unet_shapes, text_there, facts, where)
     try:
         unet = family.network.sizes(unet_shapes, facts.get("unet", {}), family) if unet_shapes else None
-        vae = vae_config(vae_shapes, facts.get("vae", {})) if vae_shapes else None
+        vae = autoencoders.kind_named(vae_kind).config(vae_shapes, facts.get("vae", {})) if vae_shapes else None
         texts = text_encoders(shapes, facts, family)
-        latent = latent_format(family, facts, unet, vae)
+        latent = latent_format(family, facts, unet, vae, vae_kind)
         parameterization = parameterization_of(shapes, metadata, facts, family, unet, spread)
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{where}: looks like {family.title}, but lacks tensor {problem}") from problem
@@ -93,6 +94,7 @@ def detect(
         network_prefix=unet_prefix,
         vae=vae,
         vae_prefix=vae_prefix,
+        vae_kind=vae_kind,
         texts=texts,
     )
 
@@ -124,12 +126,13 @@ def _is_bare_unet(shapes: Shapes) -> bool:
     return "conv_in.weight" in shapes and "time_embedding.linear_1.weight" in shapes
 
 
-def vae_part(shapes: Shapes) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return the VAE's prefix and tensors: under `first_stage_model.` or `vae.`, or bare in a file that is only a VAE."""
+def vae_part(shapes: Shapes) -> tuple[str, str, dict[str, tuple[int, ...]]]:
+    """Return the VAE's prefix, kind and tensors: under `first_stage_model.` or `vae.`, or bare in a file that is only a VAE."""
     for prefix in (VAE_PREFIX, "vae."):
-        if found := part(shapes, prefix):
-            return prefix, found
-    return "", dict(shapes) if "decoder.conv_in.weight" in shapes else {}
+        if (found := part(shapes, prefix)) and (kind := autoencoders.kind_in(found)):
+            return prefix, kind, found
+    bare = autoencoders.kind_in(shapes)
+    return "", bare or "kl", dict(shapes) if bare else {}
 
 
 def _text_there(shapes: Shapes) -> dict[str, tuple[int, ...]]:
@@ -243,11 +246,14 @@ def with_prediction_by_spread(
     return family.prediction(base, shapes, unet, spread)
 
 
-def latent_format(family: Family, facts: Facts, unet: Facts | None, vae: Facts | None) -> LatentFormat:
+def latent_format(
+    family: Family, facts: Facts, unet: Facts | None, vae: Facts | None, vae_kind: str = "kl"
+) -> LatentFormat:
     """Return the latent space: channels and downscale off the VAE (channels off the network without one), the rest as told."""
     base, hints = family.latent, facts.get("vae", {})
-    channels = vae["latent_channels"] if vae else _channels(family, unet) if unet else base.channels
-    downscale = 2 ** (len(vae["block_out_channels"]) - 1) if vae else base.downscale
+    channels, downscale = _channels(family, unet) if unet else base.channels, base.downscale
+    if vae:
+        channels, downscale = autoencoders.kind_named(vae_kind).space(vae)
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
     return LatentFormat(

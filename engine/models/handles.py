@@ -172,9 +172,10 @@ class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
 
 
 class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
-    """An autoencoder between pictures and latents."""
+    """An autoencoder between pictures and latents; `kind`: the module of `engine.models.autoencoders` that knows it."""
 
     latent: LatentFormat
+    kind: str = "kl"
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):

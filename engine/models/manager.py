@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import opening, weights
+from engine.models import autoencoders, opening, weights
 from engine.models.cores import Cores
 from engine.models.errors import CheckpointError, LoraError, shortened
 from engine.models.families import family_named
@@ -223,9 +223,7 @@ class ModelManager:
 
             return ControlNetwork(instance.module, handle, *place)
         if isinstance(handle, VaeHandle):
-            from engine.models.autoencoder import Autoencoder
-
-            return Autoencoder(instance.module, handle, *place)
+            return named(autoencoders.kind_named(handle.kind).CODEC)(instance.module, handle, *place)
         if isinstance(handle, ClipVisionHandle):
             from engine.models.vision import VisionEncoder
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
-from engine.models import detect
-from engine.models.autoencoders.kl import vae_config
+from engine.models import autoencoders, detect
 from engine.models.checkpoints import (
     Component,
     Header,
@@ -106,7 +105,14 @@ def _opened(
     return Opened(
         model or None,
         towers[0].with_towers(towers) if towers else None,
-        VaeHandle(source=vae, family=family, config=found.vae, prefix=found.vae_prefix, latent=found.latent)
+        VaeHandle(
+            source=vae,
+            family=family,
+            kind=found.vae_kind,
+            config=found.vae,
+            prefix=found.vae_prefix,
+            latent=found.latent,
+        )
         if found.vae
         else None,
     )
@@ -133,15 +139,27 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
     if path.is_dir() and (path / "config.json").is_file():
         part = _required(folder_component(path, ""), path)
         facts = {"vae": _vae_hints(part.config)}
-        header = read_header(part.weights)
-        config, source = vae_config(header.shapes, facts["vae"]), Source(str(part.weights), files(part.weights))
-        family = detect.family_of_text_width(0)
-        latent = detect.latent_format(family, facts, None, config)
-        return VaeHandle(source=source, family=family.name, config=config, latent=latent)
+        kind, config = _vae_facts(part.weights, read_header(part.weights).shapes, facts["vae"])
+        source, family = Source(str(part.weights), files(part.weights)), detect.family_of_text_width(0)
+        latent = detect.latent_format(family, facts, None, config, kind)
+        return VaeHandle(source=source, family=family.name, kind=kind, config=config, latent=latent)
     vae = open_checkpoint(path, files).vae
     if vae is None:
         raise CheckpointError(f"{path}: holds no VAE. Expected decoder.* tensors, with or without first_stage_model.")
     return vae
+
+
+def _vae_facts(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], hints: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the kind and the library's arguments of the VAE that is alone in a folder's weights."""
+    kind = autoencoders.kind_in(shapes)
+    if kind is None:
+        raise CheckpointError(
+            f"{path}: a VAE of a kind not known here (tensors: {shortened(list(shapes))}). "
+            f"Known: {', '.join(autoencoders.kinds())}."
+        )
+    return kind, autoencoders.kind_named(kind).config(shapes, hints)
 
 
 def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle:
@@ -321,7 +339,7 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     family = _folder_family(folder, configs, shapes)
     unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
     vae_hints = _vae_hints(configs.get("vae", {}), family)
-    vae = vae_config(shapes["vae"], vae_hints) if "vae" in shapes else None
+    kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(
         kind_named(tower.kind).text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
         for tower in family.towers
@@ -330,9 +348,10 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     return Detected(
         family=family.name,
         parameterization=_folder_parameterization(folder, family, unet, headers.get(_NETWORK)),
-        latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae),
+        latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae, kind),
         network=unet,
         vae=vae,
+        vae_kind=kind,
         texts=texts,
     )
 
@@ -360,7 +379,8 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[str, Any]:
-    hints = {"norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
+    told = {name: value for name, value in config.items() if value is not None}
+    hints = {**told, "norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
     usual = (family or detect.family_of_text_width(0)).latent.scale
     if (scale := config.get("scaling_factor")) is not None and scale != usual:
         hints["scale_factor"] = scale

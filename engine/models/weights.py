@@ -1,7 +1,7 @@
 """From a handle to tensors and modules: which tensors of the file belong to it, and the network they go into.
 
 Names here are those of diffusers and transformers, text encoders always with `text_model.`, whatever the file or the
-installed transformers calls them. Modules are created on `meta` and given their weights by assignment, so weights that
+installed transformers calls them. Modules are made without weights and given their weights by assignment, so weights that
 are on the right device in the right dtype stay where the file is mapped: no second copy.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.models import sd_keys
+from engine.models import autoencoders, sd_keys
 from engine.models.checkpoints import Header, fit, load_tensors, read_header
 from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
@@ -80,7 +80,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(handle, ClipVisionHandle):
         return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
-        return dict(sd_keys.vae_to_diffusers(state, handle.config, ""))
+        return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
     return kind_of(handle).renamed(state)
 
 
@@ -107,8 +107,7 @@ def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
     strip = isinstance(handle, ClipHandle) and not hasattr(module, "text_model")
     state = sd_keys.without_text_model(parameters) if strip else dict(parameters)
     module.load_state_dict(state, strict=True, assign=True)
-    _materialise_buffers(module, next(iter(parameters.values())).device)
-    return module.requires_grad_(False).eval()
+    return module.to(next(iter(parameters.values())).device).requires_grad_(False).eval()
 
 
 def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -123,16 +122,19 @@ def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def empty_module(handle: Handle) -> nn.Module:
-    """Return the handle's network on the meta device. Raises CheckpointError for a config no such network can have."""
-    import torch
+    """Return the handle's network without weights. Raises CheckpointError for a config that no such network can have."""
+    from engine.models.unfilled import Unfilled
 
     try:
-        with torch.device("meta"):
+        with Unfilled():
             if isinstance(handle, ModelHandle):
                 module: nn.Module = named(family_named(handle.family).network.module)(**_tuples(handle.config))
                 return module
             if isinstance(handle, ClipHandle):
                 return kind_of(handle).build(handle.config)
+            if isinstance(handle, VaeHandle):
+                made: nn.Module = named(autoencoders.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
+                return made
             return _BUILDERS[part(handle)](handle.config)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
@@ -144,12 +146,6 @@ def _controlnet(config: Mapping[str, Any]) -> nn.Module:
     return cast("nn.Module", ControlNetModel(**_tuples(config)))
 
 
-def _vae(config: Mapping[str, Any]) -> nn.Module:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    return cast("nn.Module", AutoencoderKL(**_tuples(config)))
-
-
 def _vision(config: Mapping[str, Any]) -> nn.Module:
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
@@ -159,22 +155,9 @@ def _vision(config: Mapping[str, Any]) -> nn.Module:
 
 _BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
     ControlNetHandle: _controlnet,
-    VaeHandle: _vae,
     ClipVisionHandle: _vision,
 }
 
 
 def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-
-
-def _materialise_buffers(module: nn.Module, device: torch.device) -> None:
-    """Fill the buffers that no file holds; in these families those are the position numbers of text encoders."""
-    import torch
-
-    for owner in module.modules():
-        for name, buffer in owner.named_buffers(recurse=False):
-            if buffer.is_meta:
-                owner.register_buffer(
-                    name, torch.arange(buffer.shape[-1], device=device).expand(buffer.shape), persistent=False
-                )

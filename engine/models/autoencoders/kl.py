@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from engine.models import sd_keys
 from engine.models.shapes import Facts, Shapes, count
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def vae_config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
+MODULE: Final = "diffusers.models.autoencoders.autoencoder_kl:AutoencoderKL"
+CODEC: Final = "engine.models.autoencoder:Autoencoder"
+
+
+def is_there(shapes: Shapes) -> bool:
+    """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming."""
+    return "decoder.conv_in.weight" in shapes
+
+
+def space(config: Facts) -> tuple[int, int]:
+    """Return the latents' channels and downscale: each level but the first halves the sides."""
+    return int(config["latent_channels"]), 2 ** (len(config["block_out_channels"]) - 1)
+
+
+def renamed(tensors: Mapping[str, Tensor], config: Facts) -> dict[str, Tensor]:
+    """Return a file's tensors under AutoencoderKL's names."""
+    return sd_keys.vae_to_diffusers(tensors, config, "")
+
+
+def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
     """Return AutoencoderKL's arguments for VAE tensors in the original or diffusers naming, without prefix."""
     original = "encoder.down.0.block.0.conv1.weight" in shapes
     block = "encoder.down.{}.block." if original else "encoder.down_blocks.{}.resnets."
