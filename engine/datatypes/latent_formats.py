@@ -89,6 +89,15 @@ FLUX: Final = fitted(
 )
 """Flux (InvokeAI's `step_callback.py`)."""
 
+PIXELS: Final = LatentFormat(
+    channels=3,
+    downscale=1,
+    scale=1.0,
+    rgb_factors=((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5)),
+    rgb_bias=(0.5, 0.5, 0.5),
+)
+"""Pictures themselves, in -1..1."""
+
 TINY_DECODERS: Final[Mapping[str, LatentFormat]] = {"taesd": SD, "taesdxl": SDXL, "taesd3": SD3, "taef1": FLUX}
 """Names of published tiny decoders (Bohan 2023, github.com/madebyollin/taesd) and the space that each decodes."""
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+CHANNELS_OPTION = "cfg_channels"
+"""Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
+
 
 @contextmanager
 def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]:
@@ -42,6 +45,7 @@ def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]
             inputs=network.inputs,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            guided_channels=handle.options.get(CHANNELS_OPTION),
         )
 
 

@@ -30,8 +30,8 @@ class LiveModel:
 
     `controls` makes functions of the control objects in conditionings. `device` is where runs are (None: where the latent
     is). `inpaint_model`: the network takes mask and masked picture as further channels. `inputs` makes what it takes beside
-    text and time of a conditioning's options. `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks`
-    makes runs its own. `handle` is the recipe that the model was made by, None for networks that have none.
+    text and time of a conditioning's options. `guided_channels`: how many of the first channels guidance is for; None: all.
+    `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe that the model was made by, None for networks that have none.
     """
 
     network: Network
@@ -44,6 +44,7 @@ class LiveModel:
     max_rows: int | None = None
     hooks: TakesOver | None = None
     handle: ModelHandle | None = None
+    guided_channels: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

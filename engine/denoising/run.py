@@ -165,7 +165,14 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
     latent = to_network_space(start.latent.to(place, torch.float32), model.latent_format)
     mask = None if start.noise_mask is None else latent_mask(start.noise_mask, latent)
     return Surroundings(
-        model.schedule, model.latent_format, latent, mask, model.controls, model.inpaint_model, model.inputs
+        model.schedule,
+        model.latent_format,
+        latent,
+        mask,
+        model.controls,
+        model.inpaint_model,
+        model.inputs,
+        model.guided_channels,
     )
 
 

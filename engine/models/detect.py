@@ -269,7 +269,7 @@ def latent_format(
 def _channels(family: Family, network: Facts) -> int:
     """Channels of the latents that a network gives."""
     told = network.get("out_channels")
-    return int(told) // family.patch**2 if told else family.latent.channels
+    return int(told) // family.patch**2 // family.gives if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

@@ -196,6 +196,9 @@ class ModelManager:
             with self._joined(handle) as encoder:
                 yield encoder
             return
+        if isinstance(handle, VaeHandle) and not handle.source.digest:
+            yield self._without_weights(handle)
+            return
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
             entry = self._entry(handle)
@@ -213,6 +216,13 @@ class ModelManager:
 
         with ExitStack() as held:
             yield JoinedEncoder(handle, [held.enter_context(self._use(tower)) for tower in handle.towers])
+
+    def _without_weights(self, handle: VaeHandle) -> Any:
+        """The codec of an autoencoder that no file holds."""
+        import torch
+
+        kind = autoencoders.kind_named(handle.kind)
+        return named(kind.CODEC)(named(kind.MODULE)(), handle, torch.device("cpu"), torch.float32)
 
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype

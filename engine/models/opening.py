@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
+from engine.datatypes.latent_formats import PIXELS, same_space
+from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind, Variance
 from engine.models import autoencoders, detect
+from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
     Header,
@@ -38,6 +40,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
@@ -56,6 +59,7 @@ _UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds"
 """What a U-Net's config tells of parts that no family here has."""
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+_VARIANCES: dict[str, Variance] = {"fixed_large": "most", "fixed_large_log": "most"}
 _SCHEDULES: dict[str, ScheduleKind] = {
     "scaled_linear": "scaled_linear",
     "linear": "linear",
@@ -105,17 +109,22 @@ def _opened(
     return Opened(
         model or None,
         towers[0].with_towers(towers) if towers else None,
-        VaeHandle(
-            source=vae,
-            family=family,
+        _vae(found, vae),
+    )
+
+
+def _vae(found: Detected, source: Source) -> VaeHandle | None:
+    """The VAE that is there, or that which does nothing where the network denoises pictures."""
+    if found.vae:
+        return VaeHandle(
+            source=source,
+            family=found.family,
             kind=found.vae_kind,
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
         )
-        if found.vae
-        else None,
-    )
+    return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
 
 def _tower(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
@@ -306,6 +315,8 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
     names = (*_DENOISERS, "vae", *(tower.folder for tower in _most_towers()))
     parts = {name: part for name in names if (part := folder_component(folder, name))}
     parts = {_NETWORK if name in _DENOISERS else name: part for name, part in parts.items()}
+    if not parts and (folder / "config.json").is_file():  # a network alone, beside the index
+        parts = {_NETWORK: _required(folder_component(folder, ""), folder)}
     headers = {name: read_header(part.weights) for name, part in parts.items()}
     sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
@@ -314,13 +325,22 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(f"{folder}: not a model of a known family ({titles()}): lacks {problem}.") from problem
     anywhere = next(iter(sources.values()))
     towers = [facts.tower for facts in found.texts]
-    return _opened(
+    opened = _opened(
         found,
         sources.get(_NETWORK, anywhere),
         [sources[tower.folder] for tower in towers],
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
+    names = _class_names(folder)
+    return opened._replace(model=opened.model.with_option(OPTION, names)) if opened.model and names else opened
+
+
+def _class_names(folder: Path) -> dict[str, str]:
+    """What the index of a folder calls the classes that its network knows, by number; {} where it tells none."""
+    index = folder / "model_index.json"
+    told = read_json(index).get("id2label") if index.is_file() else None
+    return {str(number): str(name) for number, name in told.items()} if isinstance(told, dict) else {}
 
 
 def _most_towers() -> tuple[Tower, ...]:
@@ -369,6 +389,7 @@ def _folder_family(
 def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     return {
+        **config,
         "heads": heads,
         "norm_groups": config.get("norm_num_groups", 32),
         "norm_eps": config.get("norm_eps", 1e-5),
@@ -398,7 +419,8 @@ def _folder_parameterization(
     folder: Path, family: Family, unet: Mapping[str, Any] | None, header: Header | None
 ) -> Parameterization:
     """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
-    path = folder / "scheduler" / "scheduler_config.json"
+    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
+    path = next((place for place in places if place.is_file()), places[0])
     base = family.parameterization
     if not path.is_file() or base.prediction == "flow":  # a flow's shift is the family's
         if header is None:
@@ -413,7 +435,17 @@ def _folder_parameterization(
         beta_start=float(config.get("beta_start", base.beta_start)),
         beta_end=float(config.get("beta_end", base.beta_end)),
         zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
+        **(_bounds(config, base) if base.clip else {}),
     )
+
+
+def _bounds(config: Mapping[str, Any], base: Parameterization) -> dict[str, Any]:
+    """What a scheduler says of the values of pictures, and of the noise of a step."""
+    told: dict[str, Any] = {"variance": _VARIANCES.get(config.get("variance_type", "fixed_small"), "least")}
+    if config.get("thresholding", False):
+        quantile = float(config.get("dynamic_thresholding_ratio", 0.995))
+        return told | {"clip": float(config.get("sample_max_value", 1.0)), "clip_quantile": quantile}
+    return told | {"clip": float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample", True) else 0.0}
 
 
 def _tokenizer(folder: Path, files: FileDigest, part: str = "tokenizer") -> Source | None:

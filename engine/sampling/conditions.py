@@ -78,7 +78,8 @@ class Condition:
 class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
-    `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
+    `guided_channels`: how many of the first channels guidance is for; None: all. `noise_mask` is
+    (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
     """
 
     schedule: NoiseSchedule
@@ -88,6 +89,7 @@ class Surroundings:
     controls: Controls | None = None
     inpaint_model: bool = False
     inputs: Inputs | None = None
+    guided_channels: int | None = None
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:

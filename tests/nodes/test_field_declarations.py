@@ -26,7 +26,6 @@ OTHERWISE: dict[tuple[str, str], str] = {
         "CLIPLoader",
         "required.type.choices with",
     ): "Text encoders of families that are not loaded here are refused by name.",
-    ("VAELoader", "required.vae_name.choices with"): "The pictures-as-latents VAE belongs to a family not loaded here.",
     ("ImageOnlyCheckpointLoader", "deprecated"): _NO_SUCH_NODE,
     ("UpscaleModelLoader", "deprecated"): _NO_SUCH_NODE,
     ("StyleModelLoader", "deprecated"): _NO_SUCH_NODE,
