@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -22,6 +22,9 @@ class Network:
 
     What it predicts (eps, v…) is said by its handle's parameterization.
     """
+
+    repeats_text: ClassVar[bool] = False
+    """Whether a text that is repeated says the same: true of cross-attention, not where text stands among other tokens."""
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         self.module = module

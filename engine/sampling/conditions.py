@@ -57,7 +57,8 @@ class Condition:
     """One entry of a CONDITIONING, resolved against a latent (B, C, h, w).
 
     `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
-    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …).
+    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
+    context may be repeated to the length of another.
     """
 
     context: Tensor
@@ -68,6 +69,7 @@ class Condition:
     control: tuple[ControlLink, ...]
     concat: Tensor | None
     options: Mapping[str, Any]
+    repeats_text: bool = True
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -78,8 +80,9 @@ class Condition:
 class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
-    `guided_channels`: how many of the first channels guidance is for; None: all. `noise_mask` is
-    (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
+    `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
+    `repeats_text`: whether a text that is repeated says the same to it. `guided_channels`: how many of the first channels guidance
+    is for; None: all.
     """
 
     schedule: NoiseSchedule
@@ -89,6 +92,7 @@ class Surroundings:
     controls: Controls | None = None
     inpaint_model: bool = False
     inputs: Inputs | None = None
+    repeats_text: bool = True
     guided_channels: int | None = None
 
 
@@ -141,6 +145,7 @@ def _condition(
         control=_chain(options.get("control"), around, chains),
         concat=concat,
         options=given,
+        repeats_text=around.repeats_text,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -19,6 +19,8 @@ _AESTHETIC = {True: 6.0, False: 2.5}
 
 class UNet(Network):
     """A U-Net under text (B, T, D); with sizes and a pooled text where its family takes them (Podell et al. 2023)."""
+
+    repeats_text: ClassVar[bool] = True
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return {} for Stable Diffusion 1 and 2, else `text_embeds` (1, P) and `time_ids` (1, 5 or 6), sizes in pixels.
