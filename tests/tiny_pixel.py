@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from engine.models import sd_keys
 from tests.conftest import Bench
-from tests.families import save, vae
+from tests.families import Tiny, clip_tokenizers, save, text_tower, vae
 
 CLASSES = {"0": "tench, Tinca tinca", "1": "goldfish, Carassius auratus", "2": "great white shark, white shark"}
 
@@ -101,3 +102,65 @@ def dit_parts() -> dict[str, Any]:
     made = vae()
     made.register_to_config(scaling_factor=0.18215)
     return {"transformer": transformer.eval().requires_grad_(False), "vae": made.eval().requires_grad_(False)}
+
+
+def classed_unet(**told: Any) -> Any:
+    """A U-Net of Stable Diffusion 2 with an embedding of a class, or of a vector in its place."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    usual: dict[str, Any] = {
+        "sample_size": 16,
+        "block_out_channels": (32, 64, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "cross_attention_dim": 48,
+        "attention_head_dim": 8,
+        "use_linear_projection": True,
+    }
+    return UNet2DConditionModel(**(usual | told))
+
+
+UPSCALER: dict[str, Any] = {"in_channels": 7, "num_class_embeds": 1000, "only_cross_attention": (True, True, False)}
+
+
+def smaller_vae() -> Any:
+    """Of three levels, as the upscaler's: a latent pixel is four pixels a side."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(32, 32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        latent_channels=4,
+        scaling_factor=0.08333,
+        force_upcast=False,
+    )
+
+
+def write_sd2(
+    base: Path, clip_files: tuple[Path, Path], clip_json: str, family: str, modules: dict[str, Any], **more: Any
+) -> Tiny:
+    """A checkpoint in the original layout, with open_clip's text encoder, and `more` tensors."""
+    words = len(json.loads(clip_json)["model"]["vocab"])
+    whole = text_tower(words, 48, 3, "gelu").state_dict()
+    modules["text_encoder"] = text_tower(words, 48, 2, "gelu")  # the library's leaves out the last layer, which is not used
+    modules["text_encoder"].load_state_dict({name: whole[name] for name in modules["text_encoder"].state_dict()})
+    modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
+    tokenizer = clip_tokenizers(clip_files)["tokenizer_2"]
+    tiny = Tiny(base, modules, {"tokenizer": tokenizer})
+    unet, decoder = modules["unet"], modules["vae"]
+    tensors = sd_keys.unet_to_original(unet.state_dict(), unet.config)
+    tensors |= sd_keys.vae_to_original(decoder.state_dict(), decoder.config)
+    projection = {"text_projection.weight": torch.eye(48)}
+    tensors |= sd_keys.text_to_open_clip(whole | projection, "cond_stage_model.model.")
+    facts = {
+        "family": family,
+        "unet": {"heads": 8},
+        "vae": {"norm_groups": 32},
+        "text": {"heads": 2},
+        "vision": {"heads": 2},
+    }
+    told = {"safelight.config": json.dumps(facts), "safelight.tokenizer": clip_json}
+    save(tiny.file("checkpoints", f"{family}.safetensors"), tensors | more.get("tensors", {}), told)
+    return tiny

@@ -55,8 +55,8 @@ _DENOISERS = ("unet", "transformer")
 _NETWORK = "network"
 """What either is called here."""
 
-_UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
-"""What a U-Net's config tells of parts that no family here has."""
+_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
+"""What a U-Net's config tells of parts that few families have."""
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 _VARIANCES: dict[str, Variance] = {"fixed_large": "most", "fixed_large_log": "most"}
@@ -351,13 +351,13 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     if not headers:
         raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
     config = configs.get(_NETWORK, {})
-    if other := [name for name in _UNKNOWN_PARTS if config.get(name)]:
-        raise CheckpointError(
-            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
-        )
     shapes = {name: header.shapes for name, header in headers.items()}
     family = _folder_family(folder, configs, shapes)
     unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
+    if other := [name for name in _PARTS if config.get(name) and not (unet or {}).get(name)]:
+        raise CheckpointError(
+            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
+        )
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(

@@ -213,7 +213,8 @@ def test_metadata_says_what_tensors_do_not(sd15: Shapes) -> None:
 
 
 def test_another_familys_unet_is_refused_by_name(sd21: Shapes) -> None:
-    other = sd21 | {"model.diffusion_model.label_emb.0.0.weight": (1280, 2048)}
+    prefix = "model.diffusion_model."
+    other = sd21 | {f"{prefix}label_emb.0.0.weight": (1280, 2048), f"{prefix}label_emb.weight": (10, 1280)}
     with pytest.raises(CheckpointError, match=r"thing\.safetensors: .*does not know.*Stable Diffusion 2"):
         detect(other, where="thing.safetensors")
 

@@ -96,8 +96,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
     order in which what they give is joined, along the width; none for a network that takes no text. `pooled`: which of them
-    gives the pooled vector. `join` joins them in another way: it is given (context (1, T, D), pooled (1, P)) of each by name. `patch`:
-    latent pixels a side that are one token, whose channels the network's first layer counts together. `gives`: values that the
+    gives the pooled vector. `join` joins them in another way: it is given (context (1, T, D), pooled (1, P)) of each by name.
+    `patch`: latent pixels a side that are one token, whose channels the network's first layer counts together. `gives`: values that the
     network gives for each channel of its latents, 2 where it has learned the variance of a step.
     `prediction(base, shapes, config, spread)` reads off tensors what the network predicts, where they tell.
     """
