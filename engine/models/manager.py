@@ -198,6 +198,9 @@ class ModelManager:
             with self._joined(handle) as encoder:
                 yield encoder
             return
+        if isinstance(handle, VaeHandle) and not handle.source.digest:
+            yield self._without_weights(handle)
+            return
         with self._held(handle) as model:
             yield model
 
@@ -221,6 +224,13 @@ class ModelManager:
 
         with ExitStack() as held:
             yield JoinedEncoder(handle, [held.enter_context(self._held(tower)) for tower in handle.towers])
+
+    def _without_weights(self, handle: VaeHandle) -> Any:
+        """The codec of an autoencoder that no file holds."""
+        import torch
+
+        kind = autoencoders.kind_named(handle.kind)
+        return named(kind.CODEC)(named(kind.MODULE)(), handle, torch.device("cpu"), torch.float32)
 
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype
