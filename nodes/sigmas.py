@@ -122,7 +122,9 @@ def ideogram4_scheduler(
     steps: Annotated[int, In(ge=1, le=200, tip="How many denoising steps to take.")] = 20,
     width: PictureSide = 1024,
     height: PictureSide = 1024,
-    mu: Annotated[float, In(ge=-10, le=10, step=0.05, tip="Centre, in logits of the level, at 512 × 512 pixels.")] = 0.0,
+    mu: Annotated[
+        float, In(ge=-10, le=10, step=0.05, tip="Centre, in logits of the level, at 512 × 512 pixels.")
+    ] = 0.0,
     std: Annotated[float, In(ge=0.1, le=5, step=0.05, tip="Width, in logits of the level.")] = 1.75,
 ) -> Sigmas:
     """Levels at quantiles of a logit-normal distribution, whose centre moves up with the size of the picture."""
