@@ -30,6 +30,9 @@ from engine.models.shapes import Facts, Shapes, Spread, part
 from engine.models.towers import kind_named
 from engine.models.towers.clip import TextEncoderFacts
 
+SHORT_PREFIX = "model."
+"""Under which a few checkpoints have the network."""
+
 _TEXT_FACTS = ("text", "text_2", "text_3", "text_4")
 
 
@@ -115,9 +118,14 @@ def metadata_facts(metadata: Mapping[str, str], where: str = "checkpoint") -> di
 
 
 def network_part(shapes: Shapes) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own."""
+    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own.
+
+    A few checkpoints have it under `model.` alone.
+    """
     if found := part(shapes, UNET_PREFIX):
         return UNET_PREFIX, found
+    if (found := part(shapes, SHORT_PREFIX)) and family_of(found) is not None:
+        return SHORT_PREFIX, found
     bare = dict(shapes)
     return "", bare if family_of(bare) is not None or _is_bare_unet(bare) else {}
 

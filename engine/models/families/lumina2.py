@@ -1,0 +1,20 @@
+"""Lumina-Image 2 (Qin et al. 2025) and its kin (NetaYume): a flow under the last layer but one of Gemma 2 2B."""
+
+from __future__ import annotations
+
+from engine.datatypes import latent_formats
+from engine.datatypes.parameterization import Parameterization
+from engine.models.families.base import Family
+from engine.models.networks.lumina2_sizes import LAYOUTS, LUMINA2
+
+FAMILY = Family(
+    name="lumina2",
+    title="Lumina 2",
+    layouts=LAYOUTS,
+    network=LUMINA2,
+    context_dim=2304,
+    latent=latent_formats.FLUX,
+    parameterization=Parameterization(prediction="flow", schedule="flow", shift=6.0),
+    towers=(),
+    loader_types=("lumina2",),
+)

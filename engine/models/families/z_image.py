@@ -1,0 +1,20 @@
+"""Z-Image and Z-Image-Turbo (Tongyi Lab 2025): a flow over one stream of tokens, under the last layer but one of Qwen3 4B."""
+
+from __future__ import annotations
+
+from engine.datatypes import latent_formats
+from engine.datatypes.parameterization import Parameterization
+from engine.models.families.base import Family
+from engine.models.networks.z_image_sizes import LAYOUTS, Z_IMAGE
+
+FAMILY = Family(
+    name="z_image",
+    title="Z-Image",
+    layouts=LAYOUTS,
+    network=Z_IMAGE,
+    context_dim=2560,
+    latent=latent_formats.FLUX,
+    parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
+    towers=(),
+    loader_types=("lumina2",),
+)
