@@ -102,9 +102,10 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenize
     kind = kind_named(tower_of(handle.family, handle.tower).kind)
     if source.suffix.lower() not in PICKLE_SUFFIXES and (text := read_header(source).metadata.get(kind.METADATA)):
         return _fitting(_parse(text, f"{source}, metadata {kind.METADATA}", told), size, str(source))
-    for path in tokenizer_files(folders):
+    name = tower_of(handle.family, handle.tower).kind
+    for path in sorted(tokenizer_files(folders), key=lambda path: path.parent.name != name):
         tokenizer = _read(path, told)
-        if tokenizer.size <= size < tokenizer.size + _ROUNDED:
+        if tokenizer.size <= size and (path.parent.name == name or size < tokenizer.size + _ROUNDED):
             return tokenizer
     if size == _CLIP_VOCABULARY:
         try:

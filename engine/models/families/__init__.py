@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 
 from engine.models.families.base import Family, Tower
@@ -45,16 +46,17 @@ def tower_of(family: str, name: str) -> Tower:
     return next((tower for tower in towers if tower.name == name), towers[0])
 
 
-def loader_types(towers: int) -> tuple[str, ...]:
-    """What saved workflows call the families with so many text encoders."""
-    return tuple(
-        dict.fromkeys(kind for family in families() if len(family.towers) == towers for kind in family.loader_types)
-    )
+def loader_types(towers: int, field: Sequence[str] = ()) -> tuple[str, ...]:
+    """What saved workflows call the families with so many text encoders: those of `field` first, in its order."""
+    known = (kind for family in families() if len(family.towers) == towers for kind in family.loader_types)
+    return tuple(dict.fromkeys([*field, *known]))
 
 
 def families_of_type(kind: str, towers: int) -> list[Family]:
-    """Return the families that loaders of text encoders call so, with so many of these."""
-    return [family for family in families() if kind in family.loader_types and len(family.towers) == towers]
+    """Return the families that loaders of text encoders call so, with so many of these, then those that do with fewer."""
+    called = [family for family in families() if kind in family.loader_types]
+    with_fewer = [family for family in called if len(family.towers) > towers and family.join is not None]
+    return [family for family in called if len(family.towers) == towers] + with_fewer
 
 
 def titles() -> str:

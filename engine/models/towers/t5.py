@@ -13,6 +13,7 @@ from engine.models.towers.clip import TextEncoderFacts
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+TITLE: Final = "T5's encoder"
 ENCODER: Final = "engine.models.towers.t5_encoder:T5Encoder"
 METADATA: Final = "safelight.tokenizer.t5"
 TOKENIZER: Final = "google/t5-v1_1-xxl"
@@ -59,7 +60,7 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     return cast("nn.Module", T5Stack(told))
 
 
-def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a file's tensors under T5Stack's names; what belongs to a decoder is left out."""
     found = {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
     if "shared.weight" in tensors:

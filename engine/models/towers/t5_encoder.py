@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
+from engine.models.encoded import Encoded
 from engine.models.prompt import segments
-from engine.models.text import Token, Warn
+from engine.models.text import Token, Warn, refuse_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,11 +46,12 @@ class T5Encoder:
         """The towers: itself."""
         return (self,)
 
-    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
-        """Return (context (1, T, D), pooled (1, D)), float32 on the CPU; pooled is the mean over tokens, which no model uses."""
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+        """Return the context (1, T, D), and as pooled text (1, D) the mean over tokens, which no model uses."""
+        refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
 
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of the text for this tower by its name; `text` without one."""
         return self.encode(texts.get(self.handle.tower, text), warn)
 
@@ -60,10 +62,10 @@ class T5Encoder:
         return [row + [Token(self._pad, 1.0)] * (self.handle.tokens.max_length - len(row))]
 
     @torch.no_grad()
-    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """Return (context, pooled) of rows as `tokenize` makes them; longer ones may stand beside shorter ones."""
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
+        """Return context and pooled text of rows as `tokenize` makes them; longer ones may stand beside shorter ones."""
         hidden = torch.cat([self._weighted(row) for row in rows], dim=1)
-        return hidden, hidden.mean(dim=1)
+        return Encoded(hidden, {"pooled_output": hidden.mean(dim=1)})
 
     def _weighted(self, row: Sequence[Token]) -> Tensor:
         """One row's output (1, T, D), each token's moved away from the empty prompt's by its weight."""
