@@ -102,7 +102,8 @@ def test_in_half_precision_times_stay_exact(tiny):
         with bench.models.use(model) as network:
             state = network.module.state_dict()
         exact = {name.split(".")[0] for name, value in state.items() if value.dtype == torch.float32}
-        assert ("time_embeddings" in exact) and ("visual_embeddings" in exact) == (dtype == "float32")
+        assert "time_embeddings" in exact
+        assert ("visual_embeddings" in exact) == (dtype == "float32")
     assert float((results["float32"] - results["bfloat16"]).abs().mean()) < 0.02
 
 
