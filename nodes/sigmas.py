@@ -15,7 +15,7 @@ from nodes.sampling import SchedulerName
 
 SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The noise level to start from.")]
 SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The last noise level above zero.")]
-PictureOf16 = Annotated[int, In(ge=256, le=8192, step=16, tip="A side of the picture to be, in pixels.")]
+IdeogramSide = Annotated[int, In(ge=256, le=8192, step=16, tip="A side of the picture to be, in pixels.")]
 Rho = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="How strongly steps gather at low noise.")]
 
 PictureSide = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=1, tip="Pixels of the picture to be.")]
@@ -123,8 +123,8 @@ def sd_turbo_scheduler(
 @node("Ideogram4Scheduler", category="sampling/custom_sampling/schedulers", display_name="Ideogram 4 Scheduler")
 def ideogram4_scheduler(
     steps: Annotated[int, In(ge=1, le=200, tip="How many denoising steps to take.")] = 20,
-    width: PictureOf16 = 1024,
-    height: PictureOf16 = 1024,
+    width: IdeogramSide = 1024,
+    height: IdeogramSide = 1024,
     mu: Annotated[
         float, In(ge=-10, le=10, step=0.05, tip="Centre, in logits of the level, at 512 × 512 pixels.")
     ] = 0.0,

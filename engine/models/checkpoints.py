@@ -105,17 +105,25 @@ def spread(path: Path, name: str) -> float:
     """
     path = Path(path)
     if path.suffix.lower() not in PICKLE_SUFFIXES:
-        entries, _, data = _safetensors_table(path)
-        entry = entries[name]
+        entry = _safetensors_table(path)[0][name]
         if entry.dtype in _NUMPY_DTYPES:
-            begin, end = entry.data_offsets
-            with path.open("rb") as file:
-                file.seek(data + begin)
-                values = np.frombuffer(file.read(end - begin), _NUMPY_DTYPES[entry.dtype])
+            values = np.frombuffer(tensor_data(path, name), _NUMPY_DTYPES[entry.dtype])
             if entry.dtype == "BF16":  # the upper half of a float32
                 values = (values.astype(np.uint32) << 16).view(np.float32)
             return float(values.astype(np.float64).std())
     return float(load_tensors(path, [name])[name].double().std(correction=0))
+
+
+def tensor_data(path: Path, name: str) -> bytes:
+    """Return the bytes of one tensor of a safetensors file, as they lie there. Reads nothing else of it, and no torch.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    entries, _, data = _safetensors_table(Path(path))
+    begin, end = entries[name].data_offsets
+    with Path(path).open("rb") as file:
+        file.seek(data + begin)
+        return file.read(end - begin)
 
 
 def _not_safetensors(path: Path, size: int, length: int) -> str:

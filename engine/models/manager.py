@@ -92,6 +92,7 @@ class ModelManager:
         files: FileDigest = digest_file,
         tokenizer_dirs: Sequence[Path] = (),
         embedding_dirs: Sequence[Path] = (),
+        fetched_tokenizers: Path | None = None,
     ) -> None:
         self.device = device
         self.dtype = dtype or ("float32" if device == "cpu" else "float16")
@@ -99,6 +100,7 @@ class ModelManager:
         self._files = files
         self._tokenizer_dirs = tuple(tokenizer_dirs)
         self._embedding_dirs = tuple(embedding_dirs)
+        self._fetched_tokenizers = fetched_tokenizers
         self._lock = threading.RLock()
         self._cores = Cores(device)
         self._entries: dict[str, _Entry] = {}
@@ -308,7 +310,7 @@ class ModelManager:
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:
         key = handle.tokenizer.digest if handle.tokenizer else f"{handle.source.digest} {handle.prefix}"
         if key not in self._tokenizers:
-            self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs)
+            self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
 
 

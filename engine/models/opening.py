@@ -42,7 +42,7 @@ from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
 from engine.models.text_files import tower_handle
-from engine.models.tokenizer import tokenizer_file
+from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import vision_config
 
@@ -311,6 +311,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
         "axes": config.get("axes_dims_rope"),
+        "zero_cond_t": config.get("zero_cond_t", False),
     }
 
 

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from engine.models import families
-from engine.models.manager import ModelManager
-from engine.paths import Paths
-from nodes.conditioning import text_encode
 from nodes.loaders import text_encoder_loader
-from tests.conftest import Bench
-from tests.conftest import _save as save
-from tests.tiny_towers import PAGE, library_tokenizer, write_tokenizer
+from tests.tiny_towers import PROMPT, encoded, family, library_tokenizer, tiny, write_tokenizer, written
 
-PROMPT = "a photo of the red apple, (twice:1.3)\n on {a} tree"
+__all__ = ["family"]
 QWEN_TEMPLATE = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial "
     "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
@@ -28,63 +19,11 @@ QWEN_TEMPLATE = (
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 
 
-@pytest.fixture
-def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
-    """`family(name, tower)` adds one whose only text encoder is `tower`, written as in a page; its type is its name."""
-    pages = tmp_path / "pages"
-    pages.mkdir()
-    monkeypatch.setattr(families, "__path__", [*families.__path__, str(pages)])
-
-    def add(name: str, tower: str, kind: str | None = None) -> Bench:
-        (pages / f"{name}.py").write_text(PAGE.format(name=name, tower=tower, type=kind or name))
-        sys.modules.pop(f"{families.__name__}.{name}", None)
-        families.families.cache_clear()
-        folders = [tmp_path / "models" / "text_encoders"]
-        return Bench(ModelManager("cpu", tokenizer_dirs=folders), Paths(tmp_path))
-
-    yield add
-    families.families.cache_clear()
-
-
-def tiny(settings: Any, model: Any, vocabulary: int, **told: Any) -> Any:
-    torch.manual_seed(3)
-    config = settings(
-        vocab_size=vocabulary,
-        hidden_size=32,
-        intermediate_size=48,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        **{"num_hidden_layers": 4, **told},
-    )
-    return model(config).eval().requires_grad_(False)
-
-
 def qwen3(vocabulary: int) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    module = tiny(
-        Qwen3Config,
-        Qwen3ForCausalLM,
-        vocabulary,
-        head_dim=16,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        tie_word_embeddings=True,
-    )
-    for name, parameter in module.named_parameters():
-        if "norm" in name:
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return module
-
-
-def written(bench: Bench, name: str, module: Any, told: dict[str, Any] | None = None) -> None:
-    state = {key: value for key, value in module.state_dict().items() if not key.startswith("lm_head")}
-    path = bench.paths.base / "models" / "text_encoders" / f"{name}.safetensors"
-    save(path, state, {"safelight.config": json.dumps({"text": told or {}})})
-
-
-def encoded(bench: Bench, name: str, text: str = PROMPT) -> tuple[torch.Tensor, dict[str, Any]]:
-    [[context, options]] = text_encode(bench, text, text_encoder_loader(bench, f"{name}.safetensors", name))
-    return context, options
+    rope = {"rope_type": "default", "rope_theta": 1e6}
+    return tiny(Qwen3Config, Qwen3ForCausalLM, vocabulary, head_dim=16, rope_parameters=rope, tie_word_embeddings=True)
 
 
 def test_one_layer_of_a_chat_is_what_z_image_takes(family: Any, tmp_path: Path) -> None:
@@ -130,8 +69,6 @@ def test_a_template_whose_beginning_is_dropped_is_what_qwen_image_takes(family: 
     words = library_tokenizer(write_tokenizer(tmp_path, "qwen2_5_vl", "qwen"), "<|endoftext|>")
     rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 1, 2]}
     module = tiny(Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, len(words), rope_parameters=rope, rms_norm_eps=1e-6)
-    for layer in module.layers:
-        torch.nn.init.normal_(layer.self_attn.q_proj.bias)
     written(bench, "queen", module, {"heads": 4, "rope": rope})
     given = words(QWEN_TEMPLATE.replace("{}", PROMPT), return_tensors="pt")
     expected = module(**given, output_hidden_states=True).hidden_states[-1][:, 34:]

@@ -231,10 +231,11 @@ def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):
     told = clip.with_towers([msgspec.structs.replace(tower, tokenizer=None) for tower in clip.towers])
     manager = ModelManager("cpu", tokenizer_dirs=[tmp_path])
     with pytest.raises(
-        TokenizerError, match=r"encoder clip_l\. Put .*openai/clip-vit-large-patch14 at .*clip/tokenizer\.json"
+        TokenizerError,
+        match=r"encoder clip_l\. Run .safelight tokenizers fetch., or put .*openai/clip-vit-large-patch14 at .*clip/tokenizer\.json",
     ):
         manager.use(told.towers[0]).__enter__()
-    with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Put .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
+    with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Run .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
         manager.use(told.towers[1]).__enter__()
 
 

@@ -1,10 +1,9 @@
-"""ERNIE-Image and its Turbo (Baidu 2026): a flow over FLUX.2's latents, under the last layer but one of Ministral 3 3B."""
+"""ERNIE-Image and ERNIE-Image-Turbo (Baidu 2026): a flow over FLUX.2's latents, under the second last layer of Ministral 3."""
 
 from __future__ import annotations
 
-from engine.datatypes.parameterization import Parameterization
+from engine.datatypes.parameterization import LatentFormat, Parameterization
 from engine.models.families.base import Family
-from engine.models.families.flux2 import LATENT
 from engine.models.networks.ernie_image_sizes import ERNIE_IMAGE, LAYOUTS
 
 FAMILY = Family(
@@ -13,7 +12,7 @@ FAMILY = Family(
     layouts=LAYOUTS,
     network=ERNIE_IMAGE,
     context_dim=3072,
-    latent=LATENT,
+    latent=LatentFormat(channels=128, downscale=16, scale=1.0),
     # The shift is inferred: neither tensors nor the library tell it.
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
     towers=(),

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
-from engine.models.networks.pooled import TextNetwork, even
+from engine.models.networks.pooled import even
+from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ChromaNetwork(TextNetwork):
+class ChromaNetwork(Network):
     """Chroma (Lodestone Rock 2025) under text (B, T, D); a guidance in a conditioning is not for it."""
 
     @torch.no_grad()
@@ -35,7 +37,7 @@ class ChromaNetwork(TextNetwork):
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self.check(x, context)
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         height, width = x.shape[-2:]
         filled = even(x)
         rows, columns = (side // 2 for side in filled.shape[-2:])

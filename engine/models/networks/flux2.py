@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.models.networks.pooled import TextNetwork
+from engine.models.network import Network
+from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +20,11 @@ _SHEETS = 10
 """How far apart the sheets of the picture and of each reference lie, along the first number of a place."""
 
 
-class Flux2Network(TextNetwork):
+class Flux2Network(Network):
     """FLUX.2 dev and klein (Black Forest Labs 2025) under text (B, T, D)."""
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
-        """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w), pictures to go by."""
+        """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w) to go by."""
         space = self.handle.latent
         given: dict[str, Any] = {
             f"{_REFERENCE}{number}": (reference - space.shift) * space.scale
@@ -51,7 +52,7 @@ class Flux2Network(TextNetwork):
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self.check(x, context)
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         given = options or {}
         guidance = given.get("guidance")
         pictures = [x, *(value for name, value in given.items() if name.startswith(_REFERENCE))]

@@ -1,4 +1,4 @@
-"""How Krea 2's transformer is called: words, each in several layers of their encoder, then tokens of two by two pixels."""
+"""How Krea 2's transformer is called: several layers of a language model for each word, then tokens of 2 × 2 latent pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transformers under text, and those under a pooled text as well, have in common."""
+"""What transformers under text and a pooled text have in common."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class TextNetwork(Network):
-    """A transformer under text (B, T, D)."""
-
-    def check(self, x: Tensor, context: Tensor) -> None:
-        """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
-        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
-
-
-class PooledTextNetwork(TextNetwork):
+class PooledTextNetwork(Network):
     """A transformer under text (B, T, D) and a pooled text (B, P), over patches of two by two latent pixels."""
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""
         return {"pooled": self.pooled(options, int(self.handle.config["pooled_projection_dim"]))}
+
+    def check(self, x: Tensor, context: Tensor) -> None:
+        """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
 
 
 def even(x: Tensor) -> Tensor:

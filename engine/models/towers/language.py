@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TABLE = "embed_tokens.weight"
+MISTRAL_TOKENS, LLAMA_TOKENS = 131_072, 128_256
+"""Vocabularies by which the published models of two architectures of the same names are told apart."""
+MISTRAL_SMALL_SIZE = (5120, 32_768)
+MINISTRAL_SIZES = ((3072, 9216), (4096, 14_336), (5120, 16_384))
+"""Width and feed-forward width of published models of the same names and vocabulary."""
+_VISION = ("visual.", "model.visual.", "vision_tower.", "model.vision_tower.")
 _PREFIXES = ("model.language_model.", "language_model.model.", "language_model.", "model.", "")
 """Under which files have the language model, that of a model which sees pictures too among them."""
 
@@ -28,8 +34,9 @@ class LanguageKind:
     """One architecture of language models; a `Kind` of `engine.models.towers`.
 
     `name`: of its module here; `title`: in messages. `model` and `settings`: the library's classes, `module:name`. `has` and
-    `lacks`: the tensors that tell it, as the library's bare model names them, and `check`, of their sizes. `head_dim`: where no norm of
-    queries tells it. `constants`: the arguments of `settings` that tensors do not tell. `pad`: the token of padding.
+    `lacks`: the tensors that tell it, as the library's bare model names them, `check`: a rule on sizes. `head_dim`: where no norm
+    of queries tells it. `constants`: the arguments of `settings` that tensors do not tell. `pad`: the token of padding.
+    `sees`: whether a file has a vision tower too, by which some are told; None: either.
     """
 
     name: str
@@ -43,6 +50,7 @@ class LanguageKind:
     check: Callable[[Shapes], bool] = lambda shapes: True
     head_dim: int = 128
     constants: Mapping[str, Any] = field(default_factory=dict)
+    sees: bool | None = None
 
     ENCODER = "engine.models.towers.language_encoder:LanguageEncoder"
 
@@ -66,6 +74,7 @@ class LanguageKind:
         found = bare(shapes)
         return (
             TABLE in found
+            and self.sees in (None, any(name.startswith(_VISION) for name in shapes))
             and all(name in found for name in self.has)
             and not any(name in found for name in self.lacks)
             and self.check(found)
@@ -128,6 +137,11 @@ def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:
     if prefix is None:
         return {}
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def feed_forward(shapes: Shapes) -> tuple[int, int]:
+    """Return a bare model's width and that of its feed-forward layers."""
+    return shapes[TABLE][1], shapes["layers.0.mlp.gate_proj.weight"][0]
 
 
 def numbered(layers: tuple[int, ...], depth: int) -> tuple[int, ...]:

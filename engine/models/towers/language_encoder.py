@@ -129,14 +129,16 @@ class LanguageEncoder:
             layers[0].register_forward_pre_hook(lambda _m, args, kwargs: seen.update({0: args[0]}), with_kwargs=True)
         ]
         hooks += [
-            layers[number - 1].register_forward_hook(_keeping(seen, number)) for number in wanted if 0 < number < depth
+            layers[number - 1].register_forward_hook(_keeping(seen, number))
+            for number in wanted
+            if 0 < number < depth or (number == depth and not self.prompting.last_normed)
         ]
         try:
             last = self.module(**self._inputs(row, mask)).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
-        seen[depth] = last if not self.handle.cut_layers else seen.get(depth, last)
+        seen.setdefault(depth, last)
         return [seen[number] for number in wanted]
 
     def _inputs(self, row: Sequence[Token], mask: Tensor) -> dict[str, Any]:
@@ -144,8 +146,11 @@ class LanguageEncoder:
         given: dict[str, Any] = {"input_ids": ids}
         if not mask.all():
             given["attention_mask"] = mask.to(self.device)
-            if self.prompting.side == "middle":  # padding takes no place
-                given["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp(min=0).to(self.device)
+            if self.prompting.side == "middle" or self.prompting.pad_place is not None:  # padding takes no place
+                places = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+                if self.prompting.pad_place is not None:
+                    places = places.masked_fill(mask == 0, self.prompting.pad_place)
+                given["position_ids"] = places.to(self.device)
         return given
 
 

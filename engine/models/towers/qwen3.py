@@ -15,5 +15,6 @@ KIND: Final = LanguageKind(
     pad="<|endoftext|>",
     has=("layers.0.self_attn.q_norm.weight",),
     lacks=("layers.0.self_attn.q_proj.bias", "layers.0.pre_feedforward_layernorm.weight"),
+    sees=False,
     constants={"rms_norm_eps": 1e-6, "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0}},
 )
