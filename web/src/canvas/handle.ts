@@ -9,6 +9,7 @@ import { sceneBounds } from "./scene";
 import type { SceneHolder } from "./sceneHolder";
 import type { CanvasCallbacks, CanvasHandle, ClientPoint } from "./types";
 import type { UiStore } from "./ui";
+import { focusOnceMounted } from "./focusOnceMounted";
 import { calm, duration, MAX_ZOOM, MIN_ZOOM, toClient, toGraph, viewOf } from "./viewport";
 
 let active: CanvasHandle | null = null;
@@ -81,7 +82,7 @@ export function createHandle({ store, ui, scene, flow, root, lastPointer, callba
       const node = scene.get().byId.get(id);
       if (node === undefined) return;
       show(node, 1);
-      window.setTimeout(() => root()?.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)?.focus({ preventScroll: true }), calm() ? 30 : 240);
+      focusOnceMounted(root, id, calm() ? 30 : 240);
     },
     toGraph(client) {
       const element = root();

@@ -23,7 +23,7 @@ export function NodeSearch() {
     <Dialog.Root open onOpenChange={(open) => !open && closeNodeSearch()}>
       <Dialog.Portal>
         <Dialog.Overlay className="sl-search-overlay" />
-        <Dialog.Content className="sl-node-search" style={place(request, fromPointer)} aria-describedby={undefined} onCloseAutoFocus={(event) => backToCanvas(event)}>
+        <Dialog.Content className="sl-node-search" style={place(request, fromPointer)} aria-describedby={undefined} onCloseAutoFocus={(event) => event.preventDefault()}>
           <Dialog.Title className="sl-visually-hidden">Add a node</Dialog.Title>
           <Search request={request} />
         </Dialog.Content>
@@ -32,9 +32,9 @@ export function NodeSearch() {
   );
 }
 
-function backToCanvas(event: Event): void {
-  event.preventDefault();
-  activeCanvas()?.focus();
+/** The dialog's own way back comes a moment after it is gone. Keys that are pressed in that moment must not be lost. */
+function useWayBackToCanvas(): void {
+  useEffect(() => () => activeCanvas()?.focus(), []);
 }
 
 /** At the pointer, but whole inside the window; in the middle when opened by keyboard. */
@@ -61,6 +61,7 @@ function choose(request: SearchRequest, result: SearchResult): void {
 }
 
 function Search({ request }: { request: SearchRequest }) {
+  useWayBackToCanvas();
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const [filtered, setFiltered] = useState(true);
