@@ -105,7 +105,7 @@ def _run(
 ) -> SampledLatents:
     latent = latent_for(guider.model, latent_image)
     report = report_to(ctx, guider.model)
-    with live_model(ctx.models, guider.model) as live:
+    with live_model(ctx.models, guider.model, guider.negative_model) as live:
         start = Start(latent["samples"], noise.generate_noise(latent), latent.get("noise_mask"), seed)
         sampled = sample(live, start, guider.guidance, sigmas, sampler, report)
     return SampledLatents({**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised})

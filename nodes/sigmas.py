@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from nodes.sampling import SchedulerName
 
 SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The noise level to start from.")]
 SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The last noise level above zero.")]
+PictureSide = Annotated[int, In(ge=256, le=8192, step=16, tip="A side of the picture to be, in pixels.")]
 Rho = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="How strongly steps gather at low noise.")]
 
 
@@ -113,6 +115,18 @@ def sd_turbo_scheduler(
     start = 10 - int(10 * denoise)
     timesteps = [1000 - 100 * index - 1 for index in range(10)][start : start + steps]
     return torch.tensor([*(schedule.sigma(timestep) for timestep in timesteps), 0.0])
+
+
+@node("Ideogram4Scheduler", category="sampling/custom_sampling/schedulers", display_name="Ideogram 4 Scheduler")
+def ideogram4_scheduler(
+    steps: Annotated[int, In(ge=1, le=200, tip="How many denoising steps to take.")] = 20,
+    width: PictureSide = 1024,
+    height: PictureSide = 1024,
+    mu: Annotated[float, In(ge=-10, le=10, step=0.05, tip="Centre, in logits of the level, at 512 × 512 pixels.")] = 0.0,
+    std: Annotated[float, In(ge=0.1, le=5, step=0.05, tip="Width, in logits of the level.")] = 1.75,
+) -> Sigmas:
+    """Levels at quantiles of a logit-normal distribution, whose centre moves up with the size of the picture."""
+    return schedules.logit_normal_sigmas(steps, mu + 0.5 * math.log(width * height / 512**2), std)
 
 
 @node("SplitSigmas", category="sampling/custom_sampling/sigmas")

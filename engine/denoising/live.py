@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle
+from engine.sampling.guiders import CfgRange
 from engine.sampling.masks import repeat_to
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.samplers.steps import Callback, StepInfo
@@ -23,14 +24,19 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+_CFG_RANGES = "cfg_ranges"
+"""The same for CFGOverride: [cfg, start, end] of each."""
+
 
 @contextmanager
-def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]:
+def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle | None = None) -> Iterator[LiveModel]:
     """Hold the device and give the model of `handle`, loaded and patched, as a run wants it.
 
-    ControlNets that its conditionings turn out to have are held with it, from their first use to the end of the block.
+    `negative` predicts for negative conditionings, where it is another. ControlNets that the conditionings turn out to have
+    are held with it, from their first use to the end of the block.
     """
     with ExitStack() as held:
+        other = None if negative is None else held.enter_context(live_model(models, negative))
         network = held.enter_context(models.use(handle))
         yield LiveModel(
             network,
@@ -43,6 +49,7 @@ def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]
             repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            negative=other,
         )
 
 
@@ -60,6 +67,16 @@ def report_to(node: Watched, model: ModelHandle) -> Callback:
 def rescale_of(model: ModelHandle) -> float:
     """The guidance rescale that RescaleCFG put on the model; 0 when it did not."""
     return float(model.options.get(RESCALE_OPTION, 0.0))
+
+
+def with_cfg_range(model: ModelHandle, cfg: float, start: float, end: float) -> ModelHandle:
+    """Return the model with another cfg while the share of sampling done is within `start`..`end`; of several the last counts."""
+    return model.with_option(_CFG_RANGES, [*model.options.get(_CFG_RANGES, ()), [cfg, start, end]])
+
+
+def cfg_ranges_of(model: ModelHandle | None) -> tuple[CfgRange, ...]:
+    """The ranges with another cfg that nodes put on a model."""
+    return tuple(CfgRange(*told) for told in model.options.get(_CFG_RANGES, ())) if model else ()
 
 
 def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.live import cfg_ranges_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -22,7 +23,7 @@ from engine.denoising.records import (
     StepPlan,
     TakesOver,
 )
-from engine.sampling.conditions import Surroundings
+from engine.sampling.conditions import Inputs, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
@@ -171,9 +172,19 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
         mask,
         model.controls,
         model.inpaint_model,
-        model.inputs,
+        model.inputs if model.negative is None else _each_its_own(model, model.negative),
         model.repeats_text,
     )
+
+
+def _each_its_own(model: LiveModel, negative: LiveModel) -> Inputs:
+    """What the network of a conditioning takes beside text and time, where the negative one has another."""
+
+    def inputs(options: Mapping[str, Any], latent: Tensor, positive: bool) -> Mapping[str, Any]:
+        make = (model if positive else negative).inputs
+        return {} if make is None else make(options, latent, positive)
+
+    return inputs
 
 
 def _denoiser(
@@ -190,7 +201,10 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser, mask_at = guidance.denoiser(model.network, around, model.max_rows), guidance.mask_at
     else:
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows)
+        if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
+            guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
+        other = model.negative and model.negative.network
+        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other)
     if around.noise_mask is None:
         return denoiser, unit_noise
     kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise

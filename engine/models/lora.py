@@ -131,7 +131,15 @@ def match_unet(
 def _spellings(path: str) -> list[str]:
     """How files name a network's module."""
     flat = path.replace(".", "_")
-    prefixes = ("", "unet.", "transformer.", "base_model.model.", "diffusion_model.", "model.diffusion_model.")
+    prefixes = (
+        "",
+        "unet.",
+        "transformer.",
+        "conditional_transformer.",
+        "base_model.model.",
+        "diffusion_model.",
+        "model.diffusion_model.",
+    )
     return [*(f"{prefix}{flat}" for prefix in UNET_PREFIXES), *(f"{prefix}{path}" for prefix in prefixes)]
 
 

@@ -64,12 +64,26 @@ class ConditionedNetwork:
 class GuidedDenoiser:
     """A denoiser steered by a guidance: `(x (B, C, h, w), sigma) -> x_0`, everything static worked out at construction."""
 
-    def __init__(self, network: Network, guidance: Guidance, around: Surroundings, max_rows: int | None = None):
-        """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does."""
+    def __init__(
+        self,
+        network: Network,
+        guidance: Guidance,
+        around: Surroundings,
+        max_rows: int | None = None,
+        negative: Network | None = None,
+    ):
+        """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
+
+        `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another.
+        """
         self._guidance = guidance
         self._schedule = around.schedule
         lists = prepare(_lists(guidance), around)
         self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
+        self._other = negative and ConditionedNetwork(negative, around.schedule, lists, max_rows)
+        to_sigma = around.schedule.percent_to_sigma
+        ranges = guidance.ranges if isinstance(guidance, CfgGuidance) else ()
+        self._ranges = [(cfg, to_sigma(start), to_sigma(end)) for cfg, start, end in reversed(ranges)]
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
@@ -96,18 +110,29 @@ class GuidedDenoiser:
             positive, middle, negative = self._predict(x, sigma, (0, 1, 2))
             guided = dual(guidance, positive, middle, negative)
             unconditional = middle if guidance.nested else negative
-        elif guidance.cfg == 1.0 and not guidance.always_negative and not both:
+        elif (cfg := self._cfg_at(sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
             (positive,) = self._predict(x, sigma, (0,))
             guided, unconditional = positive, None
         else:
-            positive, negative = self._predict(x, sigma, (0, 1))
+            positive, negative = self._both(x, sigma)
             unconditional = negative
-            guided = towards(negative, positive, guidance.cfg)
+            guided = towards(negative, positive, cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
         return guided, unconditional
+
+
+    def _both(self, x: Tensor, sigma: float) -> list[Tensor]:
+        """The predictions for the positive and the negative conditioning: of one network, or of one each."""
+        if self._other is None:
+            return self._predict(x, sigma, (0, 1))
+        return [*self._predict(x, sigma, (0,)), *self._other(x, sigma, (1,))]
+
+    def _cfg_at(self, sigma: float, cfg: float) -> float:
+        """The cfg at a noise level."""
+        return next((other for other, start, end in self._ranges if end <= sigma <= start), cfg)
 
 
 def rescaled(

@@ -142,6 +142,17 @@ def laplace_sigmas(steps: int, sigma_min: float, sigma_max: float, mu: float = 0
     return log_sigma.exp().clamp(sigma_min, sigma_max)
 
 
+def logit_normal_sigmas(steps: int, mu: float, std: float) -> Tensor:
+    """Levels at quantiles of a logit-normal distribution (Esser et al. 2024, section 3.1), then zero: (steps + 1,), flow.
+
+    `mu` and `std` are those of the level's logit. The logarithm of the ratio of signal and noise is kept within -18..15.
+    """
+    quantiles = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
+    level = torch.special.expit(mu + std * torch.special.ndtri(quantiles))
+    low, high = (1.0 / (1.0 + math.exp(-ratio / 2)) for ratio in (-15.0, 18.0))
+    return _then_zero(level.clamp(low, high).flip(0)[:-1].to(torch.float32))
+
+
 def _between(function: Callable[[int, float, float], Tensor]) -> Callable[[NoiseSchedule, int], Tensor]:
     return lambda schedule, steps: function(steps, schedule.sigma_min, schedule.sigma_max)
 

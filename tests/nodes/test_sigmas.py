@@ -31,6 +31,7 @@ def falls_to_zero(sigmas: torch.Tensor) -> bool:
         lambda m: s.beta_sampling_scheduler(m, 8),
         lambda m: s.linear_quadratic_scheduler(m, 8),
         lambda m: s.sd_turbo_scheduler(m, 8),
+        lambda m: s.ideogram4_scheduler(8),
     ],
 )
 def test_every_schedule_falls_to_zero_in_as_many_steps_as_asked(model, make):

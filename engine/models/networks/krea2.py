@@ -1,0 +1,52 @@
+"""How Krea 2's transformer is called: several layers of a language model for each word, then tokens of two by two latent pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.models.network import Network
+from engine.models.networks.flux import packed, places, unpacked
+from engine.models.networks.pooled import even
+from engine.models.networks.widths import check_widths
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Krea2Network(Network):
+    """Krea 2 (Krea AI 2026) under text (B, T, L * D): of each token, L layers of its encoder one after the other."""
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *,
+        concat: Tensor | None = None,
+        control: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
+
+        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, L * D). Sides that are odd are filled up from
+        the other side for the call.
+
+        Raises ModelError when the widths of `x` or `context` are not the network's.
+        """
+        layers, width = (int(self.handle.config[name]) for name in ("num_text_layers", "text_hidden_dim"))
+        check_widths(self, x, context, layers * width)
+        height, wide = x.shape[-2:]
+        filled = even(x)
+        grid = places(filled.shape[-2] // 2, filled.shape[-1] // 2)
+        velocity: Tensor = self.module(
+            hidden_states=packed(filled).to(self.device, self.dtype),
+            encoder_hidden_states=context.unflatten(-1, (layers, width)).to(self.device, self.dtype),
+            timestep=(t / self.handle.parameterization.timesteps).to(self.device),
+            position_ids=torch.cat([torch.zeros(context.shape[1], 3), grid]).to(self.device),
+            return_dict=False,
+        )[0]
+        return unpacked(velocity, filled.shape[-2], filled.shape[-1])[..., :height, :wide].to(x)
