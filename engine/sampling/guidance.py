@@ -123,7 +123,6 @@ class GuidedDenoiser:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
         return guided, unconditional
 
-
     def _both(self, x: Tensor, sigma: float) -> list[Tensor]:
         """The predictions for the positive and the negative conditioning: of one network, or of one each."""
         if self._other is None:

@@ -93,7 +93,11 @@ def ours(bench: Bench, guider: Any) -> torch.Tensor:
 def test_the_schedule_is_the_pipelines():
     from diffusers.pipelines.ideogram4.pipeline_ideogram4 import _logit_normal_sigmas, _resolution_aware_mu
 
-    for steps, width, height, mu, std in ((20, 1024, 1024, 0.0, 1.75), (48, 2048, 1024, 0.0, 1.5), (1, 256, 512, -3, 5)):
+    for steps, width, height, mu, std in (
+        (20, 1024, 1024, 0.0, 1.75),
+        (48, 2048, 1024, 0.0, 1.5),
+        (1, 256, 512, -3, 5),
+    ):
         wanted = _logit_normal_sigmas(steps, _resolution_aware_mu(height, width, mu), std)
         got = ideogram4_scheduler(steps, width, height, mu, std)
         assert torch.equal(got, torch.cat([wanted, torch.zeros(1)]))
