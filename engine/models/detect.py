@@ -24,7 +24,7 @@ from engine.models import autoencoders
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import families, family_named, family_of, titles
 from engine.models.families.base import Family
-from engine.models.networks.unet_sizes import CLASS_EMBEDDING, context_dim
+from engine.models.networks.unet_sizes import CLASS_EMBEDDING, U_NET, context_dim
 from engine.models.sd_keys import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, is_open_clip
 from engine.models.shapes import Facts, Shapes, Spread, part
 from engine.models.towers import kind_named
@@ -211,16 +211,17 @@ def _text_width(text: Shapes) -> int:
 
 
 def family_of_text_width(width: int, *, open_clip: bool = False) -> Family:
-    """Return the family that has one text encoder, of this width; else the one that takes any, or any in open_clip's names."""
-    alone = sorted((family for family in families() if len(family.towers) == 1), key=lambda family: family.size_facts)
+    """Return the family that has CLIP's text tower alone, of this width; else one that takes any, or any in open_clip's names."""
+    one = [family for family in families() if [tower.kind for tower in family.towers] == ["clip"]]
+    alone = sorted(one, key=lambda family: family.size_facts)
     alike = [family for family in alone if family.towers[0].open_clip == open_clip]
     return next((family for family in alone if family.context_dim == width), alike[0])
 
 
 def family_of_denoiser(shapes: Shapes) -> Family:
-    """Return the family of a ControlNet by what it takes, for layouts that name no family."""
+    """Return the family of a U-Net's ControlNet by what it takes, for layouts that name no family."""
     sized = any(name in shapes for name in CLASS_EMBEDDING)
-    alike = [family for family in families() if bool(family.size_facts) == sized]
+    alike = [family for family in families() if family.network is U_NET and bool(family.size_facts) == sized]
     width = context_dim(shapes)
     return next((family for family in alike if family.context_dim == width), alike[0])
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.datatypes.parameterization import Parameterization
 from engine.models import sd_keys
-from engine.models.detect import detect
+from engine.models.detect import detect, family_of_denoiser, family_of_text_width
 from engine.models.errors import CheckpointError
 from engine.models.families import families, family_named
 from engine.models.networks.unet_sizes import controlnet_config, unet_config
@@ -133,6 +133,8 @@ def test_a_full_size_controlnet_is_read_off_its_shapes_in_both_namings() -> None
     with torch.device("meta"):
         module = ControlNetModel(cross_attention_dim=768, **SD_LEVELS)
     original = sd_keys.controlnet_to_original(module.state_dict(), module.config, prefix="")
+    assert family_of_denoiser(shapes(original)).name == "sd1"
+    assert (family_of_text_width(768).name, family_of_text_width(0).name) == ("sd1", "sd1")
     config = controlnet_config(shapes(original), {}, family_named("sd1"))
     assert config["conditioning_embedding_out_channels"] == [16, 32, 96, 256]
     assert config["block_out_channels"] == [320, 640, 1280, 1280]

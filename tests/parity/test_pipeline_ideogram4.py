@@ -54,7 +54,7 @@ def theirs(tiny: Tiny, text: torch.Tensor, guidance: list[float]) -> torch.Tenso
     class Given(Ideogram4Pipeline):
         """Under a text that is encoded already, filled up at its beginning."""
 
-        def encode_prompt(self, prompt, grid_h, grid_w, max_sequence_length, device):  # noqa: ANN001, ANN202
+        def encode_prompt(self, prompt, grid_h, grid_w, max_sequence_length, device):
             before = torch.randn(1, max_sequence_length - text.shape[1], TEXT)
             packed = torch.cat([before, text, torch.zeros(1, grid_h * grid_w, TEXT)], dim=1)
             return packed, *self._prepare_ids([text.shape[1]], grid_h, grid_w, max_sequence_length, device)

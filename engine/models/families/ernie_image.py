@@ -1,4 +1,4 @@
-"""ERNIE-Image and ERNIE-Image-Turbo (Baidu 2026): a flow over FLUX.2's latents, under the last layer but one of Ministral 3 3B."""
+"""ERNIE-Image and ERNIE-Image-Turbo (Baidu 2026): a flow over FLUX.2's latents, under the second last layer of Ministral 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Krea 2's transformer is called: several layers of a language model for each word, then tokens of two by two latent pixels."""
+"""How Krea 2's transformer is called: several layers of a language model for each word, then tokens of 2 × 2 latent pixels."""
 
 from __future__ import annotations
 
