@@ -33,7 +33,7 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.opening import Opened
-from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.patching import PatchedWeights, PatchFile, grown, matched
 from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
@@ -161,7 +161,9 @@ class ModelManager:
                 "Use a LoRA that was trained for the checkpoint's family."
             )
         patched = [
-            handle.with_patch(msgspec.structs.replace(patch, strength=float(strength)))
+            (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
+                msgspec.structs.replace(patch, strength=float(strength))
+            )
             if match.changes and strength
             else handle
             for (handle, strength), match in zip(parts, matches, strict=True)

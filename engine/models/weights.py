@@ -20,6 +20,7 @@ from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.networks.grown import grown
 from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
 
@@ -81,7 +82,8 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     bare = {name[len(handle.prefix) :]: value for name, value in tensors.items() if name.startswith(handle.prefix)}
     state = cast("Mapping[str, Tensor]", bare)
     if isinstance(handle, ModelHandle):
-        return dict(family_named(handle.family).network.renamed(state, handle.config))
+        network = family_named(handle.family).network
+        return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):

@@ -114,7 +114,8 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
     `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
     with those of the original layout, by which LoRAs name them too. `fused(config)`: for each original module whose rows are
-    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module.
+    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module. `grows`:
+    matrices that a LoRA may give more columns, with the argument that counts these.
     """
 
     title: str
@@ -124,6 +125,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
     paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
     fused: Callable[[Mapping[str, Any]], Fused] = lambda config: {}
+    grows: Mapping[str, str] = {}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
