@@ -105,17 +105,33 @@ def spread(path: Path, name: str) -> float:
     """
     path = Path(path)
     if path.suffix.lower() not in PICKLE_SUFFIXES:
-        entries, _, data = _safetensors_table(path)
-        entry = entries[name]
+        entry = _safetensors_table(path)[0][name]
         if entry.dtype in _NUMPY_DTYPES:
-            begin, end = entry.data_offsets
-            with path.open("rb") as file:
-                file.seek(data + begin)
-                values = np.frombuffer(file.read(end - begin), _NUMPY_DTYPES[entry.dtype])
+            values = np.frombuffer(read_bytes(path, [name])[name], _NUMPY_DTYPES[entry.dtype])
             if entry.dtype == "BF16":  # the upper half of a float32
                 values = (values.astype(np.uint32) << 16).view(np.float32)
             return float(values.astype(np.float64).std())
     return float(load_tensors(path, [name])[name].double().std(correction=0))
+
+
+def read_bytes(path: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of small tensors by name, without torch where the file is no pickle.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    path, names = Path(path), list(names)
+    if not names:
+        return {}
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return {name: value.contiguous().numpy().tobytes() for name, value in load_tensors(path, names).items()}
+    entries, _, data = _safetensors_table(path)
+    found = {}
+    with path.open("rb") as file:
+        for name in names:
+            begin, end = entries[name].data_offsets
+            file.seek(data + begin)
+            found[name] = file.read(end - begin)
+    return found
 
 
 def _not_safetensors(path: Path, size: int, length: int) -> str:
