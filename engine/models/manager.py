@@ -35,6 +35,7 @@ from engine.models.handles import (
 )
 from engine.models.opening import Opened
 from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class ModelManager:
 
     def text_encoders(self, paths: Sequence[Path], kind: str) -> ClipHandle:
         """Return the handle of a family's text encoders, in files of their own; `kind`: what loaders call the family."""
-        return opening.open_text_encoders(paths, kind, self._files)
+        return open_text_encoders(paths, kind, self._files)
 
     def vae(self, path: Path) -> VaeHandle:
         """Return the handle of a VAE file."""
@@ -194,10 +195,16 @@ class ModelManager:
 
     @contextmanager
     def _use(self, handle: Handle) -> Iterator[Any]:
-        if isinstance(handle, ClipHandle) and handle.beside:
+        if isinstance(handle, ClipHandle) and (handle.beside or family_named(handle.family).join):
             with self._joined(handle) as encoder:
                 yield encoder
             return
+        with self._held(handle) as model:
+            yield model
+
+    @contextmanager
+    def _held(self, handle: Handle) -> Iterator[Any]:
+        """One module, on the device."""
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
             entry = self._entry(handle)
@@ -214,7 +221,7 @@ class ModelManager:
         from engine.models.joined import JoinedEncoder
 
         with ExitStack() as held:
-            yield JoinedEncoder(handle, [held.enter_context(self._use(tower)) for tower in handle.towers])
+            yield JoinedEncoder(handle, [held.enter_context(self._held(tower)) for tower in handle.towers])
 
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype

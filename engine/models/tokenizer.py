@@ -42,7 +42,11 @@ class Tokenizer(Protocol):
         """The token that opens a row."""
         ...
 
-    end: int
+    @property
+    def end(self) -> int:
+        """The token that closes a row."""
+        ...
+
     size: int
 
     def ids(self, text: str) -> list[int]:
@@ -58,13 +62,17 @@ class JsonTokenizer:
         fast.no_padding()
         fast.no_truncation()
         self.size = int(fast.get_vocab_size())
-        self._told_start, self._where = start, where
-        self.end = _special(fast, end, _ENDS, where)
+        self._told_start, self._told_end, self._where = start, end, where
 
     @property
     def start(self) -> int:
         """The token that opens a row; TokenizerError where there is none, as in T5's."""
         return _special(self._fast, self._told_start, _STARTS, self._where)
+
+    @property
+    def end(self) -> int:
+        """The token that closes a row; TokenizerError where there is none, as in language models' that open a chat."""
+        return _special(self._fast, self._told_end, _ENDS, self._where)
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
@@ -146,7 +154,7 @@ class _Search:
         for folder in self.folders:
             for path in files_in(Path(folder) / self.name):
                 tokenizer = self._made(read_file(path), str(path))
-                if self._is_likely(tokenizer):
+                if tokenizer.size <= self.rows:
                     return tokenizer
         for path in tokenizer_files(self.folders):
             if path.parent.name != self.name:
