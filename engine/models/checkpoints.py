@@ -107,23 +107,31 @@ def spread(path: Path, name: str) -> float:
     if path.suffix.lower() not in PICKLE_SUFFIXES:
         entry = _safetensors_table(path)[0][name]
         if entry.dtype in _NUMPY_DTYPES:
-            values = np.frombuffer(tensor_data(path, name), _NUMPY_DTYPES[entry.dtype])
+            values = np.frombuffer(read_bytes(path, [name])[name], _NUMPY_DTYPES[entry.dtype])
             if entry.dtype == "BF16":  # the upper half of a float32
                 values = (values.astype(np.uint32) << 16).view(np.float32)
             return float(values.astype(np.float64).std())
     return float(load_tensors(path, [name])[name].double().std(correction=0))
 
 
-def tensor_data(path: Path, name: str) -> bytes:
-    """Return the bytes of one tensor of a safetensors file, as they lie there. Reads nothing else of it, and no torch.
+def read_bytes(path: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of small tensors by name, without torch where the file is no pickle.
 
     Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
     """
-    entries, _, data = _safetensors_table(Path(path))
-    begin, end = entries[name].data_offsets
-    with Path(path).open("rb") as file:
-        file.seek(data + begin)
-        return file.read(end - begin)
+    path, names = Path(path), list(names)
+    if not names:
+        return {}
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        return {name: value.contiguous().numpy().tobytes() for name, value in load_tensors(path, names).items()}
+    entries, _, data = _safetensors_table(path)
+    found = {}
+    with path.open("rb") as file:
+        for name in names:
+            begin, end = entries[name].data_offsets
+            file.seek(data + begin)
+            found[name] = file.read(end - begin)
+    return found
 
 
 def _not_safetensors(path: Path, size: int, length: int) -> str:

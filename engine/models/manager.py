@@ -7,7 +7,6 @@ a thread may take again.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -285,7 +284,7 @@ class ModelManager:
         if entry is None:
             dtype = self._dtype_of(handle)
             _unchanged(handle.source, self._files)
-            self._make_room(_bytes_needed(handle, dtype))
+            self._make_room(weights.bytes_needed(handle, 4 if dtype == "float32" else 2))
             entry = self.attempt(lambda: _Entry.load(handle, self.device, dtype, self._files))
         self._entries[key] = entry  # last = most recently used
         return entry
@@ -329,11 +328,6 @@ def _unchanged(source: Source, files: FileDigest) -> None:
         raise CheckpointError(
             f"{path}: changed since this model was opened (its content was {source.digest}, is {found}). Run the loader again."
         )
-
-
-def _bytes_needed(handle: Handle, dtype: str) -> int:
-    shapes = weights.parameter_shapes(handle).values()
-    return sum(math.prod(shape) for shape in shapes) * (4 if dtype == "float32" else 2)
 
 
 class _Instance:

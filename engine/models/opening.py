@@ -20,7 +20,6 @@ from engine.models.checkpoints import (
     Header,
     folder_component,
     is_diffusers_folder,
-    read_header,
     read_json,
     spread,
 )
@@ -39,6 +38,7 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.networks.unet_sizes import controlnet_config
+from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
 from engine.models.text_files import tower_handle
