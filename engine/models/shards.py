@@ -48,6 +48,6 @@ def with_shards(files: Callable[[Path], str]) -> Callable[[Path], str]:
         if not is_index(path):
             return files(path)
         parts = [path, *dict.fromkeys(shards(path).values())]
-        return xxhash.xxh3_128("\n".join(files(part) for part in parts)).hexdigest()
+        return xxhash.xxh3_128("\n".join(files(part) for part in parts).encode()).hexdigest()
 
     return digest
