@@ -34,6 +34,7 @@ from engine.models.handles import (
 )
 from engine.models.opening import Opened
 from engine.models.patching import PatchedWeights, PatchFile, grown, matched
+from engine.models.shards import with_shards
 from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
@@ -96,7 +97,7 @@ class ModelManager:
         self.device = device
         self.dtype = dtype or ("float32" if device == "cpu" else "float16")
         self._budget = byte_budget
-        self._files = files
+        self._files = with_shards(files)
         self._tokenizer_dirs = tuple(tokenizer_dirs)
         self._embedding_dirs = tuple(embedding_dirs)
         self._fetched_tokenizers = fetched_tokenizers
