@@ -1,7 +1,8 @@
 """Putting patches on a network's weights and taking them off again.
 
 A weight that is patched gets a new tensor; the tensor it had is kept and put back when the patch goes, so taking patches
-off is exact by construction. Only weights whose own list of patches changes are touched.
+off is exact by construction. Only weights whose own list of patches changes are touched. A weight that is kept packed stays so:
+its patches are put on it each time it is unpacked, by the same sums.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from engine.models.checkpoints import load_tensors, read_header
 from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
-from engine.models.lora import Matched
+from engine.models.lora import Change, Matched
 from engine.models.networks.grown import grown_config, widened
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 Plan: TypeAlias = tuple[tuple[str, float, float], ...]
@@ -58,7 +60,7 @@ class PatchFile:
         from engine.models import deltas
 
         change = self.changes[name]
-        here = {tensor: self.tensors[tensor].to(weight.device) for tensor in change.parts.values()}
+        here = self._here(change, weight.device)
         if name in self._grows and "down" in change.parts:
             here[change.parts["down"]] = widened(here[change.parts["down"]], weight.shape[1])
         try:
@@ -67,6 +69,12 @@ class PatchFile:
             raise LoraError(
                 f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
             ) from problem
+
+    def _here(self, change: Change, device: torch.device) -> dict[str, Tensor]:
+        """Return a change's tensors on a device. They stay there: packed weights take them at every call."""
+        for name in change.parts.values():
+            self.tensors[name] = self.tensors[name].to(device)
+        return {name: self.tensors[name] for name in change.parts.values()}
 
 
 class PatchedWeights:
@@ -84,8 +92,11 @@ class PatchedWeights:
 
     @property
     def patched_bytes(self) -> int:
-        """Bytes of the tensors that stand in for originals."""
-        return sum(self._parameters[name].nbytes for name in self._plans)
+        """Bytes of the tensors that stand in for originals; packed weights are changed where they are used."""
+        from engine.models.packed.tensor import PackedTensor
+
+        patched = [self._parameters[name] for name in self._plans]
+        return sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
 
     def apply(self, patches: Sequence[tuple[PatchFile, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
@@ -116,13 +127,25 @@ class PatchedWeights:
             self._set(name, [], None)
 
     def _set(self, name: str, items: Sequence[tuple[PatchFile, float, float]], plan: Plan | None) -> None:
+        from engine.models.packed.tensor import Changed, PackedTensor
+
         original, parameter = self._originals[name], self._parameters[name]
         if plan is None:
-            parameter.data = original
+            if isinstance(parameter, PackedTensor):
+                parameter.kept = original.kept
+            else:
+                parameter.data = original
             self._plans.pop(name, None)
             return
-        value = original.float()
-        for file, strength, keep in items:
-            value = file.patched(name, value if keep == 1.0 else keep * value, strength)
-        parameter.data = value.to(original.dtype)
+
+        def changed(value: Tensor) -> Tensor:
+            for file, strength, keep in items:
+                value = file.patched(name, value if keep == 1.0 else keep * value, strength)
+            return value
+
+        if isinstance(parameter, PackedTensor):
+            parameter.kept = Changed(original.kept, changed)
+            parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
+        else:
+            parameter.data = changed(original.float()).to(original.dtype)
         self._plans[name] = plan

@@ -13,6 +13,9 @@ from engine.models.network import Network
 if TYPE_CHECKING:
     from torch import Tensor
 
+CLASSES = "class_labels"
+"""Among what a U-Net is given: the class of each row, as a number (1,), or a vector in its place (1, P)."""
+
 _AESTHETIC = {True: 6.0, False: 2.5}
 """The score that Stable Diffusion XL's refiner is told for a positive and another conditioning that say none."""
 
@@ -78,11 +81,12 @@ class UNet(Network):
         inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
         if inputs.shape[1] != self.in_channels or context.shape[-1] != self.handle.context_dim:
             raise ModelError(self._misfit(x, concat, context))
+        given = dict(options or {})
         arguments: dict[str, Any] = {}
-        if options:
-            arguments["added_cond_kwargs"] = {
-                name: value.to(self.device, self.dtype) for name, value in options.items()
-            }
+        if (classes := given.pop(CLASSES, None)) is not None:
+            arguments["class_labels"] = classes.to(self.device, self.dtype if classes.is_floating_point() else None)
+        if given:
+            arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
             arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
             arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
