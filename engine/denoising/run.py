@@ -68,7 +68,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    around = _surroundings(model, start)
+    around = _surroundings(model, start, sigmas)
     denoiser, unit_noise = _denoiser(model, start, guidance, around, own_noise=name == "ddim")
     schedule, sigma_list = model.schedule, levels(sigmas)
     from_pure_noise = schedule.is_maximal(sigma_list[0])
@@ -161,7 +161,7 @@ def _instead(model: LiveModel, sampler: AnySampler) -> TakesOver | None:
     return found if isinstance(found, TakesOver) else None
 
 
-def _surroundings(model: LiveModel, start: Start) -> Surroundings:
+def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surroundings:
     """What conditions are resolved against: the latent in the network's space, where the run is, and the model's facts."""
     place = torch.device(start.latent.device if model.device is None else model.device)
     latent = to_network_space(start.latent.to(place, torch.float32), model.latent_format)
@@ -177,6 +177,7 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
         model.repeats_text,
         model.guided_channels,
         start.seed,
+        sigmas,
     )
 
 
