@@ -310,7 +310,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "norm_eps": config.get("norm_eps", 1e-5),
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
-        "axes": config.get("axes_dims_rope"),
+        "axes": config.get("axes_dims_rope") or config.get("axes_dim_rope") or config.get("axes_dims"),
         "zero_cond_t": config.get("zero_cond_t", False),
     }
 
