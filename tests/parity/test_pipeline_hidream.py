@@ -12,6 +12,7 @@ from engine.models.errors import ModelError
 from nodes.conditioning import text_encode
 from nodes.conditioning_texts import text_encode_hidream
 from nodes.loaders import denoiser_loader, dual_text_encoder_loader, quadruple_text_encoder_loader, vae_loader
+from nodes.vae import instruct_pix_to_pix_conditioning
 from tests.conftest import _save as save
 from tests.conftest import _tokenizer_json
 from tests.families import Tiny
@@ -156,10 +157,11 @@ def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor) -> tor
 
 def test_a_picture_to_edit_stands_beside_the_one_that_is_made(tiny):
     bench, model, vae = loaded(tiny)
-    [[context, options]] = encoded(1)
-    latent = torch.randn(1, 16, 8, 4, generator=torch.Generator().manual_seed(3))
-    positive = [[context, options | {"concat_latent_image": latent}]]
-    got = picture(bench, model, vae, positive, encoded(20), 1.0, 64, 32)
+    pixels = torch.rand(1, 64, 32, 3, generator=torch.Generator().manual_seed(3))
+    positive, negative, empty = instruct_pix_to_pix_conditioning(bench, encoded(1), encoded(20), vae, pixels)
+    latent = positive[0][1]["concat_latent_image"]
+    assert empty["samples"].shape == latent.shape == (1, 16, 8, 4)
+    got = picture(bench, model, vae, positive, negative, 1.0, 64, 32)
     assert float((got - edited(tiny, model, positive, (latent - 0.1159) * 0.3611)).abs().max()) <= 1e-4
     assert float((got - picture(bench, model, vae, encoded(1), encoded(20), 1.0, 64, 32)).abs().max()) > 1e-3
     with_negative = picture(bench, model, vae, positive, encoded(20), 3.0, 64, 32)  # the negative sees no picture
