@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from engine.denoising.previews import PreviewMaker, Watched
@@ -14,7 +13,7 @@ from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle
 from engine.sampling.guiders import CfgRange
 from engine.sampling.masks import repeat_to
-from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.noise_schedule import NoiseSchedule, fit_empty_latent
 from engine.sampling.samplers.steps import Callback, StepInfo
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
+
+CHANNELS_OPTION = "cfg_channels"
+"""Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
 
 _CFG_RANGES = "cfg_ranges"
 """The same for CFGOverride: [cfg, start, end] of each."""
@@ -49,6 +51,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
         )
 
@@ -80,17 +83,15 @@ def cfg_ranges_of(model: ModelHandle | None) -> tuple[CfgRange, ...]:
 
 
 def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
-    """Return `latent` in the model's channels: an empty (all-zero) one is remade, another that does not fit is an error."""
-    samples = latent["samples"]
+    """Return `latent` in the model's shape: an empty (all-zero) one is remade, another that does not fit is an error."""
+    samples = fit_empty_latent(latent["samples"], model.latent)
     channels = model.latent.channels
     if samples.shape[1] == channels:
-        return latent
-    if torch.count_nonzero(samples):
-        raise ValueError(
-            f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
-            f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
-        )
-    return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
+        return latent if samples is latent["samples"] else {**latent, "samples": samples}
+    raise ValueError(
+        f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
+        f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+    )
 
 
 def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: int) -> ControlFunction:

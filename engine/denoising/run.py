@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.live import cfg_ranges_of
+from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -174,6 +175,8 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
         model.inpaint_model,
         model.inputs if model.negative is None else _each_its_own(model, model.negative),
         model.repeats_text,
+        model.guided_channels,
+        start.seed,
     )
 
 
@@ -201,6 +204,7 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser, mask_at = guidance.denoiser(model.network, around, model.max_rows), guidance.mask_at
     else:
+        guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = model.negative and model.negative.network

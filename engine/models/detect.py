@@ -276,11 +276,14 @@ def latent_format(
         channels, downscale = autoencoders.kind_named(vae_kind).space(vae)
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
-    return LatentFormat(
+    return msgspec.structs.replace(
+        base,
         channels=channels,
         downscale=int(facts.get("downscale", downscale)),
         scale=float(hints.get("scale_factor", base.scale)),
         shift=float(hints.get("shift_factor", base.shift)),
+        means=tuple(hints.get("latents_mean") or (base.means if channels == base.channels else ())),
+        deviations=tuple(hints.get("latents_std") or (base.deviations if channels == base.channels else ())),
         rgb_factors=tuple((float(r), float(g), float(b)) for r, g, b in factors),
         rgb_bias=_rgb(facts.get("rgb_bias", base.rgb_bias if known else (0.0, 0.0, 0.0))),
     )
@@ -288,8 +291,10 @@ def latent_format(
 
 def _channels(family: Family, network: Facts) -> int:
     """Channels of the latents that a network gives."""
-    told = network.get("out_channels")
-    return int(told) // family.patch**2 if told else family.latent.channels
+    told = (
+        network.get("out_channels") if family.patch == 1 else None
+    )  # of patches, libraries count them in several ways
+    return int(told) // family.gives if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

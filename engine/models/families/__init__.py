@@ -14,17 +14,25 @@ from engine.models.shapes import Shapes
 @cache
 def families() -> tuple[Family, ...]:
     """Every family, by name. Raises TypeError for a page that sets no FAMILY."""
-    found = []
-    for page in pkgutil.iter_modules(__path__):
-        if page.name == "base":
-            continue
-        family = getattr(importlib.import_module(f"{__name__}.{page.name}"), "FAMILY", None)
-        if not isinstance(family, Family):
-            raise TypeError(
-                f"{__name__}.{page.name}: expected FAMILY, a record of engine.models.families.base, got {family!r}"
-            )
-        found.append(family)
+    found = [_family_of(page) for page in pages()]
     return tuple(sorted(found, key=lambda family: family.name))
+
+
+def pages() -> list[str]:
+    """Return the modules that are a family's page."""
+    return [f"{__name__}.{page.name}" for page in pkgutil.iter_modules(__path__) if page.name != "base"]
+
+
+def page_of(name: str) -> str | None:
+    """Return the module that is the page of the family called `name`; None for no family."""
+    return next((page for page in pages() if _family_of(page).name == name), None)
+
+
+def _family_of(page: str) -> Family:
+    family = getattr(importlib.import_module(page), "FAMILY", None)
+    if not isinstance(family, Family):
+        raise TypeError(f"{page}: expected FAMILY, a record of engine.models.families.base, got {family!r}")
+    return family
 
 
 def family_named(name: str) -> Family:
