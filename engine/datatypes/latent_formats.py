@@ -131,6 +131,15 @@ QWEN_IMAGE21: Final = LatentFormat(
 )
 """Qwen-Image 2.1; no map to colours of it is known here."""
 
+PIXELS: Final = LatentFormat(
+    channels=3,
+    downscale=1,
+    scale=1.0,
+    rgb_factors=((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5)),
+    rgb_bias=(0.5, 0.5, 0.5),
+)
+"""Pictures themselves, in -1..1."""
+
 TINY_DECODERS: Final[Mapping[str, LatentFormat]] = {"taesd": SD, "taesdxl": SDXL, "taesd3": SD3, "taef1": FLUX}
 """Names of published tiny decoders (Bohan 2023, github.com/madebyollin/taesd) and the space that each decodes."""
 

@@ -154,7 +154,7 @@ class _Search:
         for folder in self.folders:
             for path in files_in(Path(folder) / self.name):
                 tokenizer = self._made(read_file(path), str(path))
-                if self._is_likely(tokenizer):
+                if tokenizer.size <= self.rows:
                     return tokenizer
         for path in tokenizer_files(self.folders):
             if path.parent.name != self.name:
