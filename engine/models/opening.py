@@ -44,7 +44,7 @@ from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
-from engine.models.text_files import tower_handle
+from engine.models.text_files import config_hints, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import vision_config
@@ -164,7 +164,7 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
         shapes = read_header(part.weights).shapes
         family = detect.family_of_text(shapes)
         tower = family.towers[0]
-        facts = kind_named(tower.kind).text_facts(shapes, _text_hints(part.config), tower)
+        facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
         return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
@@ -297,7 +297,7 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(
-        kind_named(tower.kind).text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
+        kind_named(tower.kind).text_facts(shapes[tower.folder], config_hints(configs[tower.folder]), tower)
         for tower in family.towers
         if tower.folder in shapes
     )
@@ -345,11 +345,6 @@ def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[
     if (shift := config.get("shift_factor")) is not None:
         hints["shift_factor"] = shift
     return hints
-
-
-def _text_hints(config: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"heads": "num_attention_heads", "act": "hidden_act", "norm_eps": "layer_norm_eps"}
-    return {ours: config[theirs] for ours, theirs in names.items() if theirs in config}
 
 
 def _folder_parameterization(
