@@ -183,10 +183,14 @@ class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
-    """An image encoder."""
+    """An image encoder; `family` is its kind, "clip" or "siglip"."""
 
 
-Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle
+class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
+    """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
+
+
+Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle | StyleModelHandle
 
 
 def encode_handle(handle: Handle) -> bytes:

@@ -19,10 +19,19 @@ from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
-from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.handles import (
+    ClipHandle,
+    ClipVisionHandle,
+    ControlNetHandle,
+    Handle,
+    ModelHandle,
+    StyleModelHandle,
+    VaeHandle,
+)
 from engine.models.networks.grown import grown
 from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
+from engine.models.vision_facts import PREFIX, SIGLIP
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +45,7 @@ _TITLES: dict[type, str] = {
     VaeHandle: "VAE",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
+    StyleModelHandle: "style model",
 }
 
 
@@ -87,7 +97,11 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
-        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        level = PREFIX if handle.family == SIGLIP else ""
+        kept = {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        return {name.removeprefix(level): value for name, value in kept.items()}
+    if isinstance(handle, StyleModelHandle):
+        return dict(state)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
     return kind_of(handle).renamed(state, handle.config)
@@ -154,27 +168,39 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, VaeHandle):
                 made: nn.Module = named(autoencoders.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
                 return made
-            return _BUILDERS[part(handle)](handle.config)
+            return _BUILDERS[part(handle)](handle)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
 
 
-def _controlnet(config: Mapping[str, Any]) -> nn.Module:
+def _controlnet(handle: Handle) -> nn.Module:
     from diffusers.models.controlnets.controlnet import ControlNetModel
 
-    return cast("nn.Module", ControlNetModel(**_tuples(config)))
+    return cast("nn.Module", ControlNetModel(**_tuples(handle.config)))
 
 
-def _vision(config: Mapping[str, Any]) -> nn.Module:
+def _vision(handle: Handle) -> nn.Module:
+    if handle.family == SIGLIP:
+        from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
+        from transformers.models.siglip.modeling_siglip import SiglipVisionModel
+
+        return cast("nn.Module", SiglipVisionModel(SiglipVisionConfig(**handle.config)))
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
-    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig(**config)))
+    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig(**handle.config)))
 
 
-_BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
+def _style(handle: Handle) -> nn.Module:
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+
+    return cast("nn.Module", ReduxImageEncoder(**handle.config))
+
+
+_BUILDERS: dict[type, Callable[[Handle], nn.Module]] = {
     ControlNetHandle: _controlnet,
     ClipVisionHandle: _vision,
+    StyleModelHandle: _style,
 }
 
 
