@@ -83,3 +83,7 @@ class T5Kind:
         if "shared.weight" in tensors:
             found["embed_tokens.weight"] = tensors["shared.weight"]
         return found
+
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module."""
+        return (f"encoder.{module}",)
