@@ -40,8 +40,8 @@ def text_encode(
 ) -> Conditioning:
     """Encode a prompt to a conditioning (1, T, D); prompts past the encoder's length become several chunks."""
     with ctx.models.use(clip) as encoder:
-        context, pooled = encoder.encode(text, ctx.warn)
-    return [[context, {"pooled_output": pooled}]]
+        context, options = encoder.encode(text, ctx.warn)
+    return [[context, options]]
 
 
 @node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")

@@ -35,7 +35,10 @@ class InpaintConditioning(NamedTuple):
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
-    """Decode a latent (B, C, h, w) to a picture (B, f h, f w, 3), f the VAE's downscale (8)."""
+    """Decode a latent (B, C, h, w) to a picture (B, f h, f w, 3), f the VAE's downscale (8).
+
+    Of videos (B, C, T, h, w) all frames follow one another; a VAE that knows alpha gives it as a fourth channel.
+    """
     latent = _latent_for(vae, samples)
     with ctx.models.use(vae) as autoencoder:
         picture: Image = autoencoder.decode(latent)
@@ -63,9 +66,12 @@ def vae_decode_tiled(
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
-    """Encode a picture (B, H, W, C) to a latent (B, C, H / f, W / f): the posterior's mean. Alpha is left out."""
+    """Encode a picture (B, H, W, C) to a latent (B, C, H / f, W / f): the posterior's mean.
+
+    A VAE of videos makes one video of the pictures, (1, C, T, H / f, W / f). Alpha is left out where the VAE does not know it.
+    """
     with ctx.models.use(vae) as autoencoder:
-        return {"samples": autoencoder.encode(pixels[..., :3])}
+        return {"samples": autoencoder.encode(pixels)}
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -81,8 +87,7 @@ def vae_encode_tiled(
 ) -> Latent:
     """Encode tile by tile, which needs less memory; overlaps, less than half a tile, are blended."""
     with ctx.models.use(vae) as autoencoder:
-        picture = pixels[..., :3]
-        samples = autoencoder.encode_tiled(picture, tile_size, overlap, tiling or "mean of three", ctx.progress)
+        samples = autoencoder.encode_tiled(pixels, tile_size, overlap, tiling or "mean of three", ctx.progress)
     return {"samples": samples}
 
 

@@ -98,6 +98,21 @@ PIXELS: Final = LatentFormat(
 )
 """Pictures themselves, in -1..1."""
 
+WAN21: Final = LatentFormat(
+    channels=16,
+    scale=1.0,
+    means=(
+        *(-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508),
+        *(0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921),
+    ),
+    deviations=(
+        *(2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743),
+        *(3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160),
+    ),
+    axes=3,
+)
+"""Wan 2.1 and Qwen-Image, whose autoencoders have the same space; no map to colours of it is known here."""
+
 TINY_DECODERS: Final[Mapping[str, LatentFormat]] = {"taesd": SD, "taesdxl": SDXL, "taesd3": SD3, "taef1": FLUX}
 """Names of published tiny decoders (Bohan 2023, github.com/madebyollin/taesd) and the space that each decodes."""
 
@@ -108,6 +123,7 @@ def same_space(one: LatentFormat, other: LatentFormat) -> bool:
         (one.channels, one.downscale) == (other.channels, other.downscale)
         and abs(one.scale - other.scale) < _NEAR
         and abs(one.shift - other.shift) < _NEAR
+        and (one.means, one.deviations) == (other.means, other.deviations)
     )
 
 

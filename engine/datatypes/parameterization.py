@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img"]
 ScheduleKind = Literal["scaled_linear", "linear", "cosine", "flow"]
@@ -43,13 +46,33 @@ class LatentFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The space a model denoises in.
 
     `channels` C and `downscale` f: a picture (B, H, W, 3) is a latent (B, C, H / f, W / f). The network sees
-    (latent - `shift`) * `scale`. `rgb_factors` (C rows of 3) with `rgb_bias` map a latent pixel to RGB in 0..1
-    for cheap previews; empty when unknown.
+    (latent - `shift`) * `scale`, and before that (latent - mean) / deviation of each channel where `means` and `deviations`
+    (C numbers each) are told. `axes` 3: latents have frames, or layers, (B, C, T, h, w), and one without is one frame.
+    `rgb_factors` (C rows of 3) with `rgb_bias` map a latent pixel to RGB in 0..1 for cheap previews; empty when unknown.
     """
 
     channels: int = 4
     downscale: int = 8
     scale: float = 0.18215
     shift: float = 0.0
+    means: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+    axes: int = 2
     rgb_factors: tuple[tuple[float, float, float], ...] = ()
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def to_network(self, latent: Tensor) -> Tensor:
+        """Return a latent (C, h, w) or (B, C, …) as the network sees it."""
+        if self.means:
+            latent = (latent - _along(latent, self.means)) / _along(latent, self.deviations)
+        return (latent - self.shift) * self.scale
+
+    def from_network(self, latent: Tensor) -> Tensor:
+        """Return the inverse of `to_network`."""
+        latent = latent / self.scale + self.shift
+        return latent * _along(latent, self.deviations) + _along(latent, self.means) if self.means else latent
+
+
+def _along(latent: Tensor, numbers: tuple[float, ...]) -> Tensor:
+    """A number for each channel, to calculate with a latent (C, h, w) or (B, C, …)."""
+    return latent.new_tensor(numbers).reshape(-1, *[1] * max(2, latent.ndim - 2))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from engine.denoising.previews import PreviewMaker, Watched
@@ -14,7 +13,7 @@ from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle
 from engine.sampling.guiders import CfgRange
 from engine.sampling.masks import repeat_to
-from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.noise_schedule import NoiseSchedule, fit_empty_latent
 from engine.sampling.samplers.steps import Callback, StepInfo
 
 if TYPE_CHECKING:
@@ -84,17 +83,15 @@ def cfg_ranges_of(model: ModelHandle | None) -> tuple[CfgRange, ...]:
 
 
 def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
-    """Return `latent` in the model's channels: an empty (all-zero) one is remade, another that does not fit is an error."""
-    samples = latent["samples"]
+    """Return `latent` in the model's shape: an empty (all-zero) one is remade, another that does not fit is an error."""
+    samples = fit_empty_latent(latent["samples"], model.latent)
     channels = model.latent.channels
     if samples.shape[1] == channels:
-        return latent
-    if torch.count_nonzero(samples):
-        raise ValueError(
-            f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
-            f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
-        )
-    return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
+        return latent if samples is latent["samples"] else {**latent, "samples": samples}
+    raise ValueError(
+        f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
+        f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+    )
 
 
 def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: int) -> ControlFunction:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.live import cfg_ranges_of
+from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -203,6 +204,7 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser, mask_at = guidance.denoiser(model.network, around, model.max_rows), guidance.mask_at
     else:
+        guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = model.negative and model.negative.network

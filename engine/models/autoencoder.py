@@ -119,15 +119,15 @@ class Autoencoder:
             parts.append(sum(results[1:], results[0]) / len(results))
         return torch.cat(parts)
 
-    def _network_input(self, pixels: Tensor) -> Tensor:
-        if pixels.ndim != 4 or pixels.shape[-1] < 3 or min(pixels.shape[1:3]) < self.downscale:
+    def _network_input(self, pixels: Tensor, colours: int = 3) -> Tensor:
+        if pixels.ndim != 4 or pixels.shape[-1] < colours or min(pixels.shape[1:3]) < self.downscale:
             raise ModelError(
-                f"{self.handle.source.path}: expected pictures (B, H, W, 3) of at least {self.downscale} pixels a side, "
+                f"{self.handle.source.path}: expected pictures (B, H, W, {colours}) of at least {self.downscale} pixels a side, "
                 f"got {list(pixels.shape)}"
             )
         height, width = (side // self.downscale * self.downscale for side in pixels.shape[1:3])
         top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
-        cropped = pixels[:, top : top + height, left : left + width, :3]
+        cropped = pixels[:, top : top + height, left : left + width, :colours]
         return cropped.movedim(-1, 1) * 2.0 - 1.0
 
     def _check(self, latent: Tensor) -> None:

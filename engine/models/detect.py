@@ -182,7 +182,7 @@ def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
         except KeyError as problem:
             raise CheckpointError(f"{where}: {problem.args[0]}") from None
     if not unet:
-        return family_of_text_width(_text_width(text), open_clip=is_open_clip(text))
+        return family_of_text(text)
     if (found := family_of(unet)) is not None:
         return found
     classes = [name for name in CLASS_EMBEDDING if name in unet]
@@ -206,8 +206,19 @@ def _nearest(shapes: Shapes) -> str:
     return f"Nearest is {family.title}, but this lacks tensor {', '.join(missing)}. "
 
 
-def _text_width(text: Shapes) -> int:
-    return next((shape[1] for name, shape in text.items() if name.endswith("token_embedding.weight")), 0)
+def text_width(shapes: Shapes) -> int:
+    """Return the width of a text encoder: of its table of tokens, 0 without one."""
+    tables = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
+    return next((shape[1] for name, shape in shapes.items() if name.endswith(tables) and len(shape) == 2), 0)
+
+
+def family_of_text(shapes: Shapes) -> Family:
+    """Return the family with one text encoder that these tensors, without a prefix, are; of CLIP's where none is."""
+    width = text_width(shapes)
+    alone = [family for family in families() if len(family.towers) == 1 and family.towers[0].kind != "clip"]
+    fit = [family for family in alone if kind_named(family.towers[0].kind).is_there(shapes)]
+    exact = next((family for family in fit if family.towers[0].width == width), next(iter(fit), None))
+    return exact or family_of_text_width(width, open_clip=is_open_clip(shapes))
 
 
 def family_of_text_width(width: int, *, open_clip: bool = False) -> Family:
@@ -265,11 +276,14 @@ def latent_format(
         channels, downscale = autoencoders.kind_named(vae_kind).space(vae)
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
-    return LatentFormat(
+    return msgspec.structs.replace(
+        base,
         channels=channels,
         downscale=int(facts.get("downscale", downscale)),
         scale=float(hints.get("scale_factor", base.scale)),
         shift=float(hints.get("shift_factor", base.shift)),
+        means=tuple(hints.get("latents_mean") or (base.means if channels == base.channels else ())),
+        deviations=tuple(hints.get("latents_std") or (base.deviations if channels == base.channels else ())),
         rgb_factors=tuple((float(r), float(g), float(b)) for r, g, b in factors),
         rgb_bias=_rgb(facts.get("rgb_bias", base.rgb_bias if known else (0.0, 0.0, 0.0))),
     )
@@ -277,8 +291,8 @@ def latent_format(
 
 def _channels(family: Family, network: Facts) -> int:
     """Channels of the latents that a network gives."""
-    told = network.get("out_channels")
-    return int(told) // family.patch**2 // family.gives if told else family.latent.channels
+    told = network.get("out_channels") if family.patch == 1 else None  # of patches, libraries count them in several ways
+    return int(told) // family.gives if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

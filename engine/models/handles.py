@@ -201,8 +201,11 @@ def decode_handle(data: bytes) -> Handle:
 
 
 def identity_of(handle: _Handle) -> str:
-    """Return the digest of a handle's data, with file paths left out."""
-    data = _without_paths(msgspec.to_builtins(handle))
+    """Return the digest of a handle's data, with file paths left out, and of the code that is its family's own."""
+    from engine.models.rooms import code_of  # which imports families
+
+    kind = handle.kind if isinstance(handle, VaeHandle) else ""
+    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind)]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 

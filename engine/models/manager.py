@@ -35,6 +35,7 @@ from engine.models.handles import (
 )
 from engine.models.opening import Opened
 from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class ModelManager:
 
     def text_encoders(self, paths: Sequence[Path], kind: str) -> ClipHandle:
         """Return the handle of a family's text encoders, in files of their own; `kind`: what loaders call the family."""
-        return opening.open_text_encoders(paths, kind, self._files)
+        return open_text_encoders(paths, kind, self._files)
 
     def vae(self, path: Path) -> VaeHandle:
         """Return the handle of a VAE file."""
@@ -192,13 +193,19 @@ class ModelManager:
 
     @contextmanager
     def _use(self, handle: Handle) -> Iterator[Any]:
-        if isinstance(handle, ClipHandle) and handle.beside:
+        if isinstance(handle, ClipHandle) and (handle.beside or family_named(handle.family).join):
             with self._joined(handle) as encoder:
                 yield encoder
             return
         if isinstance(handle, VaeHandle) and not handle.source.digest:
             yield self._without_weights(handle)
             return
+        with self._held(handle) as model:
+            yield model
+
+    @contextmanager
+    def _held(self, handle: Handle) -> Iterator[Any]:
+        """One module, on the device."""
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
             entry = self._entry(handle)
@@ -215,7 +222,7 @@ class ModelManager:
         from engine.models.joined import JoinedEncoder
 
         with ExitStack() as held:
-            yield JoinedEncoder(handle, [held.enter_context(self._use(tower)) for tower in handle.towers])
+            yield JoinedEncoder(handle, [held.enter_context(self._held(tower)) for tower in handle.towers])
 
     def _without_weights(self, handle: VaeHandle) -> Any:
         """The codec of an autoencoder that no file holds."""

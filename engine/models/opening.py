@@ -28,7 +28,7 @@ from engine.models.checkpoints import (
 )
 from engine.models.detect import Detected
 from engine.models.errors import CheckpointError, shortened
-from engine.models.families import families, families_of_type, family_of, titles
+from engine.models.families import families, family_of, titles
 from engine.models.families.base import Family, Tower
 from engine.models.handles import (
     ClipHandle,
@@ -44,9 +44,9 @@ from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
+from engine.models.text_files import tower_handle
 from engine.models.tokenizer import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.towers.clip import TextEncoderFacts
 from engine.models.vision_facts import vision_config
 
 _DENOISERS = ("unet", "transformer")
@@ -103,7 +103,7 @@ def _opened(
         latent=found.latent,
     )
     towers = [
-        _tower(source, family, facts, tokenizer)
+        tower_handle(source, family, facts, tokenizer)
         for source, facts, tokenizer in zip_longest(texts, found.texts, tokenizers[: len(found.texts)])
     ]
     return Opened(
@@ -125,21 +125,6 @@ def _vae(found: Detected, source: Source) -> VaeHandle | None:
             latent=found.latent,
         )
     return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
-
-
-def _tower(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
-    return ClipHandle(
-        source=source,
-        family=family,
-        tower=facts.tower.name,
-        config=facts.config,
-        prefix=facts.prefix,
-        tokens=facts.tokens,
-        tokenizer=tokenizer,
-        stop_at=facts.stop_at,
-        normed=facts.tower.normed,
-        cut_layers=facts.cut_layers,
-    )
 
 
 def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
@@ -176,65 +161,16 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     path = Path(path)
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
-        family = detect.family_of_text_width(part.config.get("hidden_size", 0))
+        shapes = read_header(part.weights).shapes
+        family = detect.family_of_text(shapes)
         tower = family.towers[0]
-        facts = kind_named(tower.kind).text_facts(read_header(part.weights).shapes, _text_hints(part.config), tower)
-        return _tower(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
+        facts = kind_named(tower.kind).text_facts(shapes, _text_hints(part.config), tower)
+        return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.")
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
-
-
-def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
-    """Return the handle of a family's text encoders, each in a file of its own, in any order.
-
-    `kind`: what loaders call the family. Raises CheckpointError naming the files where one is not the family's.
-    """
-    found = families_of_type(kind, len(paths))
-    if not found:
-        raise CheckpointError(f"no family with {len(paths)} text encoders is called {kind!r}. Known: {titles()}.")
-    headers = [read_header(path) for path in paths]
-    towers = []
-    for tower, header in _paired(found[0], headers):
-        hints = detect.metadata_facts(header.metadata, header.path).get("text", {})
-        try:
-            facts = kind_named(tower.kind).text_facts(header.shapes, hints, tower)
-        except (KeyError, IndexError) as problem:
-            raise CheckpointError(
-                f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
-            ) from problem
-        path = Path(header.path)
-        towers.append(_tower(Source(str(path), files(path)), found[0].name, facts))
-    got = tuple(sorted(_text_width(header) for header in headers))
-    wanted = tuple(sorted(tower.width for tower in found[0].towers))
-    others = {tower.width for family in families() for tower in family.towers} - set(wanted)
-    if others & set(got):  # encoders of unknown widths are somebody's own
-        named = ", ".join(path.name for path in paths)
-        raise CheckpointError(f"{named}: text encoders of widths {got}, where {found[0].title} has {wanted}.")
-    return towers[0].with_towers(towers)
-
-
-def _paired(family: Family, headers: Sequence[Header]) -> list[tuple[Tower, Header]]:
-    """The towers of a family, each with its file: of its kind, and of several of a kind the narrower with the narrower."""
-    pairs: dict[str, Header] = {}
-    for kind in {tower.kind for tower in family.towers}:
-        towers = sorted((tower for tower in family.towers if tower.kind == kind), key=lambda tower: tower.width)
-        alike = sorted((header for header in headers if kind_named(kind).is_there(header.shapes)), key=_text_width)
-        if len(alike) != len(towers):
-            named = ", ".join(Path(header.path).name for header in alike) or "none"
-            raise CheckpointError(
-                f"{', '.join(Path(header.path).name for header in headers)}: {family.title} wants "
-                f"{' and '.join(tower.name for tower in towers)}, got {named} of that kind."
-            )
-        pairs |= {tower.name: header for tower, header in zip(towers, alike, strict=True)}
-    return [(tower, pairs[tower.name]) for tower in family.towers]
-
-
-def _text_width(header: Header) -> int:
-    tables = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
-    return next((shape[1] for name, shape in header.shapes.items() if name.endswith(tables)), 0)
 
 
 def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
@@ -396,6 +332,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
         "axes": config.get("axes_dims_rope"),
+        "zero_cond_t": config.get("zero_cond_t", False),
     }
 
 

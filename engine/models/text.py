@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
+from engine.models.encoded import Encoded
 from engine.models.errors import EmbeddingError, ModelError, shortened
 from engine.models.prompt import phrases, references, segments
 
@@ -34,10 +35,20 @@ Warn = Callable[[str], None]
 
 
 class Token(NamedTuple):
-    """A token id, or the vector (D,) of a textual-inversion embedding, with its weight."""
+    """A token id, or the vector (D,) of a textual-inversion embedding, with its weight; `padding` that a model is not to see."""
 
     value: int | Tensor
     weight: float
+    padding: bool = False
+
+
+def refuse_pictures(handle: ClipHandle, pictures: Sequence[Tensor]) -> None:
+    """Raise ModelError when there are pictures, for an encoder that sees none."""
+    if pictures:
+        raise ModelError(
+            f"{handle.source.path}: expected a text encoder that sees pictures, such as Qwen2.5-VL, got {handle.tower}. "
+            "Load the family's text encoder, or encode the prompt without pictures."
+        )
 
 
 class TextEncoder:
@@ -68,8 +79,9 @@ class TextEncoder:
         """Tokens in a row, start and end included."""
         return min(self.handle.tokens.max_length, int(self.handle.config["max_position_embeddings"]))
 
-    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
-        """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU, of a prompt with emphasis and embeddings."""
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+        """Return the context (1, T * rows, D) and the pooled text (1, P) of a prompt with emphasis and embeddings."""
+        refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
 
     @property
@@ -77,7 +89,7 @@ class TextEncoder:
         """The towers: itself."""
         return (self,)
 
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of the text for this tower by its name; `text` without one."""
         return self.encode(texts.get(self.handle.tower, text), warn)
 
@@ -137,8 +149,8 @@ class TextEncoder:
         return f"prompt: there is no embedding {name!r}, so it is left out. {hint} Put its file into the embeddings folder."
 
     @torch.no_grad()
-    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """Return (context, pooled) of rows as `tokenize` makes them; pooled is the first row's, without weights.
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
+        """Return context and pooled text of rows as `tokenize` makes them; pooled is the first row's, without weights.
 
         Pooled is the last layer's output at the first end token, through the final layer norm, and through the text
         projection where there is one.
@@ -152,7 +164,7 @@ class TextEncoder:
             weights = torch.tensor([[token.weight for token in row] for row in rows])[:, :, None]
             hidden, empty = hidden[:-1], hidden[-1:]
             hidden = torch.where(weights == 1.0, hidden, (hidden - empty) * weights + empty)
-        return hidden.reshape(1, -1, hidden.shape[-1]), pooled[:1]
+        return Encoded(hidden.reshape(1, -1, hidden.shape[-1]), {"pooled_output": pooled[:1]})
 
     def _run(self, rows: list[list[Token]]) -> tuple[Tensor, Tensor]:
         """Return (hidden (R, T, D) at the handle's layer, pooled (R, P)) of R rows, float32 on the CPU."""

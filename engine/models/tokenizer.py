@@ -45,7 +45,11 @@ class Tokenizer(Protocol):
         """The token that opens a row."""
         ...
 
-    end: int
+    @property
+    def end(self) -> int:
+        """The token that closes a row."""
+        ...
+
     size: int
 
     def ids(self, text: str) -> list[int]:
@@ -61,13 +65,17 @@ class JsonTokenizer:
         fast.no_padding()
         fast.no_truncation()
         self.size = int(fast.get_vocab_size())
-        self._told_start, self._where = start, where
-        self.end = _special(fast, end, (END, "</s>", "[SEP]"), where)
+        self._told_start, self._told_end, self._where = start, end, where
 
     @property
     def start(self) -> int:
         """The token that opens a row; TokenizerError where there is none, as in T5's."""
         return _special(self._fast, self._told_start, (START, "<s>", "[CLS]"), self._where)
+
+    @property
+    def end(self) -> int:
+        """The token that closes a row; TokenizerError where there is none, as in language models' that open a chat."""
+        return _special(self._fast, self._told_end, (END, "</s>", "[SEP]"), self._where)
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
@@ -102,9 +110,10 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenize
     kind = kind_named(tower_of(handle.family, handle.tower).kind)
     if source.suffix.lower() not in PICKLE_SUFFIXES and (text := read_header(source).metadata.get(kind.METADATA)):
         return _fitting(_parse(text, f"{source}, metadata {kind.METADATA}", told), size, str(source))
-    for path in tokenizer_files(folders):
+    name = tower_of(handle.family, handle.tower).kind
+    for path in sorted(tokenizer_files(folders), key=lambda path: path.parent.name != name):
         tokenizer = _read(path, told)
-        if tokenizer.size <= size < tokenizer.size + _ROUNDED:
+        if tokenizer.size <= size and (path.parent.name == name or size < tokenizer.size + _ROUNDED):
             return tokenizer
     if size == _CLIP_VOCABULARY:
         try:

@@ -81,7 +81,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in state.items() if not name.endswith("position_ids")}
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
-    return kind_of(handle).renamed(state)
+    return kind_of(handle).renamed(state, handle.config)
 
 
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:

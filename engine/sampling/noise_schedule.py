@@ -209,23 +209,24 @@ def add_noise_to_latent(
 
 
 def to_network_space(latent: Tensor, latent_format: LatentFormat) -> Tensor:
-    """Return (latent - shift) * scale; an empty (all-zero) latent stays zero, since it stands for no picture at all."""
-    if not torch.count_nonzero(latent):
-        return latent
-    return (latent - latent_format.shift) * latent_format.scale
+    """Return a latent as the network sees it; an empty (all-zero) one stays zero, since it stands for no picture at all."""
+    return latent_format.to_network(latent) if torch.count_nonzero(latent) else latent
 
 
 def from_network_space(latent: Tensor, latent_format: LatentFormat) -> Tensor:
-    """Return latent / scale + shift, the inverse of `to_network_space`."""
-    return latent / latent_format.scale + latent_format.shift
+    """Return the inverse of `to_network_space`."""
+    return latent_format.from_network(latent)
 
 
 def fit_empty_latent(latent: Tensor, latent_format: LatentFormat) -> Tensor:
     """Return an empty (all-zero) latent (B, C, h, w) with the channels of the model; any other latent as it is.
 
     An empty latent is made before its model is known, with four channels by convention. Draw noise for what this returns.
+    Of a model whose latents have frames, a latent without them is one frame: (B, C, 1, h, w).
     """
     channels = latent_format.channels
+    if latent.dim() == 4 and latent_format.axes == 3:
+        latent = latent[:, :, None]
     if latent.dim() < 4 or latent.shape[1] == channels or torch.count_nonzero(latent):
         return latent
     return latent.new_zeros((latent.shape[0], channels, *latent.shape[2:]))

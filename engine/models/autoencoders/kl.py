@@ -17,7 +17,7 @@ CODEC: Final = "engine.models.autoencoder:Autoencoder"
 
 def is_there(shapes: Shapes) -> bool:
     """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming; FLUX.2's are normalised as well."""
-    return "decoder.conv_in.weight" in shapes and "bn.running_mean" not in shapes
+    return len(shapes.get("decoder.conv_in.weight", ())) == 4 and "bn.running_mean" not in shapes
 
 
 def space(config: Facts) -> tuple[int, int]:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.networks.pooled import PooledTextNetwork, even
+from engine.models.networks.references import placing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _REFERENCE = "reference "
+_METHOD = "placed by"
+_METHODS = ("offset", "index", "uxo")
+"""Ways to place pictures to go by."""
 _GUIDANCE = 3.5
 """What a distilled network is told where a conditioning says nothing."""
 
@@ -23,14 +27,17 @@ class FluxNetwork(PooledTextNetwork):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.
 
-        And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space.
+        And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space, with the
+        way to place them.
 
-        Raises ModelError for a conditioning whose pooled text is not of this family.
+        Raises ModelError for a conditioning whose pooled text is not of this family, and for a way that is not known here.
         """
         given = super().inputs(options, latent, positive)
         space = self.handle.latent
         for number, reference in enumerate(options.get("reference_latents", ())):
-            given[f"{_REFERENCE}{number}"] = even((reference - space.shift) * space.scale)
+            given[f"{_REFERENCE}{number}"] = even(space.to_network(reference))
+        if options.get("reference_latents"):
+            given[_METHOD] = placing(options, _METHODS, _METHODS[0], self.family.title)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given
@@ -65,7 +72,7 @@ class FluxNetwork(PooledTextNetwork):
             encoder_hidden_states=context.to(self.device, self.dtype),
             pooled_projections=given["pooled"].to(self.device, self.dtype),
             timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=_all_places(filled, references).to(self.device, self.dtype),
+            img_ids=_all_places(filled, references, given.get(_METHOD, _METHODS[0])).to(self.device, self.dtype),
             txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
             guidance=None if guidance is None else guidance.to(self.device, self.dtype),
             return_dict=False,
@@ -87,15 +94,28 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
     return squares.reshape(batch, channels // 4, height, width)
 
 
-def _all_places(x: Tensor, references: Sequence[Tensor]) -> Tensor:
-    """Where the tokens of the picture stand, then those of the references: on another sheet, beside or below one another."""
+def _all_places(x: Tensor, references: Sequence[Tensor], method: str = "offset") -> Tensor:
+    """Where the tokens of the picture stand, then those of the references.
+
+    `offset`: on another sheet, beside or below one another; `index`: each on a sheet of its own; `uxo`: on the picture's own,
+    each to the lower right of all before it (UNO; Wu et al. 2025).
+    """
     found = [places(x.shape[-2] // 2, x.shape[-1] // 2)]
     height = width = 0
-    for one in references:
+    if method == "uxo":
+        height, width = x.shape[-2] // 2, x.shape[-1] // 2
+    for number, one in enumerate(references, start=1):
         rows, columns = one.shape[-2] // 2, one.shape[-1] // 2
-        below, beside = (0, width) if rows + height > columns + width else (height, 0)
-        found.append(places(rows, columns) + torch.tensor([1.0, below, beside]))
-        height, width = max(height, rows + below), max(width, columns + beside)
+        if method == "offset":
+            below, beside = (0, width) if rows + height > columns + width else (height, 0)
+            at = (1, below, beside)
+            height, width = max(height, rows + below), max(width, columns + beside)
+        elif method == "uxo":
+            at = (0, height, width)
+            height, width = height + rows, width + columns
+        else:
+            at = (number, 0, 0)
+        found.append(places(rows, columns) + torch.tensor(at, dtype=torch.float32))
     return torch.cat(found)
 
 

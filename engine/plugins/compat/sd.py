@@ -347,9 +347,9 @@ def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
 def _told(encoder: Any, rows: Any, with_words: bool) -> list[list[tuple[Any, ...]]]:
     """A tower's rows as packs take them: (token or vector, weight), and the number of the word if that is wanted."""
     if not with_words:
-        return [[tuple(token) for token in row] for row in rows]
+        return [[token[:2] for token in row] for row in rows]
     ends = (encoder.tokenizer.start, encoder.tokenizer.end)
-    return [[(*token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
+    return [[(*token[:2], _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
 
 
 def _word(index: int, token: Any, ends: tuple[int, int]) -> int:

@@ -16,8 +16,8 @@ def encode_rows(handle: ClipHandle, tokens: Any) -> tuple[Any, Any]:
     """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …), or of a dict of them."""
     with model_manager().use(handle) as encoder:
         each = [_rows(tokens, one.handle.tower) for one in encoder.encoders]
-        found: tuple[Any, Any] = encoder.encode_tokens(each if handle.beside else each[0])
-    return found
+        found = encoder.encode_tokens(each if handle.beside else each[0])
+    return found.context, found.pooled
 
 
 def letter(tower: str) -> str:

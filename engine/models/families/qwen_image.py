@@ -1,0 +1,27 @@
+"""Qwen-Image, Qwen-Image-Edit (also 2509 and 2511) and Qwen-Image-Layered (Wu et al. 2025): one network, a flow under Qwen2.5-VL.
+
+Layered is told apart by the tensors of an embedding, Edit 2511 by an empty tensor or by what a workflow says of its references.
+"""
+
+from __future__ import annotations
+
+import math
+
+from engine.datatypes import latent_formats
+from engine.datatypes.parameterization import Parameterization
+from engine.models.families.base import Family
+from engine.models.networks.qwen_image_sizes import LAYOUTS, QWEN_IMAGE
+
+FAMILY = Family(
+    name="qwen_image",
+    title="Qwen-Image",
+    layouts=LAYOUTS,
+    network=QWEN_IMAGE,
+    context_dim=3584,
+    latent=latent_formats.WAN21,
+    # The shift of a run without ModelSamplingAuraFlow is inferred; the workflows of the field set it to 3.1, 3 or, Layered, 1.
+    parameterization=Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(1.15)),
+    towers=(),
+    patch=2,
+    loader_types=("qwen_image",),
+)
