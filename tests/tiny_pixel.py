@@ -144,7 +144,9 @@ def write_sd2(
     """A checkpoint in the original layout, with open_clip's text encoder, and `more` tensors."""
     words = len(json.loads(clip_json)["model"]["vocab"])
     whole = text_tower(words, 48, 3, "gelu").state_dict()
-    modules["text_encoder"] = text_tower(words, 48, 2, "gelu")  # the library's leaves out the last layer, which is not used
+    modules["text_encoder"] = text_tower(
+        words, 48, 2, "gelu"
+    )  # the library's leaves out the last layer, which is not used
     modules["text_encoder"].load_state_dict({name: whole[name] for name in modules["text_encoder"].state_dict()})
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
     tokenizer = clip_tokenizers(clip_files)["tokenizer_2"]
@@ -164,3 +166,65 @@ def write_sd2(
     told = {"safelight.config": json.dumps(facts), "safelight.tokenizer": clip_json}
     save(tiny.file("checkpoints", f"{family}.safetensors"), tensors | more.get("tensors", {}), told)
     return tiny
+
+
+class Given:
+    """Noise as it is handed over; runs draw more by its seed."""
+
+    def __init__(self, noise: torch.Tensor, seed: int) -> None:
+        self.noise, self.seed = noise, seed
+
+    def generate_noise(self, latent: dict[str, Any]) -> torch.Tensor:
+        return self.noise
+
+
+def descend(
+    bench: Any, guider: Any, sampler: str, timesteps: list[int], noise: torch.Tensor, seed: int
+) -> dict[str, torch.Tensor]:
+    """The end of a run down a pipeline's timesteps, from the noise that it starts with, which is x_t at the first of them."""
+    import math
+
+    from engine.sampling.noise_schedule import NoiseSchedule
+    from nodes.custom_sampling import ksampler_select, sampler_custom_advanced
+
+    schedule = NoiseSchedule.of(guider.model.parameterization)
+    levels = [schedule.sigma(t) for t in timesteps]
+    scale = 1.0 if schedule.is_maximal(levels[0]) else math.sqrt(1.0 + levels[0] ** 2) / levels[0]
+    empty = {"samples": torch.zeros_like(noise)}
+    sigmas = torch.tensor([*levels, 0.0])
+    return sampler_custom_advanced(
+        bench, Given(noise * scale, seed), guider, ksampler_select(sampler), sigmas, empty
+    ).output
+
+
+def if_unet(*, second: bool) -> Any:
+    """A U-Net of DeepFloyd IF's first stage, or of its second, which takes the small picture beside."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    told: dict[str, Any] = {
+        "sample_size": 32 if second else 16,
+        "in_channels": 6 if second else 3,
+        "out_channels": 6,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+        "up_block_types": ("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        "attention_head_dim": 8,
+        "cross_attention_dim": 32,
+        "encoder_hid_dim": 24,
+        "addition_embed_type": "text",
+        "addition_embed_type_num_heads": 2,
+        "cross_attention_norm": "group_norm",
+        "resnet_time_scale_shift": "scale_shift",
+        "act_fn": "gelu",
+    }
+    if second:
+        told |= {
+            "class_embed_type": "timestep",
+            "only_cross_attention": True,
+            "resnet_skip_time_act": True,
+            "resnet_out_scale_factor": 1.41421,
+            "mid_block_scale_factor": 1.41421,
+        }
+    return UNet2DConditionModel(**told).eval().requires_grad_(False)

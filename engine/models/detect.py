@@ -291,7 +291,9 @@ def latent_format(
 
 def _channels(family: Family, network: Facts) -> int:
     """Channels of the latents that a network gives."""
-    told = network.get("out_channels") if family.patch == 1 else None  # of patches, libraries count them in several ways
+    told = (
+        network.get("out_channels") if family.patch == 1 else None
+    )  # of patches, libraries count them in several ways
     return int(told) // family.gives if told else family.latent.channels
 
 
