@@ -121,6 +121,38 @@ def classed_unet(**told: Any) -> Any:
     return UNet2DConditionModel(**(usual | told))
 
 
+UNCLIP: dict[str, Any] = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 64}
+"""What CLIP sees is 32 wide, and so is the level of its noise."""
+
+
+def vision_tower() -> Any:
+    """A CLIP vision tower of two heads."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        projection_dim=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    return CLIPVisionModelWithProjection(config).eval().requires_grad_(False)
+
+
+def vision_to_open_clip(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """In the names in which checkpoints of unCLIP have it: stacked rows, the projection turned."""
+    text = {
+        name.replace("vision_model.", "text_model.", 1): value
+        for name, value in state.items()
+        if ".encoder.layers." in name
+    }
+    back = {f"vision_model.{ours}": theirs for theirs, ours in sd_keys._VISION_ENDS.items()}
+    ends = {f"{prefix}{back[name]}": value for name, value in state.items() if name in back}
+    return sd_keys.text_to_open_clip(text, prefix) | ends | {f"{prefix}proj": state["visual_projection.weight"].T}
+
+
 UPSCALER: dict[str, Any] = {"in_channels": 7, "num_class_embeds": 1000, "only_cross_attention": (True, True, False)}
 
 

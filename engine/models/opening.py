@@ -42,12 +42,13 @@ from engine.models.handles import (
 )
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
 from engine.models.shapes import part as part_of
 from engine.models.text_files import tower_handle
 from engine.models.tokenizer import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import vision_config
+from engine.models.weights import parameter_shapes
 
 _DENOISERS = ("unet", "transformer")
 """What a diffusers folder calls a network, by its kind."""
@@ -208,7 +209,7 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
-    """Return the handle of an image encoder: a file of its own in the naming of transformers, or a folder of theirs."""
+    """Return the handle of an image encoder: a file of its own, one inside an unCLIP checkpoint, or a folder of transformers."""
     path = Path(path)
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
@@ -217,15 +218,17 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
     if part:
         known = {"heads": part.config.get("num_attention_heads"), "act": part.config.get("hidden_act")}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
+    prefix = next((one for one in VISION_PREFIXES if f"{one}conv1.weight" in header.shapes), "")
+    handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", prefix=prefix)
     try:
-        config = vision_config(header.shapes, hints)
+        config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:
         shown = shortened(list(header.shapes))
         raise CheckpointError(
             f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, "
-            f"lacks {problem}, got {shown}. Use a file in the naming of transformers."
+            f"lacks {problem}, got {shown}. Use a file in the naming of transformers or of open_clip."
         ) from problem
-    return ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", config=config)
+    return msgspec.structs.replace(handle, config=config)
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

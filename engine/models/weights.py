@@ -78,7 +78,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
-        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        return sd_keys.vision_to_transformers(state)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
     return kind_of(handle).renamed(state, handle.config)
