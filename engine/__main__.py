@@ -174,6 +174,7 @@ def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:
         files=cache.files.hex,
         tokenizer_dirs=paths.folders("text_encoders"),
         embedding_dirs=paths.folders("embeddings"),
+        fetched_tokenizers=paths.tokenizers,
     )
 
 

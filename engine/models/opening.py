@@ -22,7 +22,6 @@ from engine.models.checkpoints import (
     Header,
     folder_component,
     is_diffusers_folder,
-    read_header,
     read_json,
     spread,
 )
@@ -42,10 +41,11 @@ from engine.models.handles import (
 )
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
+from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
 from engine.models.shapes import part as part_of
 from engine.models.text_files import tower_handle
-from engine.models.tokenizer import tokenizer_file
+from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import vision_config
 from engine.models.weights import parameter_shapes

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.checkpoints import load_tensors, read_header
-from engine.models.errors import CheckpointError, EmbeddingError, ModelError, TokenizerError
+from engine.models.errors import CheckpointError, EmbeddingError, ModelError
 from engine.models.manager import ModelManager
 from engine.models.text import TextEncoder, read_embedding
 
@@ -300,83 +296,15 @@ def test_a_tower_whose_file_leaves_out_its_last_layer_counts_as_if_it_were_there
 # --- tokenizers -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def bare_checkpoint(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same model without a tokenizer in its metadata, on a machine whose hub cache is empty."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    metadata = {k: v for k, v in read_header(checkpoint).metadata.items() if k != "safelight.tokenizer"}
-    path = tmp_path / "bare.safetensors"
-    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
-    return path
-
-
-def test_without_a_tokenizer_the_error_says_which_file_to_put_where(bare_checkpoint: Path, tmp_path: Path) -> None:
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    handle = manager.checkpoint(bare_checkpoint).clip
-    with (
-        pytest.raises(TokenizerError, match=r"tokenizer\.json .*text_encoders/clip/tokenizer\.json"),
-        manager.use(handle),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("place", ["folder json", "folder vocabulary", "hub cache"])
-def test_a_tokenizer_is_found_where_it_is_put(
-    bare_checkpoint: Path, checkpoint: Path, tiny_sd: Any, tmp_path: Path, place: str
-) -> None:
-    text = read_header(checkpoint).metadata["safelight.tokenizer"]
-    folder = tmp_path / "text_encoders" / "clip"
-    if place == "hub cache":
-        folder = tmp_path / "hub" / "models--openai--clip-vit-large-patch14" / "snapshots" / "abc"
-    folder.mkdir(parents=True)
-    if place == "folder vocabulary":
-        for file in tiny_sd.tokenizer_files:
-            (folder / file.name).write_bytes(file.read_bytes())
-    else:
-        (folder / "tokenizer.json").write_text(text)
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    with (
-        manager.use(manager.checkpoint(bare_checkpoint).clip) as bare,
-        manager.use(manager.checkpoint(checkpoint).clip) as own,
-    ):
-        assert ids(bare.tokenize("A red apple, on the moon")) == ids(own.tokenize("A red apple, on the moon"))
-
-
-def test_a_tokenizer_of_another_vocabulary_is_not_taken(bare_checkpoint: Path, tmp_path: Path) -> None:
-    from tokenizers import Tokenizer, models
-
-    folder = tmp_path / "text_encoders" / "other"
-    folder.mkdir(parents=True)
-    other = Tokenizer(models.WordLevel({"<|startoftext|>": 0, "<|endoftext|>": 1}, unk_token="<|endoftext|>"))
-    (folder / "tokenizer.json").write_text(other.to_str())
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    with (
-        pytest.raises(TokenizerError, match="no tokenizer with"),
-        manager.use(manager.checkpoint(bare_checkpoint).clip),
-    ):
-        pass
-
-
-def test_a_damaged_tokenizer_in_the_metadata_is_an_error_that_names_the_file(checkpoint: Path, tmp_path: Path) -> None:
-    path = tmp_path / "damaged.safetensors"
-    metadata = read_header(checkpoint).metadata | {"safelight.tokenizer": json.dumps({"version": "1.0"})}
-    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
-    manager = ModelManager()
-    with (
-        pytest.raises(TokenizerError, match=r"damaged\.safetensors.*not a tokenizer\.json"),
-        manager.use(manager.checkpoint(path).clip),
-    ):
-        pass
-
-
 def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any) -> None:
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-    from engine.models.tokenizer import JsonTokenizer, _from_vocabulary
+    from engine.models.tokenizer import JsonTokenizer
+    from engine.models.tokenizer_files import read_file
 
     vocabulary, merges = tiny_sd.tokenizer_files
     theirs = CLIPTokenizer.from_pretrained(vocabulary.parent)
-    ours = JsonTokenizer(_from_vocabulary(vocabulary), "here")
+    ours = JsonTokenizer(read_file(vocabulary), "here")
     for text in (
         "a red Apple, on the moon!",
         "it's  two\ttabs",
@@ -394,14 +322,3 @@ def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any
 def test_html_is_neither_unescaped_nor_is_text_repaired(encoder: TextEncoder) -> None:
     of = encoder.tokenizer.ids
     assert content(encoder, encoder.tokenize("&amp; cat")[0]) == [*of("&"), *of("amp"), *of(";"), *of("cat")]
-
-
-def test_the_package_with_clips_vocabulary_is_given_text_as_transformers_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.models.tokenizer import InstantClipTokenizer
-
-    seen: list[str] = []
-    package = SimpleNamespace(Tokenizer=lambda: SimpleNamespace(encode=lambda text: seen.append(text) or [len(text)]))
-    monkeypatch.setitem(sys.modules, "instant_clip_tokenizer", package)
-    tokenizer = InstantClipTokenizer()
-    assert tokenizer.ids("cafe\u0301<|endoftext|> cat <|startoftext|>") == [4, 49407, 5, 49406, 0]
-    assert seen == ["caf\u00e9", " cat ", ""]

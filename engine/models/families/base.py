@@ -54,10 +54,11 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     of its first tokens, which are the template's, are left out of the conditioning. `layers`: whose outputs are taken, side by
     side along the width in this order; counted as transformers counts `hidden_states`: 0 is what the first layer takes, 3 the
     third layer's output, -1 the last one's through the last norm, -2 the output of the layer before, without a norm.
-    `last_normed` False takes the last one's without its norm too. Layers that nothing is taken of are neither loaded nor run. `most`: tokens that the text is cut to, template and all, 0 for any
-    number; `cut`: "end" cuts the template's end off too, as tokenizers do; "prompt" keeps it. `least`: tokens that it is padded
-    to; `multiple`: of what its length is made a multiple. `side`: where padding stands, "middle" before what follows the prompt
-    in the template, where it takes no place. `pad_place`: the place that all padding is said to have, None for its own. It is
+    `last_normed` False takes the last one's without its norm too. Layers that nothing is taken of are neither loaded nor run.
+    `most`: tokens that the text is cut to, template and all, 0 for any number; `cut`: "end" cuts the template's end off too, as
+    tokenizers do; "prompt" keeps it. `least`: tokens that it is padded to; `multiple`: of what its length is made a multiple.
+    `side`: where padding stands, "middle" before what follows the prompt in the template, where it takes no place. `pad_place`:
+    the place that all padding is said to have, None for its own. It is
     masked in the language model, and part of the conditioning, whose option `attention_mask` (1, T) is then 0 there, 1
     elsewhere. `picture`: what stands for picture number `{}` before the prompt.
     """
@@ -115,7 +116,8 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
     `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
     with those of the original layout, by which LoRAs name them too. `fused(config)`: for each original module whose rows are
-    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module.
+    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module. `grows`:
+    matrices that a LoRA may give more columns, with the argument that counts these.
     """
 
     title: str
@@ -125,6 +127,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
     paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
     fused: Callable[[Mapping[str, Any]], Fused] = lambda config: {}
+    grows: Mapping[str, str] = {}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""How the U-Nets of DeepFloyd IF are called: over pictures, the second with the small one beside, and what they learned of variance."""
+"""How the U-Nets of DeepFloyd IF are called: over pictures, the second with the small one beside."""
 
 from __future__ import annotations
 
