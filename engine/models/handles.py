@@ -102,7 +102,7 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     @property
     def context_dim(self) -> int:
         """Width D of the text conditioning (B, T, D)."""
-        return int(self.config["cross_attention_dim"])
+        return int(self.config.get("encoder_hid_dim") or self.config["cross_attention_dim"])
 
     def with_patch(self, *patches: Patch) -> ModelHandle:
         """Return a copy with `patches` appended."""

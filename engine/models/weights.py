@@ -97,9 +97,10 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
-        level = PREFIX if handle.family == SIGLIP else ""
+        if handle.family != SIGLIP:
+            return sd_keys.vision_to_transformers(state)
         kept = {name: value for name, value in state.items() if not name.endswith("position_ids")}
-        return {name.removeprefix(level): value for name, value in kept.items()}
+        return {name.removeprefix(PREFIX): value for name, value in kept.items()}
     if isinstance(handle, StyleModelHandle):
         return dict(state)
     if isinstance(handle, VaeHandle):
