@@ -26,7 +26,7 @@ GrowBy = Annotated[int, In(ge=0, le=64, step=1, tip="Pixels by which the mask gr
 
 
 class InpaintConditioning(NamedTuple):
-    """What an inpainting checkpoint is given."""
+    """What a model that works on a picture is given."""
 
     positive: Annotated[Conditioning, Out(name="positive")]
     negative: Annotated[Conditioning, Out(name="negative")]
@@ -122,6 +122,21 @@ def inpaint_model_conditioning(
         latent["noise_mask"] = fitted
     facts = {"concat_latent_image": masked, "concat_mask": fitted}
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), latent)
+
+
+@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
+def instruct_pix_to_pix_conditioning(
+    ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
+) -> InpaintConditioning:
+    """Give a model that edits pictures (InstructPix2Pix) the picture, and make an empty latent of its size."""
+    step = vae.latent.downscale
+    top, left = (side % step // 2 for side in pixels.shape[1:3])
+    height, width = (side // step * step for side in pixels.shape[1:3])
+    with ctx.models.use(vae) as autoencoder:
+        seen = autoencoder.encode(pixels[:, top : top + height, left : left + width, :3])
+    facts = {"concat_latent_image": seen}
+    empty = {"samples": torch.zeros_like(seen)}
+    return InpaintConditioning(_with(positive, facts), _with(negative, facts), empty)
 
 
 def _with(conditioning: Conditioning, facts: dict[str, Any]) -> Conditioning:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+CHANNELS_OPTION = "cfg_channels"
+"""Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
+
 _CFG_RANGES = "cfg_ranges"
 """The same for CFGOverride: [cfg, start, end] of each."""
 
@@ -48,6 +51,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
         )
 

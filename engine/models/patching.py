@@ -1,7 +1,8 @@
 """Putting patches on a network's weights and taking them off again.
 
 A weight that is patched gets a new tensor; the tensor it had is kept and put back when the patch goes, so taking patches
-off is exact by construction. Only weights whose own list of patches changes are touched.
+off is exact by construction. Only weights whose own list of patches changes are touched. A weight that is kept packed stays so:
+its patches are put on it each time it is unpacked, by the same sums.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from engine.models import lora
 from engine.models.checkpoints import load_tensors, read_header
 from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
-from engine.models.lora import Matched
+from engine.models.lora import Change, Matched
+from engine.models.networks.grown import grown_config, widened
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 Plan: TypeAlias = tuple[tuple[str, float, float], ...]
@@ -33,6 +38,13 @@ def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[s
     return lora.match_text(header, parameters, tower_of(handle.family, handle.tower))
 
 
+def grown(handle: ModelHandle, path: Path, match: Matched) -> ModelHandle:
+    """Return the handle with layers as wide as the LoRA at `path` wants them. Reads headers only."""
+    network = family_named(handle.family).network
+    config = grown_config(network, handle.config, match, read_header(path).shapes)
+    return msgspec.structs.replace(handle, config=config)
+
+
 class PatchFile:
     """A LoRA file as it is put on one model: what it changes, its tensors mapped from the file."""
 
@@ -41,19 +53,28 @@ class PatchFile:
         self.digest = patch.source.digest
         self.changes = matched(handle, self.path, parameters).changes
         self.tensors = load_tensors(self.path)
+        self._grows = family_named(handle.family).network.grows if isinstance(handle, ModelHandle) else {}
 
     def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
         """Return `weight`, the one called `name`, with its change at `strength`, float32. Raises LoraError for wrong sizes."""
         from engine.models import deltas
 
         change = self.changes[name]
-        here = {tensor: self.tensors[tensor].to(weight.device) for tensor in change.parts.values()}
+        here = self._here(change, weight.device)
+        if name in self._grows and "down" in change.parts:
+            here[change.parts["down"]] = widened(here[change.parts["down"]], weight.shape[1])
         try:
             return deltas.patched(change, here, weight, strength)
         except (ValueError, RuntimeError) as problem:
             raise LoraError(
                 f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
             ) from problem
+
+    def _here(self, change: Change, device: torch.device) -> dict[str, Tensor]:
+        """Return a change's tensors on a device. They stay there: packed weights take them at every call."""
+        for name in change.parts.values():
+            self.tensors[name] = self.tensors[name].to(device)
+        return {name: self.tensors[name] for name in change.parts.values()}
 
 
 class PatchedWeights:
@@ -71,8 +92,11 @@ class PatchedWeights:
 
     @property
     def patched_bytes(self) -> int:
-        """Bytes of the tensors that stand in for originals."""
-        return sum(self._parameters[name].nbytes for name in self._plans)
+        """Bytes of the tensors that stand in for originals; packed weights are changed where they are used."""
+        from engine.models.packed.tensor import PackedTensor
+
+        patched = [self._parameters[name] for name in self._plans]
+        return sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
 
     def apply(self, patches: Sequence[tuple[PatchFile, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
@@ -103,13 +127,25 @@ class PatchedWeights:
             self._set(name, [], None)
 
     def _set(self, name: str, items: Sequence[tuple[PatchFile, float, float]], plan: Plan | None) -> None:
+        from engine.models.packed.tensor import Changed, PackedTensor
+
         original, parameter = self._originals[name], self._parameters[name]
         if plan is None:
-            parameter.data = original
+            if isinstance(parameter, PackedTensor):
+                parameter.kept = original.kept
+            else:
+                parameter.data = original
             self._plans.pop(name, None)
             return
-        value = original.float()
-        for file, strength, keep in items:
-            value = file.patched(name, value if keep == 1.0 else keep * value, strength)
-        parameter.data = value.to(original.dtype)
+
+        def changed(value: Tensor) -> Tensor:
+            for file, strength, keep in items:
+                value = file.patched(name, value if keep == 1.0 else keep * value, strength)
+            return value
+
+        if isinstance(parameter, PackedTensor):
+            parameter.kept = Changed(original.kept, changed)
+            parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
+        else:
+            parameter.data = changed(original.float()).to(original.dtype)
         self._plans[name] = plan

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from engine.models.checkpoints import PICKLE_SUFFIXES, read_header, tensor_data
+from engine.models.checkpoints import PICKLE_SUFFIXES, read_bytes, read_header
 from engine.models.errors import TokenizerError
 from engine.models.families import tower_of
 from engine.models.pinned import Known, known_for
@@ -131,9 +131,9 @@ class _Search:
         header = read_header(self.source)
         for level in _levels(self.handle.prefix):
             for name, read in READERS.items():
-                if f"{level}{name}" in header.shapes:
-                    where = f"{self.source}, tensor {level}{name}"
-                    tokenizer = self._made(read(tensor_data(self.source, f"{level}{name}"), where), where)
+                if (tensor := f"{level}{name}") in header.shapes:
+                    where = f"{self.source}, tensor {tensor}"
+                    tokenizer = self._made(read(read_bytes(self.source, [tensor])[tensor], where), where)
                     if self._is_likely(tokenizer):
                         return tokenizer
                     if level == self.handle.prefix:  # above, it may be another encoder's
@@ -154,7 +154,7 @@ class _Search:
         for folder in self.folders:
             for path in files_in(Path(folder) / self.name):
                 tokenizer = self._made(read_file(path), str(path))
-                if self._is_likely(tokenizer):
+                if tokenizer.size <= self.rows:
                     return tokenizer
         for path in tokenizer_files(self.folders):
             if path.parent.name != self.name:

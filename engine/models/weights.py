@@ -2,11 +2,12 @@
 
 Names here are those of diffusers and transformers, text encoders always with `text_model.`, whatever the file or the
 installed transformers calls them. Modules are made without weights and given their weights by assignment, so weights that
-are on the right device in the right dtype stay where the file is mapped: no second copy.
+are on the right device in the right dtype, or packed, stay where the file is mapped: no second copy.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from engine.models import autoencoders, sd_keys
-from engine.models.checkpoints import Header, fit, load_tensors, read_header
+from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
-from engine.models.scaled import check_packing, is_beside, unpacked
+from engine.models.networks.grown import grown
+from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
 
 if TYPE_CHECKING:
@@ -57,16 +59,22 @@ def file_names(handle: Handle, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(handle.prefix)]
 
 
-def parameter_shapes(handle: Handle, header: Header | None = None) -> dict[str, Shape]:
+def parameter_shapes(handle: Handle, header: Contents | None = None) -> dict[str, Shape]:
     """Return {parameter name: shape} of what the handle's file holds for it. Reads the header only; no torch.
 
     Raises CheckpointError for a file that cannot be read.
     """
     header = header or read_header(Path(handle.source.path))
     # Views of one zero: they have the shapes, and take the slicing and reshaping of real tensors, at no cost.
-    names = [name for name in file_names(handle, header.shapes) if not is_beside(name)]
-    zeros = {name: np.broadcast_to(np.float32(0), header.shapes[name]) for name in names}
+    zeros = {name: np.broadcast_to(np.float32(0), header.shapes[name]) for name in file_names(handle, header.shapes)}
     return {name: tuple(value.shape) for name, value in renamed(handle, zeros).items()}
+
+
+def bytes_needed(handle: Handle, width: int) -> int:
+    """Return the bytes that the handle's weights take in memory: packed ones as they are, others `width` for each value."""
+    header = read_header(Path(handle.source.path))
+    names = file_names(handle, header.shapes)
+    return sum(header.packed_bytes.get(name, math.prod(header.shapes[name]) * width) for name in names)
 
 
 def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +82,8 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     bare = {name[len(handle.prefix) :]: value for name, value in tensors.items() if name.startswith(handle.prefix)}
     state = cast("Mapping[str, Tensor]", bare)
     if isinstance(handle, ModelHandle):
-        return dict(family_named(handle.family).network.renamed(state, handle.config))
+        network = family_named(handle.family).network
+        return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
@@ -91,16 +100,13 @@ def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype)
 
     Raises CheckpointError when tensors that the handle's config calls for are missing or have another shape.
     """
-    path = Path(handle.source.path)
-    header = read_header(path)
+    header = read_header(Path(handle.source.path))
     module = empty_module(handle)
     expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
-        raise CheckpointError(f"{path}: its {title(handle)} cannot be loaded: {report.describe()}.")
-    names = file_names(handle, header.shapes)
-    check_packing(header, names)
-    tensors = renamed(handle, unpacked(load_tensors(path, names)))
+        raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
+    tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
     dtypes = _dtypes(module, expected, dtype) if isinstance(handle, ModelHandle) else dict.fromkeys(expected, dtype)
     return {name: tensors[name].to(device=device, dtype=dtypes[name]) for name in expected}
 

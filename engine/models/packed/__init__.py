@@ -1,0 +1,143 @@
+"""Files with packed weights, read as if they were not: shapes are those of the unpacked weights, tensors stay packed in memory.
+
+What a file tells of a layer's packing is the JSON object in its tensor `NAME.comfy_quant`, else in the metadata entry
+`_quantization_metadata` ({"layers": {NAME: object or name of the format}}). No torch but for tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.models import checkpoints
+from engine.models.checkpoints import Header
+from engine.models.errors import CheckpointError
+from engine.models.packed.base import Packing, all_formats, module_of
+from engine.models.shapes import Facts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TOLD = ".comfy_quant"
+_METADATA = "_quantization_metadata"
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+class Contents(Header, frozen=True, kw_only=True):
+    """A header as it is with every weight unpacked, and how the packed ones are kept: `packings` by name."""
+
+    packings: dict[str, Packing]
+    packed_bytes: dict[str, int]
+
+
+def read_header(path: Path) -> Contents:
+    """Return what a file holds, with the shapes of unpacked weights and nothing of what is kept beside them.
+
+    Raises CheckpointError for a file that cannot be read, or with weights packed in a way that is not known.
+    """
+    raw = checkpoints.read_header(path)
+    told = _told(raw)
+    names = _weights(raw)
+    packings = {name: packing for name in names if (packing := _packing(raw, name, told.get(module_of(name), {})))}
+    _check(raw, [name for name in names if name not in packings], told)
+    return Contents(
+        path=raw.path,
+        shapes={name: packings[name].shape if name in packings else raw.shapes[name] for name in names},
+        dtypes={name: raw.dtypes[name] for name in names},
+        metadata=raw.metadata,
+        packings=packings,
+        packed_bytes={
+            name: checkpoints.tensor_bytes(raw, packing.parts.values())
+            for name, packing in packings.items()
+            if _stays(packing)
+        },
+    )
+
+
+def load_tensors(header: Contents, names: Iterable[str]) -> dict[str, Tensor]:
+    """Return tensors by name, mapped, on the CPU: those with two or more dimensions that the file packs stay packed.
+
+    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
+    """
+    from engine.models.packed.tensor import PackedTensor, Stored
+
+    names = list(names)
+    parts = {name: packing.parts for name in names if (packing := header.packings.get(name))}
+    wanted = {name: None for name in names if name not in parts}
+    wanted |= {part: None for those in parts.values() for part in those.values()}
+    tensors = checkpoints.load_tensors(Path(header.path), wanted)
+    found: dict[str, Tensor] = {}
+    for name in names:
+        if name not in parts:
+            found[name] = tensors[name]
+            continue
+        import torch
+
+        packing, form = header.packings[name], all_formats()[header.packings[name].format]
+        here = form.prepared({role: tensors[part] for role, part in parts[name].items()}, packing.facts, packing.shape)
+        kept = Stored(form, here, packing.facts, packing.shape)
+        found[name] = PackedTensor(kept, torch.float32) if _stays(packing) else kept.unpacked()
+    return found
+
+
+def _stays(packing: Packing) -> bool:
+    """Whether a weight stays packed: vectors take nothing, and are used in more ways than matrices."""
+    return len(packing.shape) > 1 and not packing.whole
+
+
+def _weights(raw: Header) -> list[str]:
+    """The names of a file's tensors without those that only tell how others are packed."""
+    beside = {role for form in all_formats().values() for role in form.BESIDE}
+    return [name for name in raw.shapes if name.rpartition(".")[2] not in beside and not name.endswith(_TOLD)]
+
+
+def _packing(raw: Header, name: str, told: Facts) -> Packing | None:
+    for form in all_formats().values():
+        if packing := form.found(raw, name, told):
+            return packing
+    return None
+
+
+def _told(raw: Header) -> dict[str, Facts]:
+    """What a file tells of how its layers are packed, by module."""
+    layers = _object(raw, raw.metadata.get(_METADATA, "{}"), f"metadata {_METADATA}").get("layers", {})
+    if not isinstance(layers, Mapping):
+        raise CheckpointError(f"{raw.path}: metadata {_METADATA}: expected an object as `layers`, got {layers!r}.")
+    told: dict[str, Facts] = {
+        str(module): facts if isinstance(facts, Mapping) else {"format": facts} for module, facts in layers.items()
+    }
+    names = [name for name in raw.shapes if name.endswith(_TOLD)]
+    for name, text in checkpoints.read_bytes(Path(raw.path), names).items():
+        told[name.removesuffix(_TOLD)] = _object(raw, text, f"tensor {name}")
+    return told
+
+
+def _object(raw: Header, text: str | bytes, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as problem:
+        raise CheckpointError(f"{raw.path}: {where} is not JSON: {problem}") from problem
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{raw.path}: {where}: expected a JSON object, got {type(found).__name__}")
+    return found
+
+
+def _check(raw: Header, names: Iterable[str], told: Mapping[str, Facts]) -> None:
+    """Raise CheckpointError when a weight that no format takes is not plain: as numbers it would be noise."""
+    for name in names:
+        dtype, facts = raw.dtypes[name], told.get(module_of(name), {})
+        if facts and name.endswith(".weight"):
+            how = f"is packed as {facts.get('format')!r}, which does not go with {dtype} {list(raw.shapes[name])}"
+        elif dtype in _FLOATS or not name.endswith((".weight", ".bias")):
+            continue
+        else:
+            scales = [other for other in raw.shapes if other.startswith(f"{module_of(name)}.") and "scale" in other]
+            shown = ", ".join(f"{other.rpartition('.')[2]} {list(raw.shapes[other])}" for other in scales) or "no scale"
+            how = f"is kept as {dtype} {list(raw.shapes[name])} with {shown}, and nothing tells how it is packed"
+        raise CheckpointError(
+            f"{raw.path}: {name} {how}. Expected bf16, fp16, fp32, fp8, or metadata (tensors *{_TOLD}, or "
+            f"{_METADATA}) with one of: {', '.join(sorted(name for form in all_formats().values() for name in form.TOLD))}. "
+            "Use a complete file, or one in bf16, fp16 or fp8."
+        )
