@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.models.checkpoints import Header, read_header
 from engine.models.detect import metadata_facts, text_width
@@ -19,6 +19,9 @@ from engine.models.handles import ClipHandle, FileDigest, Source, digest_file
 from engine.models.shapes import Shapes
 from engine.models.towers import kind_named, kinds
 from engine.models.towers.clip import TextEncoderFacts
+
+Pairs: TypeAlias = list[tuple[Tower, Header]]
+"""Text encoders of a family, each with its file."""
 
 
 def tower_handle(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
@@ -61,31 +64,40 @@ def _told(header: Header) -> Mapping[str, Any]:
     return metadata_facts(header.metadata, header.path)
 
 
-def _family(headers: Sequence[Header], kind: str) -> tuple[Family, list[tuple[Tower, Header]]]:
+def _family(headers: Sequence[Header], kind: str) -> tuple[Family, Pairs]:
     """The family of this type whose towers these files are, each with its file."""
     called = families_of_type(kind, len(headers))
     if not called:
         raise CheckpointError(f"no family with {len(headers)} text encoders is called {kind!r}. Known: {titles()}.")
     fitting = [(family, pairs) for family in called if (pairs := _paired(family, headers))]
-    named = {_told(header).get("family") for header in headers}
-    for wanted in (
-        lambda family, pairs: family.name in named,
-        lambda family, pairs: all(tower.width == text_width(header.shapes) for tower, header in pairs),
-        lambda family, pairs: not any(_is_anothers(tower, header) for tower, header in pairs),
-    ):
+    for fits in (_is_named, _has_width, _is_nobodys):
         for family, pairs in fitting:
-            if wanted(family, pairs):
+            if fits(family, pairs):
                 return family, pairs
     raise CheckpointError(_unfit(headers, kind, called))
 
 
+def _is_named(family: Family, pairs: Pairs) -> bool:
+    """Whether the metadata of a file names this family."""
+    return any(_told(header).get("family") == family.name for _, header in pairs)
+
+
+def _has_width(_: Family, pairs: Pairs) -> bool:
+    """Whether each file has the width of the full-size tower."""
+    return all(tower.width == text_width(header.shapes) for tower, header in pairs)
+
+
+def _is_nobodys(_: Family, pairs: Pairs) -> bool:
+    """Whether no file has the width of another tower of its kind; unknown widths are somebody's own."""
+    return not any(_is_anothers(tower, header) for tower, header in pairs)
+
+
 def _is_anothers(tower: Tower, header: Header) -> bool:
-    """Whether a file has the width of another tower of its kind; unknown widths are somebody's own."""
     others = {one.width for family in families() for one in family.towers if one.kind == tower.kind} - {tower.width}
     return text_width(header.shapes) in others
 
 
-def _paired(family: Family, headers: Sequence[Header]) -> list[tuple[Tower, Header]]:
+def _paired(family: Family, headers: Sequence[Header]) -> Pairs:
     """The towers of a family, each with its file; of several of a kind the narrower with the narrower. [] where one has none."""
     pairs: dict[str, Header] = {}
     for kind in {tower.kind for tower in family.towers}:
@@ -118,7 +130,7 @@ def _unfit(headers: Sequence[Header], kind: str, called: Sequence[Family]) -> st
 
 def _fits_one(family: Family, headers: Sequence[Header]) -> bool:
     pairs = _paired(family, headers)
-    return bool(pairs) and not any(_is_anothers(tower, header) for tower, header in pairs)
+    return bool(pairs) and _is_nobodys(family, pairs)
 
 
 def _described(shapes: Shapes) -> str:

@@ -49,7 +49,7 @@ class T5Encoder:
         """The towers: itself."""
         return (self,)
 
-    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the context (1, T, D), and as pooled text (1, D) the mean over tokens, which no model uses."""
         refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
