@@ -124,6 +124,24 @@ def inpaint_model_conditioning(
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), latent)
 
 
+@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix", display_name=None)
+def instruct_pix_to_pix_conditioning(
+    ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
+) -> InpaintConditioning:
+    """Show the network a picture beside the latent, as those do that edit by instruction or draw by edges or depths.
+
+    It is cut about its centre to what the VAE can encode (Brooks et al. 2023). The latent is an empty one of its size.
+    """
+    step = vae.latent.downscale
+    height, width = pixels.shape[1:3]
+    top, left = height % step // 2, width % step // 2
+    picture = pixels[:, top : top + height // step * step, left : left + width // step * step, :3]
+    with ctx.models.use(vae) as autoencoder:
+        seen = autoencoder.encode(picture)
+    facts = {"concat_latent_image": seen}
+    return InpaintConditioning(_with(positive, facts), _with(negative, facts), {"samples": torch.zeros_like(seen)})
+
+
 def _with(conditioning: Conditioning, facts: dict[str, Any]) -> Conditioning:
     return [[tokens, {**options, **facts}] for tokens, options in conditioning]
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+DIFFERENTIAL_OPTION = "differential"
+"""The same for the strength of DifferentialDiffusion."""
+
 _CFG_RANGES = "cfg_ranges"
 """The same for CFGOverride: [cfg, start, end] of each."""
 
