@@ -213,7 +213,7 @@ def _decode_handle(data: bytes) -> Any:
 
     handle = decode_handle(data)
     for source in (handle.source, *(patch.source for patch in getattr(handle, "patches", ()))):
-        if not Path(source.path).exists():
+        if source.digest and not Path(source.path).exists():
             raise FileNotFoundError(source.path)
     return handle
 

@@ -7,12 +7,19 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
+from engine.models.autoencoders import pixel
 from engine.models.families import loader_types
 from nodes.checkpoint_config import read_config
 
 ConfigName = Annotated[str, In(choices=Files("configs"), tip="A YAML file in models/configs.")]
 CheckpointName = Annotated[str, In(choices=Files("checkpoints"), tip="A file in models/checkpoints.")]
-VaeName = Annotated[str, In(choices=Files("vae"), tip="A file in models/vae.")]
+VaeName = Annotated[
+    str,
+    In(
+        choices=Files("vae", extra=(pixel.NAME,)),
+        tip="A file in models/vae; pixel_space for models that denoise pictures themselves.",
+    ),
+]
 LoraName = Annotated[str, In(choices=Files("loras"), tip="A file in models/loras.")]
 ControlNetName = Annotated[str, In(choices=Files("controlnet"), tip="A file in models/controlnet.")]
 TextEncoderName = Annotated[str, In(choices=Files("text_encoders"), tip="A file in models/text_encoders.")]
@@ -167,7 +174,9 @@ def quadruple_text_encoder_loader(
 
 @node("VAELoader", category="loaders", display_name="Load VAE")
 def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
-    """Load a VAE that is kept in a file of its own."""
+    """Load a VAE that is kept in a file of its own; `pixel_space` is none, for models that denoise pictures themselves."""
+    if vae_name == pixel.NAME:
+        return pixel.HANDLE
     return ctx.models.vae(ctx.paths.find("vae", vae_name))
 
 

@@ -26,7 +26,7 @@ GrowBy = Annotated[int, In(ge=0, le=64, step=1, tip="Pixels by which the mask gr
 
 
 class InpaintConditioning(NamedTuple):
-    """What an inpainting checkpoint is given."""
+    """What a model that works on a picture is given."""
 
     positive: Annotated[Conditioning, Out(name="positive")]
     negative: Annotated[Conditioning, Out(name="negative")]
@@ -124,22 +124,19 @@ def inpaint_model_conditioning(
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), latent)
 
 
-@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix", display_name=None)
+@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
 def instruct_pix_to_pix_conditioning(
     ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
 ) -> InpaintConditioning:
-    """Show the network a picture beside the latent, as those do that edit by instruction or draw by edges or depths.
-
-    It is cut about its centre to what the VAE can encode (Brooks et al. 2023). The latent is an empty one of its size.
-    """
+    """Give a model that edits pictures (InstructPix2Pix) the picture, and make an empty latent of its size."""
     step = vae.latent.downscale
-    height, width = pixels.shape[1:3]
-    top, left = height % step // 2, width % step // 2
-    picture = pixels[:, top : top + height // step * step, left : left + width // step * step, :3]
+    top, left = (side % step // 2 for side in pixels.shape[1:3])
+    height, width = (side // step * step for side in pixels.shape[1:3])
     with ctx.models.use(vae) as autoencoder:
-        seen = autoencoder.encode(picture)
+        seen = autoencoder.encode(pixels[:, top : top + height, left : left + width, :3])
     facts = {"concat_latent_image": seen}
-    return InpaintConditioning(_with(positive, facts), _with(negative, facts), {"samples": torch.zeros_like(seen)})
+    empty = {"samples": torch.zeros_like(seen)}
+    return InpaintConditioning(_with(positive, facts), _with(negative, facts), empty)
 
 
 def _with(conditioning: Conditioning, facts: dict[str, Any]) -> Conditioning:

@@ -262,12 +262,14 @@ def write_tokenizers(base: Path, clip_json: str) -> None:
         (folder / "tokenizer.json").write_text(text)
 
 
-def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> Tiny:
+def write_flux(
+    base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True, in_channels: int = 64
+) -> Tiny:
     """An all-in-one checkpoint in the original layout, and every part in a file of its own."""
     torch.manual_seed(6)
     words = len(json.loads(clip_json)["model"]["vocab"])
     modules = {
-        "transformer": flux_transformer(guidance=guidance),
+        "transformer": flux_transformer(guidance=guidance, in_channels=in_channels),
         "vae": flux_vae(),
         "text_encoder": text_tower(words, 32, 2, "quick_gelu"),
         "text_encoder_2": t5(24),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
+from tests.tiny_flux2 import autoencoder, autoencoder_to_original
 
 TEXT = 24
 """Width of the text."""
@@ -37,13 +38,17 @@ def filled(module: Any) -> Any:
 
 
 def write(base: Path) -> Tiny:
-    """The network in a file of its own, with and without the prefix of checkpoints."""
+    """The network in a file of its own, with and without the prefix of checkpoints, and the autoencoder."""
     torch.manual_seed(21)
-    module = filled(transformer())
-    tiny = Tiny(base, {"transformer": module}, {})
+    module, vae = filled(transformer()), autoencoder()
+    tiny = Tiny(base, {"transformer": module, "vae": vae}, {})
     told = {"safelight.config": json.dumps({"unet": {"axes": [4, 6, 6]}})}
     state = module.state_dict()
     save(tiny.file("diffusion_models", "ernie.safetensors"), state, told)
     prefixed = {f"model.diffusion_model.{name}": value for name, value in state.items()}
     save(tiny.file("diffusion_models", "prefixed.safetensors"), prefixed, told)
+    # The pipeline has a number of its own there, not its autoencoder's.
+    least = {"safelight.config": json.dumps({"vae": {"batch_norm_eps": 1e-5}})}
+    original = autoencoder_to_original(vae.state_dict(), vae.config)
+    save(tiny.file("vae", "flux2-vae.safetensors"), original, least)
     return tiny

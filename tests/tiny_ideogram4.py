@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
+from tests.tiny_flux2 import autoencoder, autoencoder_to_original
 
 TEXT = 24
 """Width of the text."""
@@ -42,10 +43,13 @@ def to_original(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(base: Path) -> Tiny:
-    """Both networks in files of their own; the first in the library's names as well."""
+    """Both networks and the autoencoder in files of their own; the first network in the library's names as well.
+
+    The pipeline's autoencoder counts a pixel's channels within each of the four pixels, the file's each channel's pixels.
+    """
     torch.manual_seed(23)
     names = ("transformer", "unconditional_transformer")
-    modules = {name: transformer().eval().requires_grad_(False) for name in names}
+    modules = {name: transformer().eval().requires_grad_(False) for name in names} | {"vae": autoencoder()}
     tiny = Tiny(base, modules, {})
     told = {"safelight.config": json.dumps({"unet": {"axes": [4, 2, 2]}})}
     state = modules["transformer"].state_dict()
@@ -53,4 +57,9 @@ def write(base: Path) -> Tiny:
     save(tiny.file("diffusion_models", "diffusers.safetensors"), state, told)
     other = to_original(modules["unconditional_transformer"].state_dict())
     save(tiny.file("diffusion_models", "unconditional.safetensors"), other, told)
+    vae = modules["vae"]
+    original = autoencoder_to_original(vae.state_dict(), vae.config)
+    save(tiny.file("vae", "flux2-vae.safetensors"), original)
+    for name in ("running_mean", "running_var"):
+        vae.bn.get_buffer(name).copy_(original[f"bn.{name}"].clone().view(32, 4).T.flatten())
     return tiny

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,68 @@ def grouped() -> Pack:
         return {"weight": kept, **factors}, worth.float()
 
     return pack
+
+
+def q8_0(weight: Tensor) -> tuple[bytes, Tensor]:
+    """ggml's Q8_0: of each 32 numbers a factor, float16, and 32 whole numbers of eight bits; and what they are worth."""
+    blocks = weight.reshape(-1, 32)
+    factor = factor_for(blocks.abs().amax(dim=1, keepdim=True), 127.0).clamp(min=2.0**-14)
+    kept = (blocks / factor).round().to(torch.int8)
+    rows = torch.cat([factor.half().view(torch.uint8), kept.view(torch.uint8)], dim=1)
+    return rows.numpy().tobytes(), (kept.float() * factor).reshape(weight.shape)
+
+
+def q4_0(weight: Tensor) -> tuple[bytes, Tensor]:
+    """ggml's Q4_0: a factor, float16, and 32 numbers plus 8 of four bits, the first sixteen in the low halves."""
+    blocks = weight.reshape(-1, 32)
+    factor = factor_for(blocks.abs().amax(dim=1, keepdim=True), 7.0).clamp(min=2.0**-14)
+    codes = ((blocks / factor).round().clamp(-8, 7) + 8).to(torch.uint8)
+    rows = torch.cat([factor.half().view(torch.uint8), codes[:, 16:] << 4 | codes[:, :16]], dim=1)
+    return rows.numpy().tobytes(), ((codes.float() - 8) * factor).reshape(weight.shape)
+
+
+_GGML: dict[str, int] = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 8, "BF16": 30}
+
+
+def write_gguf(
+    target: Path, tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]], facts: Mapping[str, str | tuple[int, ...]]
+) -> Path:
+    """A GGUF file, version 3, of tensors (kind, shape, bytes), with texts and lists of int32 as metadata."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    said = b""
+    for name, value in facts.items():
+        one = struct.pack("<I", 8) + text(value) if isinstance(value, str) else b""
+        many = () if isinstance(value, str) else value
+        said += text(name) + (one or struct.pack(f"<IIQ{len(many)}i", 9, 5, len(many), *many))
+    infos, data = b"", b""
+    for name, (kind, shape, kept) in tensors.items():
+        infos += text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+        infos += struct.pack("<IQ", _GGML[kind], len(data))
+        data += kept + bytes(-len(kept) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts)) + said + infos
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(head + bytes(-len(head) % 32) + data)
+    return target
+
+
+def as_gguf(source: Path, target: Path, kind: str, architecture: str) -> Path:
+    """The tensors of a file as GGUF, and beside it, as safetensors, what they are worth: matrices of a kind, others as float32."""
+    packs = {"Q8_0": q8_0, "Q4_0": q4_0}
+    kept: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
+    plain = {}
+    for name, value in load_tensors(source).items():
+        here, (data, plain[name]) = "F32", (value.numpy().tobytes(), value)
+        if value.ndim > 1 and value.shape[-1] % 32 == 0 and kind in packs:
+            here, (data, plain[name]) = kind, packs[kind](value)
+        elif value.ndim > 1 and kind in ("F16", "BF16"):
+            dtype = torch.float16 if kind == "F16" else torch.bfloat16
+            here, data, plain[name] = kind, value.to(dtype).view(torch.int16).numpy().tobytes(), value.to(dtype).float()
+        kept[name] = (here, tuple(value.shape), data)
+    save(target.with_suffix(".plain.safetensors"), plain, read_header(source).metadata)
+    return write_gguf(target, kept, {"general.architecture": architecture, "general.name": "tiny"})
 
 
 def lora_for(source: Path, target: Path, prefix: str = "") -> Path:

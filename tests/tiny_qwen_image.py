@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tests.families import Tiny, save
+from tests.tiny_towers import library_tokenizer, write_tokenizer
 
 WIDTH = 48
 """Of the conditioning of the tiny networks."""
@@ -58,18 +60,50 @@ def to_original(state: dict[str, Any]) -> dict[str, Any]:
     return {ours[name]: value for name, value in state.items()}
 
 
+def encoder(words: int) -> Any:
+    """Qwen2.5-VL of four layers, which sees pictures too."""
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(3)
+    text = {
+        "vocab_size": words,
+        "hidden_size": WIDTH,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": ROPE,
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_heads": 2,
+        "out_hidden_size": WIDTH,
+        "fullatt_block_indexes": [1],
+    }
+    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision))
+
+
+ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 2, 3]}
 AXES = '{"unet": {"axes": [4, 6, 6]}}'
 
 
 def write_qwen_image(base: Path, *, layered: bool = False, clean_references: bool = False) -> Tiny:
-    """A network and its VAE, each in a file of its own; the network under the prefix of checkpoints too."""
+    """A network, its VAE and encoder, each in a file of its own; the network under the prefix of checkpoints too."""
     torch.manual_seed(8)
     told: dict[str, Any] = {"zero_cond_t": clean_references}
     if layered:
         told |= {"use_additional_t_cond": True, "use_layer3d_rope": True}
-    modules = {"transformer": transformer(**told), "vae": autoencoder(4 if layered else 3)}
+    tokenizer = library_tokenizer(write_tokenizer(base, "qwen2_5_vl", "qwen"), "<|endoftext|>")
+    modules = {
+        "transformer": transformer(**told),
+        "vae": autoencoder(4 if layered else 3),
+        "text_encoder": encoder(len(tokenizer)),
+    }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    tiny = Tiny(base, modules, {"tokenizer": tokenizer})
     tensors = modules["transformer"].state_dict()
     if clean_references:
         tensors["__index_timestep_zero__"] = torch.zeros(0)
@@ -77,6 +111,9 @@ def write_qwen_image(base: Path, *, layered: bool = False, clean_references: boo
     save(tiny.file("diffusion_models", "qwen_image.safetensors"), tensors, told)
     prefixed = {f"model.diffusion_model.{name}": value for name, value in tensors.items()}
     save(tiny.file("diffusion_models", "prefixed.safetensors"), prefixed, told)
+    heads = json.dumps({"text": {"heads": 4, "rope": ROPE}})
+    words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
+    save(tiny.file("text_encoders", "qwen_2.5_vl_7b.safetensors"), words, {"safelight.config": heads})
     vae = modules["vae"].state_dict()
     save(tiny.file("vae", "qwen_image_vae.safetensors"), to_original(vae))
     save(tiny.file("vae", "diffusers.safetensors"), vae)

@@ -104,6 +104,15 @@ WAN21: Final = LatentFormat(
 )
 """Wan 2.1 and Qwen-Image, whose autoencoders have the same space; no map to colours of it is known here."""
 
+PIXELS: Final = LatentFormat(
+    channels=3,
+    downscale=1,
+    scale=1.0,
+    rgb_factors=((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5)),
+    rgb_bias=(0.5, 0.5, 0.5),
+)
+"""Pictures themselves, in -1..1."""
+
 TINY_DECODERS: Final[Mapping[str, LatentFormat]] = {"taesd": SD, "taesdxl": SDXL, "taesd3": SD3, "taef1": FLUX}
 """Names of published tiny decoders (Bohan 2023, github.com/madebyollin/taesd) and the space that each decodes."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img"]
 ScheduleKind = Literal["scaled_linear", "linear", "cosine", "flow"]
+Variance = Literal["least", "most"]
 
 
 class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,11 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion; `linear`: as DDPM; `cosine`: Nichol &
     Dhariwal 2021, betas ignored). For `flow` it is x_t = (1 - t) x_0 + t eps (Liu et al. 2022; Lipman et al. 2022), with
     the resolution shift of Stable Diffusion 3 (Esser et al. 2024).
+
+    `clip` above 0: guided predictions of x_0 are kept within ±clip, as networks of pictures are sampled (Ho et al. 2020). With
+    `clip_quantile` 0..1 that bound is the quantile of each prediction's magnitudes, between 1 and `clip`, and the prediction is
+    scaled back to ±1 (Saharia et al. 2022, section 2.3, dynamic thresholding). `variance`: which of the two bounds on the
+    variance of a step (Ho et al. 2020, section 3.2) ancestral sampling draws with; a network that has learned it decides itself.
     """
 
     prediction: Prediction = "eps"
@@ -31,6 +37,9 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     beta_end: float = 0.012
     shift: float = 1.0
     zero_terminal_snr: bool = False
+    clip: float = 0.0
+    clip_quantile: float = 0.0
+    variance: Variance = "least"
 
 
 class LatentFormat(msgspec.Struct, frozen=True, kw_only=True):

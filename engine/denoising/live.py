@@ -24,7 +24,10 @@ RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
 DIFFERENTIAL_OPTION = "differential"
-"""The same for the strength of DifferentialDiffusion."""
+"""Option of a model handle under which DifferentialDiffusion leaves its strength."""
+
+CHANNELS_OPTION = "cfg_channels"
+"""Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
 
 _CFG_RANGES = "cfg_ranges"
 """The same for CFGOverride: [cfg, start, end] of each."""
@@ -51,6 +54,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
         )
 

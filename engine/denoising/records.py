@@ -33,7 +33,7 @@ class LiveModel:
     text and time of a conditioning's options. `repeats_text`: texts of other lengths may be repeated to share a call.
     `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
-    conditionings, where it is another.
+    conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
     """
 
     network: Network
@@ -48,6 +48,7 @@ class LiveModel:
     hooks: TakesOver | None = None
     handle: ModelHandle | None = None
     negative: LiveModel | None = None
+    guided_channels: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

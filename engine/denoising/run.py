@@ -176,6 +176,8 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
         model.inpaint_model,
         model.inputs if model.negative is None else _each_its_own(model, model.negative),
         model.repeats_text,
+        model.guided_channels,
+        start.seed,
     )
 
 

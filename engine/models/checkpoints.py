@@ -1,7 +1,8 @@
 """Reading checkpoint files: the header without torch, tensors memory-mapped, pickles only as data.
 
 safetensors (https://github.com/huggingface/safetensors, format): 8 bytes little-endian header length, a JSON object
-{name: {dtype, shape, data_offsets}}, then the tensors' bytes. A mapped file must not be rewritten in place: replace it by
+{name: {dtype, shape, data_offsets}}, then the tensors' bytes. GGUF files, and several files
+under an index, are read alike. A mapped file must not be rewritten in place: replace it by
 renaming a new one over it.
 """
 
@@ -12,17 +13,19 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
 
+from engine.models import gguf_files
 from engine.models.errors import CheckpointError, shortened
+from engine.models.header import Header
+from engine.models.shapes import Shape
+from engine.models.shards import is_index, shards
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Shape: TypeAlias = tuple[int, ...]
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
@@ -32,15 +35,6 @@ _MAX_HEADER = 100_000_000
 _DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 _NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _REMAKE = "Download or export the file again."
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says of itself: tensor shapes and dtypes (as safetensors names them) by name, and its metadata."""
-
-    path: str
-    shapes: dict[str, Shape]
-    dtypes: dict[str, str]
-    metadata: dict[str, str]
 
 
 class _Entry(msgspec.Struct):
@@ -58,11 +52,31 @@ def read_header(path: Path) -> Header:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: there is no such file. Expected a checkpoint ({', '.join(CHECKPOINT_SUFFIXES)})."
+            f"{path}: there is no such file. Expected a checkpoint ({', '.join((*CHECKPOINT_SUFFIXES, gguf_files.SUFFIX))})."
         )
+    if is_index(path):
+        return _joined(path)
+    if path.suffix.lower() == gguf_files.SUFFIX:
+        return gguf_files.read_header(path)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return _header_of(path, _load_pickle(path))
     return _safetensors_header(path)
+
+
+def _joined(path: Path) -> Header:
+    """Return the header of files that an index names, as if they were one."""
+    places = shards(path)
+    headers = {file: read_header(file) for file in dict.fromkeys(places.values())}
+    if absent := [name for name, file in places.items() if name not in headers[file].shapes]:
+        raise CheckpointError(
+            f"{path}: its files lack {len(absent)} tensors that it names ({shortened(absent)}). {_REMAKE}"
+        )
+    return Header(
+        path=str(path),
+        shapes={name: headers[file].shapes[name] for name, file in places.items()},
+        dtypes={name: headers[file].dtypes[name] for name, file in places.items()},
+        metadata={name: value for header in headers.values() for name, value in header.metadata.items()},
+    )
 
 
 def _safetensors_header(path: Path) -> Header:
@@ -104,7 +118,7 @@ def spread(path: Path, name: str) -> float:
     Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
     """
     path = Path(path)
-    if path.suffix.lower() not in PICKLE_SUFFIXES:
+    if path.suffix.lower() in SAFETENSORS_SUFFIXES:
         entry = _safetensors_table(path)[0][name]
         if entry.dtype in _NUMPY_DTYPES:
             values = np.frombuffer(read_bytes(path, [name])[name], _NUMPY_DTYPES[entry.dtype])
@@ -122,7 +136,7 @@ def read_bytes(path: Path, names: Iterable[str]) -> dict[str, bytes]:
     path, names = Path(path), list(names)
     if not names:
         return {}
-    if path.suffix.lower() in PICKLE_SUFFIXES:
+    if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
         return {name: value.contiguous().numpy().tobytes() for name, value in load_tensors(path, names).items()}
     entries, _, data = _safetensors_table(path)
     found = {}
@@ -153,6 +167,10 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
     """
     path = Path(path)
+    if is_index(path):
+        return _load_shards(path, names)
+    if path.suffix.lower() == gguf_files.SUFFIX:
+        return gguf_files.load_tensors(path, names)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         tensors = _load_pickle(path)
         return tensors if names is None else {name: tensors[name] for name in names}
@@ -164,6 +182,14 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
             return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
     except SafetensorError as problem:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {problem}. {_REMAKE}") from problem
+
+
+def _load_shards(path: Path, names: Iterable[str] | None) -> dict[str, Tensor]:
+    places = shards(path)
+    wanted: dict[Path, list[str]] = {}
+    for name in places if names is None else names:
+        wanted.setdefault(places[name], []).append(name)
+    return {name: value for file, those in wanted.items() for name, value in load_tensors(file, those).items()}
 
 
 def _load_pickle(path: Path) -> dict[str, Tensor]:
@@ -237,7 +263,12 @@ def tensor_bytes(header: Header, names: Iterable[str]) -> int:
         count = 1
         for side in header.shapes[name]:
             count *= side
-        total += count * _DTYPE_BYTES.get(header.dtypes[name], 1)
+        dtype = header.dtypes[name]
+        if dtype.startswith(gguf_files.BLOCKS):
+            kind = gguf_files.kind_named(dtype.removeprefix(gguf_files.BLOCKS))
+            total += count // kind.numbers * kind.size
+        else:
+            total += count * _DTYPE_BYTES.get(dtype, 1)
     return total
 
 
@@ -284,6 +315,9 @@ _WEIGHT_FILES = (
     "model.fp16.safetensors",
     "diffusion_pytorch_model.bin",
     "pytorch_model.bin",
+    *(f"{name}.safetensors.index.json" for name in ("diffusion_pytorch_model", "model")),
+    *(f"{name}.safetensors.index.fp16.json" for name in ("diffusion_pytorch_model", "model")),
+    *(f"{name}.bin.index.json" for name in ("diffusion_pytorch_model", "pytorch_model")),
 )
 
 

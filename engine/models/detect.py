@@ -294,7 +294,7 @@ def _channels(family: Family, network: Facts) -> int:
     told = (
         network.get("out_channels") if family.patch == 1 else None
     )  # of patches, libraries count them in several ways
-    return int(told) if told else family.latent.channels
+    return int(told) // family.gives if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ torch: a loader node can say what fits before any weight is read.
 | `base_model.model.….lora_A.weight` | PEFT |
 | `….diff`, `….diff_b`; `….w_norm`, `….b_norm` | full differences of weight and bias; the same of normalisations |
 | `….set_weight` | the weight itself |
+| `double_blocks.0.….lora_B.bias`, `….query_norm.scale` | Black Forest Labs: differences of biases, normalisations themselves |
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ _SUFFIXES: tuple[tuple[str, str], ...] = (
     (".oft_blocks", "oft_blocks"),
     (".rescale", "rescale"),
     (".diff_b", "diff_b"),
+    (".lora_B.bias", "diff_b"),
     (".diff", "diff"),
     (".w_norm", "w_norm"),
     (".b_norm", "b_norm"),
@@ -220,6 +222,8 @@ def _match(
 
 def split_name(tensor: str) -> tuple[str, str]:
     """Return (module as the file calls it, part); part "" for a name of no known layout."""
+    if tensor.endswith(("query_norm.scale", "key_norm.scale")):
+        return tensor.removesuffix(".scale"), "set_weight"
     for suffix, part in _SUFFIXES:
         if tensor.endswith(suffix):
             base = tensor[: -len(suffix)]

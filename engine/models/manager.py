@@ -33,7 +33,8 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.opening import Opened
-from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.patching import PatchedWeights, PatchFile, grown, matched
+from engine.models.shards import with_shards
 from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
@@ -96,7 +97,7 @@ class ModelManager:
         self.device = device
         self.dtype = dtype or ("float32" if device == "cpu" else "float16")
         self._budget = byte_budget
-        self._files = files
+        self._files = with_shards(files)
         self._tokenizer_dirs = tuple(tokenizer_dirs)
         self._embedding_dirs = tuple(embedding_dirs)
         self._fetched_tokenizers = fetched_tokenizers
@@ -161,7 +162,9 @@ class ModelManager:
                 "Use a LoRA that was trained for the checkpoint's family."
             )
         patched = [
-            handle.with_patch(msgspec.structs.replace(patch, strength=float(strength)))
+            (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
+                msgspec.structs.replace(patch, strength=float(strength))
+            )
             if match.changes and strength
             else handle
             for (handle, strength), match in zip(parts, matches, strict=True)
@@ -198,6 +201,9 @@ class ModelManager:
             with self._joined(handle) as encoder:
                 yield encoder
             return
+        if isinstance(handle, VaeHandle) and not handle.source.digest:
+            yield self._without_weights(handle)
+            return
         with self._held(handle) as model:
             yield model
 
@@ -221,6 +227,13 @@ class ModelManager:
 
         with ExitStack() as held:
             yield JoinedEncoder(handle, [held.enter_context(self._held(tower)) for tower in handle.towers])
+
+    def _without_weights(self, handle: VaeHandle) -> Any:
+        """The codec of an autoencoder that no file holds."""
+        import torch
+
+        kind = autoencoders.kind_named(handle.kind)
+        return named(kind.CODEC)(named(kind.MODULE)(), handle, torch.device("cpu"), torch.float32)
 
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype

@@ -132,8 +132,8 @@ def moved(options: Mapping[str, Any] | None, device: torch.device, dtype: torch.
     return {name: value.to(device, dtype) for name, value in (options or {}).items() if isinstance(value, torch.Tensor)}
 
 
-def fill(picture: Tensor, height: int, width: int) -> Tensor:
-    """Crop (B, C, H, W) about its centre to the shape of `height` x `width`, then resize to it by nearest pixels."""
+def fill(picture: Tensor, height: int, width: int, mode: str = "nearest-exact") -> Tensor:
+    """Crop (B, C, H, W) about its centre to the shape of `height` x `width`, then resize to it, by nearest pixels if not told."""
     have_height, have_width = picture.shape[-2:]
     if (have_height, have_width) == (height, width):
         return picture
@@ -143,7 +143,7 @@ def fill(picture: Tensor, height: int, width: int) -> Tensor:
     else:
         cut = round((have_height - have_width * height / width) / 2)
         picture = picture[..., cut : have_height - cut, :]
-    return functional.interpolate(picture, size=(height, width), mode="nearest-exact")
+    return functional.interpolate(picture, size=(height, width), mode=mode)
 
 
 def repeat_to(tensor: Tensor, batch: int) -> Tensor:

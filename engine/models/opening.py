@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
+from engine.datatypes.latent_formats import PIXELS, same_space
+from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind, Variance
 from engine.models import autoencoders, detect
+from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
     Header,
@@ -37,6 +39,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
@@ -52,10 +55,11 @@ _DENOISERS = ("unet", "transformer")
 _NETWORK = "network"
 """What either is called here."""
 
-_UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
-"""What a U-Net's config tells of parts that no family here has."""
+_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
+"""What a U-Net's config tells of parts that few families have."""
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+_VARIANCES: dict[str, Variance] = {"fixed_large": "most", "fixed_large_log": "most"}
 _SCHEDULES: dict[str, ScheduleKind] = {
     "scaled_linear": "scaled_linear",
     "linear": "linear",
@@ -105,17 +109,22 @@ def _opened(
     return Opened(
         model or None,
         towers[0].with_towers(towers) if towers else None,
-        VaeHandle(
-            source=vae,
-            family=family,
+        _vae(found, vae),
+    )
+
+
+def _vae(found: Detected, source: Source) -> VaeHandle | None:
+    """The VAE that is there, or that which does nothing where the network denoises pictures."""
+    if found.vae:
+        return VaeHandle(
+            source=source,
+            family=found.family,
             kind=found.vae_kind,
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
         )
-        if found.vae
-        else None,
-    )
+    return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
 
 def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
@@ -242,6 +251,8 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
     names = (*_DENOISERS, "vae", *(tower.folder for tower in _most_towers()))
     parts = {name: part for name in names if (part := folder_component(folder, name))}
     parts = {_NETWORK if name in _DENOISERS else name: part for name, part in parts.items()}
+    if not parts and (folder / "config.json").is_file():  # a network alone, beside the index
+        parts = {_NETWORK: _required(folder_component(folder, ""), folder)}
     headers = {name: read_header(part.weights) for name, part in parts.items()}
     sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
@@ -250,13 +261,22 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(f"{folder}: not a model of a known family ({titles()}): lacks {problem}.") from problem
     anywhere = next(iter(sources.values()))
     towers = [facts.tower for facts in found.texts]
-    return _opened(
+    opened = _opened(
         found,
         sources.get(_NETWORK, anywhere),
         [sources[tower.folder] for tower in towers],
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
+    names = _class_names(folder)
+    return opened._replace(model=opened.model.with_option(OPTION, names)) if opened.model and names else opened
+
+
+def _class_names(folder: Path) -> dict[str, str]:
+    """What the index of a folder calls the classes that its network knows, by number; {} where it tells none."""
+    index = folder / "model_index.json"
+    told = read_json(index).get("id2label") if index.is_file() else None
+    return {str(number): str(name) for number, name in told.items()} if isinstance(told, dict) else {}
 
 
 def _most_towers() -> tuple[Tower, ...]:
@@ -267,13 +287,13 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     if not headers:
         raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
     config = configs.get(_NETWORK, {})
-    if other := [name for name in _UNKNOWN_PARTS if config.get(name)]:
-        raise CheckpointError(
-            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
-        )
     shapes = {name: header.shapes for name, header in headers.items()}
     family = _folder_family(folder, configs, shapes)
     unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
+    if other := [name for name in _PARTS if config.get(name) and not (unet or {}).get(name)]:
+        raise CheckpointError(
+            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
+        )
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(
@@ -305,6 +325,7 @@ def _folder_family(
 def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     return {
+        **config,
         "heads": heads,
         "norm_groups": config.get("norm_num_groups", 32),
         "norm_eps": config.get("norm_eps", 1e-5),
@@ -335,7 +356,8 @@ def _folder_parameterization(
     folder: Path, family: Family, unet: Mapping[str, Any] | None, header: Header | None
 ) -> Parameterization:
     """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
-    path = folder / "scheduler" / "scheduler_config.json"
+    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
+    path = next((place for place in places if place.is_file()), places[0])
     base = family.parameterization
     if not path.is_file() or base.prediction == "flow":  # a flow's shift is the family's
         if header is None:
@@ -350,7 +372,17 @@ def _folder_parameterization(
         beta_start=float(config.get("beta_start", base.beta_start)),
         beta_end=float(config.get("beta_end", base.beta_end)),
         zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
+        **(_bounds(config, base) if base.clip else {}),
     )
+
+
+def _bounds(config: Mapping[str, Any], base: Parameterization) -> dict[str, Any]:
+    """What a scheduler says of the values of pictures, and of the noise of a step."""
+    told: dict[str, Any] = {"variance": _VARIANCES.get(config.get("variance_type", "fixed_small"), "least")}
+    if config.get("thresholding", False):
+        quantile = float(config.get("dynamic_thresholding_ratio", 0.995))
+        return told | {"clip": float(config.get("sample_max_value", 1.0)), "clip_quantile": quantile}
+    return told | {"clip": float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample", True) else 0.0}
 
 
 def _tokenizer(folder: Path, files: FileDigest, part: str = "tokenizer") -> Source | None:

@@ -4,7 +4,8 @@ Nothing here depends on full-size widths: the tables are derived from the number
 level and where attention stands, all read off the `config` (a diffusers / transformers config, or a mapping with the
 same fields). `config` fields used:
 
-- U-Net, ControlNet: `down_block_types`, `up_block_types`, `layers_per_block`, `mid_block_type`
+- U-Net, ControlNet: `down_block_types`, `up_block_types`, `layers_per_block`, `mid_block_type`, `class_embed_type`,
+  `num_class_embeds`
 - VAE: `down_block_types` (or `block_out_channels`), `layers_per_block`
 - text encoder: none
 
@@ -62,9 +63,16 @@ _OPEN_CLIP_LAYER = {
 
 def unet_names(config: Mapping[str, Any]) -> dict[str, str]:
     """Return {module path in diffusers: module path in the original layout} for every block that holds weights."""
-    names = dict(_EMBEDDINGS) | {"conv_norm_out": "out.0", "conv_out": "out.2"}
+    names = _EMBEDDINGS | _classes(config) | {"conv_norm_out": "out.0", "conv_out": "out.2"}
     names |= _down_names(config) | _mid_names(config) | _up_names(config)
     return names
+
+
+def _classes(config: Mapping[str, Any]) -> dict[str, str]:
+    """The embedding of a class, or of a vector in its place, where a U-Net takes one."""
+    if config.get("class_embed_type") == "projection":
+        return {"class_embedding.linear_1": "label_emb.0.0", "class_embedding.linear_2": "label_emb.0.2"}
+    return {"class_embedding": "label_emb"} if config.get("num_class_embeds") else {}
 
 
 def controlnet_names(config: Mapping[str, Any], hint_blocks: int = 6) -> dict[str, str]:

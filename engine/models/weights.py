@@ -20,6 +20,7 @@ from engine.models.errors import CheckpointError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.networks.grown import grown
 from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
 
@@ -81,7 +82,8 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     bare = {name[len(handle.prefix) :]: value for name, value in tensors.items() if name.startswith(handle.prefix)}
     state = cast("Mapping[str, Tensor]", bare)
     if isinstance(handle, ModelHandle):
-        return dict(family_named(handle.family).network.renamed(state, handle.config))
+        network = family_named(handle.family).network
+        return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
@@ -94,15 +96,28 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
+    What the library's network computes in float32, whatever the rest is in, is in float32.
+
     Raises CheckpointError when tensors that the handle's config calls for are missing or have another shape.
     """
     header = read_header(Path(handle.source.path))
-    expected = {name: tuple(p.shape) for name, p in named_parameters(empty_module(handle)).items()}
+    module = empty_module(handle)
+    expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
         raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
     tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
-    return {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
+    dtypes = _dtypes(module, expected, dtype) if isinstance(handle, ModelHandle) else dict.fromkeys(expected, dtype)
+    return {name: tensors[name].to(device=device, dtype=dtypes[name]) for name in expected}
+
+
+def _dtypes(module: nn.Module, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """Return {parameter: dtype}: float32 within what the library computes in it whatever the rest is in, else `dtype`."""
+    import torch
+
+    kept = set(getattr(module, "_keep_in_fp32_modules", None) or ())
+    wide = torch.promote_types(dtype, torch.float32)
+    return {name: dtype if kept.isdisjoint(name.split(".")) else wide for name in names}
 
 
 def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.sampling.denoisers import Branches, Denoiser, branches
+from engine.sampling.denoisers import Branches, Denoiser, Spread, branches, spread
 from engine.sampling.noise_schedule import NoiseSchedule, add_noise
 
 MaskAt = Callable[[float, Tensor], Tensor]
@@ -40,6 +40,12 @@ class MaskedDenoiser:
         """Return x_0 (B, C, h, w): predicted inside the mask, the given latent outside."""
         mask = self._mask_now(sigma)
         return torch.lerp(self._latent, self._denoiser(self._held(x, sigma, mask), sigma), mask)
+
+    def spread(self, x: Tensor, sigma: float) -> Spread:
+        """Return x_0 so, with the variance that the network has learned."""
+        mask = self._mask_now(sigma)
+        found = spread(self._denoiser, self._held(x, sigma, mask), sigma)
+        return Spread(torch.lerp(self._latent, found.prediction, mask), found.share)
 
     def branches(self, x: Tensor, sigma: float) -> Branches:
         """Return x_0 so, and the unconditional prediction as it is: only its slope counts, and x is held outside."""

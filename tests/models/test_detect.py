@@ -213,7 +213,8 @@ def test_metadata_says_what_tensors_do_not(sd15: Shapes) -> None:
 
 
 def test_another_familys_unet_is_refused_by_name(sd21: Shapes) -> None:
-    other = sd21 | {"model.diffusion_model.label_emb.0.0.weight": (1280, 2048)}
+    prefix = "model.diffusion_model."
+    other = sd21 | {f"{prefix}label_emb.0.0.weight": (1280, 2048), f"{prefix}label_emb.weight": (10, 1280)}
     with pytest.raises(CheckpointError, match=r"thing\.safetensors: .*does not know.*Stable Diffusion 2"):
         detect(other, where="thing.safetensors")
 
@@ -268,6 +269,7 @@ def test_no_two_families_share_a_network() -> None:
                 )
             for state in (unet.state_dict(), sd_keys.unet_to_original(unet.state_dict(), unet.config, "")):
                 fitting = [family.name for family in families() if family.fits(shapes(state))]
-                told = {768: "sd1", 1024: "sd2"} if not extra else {1280: "sdxl_refiner", 2048: "sdxl"}
-                assert len(fitting) == (0 if extra and width == 1024 else 1), (width, fitting)
+                plain, sums = {768: "sd1", 1024: "sd2"}, {1024: "sd2_unclip", 1280: "sdxl_refiner", 2048: "sdxl"}
+                told = sums if extra else plain
+                assert len(fitting) == 1, (width, fitting)
                 assert fitting[:1] == [told[width]] if width in told else True

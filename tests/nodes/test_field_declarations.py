@@ -22,7 +22,6 @@ _NO_SUCH_NODE = "There is no such node here; it is listed for one editor, and ke
 _LATER = "Releases after 0.3.64 return the text too, and saved workflows link it."
 
 OTHERWISE: dict[tuple[str, str], str] = {
-    ("VAELoader", "required.vae_name.choices with"): "The pictures-as-latents VAE belongs to a family not loaded here.",
     ("ImageOnlyCheckpointLoader", "deprecated"): _NO_SUCH_NODE,
     ("UpscaleModelLoader", "deprecated"): _NO_SUCH_NODE,
     ("StyleModelLoader", "deprecated"): _NO_SUCH_NODE,

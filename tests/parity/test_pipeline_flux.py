@@ -356,3 +356,25 @@ def test_several_pictures_to_go_by_lie_beside_or_below_one_another(dev):
     assert found[:4, 0].tolist() == [0] * 4
     corners = [found[at].tolist() for at in (4, 4 + 8, 4 + 16)]
     assert corners == [[1, 0, 0], [1, 2, 0], [1, 0, 4]]
+
+
+def test_pictures_to_go_by_may_be_sheets_of_their_own_or_lie_on_the_pictures(dev):
+    from engine.models.errors import ModelError
+    from engine.models.networks.flux import _all_places
+    from nodes.conditioning_edit import reference_latents_method
+
+    x, wide, tall = torch.zeros(1, 16, 4, 4), torch.zeros(1, 16, 4, 8), torch.zeros(1, 16, 8, 4)
+    corners = {
+        method: [_all_places(x, [wide, tall], method)[at].tolist() for at in (4, 4 + 8)] for method in ("index", "uxo")
+    }
+    assert corners == {"index": [[1, 0, 0], [2, 0, 0]], "uxo": [[0, 2, 2], [0, 4, 6]]}
+    bench = bench_of(dev)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    told = reference_latent(text_encode(bench, PROMPT, clip), {"samples": torch.ones(1, 16, 8, 8)})
+    pictures = [
+        ours(bench, model, reference_latents_method(told, method), told, vae, 64, 64)
+        for method in ("offset", "uxo/uno")
+    ]
+    assert float((pictures[0] - pictures[1]).abs().max()) > 1e-4
+    with pytest.raises(ModelError, match=r"FLUX\.1 knows offset, index, uxo, got 'index_timestep_zero'"):
+        ours(bench, model, reference_latents_method(told, "index_timestep_zero"), told, vae, 64, 64)

@@ -13,13 +13,15 @@ from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.custom_sampling import ksampler_select, random_noise, sampler_custom_advanced
 from nodes.guidance import cfg_override, dual_model_guider
-from nodes.loaders import denoiser_loader
+from nodes.latent import empty_latent_of_128_channels
+from nodes.loaders import denoiser_loader, vae_loader
 from nodes.sigmas import ideogram4_scheduler
+from nodes.vae import vae_decode
 from tests.conftest import Bench
 from tests.families import Tiny, save
 from tests.tiny_ideogram4 import TEXT, write
 
-SEED, STEPS, SIDES = 11, 4, (256, 384)
+SEED, STEPS, SIDES = 11, 4, (64, 96)
 GRID = (SIDES[0] // 16, SIDES[1] // 16)
 
 
@@ -36,13 +38,8 @@ def words(length: int, seed: int, width: int = TEXT) -> torch.Tensor:
     return torch.randn(1, length, width, generator=torch.Generator().manual_seed(seed))
 
 
-def square_of(tokens: torch.Tensor) -> torch.Tensor:
-    """The pipeline's latent as FLUX.2's autoencoder has it: unpacked as the one does, packed as the other does."""
-    whole = tokens.view(1, *GRID, 2, 2, 32).permute(0, 5, 1, 3, 2, 4).reshape(1, 32, GRID[0] * 2, GRID[1] * 2)
-    return whole.view(1, 32, GRID[0], 2, GRID[1], 2).permute(0, 1, 3, 5, 2, 4).reshape(1, 128, *GRID)
-
-
 def tokens_of(square: torch.Tensor) -> torch.Tensor:
+    """A latent of FLUX.2's autoencoder as the pipeline has it: unpacked as the one does, packed as the other does."""
     whole = square.reshape(1, 32, 2, 2, *GRID).permute(0, 1, 4, 2, 5, 3).reshape(1, 32, GRID[0] * 2, GRID[1] * 2)
     return whole.view(1, 32, GRID[0], 2, GRID[1], 2).permute(0, 2, 4, 3, 5, 1).reshape(1, GRID[0] * GRID[1], 128)
 
@@ -59,12 +56,12 @@ def theirs(tiny: Tiny, text: torch.Tensor, guidance: list[float]) -> torch.Tenso
             packed = torch.cat([before, text, torch.zeros(1, grid_h * grid_w, TEXT)], dim=1)
             return packed, *self._prepare_ids([text.shape[1]], grid_h, grid_w, max_sequence_length, device)
 
-    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer"))
-    pipeline = Given(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules | parts)
+    parts = dict.fromkeys(("text_encoder", "tokenizer"))
+    pipeline = Given(scheduler=FlowMatchEulerDiscreteScheduler(), **parts | tiny.modules)
     pipeline.set_progress_bar_config(disable=True)
     noise = initial_noise(torch.zeros(1, 128, *GRID), SEED)
     first = float(sigmas()[0])  # where a run of ours begins, a little below noise alone
-    latent = pipeline(
+    result = pipeline(
         "",
         height=SIDES[0],
         width=SIDES[1],
@@ -74,9 +71,9 @@ def theirs(tiny: Tiny, text: torch.Tensor, guidance: list[float]) -> torch.Tenso
         std=1.75,
         max_sequence_length=16,
         latents=tokens_of(noise * first),
-        output_type="latent",
-    ).images
-    return square_of(latent)
+        output_type="pt",
+    )
+    return result.images.movedim(1, -1)
 
 
 def sigmas() -> torch.Tensor:
@@ -84,10 +81,9 @@ def sigmas() -> torch.Tensor:
 
 
 def ours(bench: Bench, guider: Any) -> torch.Tensor:
-    empty = {"samples": torch.zeros(1, 128, *GRID)}
-    return sampler_custom_advanced(bench, random_noise(SEED), guider, ksampler_select("euler"), sigmas(), empty).output[
-        "samples"
-    ]
+    empty = empty_latent_of_128_channels(SIDES[1], SIDES[0])
+    latent = sampler_custom_advanced(bench, random_noise(SEED), guider, ksampler_select("euler"), sigmas(), empty)
+    return vae_decode(bench, latent.output, vae_loader(bench, "flux2-vae.safetensors"))
 
 
 def test_the_schedule_is_the_pipelines():
@@ -104,7 +100,7 @@ def test_the_schedule_is_the_pipelines():
 
 
 @pytest.mark.parametrize("name", ["ideogram4.safetensors", "diffusers.safetensors"])
-def test_two_networks_give_the_pipelines_latent(tiny, name):
+def test_two_networks_give_the_pipelines_picture(tiny, name):
     bench = bench_of(tiny)
     model, other = denoiser_loader(bench, name), denoiser_loader(bench, "unconditional.safetensors")
     assert (model.family, other.family) == ("ideogram4", "ideogram4")
@@ -154,7 +150,7 @@ def test_models_of_two_kinds_are_no_pair(tiny, tiny_sd):
 
 
 @pytest.mark.parametrize("prefix", ["diffusion_model.", "conditional_transformer.", "transformer.", "lora_unet_"])
-def test_a_lora_changes_the_latent_as_in_the_pipeline_and_leaves_nothing_behind(tiny, prefix):
+def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind(tiny, prefix):
     bench = bench_of(tiny)
     torch.manual_seed(4)
     module = tiny.modules["transformer"]

@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from engine.models.manager import ModelManager
-from engine.paths import Paths
 from engine.sampling.noise import initial_noise
+from nodes.conditioning import text_encode
 from nodes.conditioning_edit import reference_latent, reference_latents_method
 from nodes.latent_layers import empty_latent_of_layers
 from nodes.latent_pieces import latent_cut, latent_cut_to_batch
-from nodes.loaders import denoiser_loader, lora_loader_model_only, vae_loader
+from nodes.loaders import denoiser_loader, lora_loader_model_only, text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench
 from tests.families import Tiny, save
+from tests.runs import SEED, STEPS, bench_of, levels
 from tests.tiny_qwen_image import WIDTH, write_qwen_image
 
-SEED, STEPS = 11, 4
+PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)", "blue ball"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,6 @@ def layered(tmp_path_factory) -> Tiny:
     return write_qwen_image(tmp_path_factory.mktemp("tiny_qwen_layered"), layered=True)
 
 
-def bench_of(tiny: Tiny) -> Bench:
-    return Bench(ModelManager("cpu"), Paths(tiny.base))
-
-
 def loaded(tiny: Tiny) -> tuple[Bench, Any, Any]:
     bench = bench_of(tiny)
     return bench, denoiser_loader(bench, "qwen_image.safetensors"), vae_loader(bench, "qwen_image_vae.safetensors")
@@ -54,25 +50,17 @@ def text(seed: int, length: int) -> torch.Tensor:
     return torch.randn(1, length, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
+def prompts(bench: Bench) -> list[Any]:
+    clip = text_encoder_loader(bench, "qwen_2.5_vl_7b.safetensors", "qwen_image")
+    return [text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE)]
+
+
 def conditionings(*references: Any) -> list[Any]:
     """A positive and a negative one, of different lengths."""
     found = [[[text(1, 7), {}]], [[text(2, 5), {}]]]
     for latent in references:
         found = [reference_latent(one, latent) for one in found]
     return found
-
-
-def levels(model: Any) -> list[float]:
-    from engine.sampling.noise_schedule import NoiseSchedule
-    from engine.sampling.schedules import compute_sigmas
-
-    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
-
-
-class NoEncoder(torch.nn.Module):
-    """In the place of a text encoder, where texts are given encoded."""
-
-    dtype, device = torch.float32, torch.device("cpu")
 
 
 class Unscaled:
@@ -99,8 +87,11 @@ def theirs(
     }
     monkeypatch.setattr(module, "torch", Unscaled())
     others = {} if kind == "qwenimage" else {"processor": None}
+    prompts = {"prompt_embeds": text(1, 7), "negative_prompt_embeds": text(2, 5) if cfg > 1 else None}
+    if kind == "qwenimage":
+        prompts = {"prompt": PROMPT, "negative_prompt": NEGATIVE if cfg > 1 else None}
     pipeline = getattr(module, f"Qwen{names[kind]}Pipeline")(
-        scheduler=FlowMatchEulerDiscreteScheduler(), text_encoder=NoEncoder(), tokenizer=None, **others, **tiny.modules
+        scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.tokenizers, **others, **tiny.modules
     )
     pipeline.set_progress_bar_config(disable=True)
     if lora is not None:
@@ -110,8 +101,7 @@ def theirs(
     layers, height, width = noise.shape[2:]
     packing = (layers,) if kind == "qwenimage_layered" else ()
     made = pipeline(
-        prompt_embeds=text(1, 7),
-        negative_prompt_embeds=text(2, 5) if cfg > 1 else None,
+        **prompts,
         true_cfg_scale=cfg,
         num_inference_steps=STEPS,
         sigmas=levels(model),  # our own levels: how schedules are made is tested elsewhere
@@ -153,9 +143,9 @@ def test_a_prompt_gives_the_pipelines_picture(plain, monkeypatch, cfg):
     bench, model, vae = loaded(plain)
     assert (model.family, model.latent.axes) == ("qwen_image", 3)
     expected = theirs("qwenimage", plain, model, monkeypatch, cfg, 8, 12, height=64, width=96).movedim(1, -1)
-    assert difference(ours(bench, model, vae, conditionings(), 64, 96, cfg), expected) <= 1e-4
+    assert difference(ours(bench, model, vae, prompts(bench), 64, 96, cfg), expected) <= 1e-4
     same = denoiser_loader(bench, "prefixed.safetensors"), vae_loader(bench, "diffusers.safetensors")
-    assert difference(ours(bench, *same, conditionings(), 64, 96, cfg), expected) <= 1e-4
+    assert difference(ours(bench, *same, prompts(bench), 64, 96, cfg), expected) <= 1e-4
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
@@ -234,18 +224,18 @@ def lora_of(module: Any, naming: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("naming", ["peft", "bare", "original", "kohya"])
 def test_a_lora_moves_the_picture_as_in_the_pipeline_and_off_again(plain, monkeypatch, naming):
     bench, model, vae = loaded(plain)
-    before = ours(bench, model, vae, conditionings(), 64, 64)
+    before = ours(bench, model, vae, prompts(bench), 64, 64)
     tensors = lora_of(plain.modules["transformer"], naming)
     file = plain.file("loras", f"{naming}.safetensors")
     save(file, tensors)
     patched = lora_loader_model_only(bench, model, file.name, 0.8)
-    got = ours(bench, patched, vae, conditionings(), 64, 64)
+    got = ours(bench, patched, vae, prompts(bench), 64, 64)
     expected = theirs(
         "qwenimage", plain, model, monkeypatch, 1.0, 8, 8, height=64, width=64, lora=(tensors, 0.8)
     ).movedim(1, -1)
     assert difference(got, expected) <= 1e-4
     assert difference(got, before) > 1e-3
-    assert torch.equal(ours(bench, model, vae, conditionings(), 64, 64), before)
+    assert torch.equal(ours(bench, model, vae, prompts(bench), 64, 64), before)
 
 
 def test_a_batch_with_masks_and_areas_runs_over_latents_with_frames(plain):

@@ -55,9 +55,10 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     side along the width in this order; counted as transformers counts `hidden_states`: 0 is what the first layer takes, 3 the
     third layer's output, -1 the last one's through the last norm, -2 the output of the layer before, without a norm.
     `last_normed` False takes the last one's without its norm too. Layers that nothing is taken of are neither loaded nor run.
-    `most`: tokens that the text is cut to, template and all, 0 for any number; `cut`: "end" cuts the template's end off too, as tokenizers do; "prompt" keeps it. `least`: tokens that it is padded
-    to; `multiple`: of what its length is made a multiple. `side`: where padding stands, "middle" before what follows the prompt
-    in the template, where it takes no place. `pad_place`: the place that all padding is said to have, None for its own. It is
+    `most`: tokens that the text is cut to, template and all, 0 for any number; `cut`: "end" cuts the template's end off too, as
+    tokenizers do; "prompt" keeps it. `least`: tokens that it is padded to; `multiple`: of what its length is made a multiple.
+    `side`: where padding stands, "middle" before what follows the prompt in the template, where it takes no place. `pad_place`:
+    the place that all padding is said to have, None for its own. It is
     masked in the language model, and part of the conditioning, whose option `attention_mask` (1, T) is then 0 there, 1
     elsewhere. `picture`: what stands for picture number `{}` before the prompt.
     """
@@ -113,7 +114,8 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
     `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
     with those of the original layout, by which LoRAs name them too. `fused(config)`: for each original module whose rows are
-    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module.
+    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module. `grows`:
+    matrices that a LoRA may give more columns, with the argument that counts these.
     """
 
     title: str
@@ -123,6 +125,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
     paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
     fused: Callable[[Mapping[str, Any]], Fused] = lambda config: {}
+    grows: Mapping[str, str] = {}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,10 +133,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
-    order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector. `join` joins them
-    in another way: it is given what each gave by name, and gives the same: a context (1, T, D) and options beside it; it may do
-    with fewer of them. `patch`: latent pixels a side that are one token, whose channels the network's first layer counts
-    together. `prediction(base, shapes, config, spread)` reads off tensors what the network predicts, where they tell.
+    order in which what they give is joined, along the width; none for a network that takes no text. `pooled`: which of them
+    gives the pooled vector. `join` joins them in another way: it is given what each gave by name, and gives the same: a context
+    (1, T, D) and options beside it; it may do with fewer of them. `patch`: latent pixels a side that are one token, whose
+    channels the network's first layer counts together. `gives`: values that the network gives for each channel of its latents,
+    2 where it has learned the variance of a step. `prediction(base, shapes, config, spread)` reads off tensors what the network
+    predicts, where they tell.
     """
 
     name: str
@@ -145,10 +150,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     head_dim: int | None = None
     parameterization: Parameterization = Parameterization()
     latent: LatentFormat = LatentFormat()
-    towers: tuple[Tower, ...]
+    towers: tuple[Tower, ...] = ()
     pooled: int = 0
     join: Callable[[Mapping[str, Encoded]], Encoded] | None = None
     patch: int = 1
+    gives: int = 1
     prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread | None], Parameterization] | None = None
     loader_types: tuple[str, ...] = ()
     """What saved workflows call it in the loaders of text encoders."""

@@ -5,8 +5,9 @@ A second network of the same shape, which was trained without text, is what guid
 
 from __future__ import annotations
 
-from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.datatypes.parameterization import Parameterization
 from engine.models.families.base import Family
+from engine.models.families.flux2 import LATENT
 from engine.models.networks.ideogram4_sizes import IDEOGRAM4, LAYOUTS
 
 FAMILY = Family(
@@ -15,7 +16,7 @@ FAMILY = Family(
     layouts=LAYOUTS,
     network=IDEOGRAM4,
     context_dim=13 * 4096,
-    latent=LatentFormat(channels=128, downscale=16, scale=1.0),
+    latent=LATENT,
     # Its levels are made for it (Ideogram4Scheduler), so that they are shifted by nothing is inferred.
     parameterization=Parameterization(prediction="flow", schedule="flow"),
     towers=(),

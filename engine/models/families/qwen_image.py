@@ -9,8 +9,15 @@ import math
 
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
-from engine.models.families.base import Family
+from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.qwen_image_sizes import LAYOUTS, QWEN_IMAGE
+
+TEXT = Prompting(
+    template="<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial "
+    "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    drop=34,
+)
+"""How a prompt is put to the encoder, of which the system's part is left out of the conditioning."""
 
 FAMILY = Family(
     name="qwen_image",
@@ -21,7 +28,17 @@ FAMILY = Family(
     latent=latent_formats.WAN21,
     # The shift of a run without ModelSamplingAuraFlow is inferred; the workflows of the field set it to 3.1, 3 or, Layered, 1.
     parameterization=Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(1.15)),
-    towers=(),
+    towers=(
+        Tower(
+            name="qwen25_7b",
+            kind="qwen2_5_vl",
+            prefixes=("text_encoders.qwen25_7b.transformer.",),
+            lora_prefixes=("lora_te_", "lora_te1_"),
+            width=3584,
+            full_layers=28,
+            prompting=TEXT,
+        ),
+    ),
     patch=2,
     loader_types=("qwen_image",),
 )

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional
 
+from engine.models.errors import ModelError
+from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import placing
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _REFERENCE = "reference "
+_MASK_SIDE = 8
 _METHOD = "placed by"
 _METHODS = ("offset", "index", "uxo")
 """Ways to place pictures to go by."""
@@ -28,19 +32,44 @@ class FluxNetwork(PooledTextNetwork):
         """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.
 
         And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space, with the
-        way to place them.
+        way to place them. And `concat` (1, C', h, w) for a network that takes a picture, and a mask, beside the latent
+        (FLUX.1 tools; 2024).
 
-        Raises ModelError for a conditioning whose pooled text is not of this family, and for a way that is not known here.
+        Raises ModelError for a conditioning whose pooled text is not of this family, for a way that is not known here, and
+        for pictures that have no place.
         """
         given = super().inputs(options, latent, positive)
-        space = self.handle.latent
-        for number, reference in enumerate(options.get("reference_latents", ())):
-            given[f"{_REFERENCE}{number}"] = even(space.to_network(reference))
-        if options.get("reference_latents"):
+        references = options.get("reference_latents", ())
+        if references and self.handle.extra_channels:
+            raise ModelError(
+                f"{self.handle.source.path}: a network that takes a picture beside the latent has no place for "
+                f"{len(references)} pictures to go by. Leave out ReferenceLatent, or load FLUX.1 dev or Kontext."
+            )
+        for number, reference in enumerate(references):
+            given[f"{_REFERENCE}{number}"] = even(self.handle.latent.to_network(reference))
+        if references:
             given[_METHOD] = placing(options, _METHODS, _METHODS[0], self.family.title)
+        if self.handle.extra_channels:
+            given["concat"] = self._beside(options, latent)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given
+
+    def _beside(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
+        """The picture, and where there is one to fill the mask, whose 8 × 8 pixels of each latent pixel are channels.
+
+        Without a picture it is an empty one, and without a mask all of it is to be made.
+        """
+        picture = options.get("concat_latent_image", torch.zeros_like(latent[:1]))
+        seen = self.handle.latent.to_network(fill(picture.to(latent), *latent.shape[-2:], mode="bilinear"))
+        if self.handle.extra_channels == latent.shape[1]:
+            return seen
+        height, width = (side * _MASK_SIDE for side in latent.shape[-2:])
+        mask = options.get("concat_mask", torch.ones(1, 1, height, width))
+        fitted = fill(mask.to(latent).reshape(-1, 1, *mask.shape[-2:]), height, width, mode="bilinear")
+        squares = functional.pixel_unshuffle(fitted, _MASK_SIDE)
+        rows = max(len(seen), len(squares))
+        return torch.cat([repeat_to(seen, rows), repeat_to(squares, rows)], dim=1)
 
     @torch.no_grad()
     def __call__(
@@ -56,13 +85,15 @@ class FluxNetwork(PooledTextNetwork):
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
         `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
-        a row for each of B. Sides that are odd are filled up from the other side for the call.
+        a row for each of B; `concat` (B, C', h, w) is appended on channels. Sides that are odd are filled up from the other
+        side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self.check(x, context)
+        inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
+        self.check(inputs, context)
         height, width = x.shape[-2:]
-        filled = even(x)
+        filled = even(inputs)
         given = options or {}
         guidance = given.get("guidance")
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.network import Network
+from engine.models.networks.references import placing
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -24,12 +25,17 @@ class Flux2Network(Network):
     """FLUX.2 dev and klein (Black Forest Labs 2025) under text (B, T, D)."""
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
-        """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w) to go by."""
-        space = self.handle.latent
+        """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w) to go by.
+
+        Raises ModelError where these are to be placed in another way than on sheets of their own.
+        """
+        references = options.get("reference_latents", ())
         given: dict[str, Any] = {
-            f"{_REFERENCE}{number}": (reference - space.shift) * space.scale
-            for number, reference in enumerate(options.get("reference_latents", ()))
+            f"{_REFERENCE}{number}": self.handle.latent.to_network(reference)
+            for number, reference in enumerate(references)
         }
+        if references:
+            placing(options, ("index",), "index", self.family.title)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given

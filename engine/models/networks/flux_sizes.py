@@ -107,15 +107,20 @@ def axes_of(head: int, hints: Facts) -> list[int]:
     return [int(axis) for axis in hints.get("axes") or (head // 8, head * 7 // 16, head * 7 // 16)]
 
 
-def _plain(shapes: Shapes) -> bool:
-    """Whether the network takes a latent alone: those that take pictures beside it have more channels in than out."""
+MASK: Final = 64
+"""Channels of the mask beside a picture to fill: the 8 × 8 pixels of each latent pixel."""
+
+
+def _known(shapes: Shapes) -> bool:
+    """Whether the network takes a latent alone, a picture beside it (edges, depths), or a picture and a mask (filling)."""
     names = names_of(shapes)
-    return shapes[f"{names.first}.weight"][1] == shapes.get(f"{names.last}.weight", (0,))[0]
+    last = shapes.get(f"{names.last}.weight", (0,))[0]
+    return shapes[f"{names.first}.weight"][1] in (last, 2 * last, 2 * last + 4 * MASK)
 
 
 LAYOUTS: Final = (
-    Layout(name="original", has=ORIGINAL, check=_plain),
-    Layout(name="diffusers", has=DIFFUSERS, check=_plain),
+    Layout(name="original", has=ORIGINAL, check=_known),
+    Layout(name="diffusers", has=DIFFUSERS, check=_known),
 )
 
 
@@ -180,4 +185,5 @@ FLUX: Final = NetworkKind(
     renamed=renamed,
     paths=paths,
     fused=fused,
+    grows={"x_embedder.weight": "in_channels"},
 )

@@ -49,7 +49,9 @@ def read_header(path: Path) -> Contents:
         metadata=raw.metadata,
         packings=packings,
         packed_bytes={
-            name: checkpoints.tensor_bytes(raw, packing.parts.values()) for name, packing in packings.items()
+            name: checkpoints.tensor_bytes(raw, packing.parts.values())
+            for name, packing in packings.items()
+            if _stays(packing)
         },
     )
 
@@ -76,8 +78,13 @@ def load_tensors(header: Contents, names: Iterable[str]) -> dict[str, Tensor]:
         packing, form = header.packings[name], all_formats()[header.packings[name].format]
         here = form.prepared({role: tensors[part] for role, part in parts[name].items()}, packing.facts, packing.shape)
         kept = Stored(form, here, packing.facts, packing.shape)
-        found[name] = PackedTensor(kept, torch.float32) if len(packing.shape) > 1 else kept.unpacked()
+        found[name] = PackedTensor(kept, torch.float32) if _stays(packing) else kept.unpacked()
     return found
+
+
+def _stays(packing: Packing) -> bool:
+    """Whether a weight stays packed: vectors take nothing, and are used in more ways than matrices."""
+    return len(packing.shape) > 1 and not packing.whole
 
 
 def _weights(raw: Header) -> list[str]:

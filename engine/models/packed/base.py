@@ -29,13 +29,14 @@ class Packing(msgspec.Struct, frozen=True, kw_only=True):
     """How a file keeps one weight.
 
     `format`: the module that unpacks it. `shape`: of the unpacked weight. `parts`: tensor of the file by role. `facts`: what else
-    unpacking takes.
+    unpacking takes. `whole`: its rows cannot be told apart, so it is unpacked when it is loaded.
     """
 
     format: str
     shape: Shape
     parts: dict[str, str]
     facts: dict[str, Any] = {}
+    whole: bool = False
 
 
 class Format(Protocol):

@@ -1,0 +1,23 @@
+"""Fibo 2 and Fibo 2 Edit (Bria AI 2026): a flow over FLUX.2's latents, under bundles of layers of Qwen3-VL 4B."""
+
+from __future__ import annotations
+
+import math
+
+from engine.datatypes.parameterization import Parameterization
+from engine.models.families.base import Family
+from engine.models.families.flux2 import LATENT
+from engine.models.networks.fibo2_sizes import FIBO2, LAYOUTS
+
+FAMILY = Family(
+    name="fibo2",
+    title="Fibo 2",
+    layouts=LAYOUTS,
+    network=FIBO2,
+    context_dim=18 * 2560,
+    latent=LATENT,
+    # Inferred: FLUX.1's shift at 1024 × 1024 pixels, the size for which it was trained.
+    parameterization=Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(1.15)),
+    towers=(),
+    loader_types=("fibo2",),
+)
