@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.models import autoencoders, sd_keys
 from engine.models.checkpoints import fit
-from engine.models.errors import CheckpointError
+from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
@@ -94,7 +94,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
-    Raises CheckpointError when tensors that the handle's config calls for are missing or have another shape.
+    Raises CheckpointError when tensors that the handle's config calls for are missing, have another shape or are not finite.
     """
     header = read_header(Path(handle.source.path))
     expected = {name: tuple(p.shape) for name, p in named_parameters(empty_module(handle)).items()}
@@ -102,7 +102,19 @@ def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype)
     if not report.complete:
         raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
     tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
-    return {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
+    found = {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
+    _check_finite(handle, header.path, found)
+    return found
+
+
+def _check_finite(handle: Handle, path: str, parameters: Mapping[str, Tensor]) -> None:
+    from engine.models.finite import is_finite
+
+    if broken := [name for name, value in parameters.items() if not is_finite(value)]:
+        raise CheckpointError(
+            f"{path}: {len(broken)} tensors of its {title(handle)} hold NaN or infinity ({shortened(broken)}), expected "
+            "numbers: all that is computed with them would be NaN. Use another copy of the file, or one in bf16 or fp32."
+        )
 
 
 def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
