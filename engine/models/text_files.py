@@ -23,6 +23,8 @@ from engine.models.towers.clip import TextEncoderFacts
 Pairs: TypeAlias = list[tuple[Tower, Header]]
 """Text encoders of a family, each with its file."""
 
+_OF_VISION = ("num_heads", "window_size", "fullatt_block_indexes", "deepstack_visual_indexes", "spatial_merge_size")
+
 
 def tower_handle(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
     """Return the handle of one text encoder of a family, from what its tensors tell."""
@@ -38,6 +40,34 @@ def tower_handle(source: Source, family: str, facts: TextEncoderFacts, tokenizer
         normed=facts.tower.normed,
         cut_layers=facts.cut_layers,
     )
+
+
+def config_hints(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the config.json of a text encoder tells that its tensors do not, under the names of `text_facts`."""
+    flat = {**config, **(config.get("text_config") or {})}
+    names = {
+        "heads": ("num_attention_heads",),
+        "head_dim": ("head_dim",),
+        "act": ("hidden_act",),
+        "norm_eps": ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"),
+        "vision": ("vision_config",),
+    }
+    found = {ours: flat[name] for ours, theirs in names.items() for name in theirs if flat.get(name) is not None}
+    if "vision" in found:
+        found["vision"] = {name: found["vision"][name] for name in _OF_VISION if name in found["vision"]}
+    return found | ({"rope": rope} if (rope := _rope(flat)) else {})
+
+
+def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The rotation as transformers 5 writes it, or as versions before it did; {} where a model has its own way of telling."""
+    if now := config.get("rope_parameters"):
+        return dict(now)
+    if "rope_theta" not in config or "rope_local_base_freq" in config:
+        return {}
+    scaling = dict(config.get("rope_scaling") or {})
+    kind = scaling.pop("rope_type", scaling.pop("type", "default"))
+    scaling.pop("type", None)
+    return {**scaling, "rope_type": "default" if kind == "mrope" else kind, "rope_theta": float(config["rope_theta"])}
 
 
 def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
