@@ -13,6 +13,7 @@ QWEN = Tower(
     name="qwen3vl_4b",
     kind="qwen3_vl",
     width=2560,
+    tokenizer_folder="processor",
     prompting=Prompting(
         template="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
         # A bundle of three for the tokens that sum up the text, then one for each block that reads it.
