@@ -108,6 +108,7 @@ def test_pictures_to_edit_give_the_pipelines_picture(tiny, sizes, monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 1), (16, 9), (9, 21), (5, 4)])
 def test_the_size_of_training_is_the_pipelines(tiny, shape):
     from diffusers.pipelines.bria_fibo2.image_processor import BriaFibo2ImageProcessor
+
     from nodes.conditioning_fibo import _trained
 
     width, height = (side * 100 for side in shape)
