@@ -111,7 +111,8 @@ def write_qwen_image(base: Path, *, layered: bool = False, clean_references: boo
     save(tiny.file("diffusion_models", "qwen_image.safetensors"), tensors, told)
     prefixed = {f"model.diffusion_model.{name}": value for name, value in tensors.items()}
     save(tiny.file("diffusion_models", "prefixed.safetensors"), prefixed, told)
-    heads = json.dumps({"text": {"heads": 4, "rope": ROPE}})
+    vision = {"num_heads": 2, "fullatt_block_indexes": [1]}
+    heads = json.dumps({"text": {"heads": 4, "rope": ROPE, "vision": vision}})
     words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
     save(tiny.file("text_encoders", "qwen_2.5_vl_7b.safetensors"), words, {"safelight.config": heads})
     vae = modules["vae"].state_dict()

@@ -86,6 +86,7 @@ def write_qwen_image21(base: Path) -> Tiny:
     save(tiny.file("diffusion_models", "qwen_image_2.1.safetensors"), original, told)
     save(tiny.file("vae", "qwen_image_2.1_vae.safetensors"), modules["vae"].state_dict())
     words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
-    heads = json.dumps({"text": {"heads": 4, "rope": ROPE}})
+    vision = {"num_heads": 2, "deepstack_visual_indexes": [0, 1]}
+    heads = json.dumps({"text": {"heads": 4, "rope": ROPE, "vision": vision}})
     save(tiny.file("text_encoders", "qwen3vl_8b.safetensors"), words, {"safelight.config": heads})
     return tiny
