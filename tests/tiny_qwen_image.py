@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
-from tests.tiny_towers import library_tokenizer, write_tokenizer
+from tests.tiny_towers import SPECIALS, library_tokenizer, write_tokenizer
 
 WIDTH = 48
 """Of the conditioning of the tiny networks."""
@@ -83,8 +83,12 @@ def encoder(words: int) -> Any:
         "out_hidden_size": WIDTH,
         "fullatt_block_indexes": [1],
     }
-    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision))
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=PICTURE_TOKEN)
+    return Qwen2_5_VLForConditionalGeneration(config)
 
+
+PICTURE_TOKEN = SPECIALS["qwen"].index("<|image_pad|>")
+"""Of the tiny tokenizers."""
 
 ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 2, 3]}
 AXES = '{"unet": {"axes": [4, 6, 6]}}'

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
+from tests.tiny_qwen_image import PICTURE_TOKEN
 from tests.tiny_towers import library_tokenizer, write_tokenizer
 
 WIDTH = 48
@@ -61,7 +62,8 @@ def encoder(words: int) -> Any:
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0, 1],
     }
-    return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision))
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, image_token_id=PICTURE_TOKEN)
+    return Qwen3VLForConditionalGeneration(config)
 
 
 def stacked(state: dict[str, Any]) -> dict[str, Any]:
