@@ -16,7 +16,7 @@ from engine.models.packed import read_header
 from engine.models.packed.tensor import PackedTensor
 from tests.conftest import _tokenizer_json
 from tests.families import write_flux, write_sd3, write_xl
-from tests.tiny_packed import Pack, fp8, grouped, int4, int8, lora_for, mxfp8, nvfp4, write_both
+from tests.tiny_packed import Pack, four_bits, fp8, grouped, int4, int8, lora_for, mxfp8, nvfp4, write_both
 
 NETWORK = "model.diffusion_model."
 
@@ -64,6 +64,7 @@ WAYS: dict[str, tuple[Pack, dict[str, Any]]] = {
     "mxfp8": (mxfp8(), {"format": "mxfp8"}),
     "nvfp4": (nvfp4(), {"format": "nvfp4"}),
     "int4": (int4(), {"format": "convrot_w4a4", "convrot_groupsize": 4}),
+    "nf4": (four_bits(8), {}),
     "grouped": (grouped(), {"format": "w4a8_int8", "convrot_groupsize": 4}),
 }
 
