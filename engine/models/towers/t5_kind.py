@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -39,6 +39,8 @@ class T5Kind:
     places_in_each: bool
 
     ENCODER = "engine.models.towers.t5_encoder:T5Encoder"
+    HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
+    """Their activations leave the range of float16."""
 
     @property
     def TITLE(self) -> str:  # noqa: N802
