@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 import torch
+from torch.nn import functional
 
-from engine.api import Conditioning, Image, In, Latent, Out, node
+from engine.api import Conditioning, Image, In, Latent, Out, Seed, node
+from engine.datatypes.parameterization import Parameterization
 from engine.media.bounds import bounded
 from engine.media.resizing import resize
+from engine.sampling.noise import initial_noise
+from engine.sampling.noise_schedule import forward_process
 from nodes.conditioning import with_options
 
 _PIXELS = 4
@@ -41,4 +45,26 @@ def upscale_conditioning(
     small = resize(images[..., :3].movedim(-1, 1) * 2.0 - 1.0, columns, rows, "bilinear", "center")
     facts = {"concat_image": small, "noise_augmentation": noise_augmentation}
     empty = {"samples": torch.zeros(bounded(len(images), 4, rows, columns))}
+    return Upscaling(with_options(positive, **facts), with_options(negative, **facts), empty)
+
+
+@node("IF_StageII_Conditioning", category="conditioning/upscale_diffusion", display_name="DeepFloyd IF Stage II")
+def if_stage_two_conditioning(
+    images: Image,
+    positive: Conditioning,
+    negative: Conditioning,
+    scale_ratio: Annotated[float, In(ge=1.0, le=10.0, step=0.01, tip="Of the new picture to the given one.")] = 4.0,
+    noise_level: Annotated[
+        int, In(ge=0, le=999, tip="Of the noise put on the given picture; more lets the model change more.")
+    ] = 250,
+    seed: Seed = 0,
+) -> Upscaling:
+    """Give DeepFloyd IF's second stage the picture of the first to enlarge, and make the empty picture of its result."""
+    height, width = (max(8, round(side * scale_ratio / 8) * 8) for side in images.shape[1:3])
+    bounded(len(images), 3, height, width)
+    signed = images[..., :3].movedim(-1, 1) * 2.0 - 1.0
+    large = functional.interpolate(signed, size=(height, width), mode="bilinear", align_corners=True)
+    noisy = forward_process(Parameterization(schedule="cosine"), large, initial_noise(large, seed), noise_level)
+    facts = {"concat_image": noisy, "noise_level": noise_level}
+    empty = {"samples": torch.zeros_like(large)}
     return Upscaling(with_options(positive, **facts), with_options(negative, **facts), empty)

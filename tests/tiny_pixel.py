@@ -121,6 +121,38 @@ def classed_unet(**told: Any) -> Any:
     return UNet2DConditionModel(**(usual | told))
 
 
+UNCLIP: dict[str, Any] = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 64}
+"""What CLIP sees is 32 wide, and so is the level of its noise."""
+
+
+def vision_tower() -> Any:
+    """A CLIP vision tower of two heads."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        projection_dim=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    return CLIPVisionModelWithProjection(config).eval().requires_grad_(False)
+
+
+def vision_to_open_clip(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """In the names in which checkpoints of unCLIP have it: stacked rows, the projection turned."""
+    text = {
+        name.replace("vision_model.", "text_model.", 1): value
+        for name, value in state.items()
+        if ".encoder.layers." in name
+    }
+    back = {f"vision_model.{ours}": theirs for theirs, ours in sd_keys._VISION_ENDS.items()}
+    ends = {f"{prefix}{back[name]}": value for name, value in state.items() if name in back}
+    return sd_keys.text_to_open_clip(text, prefix) | ends | {f"{prefix}proj": state["visual_projection.weight"].T}
+
+
 UPSCALER: dict[str, Any] = {"in_channels": 7, "num_class_embeds": 1000, "only_cross_attention": (True, True, False)}
 
 
@@ -166,3 +198,65 @@ def write_sd2(
     told = {"safelight.config": json.dumps(facts), "safelight.tokenizer": clip_json}
     save(tiny.file("checkpoints", f"{family}.safetensors"), tensors | more.get("tensors", {}), told)
     return tiny
+
+
+class Given:
+    """Noise as it is handed over; runs draw more by its seed."""
+
+    def __init__(self, noise: torch.Tensor, seed: int) -> None:
+        self.noise, self.seed = noise, seed
+
+    def generate_noise(self, latent: dict[str, Any]) -> torch.Tensor:
+        return self.noise
+
+
+def descend(
+    bench: Any, guider: Any, sampler: str, timesteps: list[int], noise: torch.Tensor, seed: int
+) -> dict[str, torch.Tensor]:
+    """The end of a run down a pipeline's timesteps, from the noise that it starts with, which is x_t at the first of them."""
+    import math
+
+    from engine.sampling.noise_schedule import NoiseSchedule
+    from nodes.custom_sampling import ksampler_select, sampler_custom_advanced
+
+    schedule = NoiseSchedule.of(guider.model.parameterization)
+    levels = [schedule.sigma(t) for t in timesteps]
+    scale = 1.0 if schedule.is_maximal(levels[0]) else math.sqrt(1.0 + levels[0] ** 2) / levels[0]
+    empty = {"samples": torch.zeros_like(noise)}
+    sigmas = torch.tensor([*levels, 0.0])
+    return sampler_custom_advanced(
+        bench, Given(noise * scale, seed), guider, ksampler_select(sampler), sigmas, empty
+    ).output
+
+
+def if_unet(*, second: bool) -> Any:
+    """A U-Net of DeepFloyd IF's first stage, or of its second, which takes the small picture beside."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    told: dict[str, Any] = {
+        "sample_size": 32 if second else 16,
+        "in_channels": 6 if second else 3,
+        "out_channels": 6,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+        "up_block_types": ("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        "attention_head_dim": 8,
+        "cross_attention_dim": 32,
+        "encoder_hid_dim": 24,
+        "addition_embed_type": "text",
+        "addition_embed_type_num_heads": 2,
+        "cross_attention_norm": "group_norm",
+        "resnet_time_scale_shift": "scale_shift",
+        "act_fn": "gelu",
+    }
+    if second:
+        told |= {
+            "class_embed_type": "timestep",
+            "only_cross_attention": True,
+            "resnet_skip_time_act": True,
+            "resnet_out_scale_factor": 1.41421,
+            "mid_block_scale_factor": 1.41421,
+        }
+    return UNet2DConditionModel(**told).eval().requires_grad_(False)

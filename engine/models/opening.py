@@ -36,18 +36,20 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     Source,
+    StyleModelHandle,
     VaeHandle,
     digest_file,
 )
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
 from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.vision_facts import vision_config
+from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
+from engine.models.weights import parameter_shapes
 
 _DENOISERS = ("unet", "transformer")
 """What a diffusers folder calls a network, by its kind."""
@@ -208,24 +210,45 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
-    """Return the handle of an image encoder: a file of its own in the naming of transformers, or a folder of theirs."""
+    """Return the handle of an image encoder: a file of its own, one inside an unCLIP checkpoint, or a folder of transformers."""
     path = Path(path)
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
     hints = detect.metadata_facts(header.metadata, str(weights)).get("vision", {})
     if part:
-        known = {"heads": part.config.get("num_attention_heads"), "act": part.config.get("hidden_act")}
+        told = {"heads": "num_attention_heads", "act": "hidden_act", "image_size": "image_size"}
+        known = {ours: part.config.get(theirs) for ours, theirs in told.items()}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
+    kind = vision_kind(header.shapes)
+    prefix = next((one for one in VISION_PREFIXES if f"{one}conv1.weight" in header.shapes), "")
+    handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family=kind, prefix=prefix)
     try:
-        config = vision_config(header.shapes, hints)
+        if kind == SIGLIP:
+            config = siglip_config(header.shapes, hints)
+        else:
+            config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:
         shown = shortened(list(header.shapes))
         raise CheckpointError(
-            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, "
-            f"lacks {problem}, got {shown}. Use a file in the naming of transformers."
+            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, or SigLIP's, "
+            f"lacks {problem}, got {shown}. Use a file in the naming of transformers or of open_clip."
         ) from problem
-    return ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", config=config)
+    return msgspec.structs.replace(handle, config=config)
+
+
+def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelHandle:
+    """Return the handle of a style model: FLUX.1 Redux, in a file of its own."""
+    path = Path(path)
+    shapes = read_header(path).shapes
+    try:
+        (_, seen), (width, _) = shapes["redux_up.weight"], shapes["redux_down.weight"]
+    except KeyError as problem:
+        raise CheckpointError(
+            f"{path}: not a style model that is known: expected FLUX.1 Redux, lacks {problem}, got {shortened(list(shapes))}."
+        ) from problem
+    config = {"redux_dim": seen, "txt_in_features": width}
+    return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

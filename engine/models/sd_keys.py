@@ -29,6 +29,8 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 CONTROLNET_PREFIX = "control_model."
+VISION_PREFIXES = ("embedder.model.visual.", "visual.", "")
+"""Of CLIP's vision tower in the names of OpenAI and open_clip: in checkpoints of unCLIP, in whole CLIPs, alone."""
 
 _RESNET = {
     "norm1": "in_layers.0",
@@ -310,6 +312,39 @@ _OPEN_CLIP_ENDS = {
     "text_model.final_layer_norm.bias": "ln_final.bias",
 }
 _OPEN_CLIP_ENDS_BACK = {theirs: ours for ours, theirs in _OPEN_CLIP_ENDS.items()}
+
+
+_VISION_ENDS = {
+    "class_embedding": "embeddings.class_embedding",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "conv1.weight": "embeddings.patch_embedding.weight",
+    "ln_pre.weight": "pre_layrnorm.weight",
+    "ln_pre.bias": "pre_layrnorm.bias",
+    "ln_post.weight": "post_layernorm.weight",
+    "ln_post.bias": "post_layernorm.bias",
+}
+"""Of CLIP's vision tower, in the names of OpenAI and open_clip, with those of transformers under `vision_model.`."""
+
+
+def is_open_vision(state: Iterable[str]) -> bool:
+    """Say whether these are CLIP's vision tower in the names of OpenAI and open_clip, without prefix."""
+    return "conv1.weight" in state and "transformer.resblocks.0.attn.in_proj_weight" in state
+
+
+def vision_to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename CLIP's vision tower, without prefix, to `vision_model.*` and `visual_projection.weight`."""
+    if not is_open_vision(state):
+        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
+    renamed: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name == "proj":
+            renamed["visual_projection.weight"] = value.T
+        elif name in _VISION_ENDS:
+            renamed[f"vision_model.{_VISION_ENDS[name]}"] = value
+        else:
+            layers = _from_open_clip(name, value)
+            renamed |= {one.replace("text_model.", "vision_model.", 1): tensor for one, tensor in layers.items()}
+    return renamed
 
 
 def _to_open_clip(name: str) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import torch
 
+from engine.models import sd_keys
 from engine.models.detect import detect
+from engine.models.errors import CheckpointError
 from engine.models.families import families, family_named
 from engine.models.networks import dit_sizes, pixel_unet_sizes
 from tests.models.test_detect import shapes
-from tests.tiny_pixel import ddpm_unet, dit_transformer
+from tests.tiny_pixel import classed_unet, ddpm_unet, dit_transformer
 
 
 def on_meta(make: Any, **told: Any) -> Any:
@@ -92,3 +95,86 @@ def test_dit_is_read_off_its_names_and_shapes_in_both_layouts(size: str) -> None
     assert shapes(dit_sizes.renamed(original, module.config)) == names
     assert alone(names) == alone(shapes(original)) == ["dit"]
     assert family_named("dit").towers == ()
+
+
+SD2 = {
+    "block_out_channels": (320, 640, 1280, 1280),
+    "down_block_types": (*["CrossAttnDownBlock2D"] * 3, "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", *["CrossAttnUpBlock2D"] * 3),
+    "layers_per_block": 2,
+    "cross_attention_dim": 1024,
+    "attention_head_dim": (5, 10, 20, 20),
+    "class_embed_type": "projection",
+}
+CLASSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "x4": (
+        "sd_x4",
+        {
+            "block_out_channels": (256, 512, 512, 1024),
+            "down_block_types": ("DownBlock2D", *["CrossAttnDownBlock2D"] * 3),
+            "up_block_types": (*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"),
+            "layers_per_block": 2,
+            "cross_attention_dim": 1024,
+            "in_channels": 7,
+            "num_class_embeds": 1000,
+            "only_cross_attention": (True, True, True, False),
+        },
+    ),
+    "unclip_h": ("sd2_unclip", SD2 | {"projection_class_embeddings_input_dim": 2048}),
+    "unclip_l": ("sd2_unclip", SD2 | {"projection_class_embeddings_input_dim": 1536}),
+}
+
+
+@pytest.mark.parametrize("kind", CLASSED)
+def test_upscaler_and_unclip_are_read_off_their_names_and_shapes_in_both_layouts(kind: str) -> None:
+    family, config = CLASSED[kind]
+    module = on_meta(classed_unet, **config)
+    names = shapes(module.state_dict())
+    original = sd_keys.unet_to_original(module.state_dict(), module.config)
+    for layout in (names, shapes(original)):
+        found = detect(layout)
+        assert (found.family, found.parameterization.prediction) == (family, "v")
+        made = again(found, classed_unet)
+        assert shapes(made.state_dict()) == names
+        for name, part in module.named_modules():
+            if hasattr(part, "attn1"):
+                assert made.get_submodule(name).attn1.heads == part.attn1.heads
+                assert made.get_submodule(name).only_cross_attention == part.only_cross_attention
+    assert shapes(sd_keys.unet_to_diffusers(original, module.config)) == names
+    assert alone(names) == [family]
+
+
+def test_deepfloyd_if_is_read_with_its_config_and_refused_without() -> None:
+    """As its first stage in the largest size has it, from memory; what matters is that config and tensors agree."""
+    config: dict[str, Any] = {
+        "act_fn": "gelu",
+        "attention_head_dim": 64,
+        "block_out_channels": (704, 1408, 2112, 2816),
+        "down_block_types": ("ResnetDownsampleBlock2D", *["SimpleCrossAttnDownBlock2D"] * 3),
+        "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+        "up_block_types": (*["SimpleCrossAttnUpBlock2D"] * 3, "ResnetUpsampleBlock2D"),
+        "layers_per_block": 3,
+        "cross_attention_dim": 2816,
+        "encoder_hid_dim": 4096,
+        "addition_embed_type": "text",
+        "addition_embed_type_num_heads": 64,
+        "cross_attention_norm": "group_norm",
+        "resnet_time_scale_shift": "scale_shift",
+        "in_channels": 3,
+        "out_channels": 6,
+    }
+    module = on_meta(classed_unet, **config, use_linear_projection=False)
+    names = shapes(module.state_dict())
+    found = detect(names, {"safelight.config": json.dumps({"unet": config})})
+    assert (found.family, found.latent.channels, found.latent.downscale) == ("deepfloyd_if", 3, 1)
+    assert found.network is not None
+    made = on_meta(
+        classed_unet,
+        use_linear_projection=False,
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in found.network.items()},
+    )
+    assert shapes(made.state_dict()) == names
+    assert {name: made.config[name] for name in config} == config
+    assert alone(names) == ["deepfloyd_if"]
+    with pytest.raises(CheckpointError, match=r"a folder of diffusers, whose config\.json tells act_fn"):
+        detect(names)

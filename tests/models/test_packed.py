@@ -16,7 +16,7 @@ from engine.models.packed import read_header
 from engine.models.packed.tensor import PackedTensor
 from tests.conftest import _tokenizer_json
 from tests.families import write_flux, write_sd3, write_xl
-from tests.tiny_packed import Pack, fp8, grouped, int4, int8, lora_for, mxfp8, nvfp4, write_both
+from tests.tiny_packed import Pack, four_bits, fp8, grouped, int4, int8, lora_for, mxfp8, nvfp4, write_both
 
 NETWORK = "model.diffusion_model."
 
@@ -64,6 +64,7 @@ WAYS: dict[str, tuple[Pack, dict[str, Any]]] = {
     "mxfp8": (mxfp8(), {"format": "mxfp8"}),
     "nvfp4": (nvfp4(), {"format": "nvfp4"}),
     "int4": (int4(), {"format": "convrot_w4a4", "convrot_groupsize": 4}),
+    "nf4": (four_bits(8), {}),
     "grouped": (grouped(), {"format": "w4a8_int8", "convrot_groupsize": 4}),
 }
 
@@ -132,7 +133,7 @@ def test_text_encoders_are_packed_too_and_look_up_single_rows(checkpoints, tmp_p
         with manager.use(clip) as encoder:
             found.append(encoder.encode("a photo of the red apple"))
     assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
+    assert torch.equal(found[0][1]["pooled_output"], found[1][1]["pooled_output"])
 
 
 def test_a_scale_of_another_shape_is_refused_by_name(tmp_path):

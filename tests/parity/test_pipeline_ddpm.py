@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,30 +11,17 @@ import torch
 
 from engine.models.errors import ModelError
 from engine.sampling.noise import initial_noise
-from engine.sampling.noise_schedule import NoiseSchedule
 from nodes.conditioning_classes import class_conditioning, unconditional_conditioning
-from nodes.custom_sampling import basic_guider, ksampler_select, sampler_custom_advanced
+from nodes.custom_sampling import basic_guider
 from nodes.latent import empty_latent_in_pixels
 from nodes.loaders import denoiser_loader, diffusers_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.families import save
-from tests.tiny_pixel import bench_of, ddpm_unet, write_folder
+from tests.tiny_pixel import bench_of, ddpm_unet, descend, write_folder
 
 SEED, STEPS = 4, 5
 SCHEDULER = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear", "num_train_timesteps": 1000}
-
-
-class Given:
-    """Noise as it is handed over; runs draw more by its seed."""
-
-    seed = SEED
-
-    def __init__(self, noise: torch.Tensor) -> None:
-        self.noise = noise
-
-    def generate_noise(self, latent: dict[str, Any]) -> torch.Tensor:
-        return self.noise
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +54,10 @@ def theirs(unet: Any, monkeypatch: Any, scheduler: Any, pipeline: str = "ddpm", 
 
 
 def ours(bench: Any, parts: Any, sampler: str, timesteps: list[int]) -> torch.Tensor:
-    """From the noise that the pipeline starts with, which is x_t at its first timestep, down its timesteps."""
-    schedule = NoiseSchedule.of(parts.MODEL.parameterization)
-    levels = [schedule.sigma(t) for t in timesteps]
-    scale = 1.0 if schedule.is_maximal(levels[0]) else math.sqrt(1.0 + levels[0] ** 2) / levels[0]
-    noise = Given(initial_noise(torch.zeros(1, 3, 16, 16), SEED) * scale)
+    noise = initial_noise(torch.zeros(1, 3, 16, 16), SEED)
     guider = basic_guider(parts.MODEL, unconditional_conditioning())
-    empty = empty_latent_in_pixels(16, 16)
-    chosen = ksampler_select(sampler)
-    ends = sampler_custom_advanced(bench, noise, guider, chosen, torch.tensor([*levels, 0.0]), empty)
-    return vae_decode(bench, ends.output, parts.VAE)
+    latent = descend(bench, guider, sampler, timesteps, noise, SEED)
+    return vae_decode(bench, latent, parts.VAE)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from nodes.latent import empty_latent_of_128_channels
 from nodes.loaders import denoiser_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
+from tests.changes import KOHYA, applied, low_rank, under
 from tests.families import Tiny, save
 from tests.runs import SEED, STEPS, bench_of, levels, text
 from tests.tiny_fibo2 import LAYER, write
@@ -104,20 +105,12 @@ def test_a_conditioning_of_another_family_is_refused(tiny):
         ours(bench, denoiser_loader(bench, "fibo2.safetensors"), foreign, foreign, 1.0)
 
 
-@pytest.mark.parametrize("naming", ["diffusion_model.", "transformer.", "base_model.model.", "lora_unet_"])
+@pytest.mark.parametrize("naming", ["diffusion_model.", "transformer.", "base_model.model.", KOHYA])
 def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind(tiny, naming):
     bench = bench_of(tiny)
-    torch.manual_seed(4)
-    modules = tiny.modules["transformer"].named_modules()
-    linears = {name: part for name, part in modules if isinstance(part, torch.nn.Linear)}
-    pairs = {name: (torch.randn(2, m.in_features) * 0.1, torch.randn(m.out_features, 2)) for name, m in linears.items()}
-    tensors = {}
-    for name, (down, up) in pairs.items():
-        kohya = naming == "lora_unet_"
-        path = f"{naming}{name.replace('.', '_') if kohya else name}"
-        tensors[f"{path}.{'lora_down' if kohya else 'lora_A'}.weight"] = down
-        tensors[f"{path}.{'lora_up' if kohya else 'lora_B'}.weight"] = up
-    save(tiny.file("loras", "change.safetensors"), tensors)
+    module = tiny.modules["transformer"]
+    pairs = low_rank(module, scale=0.1)
+    save(tiny.file("loras", "change.safetensors"), under(naming, pairs))
     model = denoiser_loader(bench, "fibo2.safetensors")
     positive, negative = text(8, WIDTH, 5), text(8, WIDTH, 6)
     given = [[positive, {}]], [[negative, {}]], 3.0
@@ -125,13 +118,8 @@ def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind
     told = bench.models.lora(bench.paths.find("loras", "change.safetensors"), model, None, 0.5, 0.0)
     assert told.unmatched == ()
     changed = ours(bench, told.model, *given)
-    kept = {name: part.weight.clone() for name, part in linears.items()}
-    for name, part in linears.items():
-        down, up = pairs[name]
-        part.weight += 0.5 * (up @ down)
-    wanted = theirs(tiny, model, positive, negative, 3.0)
-    for name, part in linears.items():
-        part.weight.copy_(kept[name])
+    with applied(module, pairs, 0.5):
+        wanted = theirs(tiny, model, positive, negative, 3.0)
     assert float((changed - wanted).abs().max()) <= 1e-4
     assert float((changed - before).abs().max()) > 1e-3
     assert torch.equal(ours(bench, model, *given), before)

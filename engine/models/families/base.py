@@ -90,8 +90,9 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     there goes through the last norm. `full_layers` and `width`: of the full-size tower, to notice that and to tell it from
     others. `open_clip`: published in open_clip's names. Heads are `width / head_dim` unless told. `least`: tokens that a row is
     padded to, where a tower has no fixed number. `padding`: of T5 and its like: "seen" as text is, "masked" in the
-    encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `prompting`: of language
-    models; `styles`: other ways of the same family, by names that its nodes use.
+    encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
+    letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
+    nodes use.
     """
 
     name: str = "clip_l"
@@ -110,6 +111,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     head_dim: int = 64
     least: int = 0
     padding: Padding = "seen"
+    lower: bool = False
     prompting: Prompting = Prompting()
     styles: Mapping[str, Prompting] = {}
 

@@ -10,10 +10,15 @@ from engine.models.families import sd2
 from engine.models.families.base import Family
 from engine.models.networks.unet_sizes import U_NET, layouts
 
+ORIGINAL, DIFFUSERS = layouts(sized=True, width=lambda width: width == 1024)
+
 FAMILY = Family(
     name="sd2_unclip",
     title="Stable Diffusion 2.1 unCLIP",
-    layouts=layouts(sized=True, width=lambda width: width == 1024),
+    layouts=(
+        ORIGINAL,
+        msgspec.structs.replace(DIFFUSERS, has=(*DIFFUSERS.has, "class_embedding.linear_1.weight")),
+    ),
     network=msgspec.structs.replace(U_NET, call="engine.models.networks.unet_augmented:UnclipUNet"),
     context_dim=1024,
     head_dim=64,

@@ -55,6 +55,10 @@ class Kind(Protocol):
         """Return a file's tensors, without prefix, under this project's names for them; what `config` has no use for may go."""
         ...
 
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module of this project's name, without what says which encoder is meant."""
+        ...
+
 
 def kind_named(name: str) -> Kind:
     """Return the module of a kind, or the `KIND` that it sets."""

@@ -130,6 +130,11 @@ class LanguageKind:
             if name in (TABLE, "norm.weight") or (name.startswith("layers.") and int(name.split(".")[1]) < last)
         }
 
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module: as files call it, alone or within a model that sees pictures."""
+        own = module.removeprefix("language_model.")
+        return tuple(f"{prefix}{own}" for prefix in _PREFIXES)
+
 
 def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Return the language model's tensors without what stands before their names; {} when there is no table of tokens."""

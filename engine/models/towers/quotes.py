@@ -25,7 +25,7 @@ def letter_by_letter(text: str) -> list[str]:
 
 
 def pictures_before(text: str, picture: str) -> str:
-    """Return what stands at the beginning of a text for its pictures, each as `picture` has it, their number at `{}`; "" for none."""
+    """Return what stands for pictures at the beginning of a text, each as `picture` has it, its number at `{}`; "" for none."""
     length, number = 0, 1
     while picture and text.startswith(one := picture.replace("{}", str(number)), length):
         length, number = length + len(one), number + 1

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
+from engine.models.families import tower_of
 from engine.models.families.base import Tower, named
-from engine.models.handles import TokenFacts
+from engine.models.handles import ClipHandle, TokenFacts
 from engine.models.shapes import Facts, Shapes, count
+from engine.models.towers import kind_named
 from engine.models.towers.clip import TextEncoderFacts
 
 if TYPE_CHECKING:
@@ -83,3 +87,17 @@ class T5Kind:
         if "shared.weight" in tensors:
             found["embed_tokens.weight"] = tensors["shared.weight"]
         return found
+
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module."""
+        return (f"encoder.{module}",)
+
+
+def with_padding(clip: ClipHandle, padding: int, least: int) -> ClipHandle:
+    """Return a copy whose encoders of T5's family pad a row to `least` tokens, but by `padding` at least; others stay."""
+    return clip.with_towers(
+        msgspec.structs.replace(one, tokens=msgspec.structs.replace(one.tokens, padding=padding, max_length=least))
+        if isinstance(kind_named(tower_of(one.family, one.tower).kind), T5Kind)
+        else one
+        for one in clip.towers
+    )
