@@ -27,7 +27,7 @@ def picture_faults(images: Tensor, *, decoded: bool = False) -> list[str]:
         told.append(f"The picture{_numbers(broken, len(images))} holds NaN or infinity, and shows as black.")
     if black:
         told.append(
-            f"The picture{_numbers(black, len(images))} is black all over. Is the VAE that of the model that made the latent?"
+            f"The picture{_numbers(black, len(images))} is black all over. Is its VAE the one of the model that made the latent?"
         )
     return told
 
