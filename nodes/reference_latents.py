@@ -69,5 +69,5 @@ def _scaled(picture: torch.Tensor, megapixels: float, step: int) -> torch.Tensor
     """A picture (B, H, W, C) of this area in proportion, to whole steps, so that nothing is cut before it is encoded."""
     height, width = picture.shape[1:3]
     factor = math.sqrt(megapixels * _MEGAPIXEL / (height * width)) / step
-    sides = (max(1, round(side * factor)) * step for side in (width, height))
-    return resize_images(picture, *sides, "area")
+    wide, high = (max(1, round(side * factor)) * step for side in (width, height))
+    return resize_images(picture, wide, high, "area")

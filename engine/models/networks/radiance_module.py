@@ -89,11 +89,16 @@ class RadianceTransformer(nn.Module):
         height, width = pictures.shape[-2:]
         patches = self._patches(pictures, context, timestep).flatten(0, 1)
         pixels = functional.unfold(pictures, self.patch, stride=self.patch).mT.flatten(0, 1)
-        pixels = pixels.unflatten(1, (COLOURS, -1)).mT
+        pixels = pixels.reshape(len(pixels), COLOURS, -1).mT
         count = tile or len(pixels)
-        parts = [self._painted(*pair) for pair in zip(pixels.split(count), patches.split(count), strict=True)]
+        parts = [
+            self._painted(*pair) for pair in zip(torch.split(pixels, count), torch.split(patches, count), strict=True)
+        ]
         columns = torch.cat(parts).mT.reshape(len(pictures), -1, parts[0].shape[1] * parts[0].shape[2]).mT
-        return self.nerf_final_layer_conv.conv(functional.fold(columns, (height, width), self.patch, stride=self.patch))
+        pictured: Tensor = self.nerf_final_layer_conv.conv(
+            functional.fold(columns, (height, width), self.patch, stride=self.patch)
+        )
+        return pictured
 
     def _patches(self, pictures: Tensor, context: Tensor, timestep: Tensor) -> Tensor:
         """What the blocks make of each patch, (B, N, D)."""
@@ -152,13 +157,11 @@ class PixelBlock(nn.Module):
         """Return pixels (n, P, width) after the layer of each of patches (n, D)."""
         width = x.shape[-1]
         gate, value, out = self.param_generator(patches).chunk(3, dim=-1)
-        gate, value = (self._columns(one.unflatten(-1, (width, width * self.ratio))) for one in (gate, value))
-        out = self._columns(out.unflatten(-1, (width * self.ratio, width)))
+        gate, value = (_columns(one.reshape(-1, width, width * self.ratio)) for one in (gate, value))
+        out = _columns(out.reshape(-1, width * self.ratio, width))
         normed = self.norm(x)
-        return x + (functional.silu(normed @ gate) * (normed @ value)) @ out
-
-    def _columns(self, matrix: Tensor) -> Tensor:
-        return functional.normalize(matrix, dim=-2)
+        gated: Tensor = functional.silu(normed @ gate) * (normed @ value)
+        return x + gated @ out
 
 
 class PixelOutput(nn.Module):
@@ -177,6 +180,11 @@ def cosines(side: int, frequencies: int) -> Tensor:
     weights = 1 / (1 + waves[:, None] * waves)
     both: Tensor = torch.einsum("xi,yj,ij->yxij", along, along, weights)
     return both.reshape(side**2, frequencies**2)
+
+
+def _columns(matrices: Tensor) -> Tensor:
+    """Matrices (n, rows, columns) whose columns have length 1."""
+    return functional.normalize(matrices, dim=-2)
 
 
 def _grid(rows: int, columns: int) -> Tensor:
