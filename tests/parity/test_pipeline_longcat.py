@@ -9,8 +9,8 @@ import torch
 
 from engine.models.errors import ModelError
 from engine.models.families.longcat_image import EDIT
-from nodes.conditioning_edit import reference_latent
 from nodes.conditioning import text_encode
+from nodes.conditioning_edit import reference_latent
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.vae import vae_encode
 from tests.families import Tiny, save
