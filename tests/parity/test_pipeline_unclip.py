@@ -118,7 +118,9 @@ def test_several_pictures_add_up_and_strength_zero_is_none(tiny):
     with bench.models.use(parts.MODEL) as network:
         given = [network.inputs(entry[0][1], torch.zeros(1, 4, 8, 8), True)["class_labels"] for entry in (one, two)]
     assert given[0].shape == given[1].shape == (1, 64)
-    assert torch.allclose(given[0][:, :32], seen.image_embeds * 0.5, atol=0.05), "there is a little noise at level 0 too"
+    assert torch.allclose(given[0][:, :32], seen.image_embeds * 0.5, atol=0.05), (
+        "there is a little noise at level 0 too"
+    )
     assert not torch.allclose(given[0], given[1], atol=1e-2)
 
 
