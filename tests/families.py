@@ -40,7 +40,7 @@ def clip_tokenizers(files: tuple[Path, Path]) -> dict[str, Any]:
     return {"tokenizer": first, "tokenizer_2": second}
 
 
-def text_tower(words: int, width: int, layers: int, act: str, *, projection: int = 0) -> Any:
+def text_tower(words: int, width: int, layers: int, act: str, *, projection: int = 0, positions: int = 77) -> Any:
     """A CLIP text tower of two heads, with or without projection."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -50,7 +50,7 @@ def text_tower(words: int, width: int, layers: int, act: str, *, projection: int
         intermediate_size=2 * width,
         num_hidden_layers=layers,
         num_attention_heads=2,
-        max_position_embeddings=77,
+        max_position_embeddings=positions,
         hidden_act=act,
         projection_dim=projection or width,
         bos_token_id=words - 2,

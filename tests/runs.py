@@ -45,7 +45,8 @@ def picture(
     from nodes.vae import vae_decode
 
     settings = {"seed": SEED, "steps": STEPS, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple"}
-    empty = {"samples": torch.zeros(1, model.latent.channels, height // 8, width // 8)}
+    f = model.latent.downscale
+    empty = {"samples": torch.zeros(1, model.latent.channels, height // f, width // f)}
     latent = ksampler(bench, model, **settings, positive=positive, negative=negative, latent_image=empty)
     return vae_decode(bench, latent, vae)
 

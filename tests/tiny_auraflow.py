@@ -10,7 +10,7 @@ import torch
 
 from engine.models import sd_keys
 from tests.conftest import _save as save
-from tests.families import Tiny, vae
+from tests.families import Tiny, t5_tensors, t5_tokenizer, t5_words, vae
 
 TEXT = 24
 """Width of the conditioning."""
@@ -61,12 +61,25 @@ def aura_to_original(state: dict[str, Any]) -> dict[str, Any]:
     return original
 
 
+def umt5(width: int) -> Any:
+    """A tiny UMT5 encoder, and nothing of a decoder."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3, "feed_forward_proj": "gated-gelu"}
+    return UMT5EncoderModel(UMT5Config(vocab_size=t5_tokenizer().get_vocab_size(), d_model=width, **sizes))
+
+
 def write_auraflow(base: Path) -> Tiny:
-    """The network in both layouts, the VAE, and both in a checkpoint."""
+    """The network in both layouts, text encoder and VAE in files of their own, and all of it in a checkpoint."""
     torch.manual_seed(33)
-    modules = {"transformer": aura_transformer(), "vae": vae()}
+    modules = {"transformer": aura_transformer(), "vae": vae(), "text_encoder": umt5(TEXT)}
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    words = t5_words(256)
+    words.model_input_names = ["input_ids", "attention_mask"]
+    tiny = Tiny(base, modules, {"tokenizer": words})
+    path = tiny.file("text_encoders", "umt5") / "tokenizer.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(t5_tokenizer().to_str())
     state = modules["transformer"].state_dict()
     original = aura_to_original(state)
     told = {"safelight.config": json.dumps({"unet": {"heads": 2}, "vae": {"norm_groups": 32}})}
@@ -74,7 +87,9 @@ def write_auraflow(base: Path) -> Tiny:
     save(tiny.file("diffusion_models", "auraflow.safetensors"), original, told)
     save(tiny.file("diffusion_models", "auraflow_diffusers.safetensors"), state, told)
     save(tiny.file("vae", "sdxl_vae.safetensors"), decoder, told)
-    whole = {f"model.{name}": value for name, value in original.items()}
-    whole |= {f"vae.{name}": value for name, value in decoder.items()}
+    text = t5_tensors(modules["text_encoder"])
+    save(tiny.file("text_encoders", "pile_t5xl.safetensors"), text, told)
+    parts = {"model.": original, "vae.": decoder, "text_encoders.pile_t5xl.transformer.": text}
+    whole = {f"{prefix}{name}": value for prefix, tensors in parts.items() for name, value in tensors.items()}
     save(tiny.file("checkpoints", "auraflow.safetensors"), whole, told)
     return tiny

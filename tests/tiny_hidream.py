@@ -10,9 +10,10 @@ import torch
 
 from engine.models import sd_keys
 from tests.conftest import _save as save
-from tests.families import Tiny, flux_vae
+from tests.families import Tiny, clip_tokenizers, flux_vae, t5, t5_tensors, t5_words, text_tower, write_tokenizers
+from tests.tiny_towers import SPECIALS, bytes_tokenizer, library_tokenizer, tiny
 
-TEXT, LANGUAGE, POOLED = 24, 20, 18
+TEXT, LANGUAGE, POOLED = 24, 32, 72
 """Widths of T5's tokens, of the language model's layers, and of the pooled text."""
 
 
@@ -31,14 +32,58 @@ def hidream_transformer(**told: Any) -> Any:
     return HiDreamImageTransformer2DModel(**(sizes | told))
 
 
-def write_hidream(base: Path) -> Tiny:
-    """The network and the VAE."""
+def llama(vocabulary: int) -> Any:
+    """A language model of as many layers as the published one has, which are a family's matter."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from engine.models.towers import kind_named
+
+    rope = dict(kind_named("llama").constants["rope_parameters"])  # type: ignore[attr-defined]
+    told = {"rms_norm_eps": 1e-5, "max_position_embeddings": 131072, "rope_parameters": rope, "num_hidden_layers": 32}
+    return tiny(LlamaConfig, LlamaForCausalLM, vocabulary, **told)
+
+
+def llama_words(base: Path) -> Any:
+    """The tokenizer in its folder, which puts a token before each text, and the same as the pipeline has it."""
+    from tokenizers import processors
+
+    words = bytes_tokenizer(SPECIALS["llama"])
+    start = "<|begin_of_text|>"
+    words.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A", special_tokens=[(start, words.token_to_id(start))]
+    )
+    path = base / "models" / "text_encoders" / "llama" / "tokenizer.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(words.to_str())
+    return library_tokenizer(path, "<|eot_id|>", eos_token="<|eot_id|>")
+
+
+def write_hidream(base: Path, clip_files: tuple[Path, Path], clip_json: str) -> Tiny:
+    """Every part in a file of its own. Its CLIP towers know places for 248 tokens."""
+    write_tokenizers(base, clip_json)
+    tokenizers = clip_tokenizers(clip_files) | {"tokenizer_3": t5_words(128), "tokenizer_4": llama_words(base)}
+    words = len(json.loads(clip_json)["model"]["vocab"])
+    language = llama(len(tokenizers["tokenizer_4"]))
     torch.manual_seed(34)
-    modules = {"transformer": hidream_transformer(), "vae": flux_vae()}
+    modules = {
+        "transformer": hidream_transformer(),
+        "vae": flux_vae(),
+        "text_encoder": text_tower(words, 32, 2, "quick_gelu", projection=32, positions=248),
+        "text_encoder_2": text_tower(words, 48, 2, "gelu", projection=40, positions=248),
+        "text_encoder_3": t5(TEXT),
+        "text_encoder_4": language,
+    }
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
-    told = {"safelight.config": json.dumps({"unet": {"heads": 2}, "vae": {"norm_groups": 32}})}
-    save(tiny.file("diffusion_models", "hidream.safetensors"), modules["transformer"].state_dict(), told)
+    made = Tiny(base, modules, tokenizers)
+    told = {"safelight.config": json.dumps({"unet": {"heads": 2}, "vae": {"norm_groups": 32}, "text": {"heads": 2}})}
+    save(made.file("diffusion_models", "hidream.safetensors"), modules["transformer"].state_dict(), told)
     vae = sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, "")
-    save(tiny.file("vae", "ae.safetensors"), vae, told)
-    return tiny
+    save(made.file("vae", "ae.safetensors"), vae, told)
+    for name, part in (("clip_l", "text_encoder"), ("clip_g", "text_encoder_2")):
+        tensors = sd_keys.text_to_original(modules[part].state_dict(), prefix="")
+        save(made.file("text_encoders", f"{name}_hidream.safetensors"), tensors, told)
+    save(made.file("text_encoders", "t5xxl.safetensors"), t5_tensors(modules["text_encoder_3"]))
+    bare = {name: value for name, value in language.state_dict().items() if not name.startswith("lm_head")}
+    heads = {"safelight.config": json.dumps({"text": {"head_dim": 8}})}
+    save(made.file("text_encoders", "llama_3.1.safetensors"), bare, heads)
+    return made

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from tests import tiny_qwen3_vl
 from tests.families import Tiny, save
 from tests.tiny_flux2 import autoencoder, autoencoder_to_original
 
-TEXT = 24
-"""Width of the text."""
+LAYERS, TEXT = 13, 16
+"""Layers of the text encoder that are taken, and the width of each."""
 
 
 def transformer(**told: Any) -> Any:
@@ -24,7 +25,7 @@ def transformer(**told: Any) -> Any:
         "num_attention_heads": 2,
         "intermediate_size": 48,
         "adaln_dim": 20,
-        "llm_features_dim": TEXT,
+        "llm_features_dim": LAYERS * TEXT,
         "mrope_section": (4, 2, 2),
     }
     return Ideogram4Transformer2DModel(**sizes | told)
@@ -43,7 +44,7 @@ def to_original(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(base: Path) -> Tiny:
-    """Both networks and the autoencoder in files of their own; the first network in the library's names as well.
+    """Every part in a file of its own; the first network in the library's names as well.
 
     The pipeline's autoencoder counts a pixel's channels within each of the four pixels, the file's each channel's pixels.
     """
@@ -51,6 +52,7 @@ def write(base: Path) -> Tiny:
     names = ("transformer", "unconditional_transformer")
     modules = {name: transformer().eval().requires_grad_(False) for name in names} | {"vae": autoencoder()}
     tiny = Tiny(base, modules, {})
+    tiny_qwen3_vl.add(tiny, TEXT)
     told = {"safelight.config": json.dumps({"unet": {"axes": [4, 2, 2]}})}
     state = modules["transformer"].state_dict()
     save(tiny.file("diffusion_models", "ideogram4.safetensors"), to_original(state), told)

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from tests import tiny_qwen3_vl, tiny_qwen_image
 from tests.families import Tiny, save
 
-LAYERS, TEXT = 3, 8
+LAYERS, TEXT = 12, 16
 """Layers of the text encoder that are taken, and the width of each."""
 
 
@@ -73,14 +74,17 @@ def to_original(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(base: Path) -> Tiny:
-    """The network in files of its own, in either layout."""
+    """The network in files of its own, in either layout, its text encoder and its autoencoder."""
     torch.manual_seed(22)
     module = transformer()
     for parameter in module.parameters():
         if not torch.count_nonzero(parameter):
             torch.nn.init.normal_(parameter, std=0.1)
     module = module.eval().requires_grad_(False)
-    tiny = Tiny(base, {"transformer": module}, {})
+    vae = tiny_qwen_image.autoencoder().eval().requires_grad_(False)
+    tiny = Tiny(base, {"transformer": module, "vae": vae}, {})
+    tiny_qwen3_vl.add(tiny, TEXT)
+    save(tiny.file("vae", "qwen_image_vae.safetensors"), tiny_qwen_image.to_original(vae.state_dict()))
     told = {"safelight.config": json.dumps({"unet": {"axes": [4, 6, 6]}})}
     state = module.state_dict()
     original = to_original(state)

@@ -11,8 +11,9 @@ import torch
 from engine.models import sd_keys
 from tests.conftest import _save as save
 from tests.families import Tiny, flux_vae
+from tests.tiny_towers import library_tokenizer, tiny, write_tokenizer
 
-TEXT = 20
+TEXT = 32
 """Width of the conditioning."""
 
 _NAMES = {
@@ -56,16 +57,31 @@ def lumina_to_original(state: dict[str, Any]) -> dict[str, Any]:
     return original
 
 
+def gemma2(vocabulary: int) -> Any:
+    """A language model of four layers, without a head."""
+    from transformers import Gemma2Config, Gemma2Model
+
+    return tiny(Gemma2Config, Gemma2Model, vocabulary, head_dim=16)
+
+
 def write_lumina2(base: Path) -> Tiny:
-    """The network in both layouts, and the VAE."""
+    """The network in both layouts, text encoder and VAE in files of their own, and all of it in a checkpoint."""
+    words = library_tokenizer(write_tokenizer(base, "gemma2", "gemma"), "<pad>")
+    text = gemma2(len(words))
     torch.manual_seed(32)
-    modules = {"transformer": lumina_transformer(), "vae": flux_vae()}
+    modules = {"transformer": lumina_transformer(), "vae": flux_vae(), "text_encoder": text}
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    made = Tiny(base, modules, {"tokenizer": words})
     state = modules["transformer"].state_dict()
-    told = {"safelight.config": json.dumps({"vae": {"norm_groups": 32}})}
+    told = {"safelight.config": json.dumps({"vae": {"norm_groups": 32}, "text": {"head_dim": 16}})}
     vae = sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, "")
-    save(tiny.file("diffusion_models", "lumina2.safetensors"), lumina_to_original(state))
-    save(tiny.file("diffusion_models", "lumina2_diffusers.safetensors"), state)
-    save(tiny.file("vae", "ae.safetensors"), vae, told)
-    return tiny
+    original = lumina_to_original(state)
+    named = {f"model.{name}": value for name, value in text.state_dict().items()}
+    save(made.file("diffusion_models", "lumina2.safetensors"), original)
+    save(made.file("diffusion_models", "lumina2_diffusers.safetensors"), state)
+    save(made.file("vae", "ae.safetensors"), vae, told)
+    save(made.file("text_encoders", "gemma_2_2b.safetensors"), named, told)
+    parts = {"model.diffusion_model.": original, "vae.": vae, "text_encoders.gemma2_2b.transformer.": named}
+    whole = {f"{prefix}{name}": value for prefix, tensors in parts.items() for name, value in tensors.items()}
+    save(made.file("checkpoints", "lumina2.safetensors"), whole, told)
+    return made

@@ -10,9 +10,16 @@ import torch
 
 from engine.models import sd_keys
 from tests.families import Tiny, flux_vae, save
+from tests.tiny_towers import library_tokenizer, write_tokenizer
+from tests.tiny_z_image import qwen3
 
-TEXT = 24
+TEXT = 32
 """Width of the conditioning."""
+
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
 
 _ENDS = {
     "timestep_embedder.linear_1": "time_in.in_layer",
@@ -79,15 +86,19 @@ def ovis_to_original(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_ovis(base: Path) -> Tiny:
-    """The network in both layouts, and the VAE."""
+    """The network in both layouts, the text encoder, and the VAE."""
+    words = library_tokenizer(write_tokenizer(base, "qwen3", "qwen"), "<|endoftext|>", chat_template=CHAT)
+    text = qwen3(len(words))
     torch.manual_seed(36)
-    modules = {"transformer": ovis_transformer(), "vae": flux_vae()}
+    modules = {"transformer": ovis_transformer(), "vae": flux_vae(), "text_encoder": text}
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    tiny = Tiny(base, modules, {"tokenizer": words})
     state = modules["transformer"].state_dict()
     told = {"safelight.config": json.dumps({"unet": {"axes": [2, 6, 8]}, "vae": {"norm_groups": 32}})}
     save(tiny.file("diffusion_models", "ovis.safetensors"), ovis_to_original(state), told)
     save(tiny.file("diffusion_models", "ovis_diffusers.safetensors"), state, told)
+    named = {f"model.{name}": value for name, value in text.state_dict().items()}
+    save(tiny.file("text_encoders", "ovis_2.5.safetensors"), named)
     vae = sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, "")
     save(tiny.file("vae", "ae.safetensors"), vae, told)
     return tiny

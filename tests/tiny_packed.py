@@ -184,6 +184,31 @@ def grouped() -> Pack:
     return pack
 
 
+def four_bits(block: int = 64) -> Pack:
+    """Numbers of entries of a map, of four bits, with a factor for each block, as bitsandbytes keeps NF4."""
+    entries = torch.arange(-8, 8) / 8
+
+    def pack(module: str, weight: Tensor) -> tuple[dict[str, Tensor], Tensor] | None:
+        if weight.numel() % block:
+            return None
+        blocks = weight.reshape(-1, block)
+        factor = factor_for(blocks.abs().amax(dim=1, keepdim=True), 0.875)
+        codes = (blocks / factor * 8).round().to(torch.int8) + 8
+        worth = (entries[codes.int()] * factor).reshape(weight.shape)
+        state = {"quant_type": "nf4", "blocksize": block, "dtype": "float32", "shape": list(weight.shape)}
+        flat = codes.flatten().to(torch.uint8)
+        return {
+            "weight": (flat[::2] << 4 | flat[1::2]).reshape(-1, 1),
+            "weight.absmax": factor[:, 0],
+            "weight.quant_map": entries,
+            "weight.quant_state.bitsandbytes__nf4": torch.frombuffer(
+                bytearray(json.dumps(state).encode()), dtype=torch.uint8
+            ),
+        }, worth
+
+    return pack
+
+
 def q8_0(weight: Tensor) -> tuple[bytes, Tensor]:
     """ggml's Q8_0: of each 32 numbers a factor, float16, and 32 whole numbers of eight bits; and what they are worth."""
     blocks = weight.reshape(-1, 32)

@@ -11,9 +11,15 @@ import torch
 from engine.models import sd_keys
 from tests.conftest import _save as save
 from tests.families import Tiny, flux_vae
+from tests.tiny_towers import library_tokenizer, tiny, write_tokenizer
 
-TEXT = 24
+TEXT = 32
 """Width of the conditioning."""
+
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def z_transformer(**told: Any) -> Any:
@@ -39,18 +45,30 @@ def z_to_original(state: dict[str, Any]) -> dict[str, Any]:
     return original
 
 
+def qwen3(vocabulary: int) -> Any:
+    """A language model of four layers, without a head."""
+    from transformers import Qwen3Config, Qwen3Model
+
+    rope = {"rope_type": "default", "rope_theta": 1e6}
+    return tiny(Qwen3Config, Qwen3Model, vocabulary, head_dim=16, rope_parameters=rope)
+
+
 def write_z_image(base: Path) -> Tiny:
-    """The network in both layouts, and the VAE."""
+    """The network in both layouts, the text encoder, and the VAE."""
+    words = library_tokenizer(write_tokenizer(base, "qwen3", "qwen"), "<|endoftext|>", chat_template=CHAT)
+    text = qwen3(len(words))
     torch.manual_seed(31)
-    modules = {"transformer": z_transformer(), "vae": flux_vae()}
+    modules = {"transformer": z_transformer(), "vae": flux_vae(), "text_encoder": text}
     for token in ("x_pad_token", "cap_pad_token"):
         torch.nn.init.normal_(getattr(modules["transformer"], token))
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    made = Tiny(base, modules, {"tokenizer": words})
     state = modules["transformer"].state_dict()
     told = {"safelight.config": json.dumps({"vae": {"norm_groups": 32}})}
-    save(tiny.file("diffusion_models", "z_image.safetensors"), z_to_original(state))
-    save(tiny.file("diffusion_models", "z_image_diffusers.safetensors"), state)
+    save(made.file("diffusion_models", "z_image.safetensors"), z_to_original(state))
+    save(made.file("diffusion_models", "z_image_diffusers.safetensors"), state)
+    named = {f"model.{name}": value for name, value in text.state_dict().items()}
+    save(made.file("text_encoders", "qwen_3_4b.safetensors"), named)
     vae = sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, "")
-    save(tiny.file("vae", "ae.safetensors"), vae, told)
-    return tiny
+    save(made.file("vae", "ae.safetensors"), vae, told)
+    return made

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+DIFFERENTIAL_OPTION = "differential"
+"""Option of a model handle under which DifferentialDiffusion leaves its strength."""
+
 CHANNELS_OPTION = "cfg_channels"
 """Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
 

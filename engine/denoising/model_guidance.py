@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.sampling.norms import noise_as_long_as_positive, shortened_to_positive
+from engine.sampling.norms import held_to_positive, noise_as_long_as_positive, shortened_to_positive
 
 if TYPE_CHECKING:
     from engine.models.handles import ModelHandle
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 NORM_OPTION = "cfg_norm"
 """Option under which CFGNorm leaves [strength, whether it is of the noise], for each time it was put on, in order."""
 
+BOUND_OPTION = "cfg_bound"
+"""Option under which RenormCFG leaves [the noise level below which there is guidance, how long it may be]."""
+
 
 def hooks_of(model: ModelHandle | None) -> tuple[Hook, ...]:
     """Return the hooks of guidance that a model brings."""
-    told = model.options.get(NORM_OPTION, []) if model is not None else []
-    return tuple(
+    options = model.options if model is not None else {}
+    bound = [held_to_positive(*options[BOUND_OPTION])] if BOUND_OPTION in options else []
+    norms = [
         noise_as_long_as_positive(strength) if of_noise else shortened_to_positive(strength)
-        for strength, of_noise in told
-    )
+        for strength, of_noise in options.get(NORM_OPTION, [])
+    ]
+    return (*bound, *norms)

@@ -321,6 +321,10 @@ _WEIGHT_FILES = (
 )
 
 
+_READ = ("bitsandbytes",)
+"""Libraries whose quantised weights are read."""
+
+
 class Component(msgspec.Struct, frozen=True):
     """One part of a diffusers folder: its weights file and its config."""
 
@@ -344,6 +348,12 @@ def folder_component(folder: Path, name: str) -> Component | None:
     if not part.is_dir():
         return None
     config = read_json(part / "config.json")
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method not in (None, *_READ):
+        raise CheckpointError(
+            f"{part}: its weights were quantised by {method}, which is not read here. Use the model in bf16, fp16 or fp8, "
+            f"as GGUF, or quantised by {' or '.join(_READ)}."
+        )
     weights = next((part / file for file in _WEIGHT_FILES if (part / file).is_file()), None)
     if weights is None:
         raise CheckpointError(f"{part}: no weights. Expected one of {', '.join(_WEIGHT_FILES)}.")

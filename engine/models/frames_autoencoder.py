@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch.nn import functional
 
 from engine.models.autoencoder import Autoencoder, Report, Tiling
 from engine.models.errors import ModelError
@@ -20,11 +19,22 @@ if TYPE_CHECKING:
 
 
 def wan(**config: Any) -> nn.Module:
-    """Return the library's AutoencoderKLWan, which adds to its lists and so takes no tuples."""
+    """Return the library's AutoencoderKLWan."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
-    made: nn.Module = AutoencoderKLWan(**{k: list(v) if isinstance(v, tuple) else v for k, v in config.items()})
-    return made
+    return cast("nn.Module", AutoencoderKLWan(**_lists(config)))
+
+
+def qwen_image21(**config: Any) -> nn.Module:
+    """Return the library's AutoencoderKLQwenImage21."""
+    from diffusers.models.autoencoders.autoencoder_kl_qwenimage21 import AutoencoderKLQwenImage21
+
+    return cast("nn.Module", AutoencoderKLQwenImage21(**_lists(config)))
+
+
+def _lists(config: dict[str, Any]) -> dict[str, Any]:
+    """These classes add to their lists, and so take no tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
 
 
 class FramesAutoencoder(Autoencoder):
@@ -35,7 +45,6 @@ class FramesAutoencoder(Autoencoder):
 
     def __init__(self, module: nn.Module, handle: VaeHandle, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, handle, device, dtype)
-        self._colours = int(handle.config["in_channels"])
         self._frames = int(handle.config["scale_factor_temporal"])
 
     @torch.no_grad()
@@ -88,15 +97,11 @@ class FramesAutoencoder(Autoencoder):
         frames = 1 + (videos.shape[2] - 1) * self._frames
         factors = (frames / videos.shape[2], float(self.downscale))
         side, shared = (value // self.downscale for value in _on_grid(tile, overlap, self.downscale))
-        colours = int(self.handle.config["out_channels"])
-        return _to_frames(_tiled(videos, self._decode, (side, shared), factors, colours, report))
+        return _to_frames(_tiled(videos, self._decode, (side, shared), factors, self._colours_out, report))
 
     def _video(self, pixels: Tensor) -> Tensor:
         """Frames (F, H, W, C) as (1, C, F, H, W) in -1..1, with the channels that the network takes."""
-        missing = self._colours - pixels.shape[-1]
-        if pixels.ndim == 4 and missing == 1:
-            pixels = functional.pad(pixels, (0, 1), value=1.0)
-        return self._network_input(pixels, self._colours).movedim(0, 1)[None]
+        return self._network_input(pixels).movedim(0, 1)[None]
 
     def _videos(self, latent: Tensor) -> Tensor:
         videos = latent[:, :, None] if latent.ndim == 4 else latent
@@ -106,6 +111,16 @@ class FramesAutoencoder(Autoencoder):
                 f"got {list(latent.shape)}. Use the VAE of the model that made the latent."
             )
         return videos
+
+
+class OneFrameAutoencoder(Autoencoder):
+    """An autoencoder of pictures that the library calls with videos of one frame."""
+
+    def _encode(self, images: Tensor) -> Tensor:
+        return super()._encode(images[:, :, None])[:, :, 0]
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        return super()._decode(latent[:, :, None])[:, :, 0]
 
 
 def _on_grid(tile: int, overlap: int, downscale: int) -> tuple[int, int]:

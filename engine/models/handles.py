@@ -58,9 +58,11 @@ class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How token ids become the rows a text encoder wants; None where the tokenizer itself is asked.
 
     A row is `start`, at most `max_length - 2` tokens, `end`, then `pad` up to `max_length`. `pad` None: the end token.
+    T5's encoders take a row of any length, so `max_length` is the least one, and `padding` how often `pad` comes at least.
     """
 
     max_length: int = 77
+    padding: int = 0
     start: int | None = None
     end: int | None = None
     pad: int | None = None
@@ -183,10 +185,14 @@ class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
-    """An image encoder."""
+    """An image encoder; `family` is its kind, "clip" or "siglip"."""
 
 
-Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle
+class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
+    """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
+
+
+Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle | StyleModelHandle
 
 
 def encode_handle(handle: Handle) -> bytes:

@@ -28,7 +28,7 @@ class JoinedEncoder:
         self.handle = handle
         self.encoders = tuple(encoders)
 
-    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the context (1, T * rows, D) and the pooled text (1, P); D is the sum of the towers' widths."""
         refuse_pictures(self.handle, pictures)
         return self.encode_each({}, text, warn)

@@ -27,6 +27,7 @@ import msgspec
 
 from engine.models.checkpoints import Header, read_json
 from engine.models.families.base import Fused, Rows, Tower
+from engine.models.towers import kind_named
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.
 _SUFFIXES: tuple[tuple[str, str], ...] = (
@@ -162,17 +163,18 @@ def _with_fused(header: Header, found: Matched, fused: Fused, modules: Mapping[s
 
 
 def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Matched:
-    """Match a LoRA's tensors to a text encoder's `parameters` (`text_model.*`)."""
+    """Match a LoRA's tensors to a text encoder's `parameters`, under the names that files have for its kind."""
     modules = _modules(parameters)
+    spelled = kind_named(tower.kind).spelled
     names: dict[str, str] = {}
     for module in modules:
-        flat, bare = module.replace(".", "_"), module.removeprefix("text_model.")
-        names |= {f"{prefix}{flat}": module for prefix in tower.lora_prefixes}
-        for spelling in (module, bare):
+        for spelling in spelled(module):
+            names |= {f"{prefix}{spelling.replace('.', '_')}": module for prefix in tower.lora_prefixes}
             names[f"{tower.folder}.{spelling}"] = module
+            names[f"text_encoders.{tower.name}.transformer.{spelling}"] = module
             if tower.folder == "text_encoder":  # names that tell no tower mean the first
                 names[f"base_model.model.{spelling}"] = module
-                names[module] = module
+                names[spelling] = module
     return _match(header, names, modules, f"{tower.folder}.")
 
 

@@ -29,6 +29,7 @@ from engine.models.handles import (
     ModelHandle,
     Patch,
     Source,
+    StyleModelHandle,
     VaeHandle,
     digest_file,
 )
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from engine.models.autoencoder import Autoencoder
     from engine.models.joined import JoinedEncoder
     from engine.models.network import ControlNetwork, Network
+    from engine.models.style import StyleModel
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
     from engine.models.vision import VisionEncoder
@@ -79,7 +81,8 @@ class ModelManager:
 
     `byte_budget`: bytes of weights to keep (None: half of the memory, 85 % of a GPU's); the least recently used go first,
     and a model in use never goes. `dtype`: what denoisers, ControlNets and text encoders compute in (None: float32 on the
-    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture. `files` names a
+    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture, and
+    language models in bfloat16 for float16, whose range they leave. `files` names a
     file by its content.
     """
 
@@ -137,6 +140,10 @@ class ModelManager:
         """Return the handle of an image encoder file."""
         return opening.open_vision(path, self._files)
 
+    def style_model(self, path: Path) -> StyleModelHandle:
+        """Return the handle of a style model file."""
+        return opening.open_style_model(path, self._files)
+
     def lora(
         self,
         path: Path,
@@ -188,6 +195,8 @@ class ModelManager:
     def use(self, handle: ControlNetHandle) -> AbstractContextManager[ControlNetwork]: ...
     @overload
     def use(self, handle: ClipVisionHandle) -> AbstractContextManager[VisionEncoder]: ...
+    @overload
+    def use(self, handle: StyleModelHandle) -> AbstractContextManager[StyleModel]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -249,6 +258,10 @@ class ModelManager:
             from engine.models.vision import VisionEncoder
 
             return VisionEncoder(instance.module, handle, *place)
+        if isinstance(handle, StyleModelHandle):
+            from engine.models.style import StyleModel
+
+            return StyleModel(instance.module, handle, *place)
         assert tokenizer is not None
         return named(weights.kind_of(handle).ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
 
@@ -317,6 +330,8 @@ class ModelManager:
                 del self._entries[key]
 
     def _dtype_of(self, handle: Handle) -> str:
+        if isinstance(handle, ClipHandle) and self.dtype == "float16":
+            return weights.kind_of(handle).HALF
         return "float32" if isinstance(handle, VaeHandle) else self.dtype
 
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:

@@ -36,6 +36,7 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     Source,
+    StyleModelHandle,
     VaeHandle,
     digest_file,
 )
@@ -44,10 +45,10 @@ from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
 from engine.models.shapes import part as part_of
-from engine.models.text_files import tower_handle
+from engine.models.text_files import config_hints, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.vision_facts import vision_config
+from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
 
 _DENOISERS = ("unet", "transformer", "prior", "decoder")
@@ -168,7 +169,7 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
         shapes = read_header(part.weights).shapes
         family = detect.family_of_text(shapes)
         tower = family.towers[0]
-        facts = kind_named(tower.kind).text_facts(shapes, _text_hints(part.config), tower)
+        facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
         return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
@@ -219,20 +220,39 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
     header = read_header(weights)
     hints = detect.metadata_facts(header.metadata, str(weights)).get("vision", {})
     if part:
-        known = {"heads": part.config.get("num_attention_heads"), "act": part.config.get("hidden_act")}
+        told = {"heads": "num_attention_heads", "act": "hidden_act", "image_size": "image_size"}
+        known = {ours: part.config.get(theirs) for ours, theirs in told.items()}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
     first = ("conv1.weight", "vision_model.embeddings.class_embedding")
     prefix = next((one for one in VISION_PREFIXES if any(f"{one}{name}" in header.shapes for name in first)), "")
-    handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", prefix=prefix)
+    kind = vision_kind(header.shapes)
+    handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family=kind, prefix=prefix)
     try:
-        config = vision_config(parameter_shapes(handle, header), hints)
+        if kind == SIGLIP:
+            config = siglip_config(header.shapes, hints)
+        else:
+            config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:
         shown = shortened(list(header.shapes))
         raise CheckpointError(
-            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, "
+            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, or SigLIP's, "
             f"lacks {problem}, got {shown}. Use a file in the naming of transformers or of open_clip."
         ) from problem
     return msgspec.structs.replace(handle, config=config)
+
+
+def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelHandle:
+    """Return the handle of a style model: FLUX.1 Redux, in a file of its own."""
+    path = Path(path)
+    shapes = read_header(path).shapes
+    try:
+        (_, seen), (width, _) = shapes["redux_up.weight"], shapes["redux_down.weight"]
+    except KeyError as problem:
+        raise CheckpointError(
+            f"{path}: not a style model that is known: expected FLUX.1 Redux, lacks {problem}, got {shortened(list(shapes))}."
+        ) from problem
+    config = {"redux_dim": seen, "txt_in_features": width}
+    return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:
@@ -305,7 +325,7 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(
-        kind_named(tower.kind).text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
+        kind_named(tower.kind).text_facts(shapes[tower.folder], config_hints(configs[tower.folder]), tower)
         for tower in family.towers
         if tower.folder in shapes
     )
@@ -339,7 +359,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
         "norm_eps": config.get("norm_eps", 1e-5),
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
-        "axes": config.get("axes_dims_rope"),
+        "axes": config.get("axes_dims_rope") or config.get("axes_dim_rope") or config.get("axes_dims"),
         "zero_cond_t": config.get("zero_cond_t", False),
     }
 
@@ -353,11 +373,6 @@ def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[
     if (shift := config.get("shift_factor")) is not None:
         hints["shift_factor"] = shift
     return hints
-
-
-def _text_hints(config: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"heads": "num_attention_heads", "act": "hidden_act", "norm_eps": "layer_norm_eps"}
-    return {ours: config[theirs] for ours, theirs in names.items() if theirs in config}
 
 
 def _folder_parameterization(

@@ -81,7 +81,7 @@ class TextEncoder:
         """Tokens in a row, start and end included."""
         return min(self.handle.tokens.max_length, int(self.handle.config["max_position_embeddings"]))
 
-    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the context (1, T * rows, D) and the pooled text (1, P) of a prompt with emphasis and embeddings."""
         refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))

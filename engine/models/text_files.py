@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.models.checkpoints import Header, read_header
 from engine.models.detect import metadata_facts, text_width
@@ -19,6 +19,11 @@ from engine.models.handles import ClipHandle, FileDigest, Source, digest_file
 from engine.models.shapes import Shapes
 from engine.models.towers import kind_named, kinds
 from engine.models.towers.clip import TextEncoderFacts
+
+Pairs: TypeAlias = list[tuple[Tower, Header]]
+"""Text encoders of a family, each with its file."""
+
+_OF_VISION = ("num_heads", "window_size", "fullatt_block_indexes", "deepstack_visual_indexes", "spatial_merge_size")
 
 
 def tower_handle(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
@@ -35,6 +40,34 @@ def tower_handle(source: Source, family: str, facts: TextEncoderFacts, tokenizer
         normed=facts.tower.normed,
         cut_layers=facts.cut_layers,
     )
+
+
+def config_hints(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the config.json of a text encoder tells that its tensors do not, under the names of `text_facts`."""
+    flat = {**config, **(config.get("text_config") or {})}
+    names = {
+        "heads": ("num_attention_heads",),
+        "head_dim": ("head_dim",),
+        "act": ("hidden_act",),
+        "norm_eps": ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"),
+        "vision": ("vision_config",),
+    }
+    found = {ours: flat[name] for ours, theirs in names.items() for name in theirs if flat.get(name) is not None}
+    if "vision" in found:
+        found["vision"] = {name: found["vision"][name] for name in _OF_VISION if name in found["vision"]}
+    return found | ({"rope": rope} if (rope := _rope(flat)) else {})
+
+
+def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The rotation as transformers 5 writes it, or as versions before it did; {} where a model has its own way of telling."""
+    if now := config.get("rope_parameters"):
+        return dict(now)
+    if "rope_theta" not in config or "rope_local_base_freq" in config:
+        return {}
+    scaling = dict(config.get("rope_scaling") or {})
+    kind = scaling.pop("rope_type", scaling.pop("type", "default"))
+    scaling.pop("type", None)
+    return {**scaling, "rope_type": "default" if kind == "mrope" else kind, "rope_theta": float(config["rope_theta"])}
 
 
 def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
@@ -61,31 +94,40 @@ def _told(header: Header) -> Mapping[str, Any]:
     return metadata_facts(header.metadata, header.path)
 
 
-def _family(headers: Sequence[Header], kind: str) -> tuple[Family, list[tuple[Tower, Header]]]:
+def _family(headers: Sequence[Header], kind: str) -> tuple[Family, Pairs]:
     """The family of this type whose towers these files are, each with its file."""
     called = families_of_type(kind, len(headers))
     if not called:
         raise CheckpointError(f"no family with {len(headers)} text encoders is called {kind!r}. Known: {titles()}.")
     fitting = [(family, pairs) for family in called if (pairs := _paired(family, headers))]
-    named = {_told(header).get("family") for header in headers}
-    for wanted in (
-        lambda family, pairs: family.name in named,
-        lambda family, pairs: all(tower.width == text_width(header.shapes) for tower, header in pairs),
-        lambda family, pairs: not any(_is_anothers(tower, header) for tower, header in pairs),
-    ):
+    for fits in (_is_named, _has_width, _is_nobodys):
         for family, pairs in fitting:
-            if wanted(family, pairs):
+            if fits(family, pairs):
                 return family, pairs
     raise CheckpointError(_unfit(headers, kind, called))
 
 
+def _is_named(family: Family, pairs: Pairs) -> bool:
+    """Whether the metadata of a file names this family."""
+    return any(_told(header).get("family") == family.name for _, header in pairs)
+
+
+def _has_width(_: Family, pairs: Pairs) -> bool:
+    """Whether each file has the width of the full-size tower."""
+    return all(tower.width == text_width(header.shapes) for tower, header in pairs)
+
+
+def _is_nobodys(_: Family, pairs: Pairs) -> bool:
+    """Whether no file has the width of another tower of its kind; unknown widths are somebody's own."""
+    return not any(_is_anothers(tower, header) for tower, header in pairs)
+
+
 def _is_anothers(tower: Tower, header: Header) -> bool:
-    """Whether a file has the width of another tower of its kind; unknown widths are somebody's own."""
     others = {one.width for family in families() for one in family.towers if one.kind == tower.kind} - {tower.width}
     return text_width(header.shapes) in others
 
 
-def _paired(family: Family, headers: Sequence[Header]) -> list[tuple[Tower, Header]]:
+def _paired(family: Family, headers: Sequence[Header]) -> Pairs:
     """The towers of a family, each with its file; of several of a kind the narrower with the narrower. [] where one has none."""
     pairs: dict[str, Header] = {}
     for kind in {tower.kind for tower in family.towers}:
@@ -118,7 +160,7 @@ def _unfit(headers: Sequence[Header], kind: str, called: Sequence[Family]) -> st
 
 def _fits_one(family: Family, headers: Sequence[Header]) -> bool:
     pairs = _paired(family, headers)
-    return bool(pairs) and not any(_is_anothers(tower, header) for tower, header in pairs)
+    return bool(pairs) and _is_nobodys(family, pairs)
 
 
 def _described(shapes: Shapes) -> str:

@@ -234,18 +234,26 @@ def from_network_space(latent: Tensor, latent_format: LatentFormat) -> Tensor:
     return latent_format.from_network(latent)
 
 
+_OF_EIGHT_PIXELS = (4, 16)
+"""Channels of the empty latents whose pixels stand for 8 × 8 of the picture."""
+
+
 def fit_empty_latent(latent: Tensor, latent_format: LatentFormat) -> Tensor:
     """Return an empty (all-zero) latent (B, C, h, w) with the channels of the model; any other latent as it is.
 
-    An empty latent is made before its model is known, with four channels by convention. Draw noise for what this returns.
-    Of a model whose latents have frames, a latent without them is one frame: (B, C, 1, h, w).
+    An empty latent is made before its model is known, by convention with four channels, or sixteen, for every 8 × 8 pixels of
+    the picture: it gets the size that the picture has in the model's latents. Draw noise for what this returns. Of a model
+    whose latents have frames, a latent without them is one frame: (B, C, 1, h, w).
     """
     channels = latent_format.channels
     if latent.dim() == 4 and latent_format.axes == 3:
         latent = latent[:, :, None]
     if latent.dim() < 4 or latent.shape[1] == channels or torch.count_nonzero(latent):
         return latent
-    return latent.new_zeros((latent.shape[0], channels, *latent.shape[2:]))
+    sides = latent.shape[-2:]
+    if latent.shape[1] in _OF_EIGHT_PIXELS:
+        sides = torch.Size(max(1, side * 8 // latent_format.downscale) for side in sides)
+    return latent.new_zeros((latent.shape[0], channels, *latent.shape[2:-2], *sides))
 
 
 Time = TypeVar("Time", float, Tensor)

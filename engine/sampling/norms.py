@@ -1,8 +1,10 @@
-"""Guidance held to the length of the positive prediction, latent pixel by latent pixel: hooks of a guidance."""
+"""Guidance held to the length of the positive prediction, by latent pixels or whole pictures: hooks of a guidance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import torch
 
 from engine.sampling.guiders import GuidanceStep, Hook
 
@@ -39,3 +41,22 @@ def noise_as_long_as_positive(strength: float) -> Hook:
 
 def _ratio(wanted: Tensor, given: Tensor) -> Tensor:
     return wanted.norm(dim=1, keepdim=True) / (given.norm(dim=1, keepdim=True) + _NEAR_ZERO)
+
+
+def held_to_positive(below: float, share: float) -> Hook:
+    """Return a hook that holds each picture's guided prediction to `share` times the length of the positive one.
+
+    `share` 0 leaves it as it is. From the noise level `below` up the positive prediction counts alone.
+    """
+
+    def hold(step: GuidanceStep) -> Tensor:
+        if step.sigma >= below:
+            return step.positive
+        if share <= 0.0:
+            return step.denoised
+        axes = tuple(range(1, step.denoised.dim()))
+        most = torch.linalg.vector_norm(step.positive, dim=axes, keepdim=True) * share
+        length = torch.linalg.vector_norm(step.denoised, dim=axes, keepdim=True)
+        return torch.where(length >= most, step.denoised * (most / length.clamp(min=_NEAR_ZERO)), step.denoised)
+
+    return hold

@@ -80,9 +80,10 @@ def test_a_network_that_takes_a_picture_beside_the_latent_is_known_by_its_first_
 
 
 def test_a_network_that_takes_something_else_beside_the_latent_is_refused() -> None:
+    named = original_shapes(transformer(in_channels=192, out_channels=64))
+    prefixed = {f"model.diffusion_model.{name}": shape for name, shape in named.items()}
     with pytest.raises(CheckpointError, match="does not know"):
-        named = original_shapes(transformer(in_channels=192, out_channels=64))
-        detect({f"model.diffusion_model.{name}": shape for name, shape in named.items()})
+        detect(prefixed)
 
 
 def test_a_folder_of_diffusers_gives_what_a_file_gives(tmp_path: Path) -> None:

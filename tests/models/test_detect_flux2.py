@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine.models.detect import detect
-from engine.models.families import families
+from engine.models.families import families, family_named
 from engine.models.networks import flux2_sizes
 from tests.models.test_detect import shapes
 from tests.tiny_flux2 import to_original
@@ -47,7 +47,10 @@ def test_a_full_size_network_is_read_off_its_names_and_shapes(size: str) -> None
     assert named["double_blocks.0.img_attn.qkv.weight"] == (3 * named["img_in.weight"][0], named["img_in.weight"][0])
     assert "final_layer.adaLN_modulation.1.weight" in named
     prefixed = {f"model.diffusion_model.{name}": shape for name, shape in named.items()}
-    family = "flux2" if size == "dev" else "flux2_klein"
+    family = {"dev": "flux2", "klein 4B": "flux2_klein", "klein 9B": "flux2_klein_9b"}[size]
+    assert family_named(family).context_dim == module.config.joint_attention_dim
+    [tower] = family_named(family).towers
+    assert tower.width * len(tower.prompting.layers) == module.config.joint_attention_dim
     for given in (named, shapes(module.state_dict()), prefixed):
         found = detect(given)
         assert found.family == family

@@ -125,6 +125,31 @@ def test_a_codebook_says_what_four_bits_are_worth(tmp_path):
     assert found.unpacked()[0, :8].tolist() == [54.0, 54.0, -46.0, 54.0, 4.0, 4.0, 4.0, 4.0]
 
 
+def test_bitsandbytes_has_the_first_number_in_the_high_half_and_may_pack_factors_again(tmp_path):
+    def state(**more: Any) -> Tensor:
+        told = {"quant_type": "nf4", "blocksize": 4, "shape": [2, 4], **more}
+        return torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+
+    parts = {
+        "weight": bytes_of(0x12, 0x30, 0x01, 0x23).reshape(4, 1),
+        "weight.quant_map": torch.tensor([0.0, 1.0, -1.0, 0.5, *[9.0] * 12]),
+        "weight.absmax": torch.tensor([2.0, 4.0]),
+        "weight.quant_state.bitsandbytes__nf4": state(),
+    }
+    assert kept(tmp_path, parts).unpacked().tolist() == [[2.0, -2.0, 1.0, 0.0], [0.0, 4.0, -4.0, 2.0]]
+    nested = {
+        "weight.absmax": bytes_of(0, 1),
+        "weight.nested_absmax": torch.tensor([3.0]),
+        "weight.nested_quant_map": torch.tensor([-0.5, 0.5]),
+        "weight.quant_state.bitsandbytes__nf4": state(nested_blocksize=256, nested_offset=2.5),
+    }
+    found = kept(tmp_path, parts | nested)  # factors −0.5 · 3 + 2.5 = 1 and 0.5 · 3 + 2.5 = 4
+    assert found.unpacked().tolist() == [[1.0, -1.0, 0.5, 0.0], [0.0, 4.0, -4.0, 2.0]]
+    assert found[1:].unpacked().tolist() == [[0.0, 4.0, -4.0, 2.0]]
+    whole = {"weight": torch.tensor([[127, -127], [1, 0]], dtype=torch.int8), "SCB": torch.tensor([2.0, 254.0])}
+    assert kept(tmp_path, whole).unpacked().tolist() == [[2.0, -2.0], [2.0, 0.0]]
+
+
 @pytest.mark.parametrize(
     ("parts", "told", "said"),
     [

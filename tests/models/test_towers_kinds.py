@@ -228,3 +228,110 @@ def test_a_full_size_model_has_the_tensors_that_its_kind_makes(name: str) -> Non
     assert got == {key: tuple(value.shape) for key, value in module.state_dict().items()}
     settings = (facts.config["num_attention_heads"], facts.config["num_key_value_heads"])
     assert settings == PUBLISHED[name][6:8]
+
+
+def t5_words() -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    from tests.families import t5_tokenizer
+
+    told = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=t5_tokenizer(), model_max_length=64, **told)
+
+
+@pytest.mark.parametrize(("kind", "padding"), [("t5", "masked"), ("umt5", "zero")])
+def test_t5_that_does_not_see_padding_is_what_chroma_and_auraflow_take(
+    family: Any, tmp_path: Path, kind: str, padding: str
+) -> None:
+    import transformers
+
+    from tests.families import t5_tokenizer
+
+    bench = family(kind, f"kind='{kind}', least=64, padding='{padding}'")
+    words = t5_words()
+    folder = tmp_path / "models" / "text_encoders" / kind
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text(t5_tokenizer().to_str())
+    classes = {"t5": "T5", "umt5": "UMT5"}[kind]
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3, "feed_forward_proj": "gated-gelu", "d_model": 24}
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{classes}Config")(vocab_size=len(words), **sizes)
+    module = getattr(transformers, f"{classes}EncoderModel")(config).eval().requires_grad_(False)
+    written(bench, kind, module)
+    given = words("the red apple", padding="max_length", max_length=64, return_tensors="pt")
+    expected = module(given.input_ids, attention_mask=given.attention_mask)[0]
+    if padding == "zero":
+        expected = expected * given.attention_mask.unsqueeze(-1)
+    context, options = encoded(bench, kind, "the red apple")
+    assert torch.allclose(context, expected, atol=1e-5)
+    assert torch.equal(options["attention_mask"], given.attention_mask)
+
+
+def test_byt5_reads_bytes_and_needs_no_tokenizer_file(family: Any, tmp_path: Path) -> None:
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+    bench = family("byt5", "kind='byt5', least=64, padding='masked'")
+    words = ByT5Tokenizer()
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3, "feed_forward_proj": "gated-gelu", "d_model": 24}
+    torch.manual_seed(3)
+    module = T5EncoderModel(T5Config(vocab_size=384, **sizes)).eval().requires_grad_(False)
+    written(bench, "byt5", module)
+    given = words("Text Größe. ", padding="max_length", max_length=64, return_tensors="pt")
+    expected = module(given.input_ids, attention_mask=given.attention_mask)[0]
+    context, options = encoded(bench, "byt5", "Text Größe. ")
+    assert torch.allclose(context, expected, atol=1e-5)
+    assert torch.equal(options["attention_mask"], given.attention_mask)
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    assert [kind.TITLE for kind in kinds() if kind.is_there(shapes)] == ["ByT5's encoder"]
+
+
+def test_qwen_3_5_of_the_librarys_own_size_has_the_tensors_that_its_kind_makes() -> None:
+    from transformers import Qwen3_5TextConfig, Qwen3_5TextModel
+
+    known: Any = kind_named("qwen3_5")
+    with torch.device("meta"):
+        module = Qwen3_5TextModel(Qwen3_5TextConfig())
+        shapes = {f"model.language_model.{name}": tuple(value.shape) for name, value in module.state_dict().items()}
+        facts = known.text_facts(shapes, {}, Tower(name="q", kind="qwen3_5", prompting=Prompting(layers=(-2,))))
+        again = known.build(facts.config).state_dict()
+    assert [kind.TITLE for kind in kinds() if kind.is_there(shapes)] == ["Qwen3.5"]
+    wanted = {name: value.shape for name, value in module.state_dict().items() if not name.startswith("layers.31.")}
+    assert {name: value.shape for name, value in again.items()} == wanted
+
+
+def test_a_folder_of_the_library_tells_what_tensors_do_not(family: Any, tmp_path: Path) -> None:
+    """Its config.json as the library writes it, and as it was written before version 5."""
+    from engine.models.text_files import config_hints
+
+    module = qwen3_vl(library_tokenizer(write_tokenizer(tmp_path, "qwen3_vl", "qwen"), "<|endoftext|>"))
+    told = config_hints(module.config.to_dict())
+    assert told["rope"] == ROPE
+    assert (told["heads"], told["head_dim"], told["vision"]["num_heads"]) == (4, 16, 2)
+    assert told["vision"]["deepstack_visual_indexes"] in ([0], (0,))
+    before = {"rope_theta": 1000000.0, "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}}
+    assert config_hints(before)["rope"] == kind_named("qwen2_5_vl").constants["rope_parameters"]  # type: ignore[attr-defined]
+
+
+def test_four_files_are_a_familys_whatever_their_order(family: Any, tmp_path: Path) -> None:
+    from transformers import LlamaConfig, LlamaModel
+
+    from tests import families as tiny_families
+
+    others = (
+        "Tower(name='clip_l'), Tower(name='clip_g', width=1280), Tower(name='t5xxl', kind='t5', width=4096, least=8"
+    )
+    bench = family("four", f"kind='llama', width=4096), {others}")
+    words = library_tokenizer(write_tokenizer(tmp_path, "llama", "llama"), "<|eot_id|>")
+    modules = {
+        "llama": tiny(LlamaConfig, LlamaModel, len(words), head_dim=16),
+        "clip_g": tiny_families.text_tower(400, 48, 2, "gelu", projection=40),
+        "clip_l": tiny_families.text_tower(400, 32, 2, "quick_gelu"),
+        "t5": tiny_families.t5(24),
+    }
+    for name, module in modules.items():
+        written(bench, name, module, {"heads": 2 if "clip" in name else 4})
+    paths = [bench.paths.find("text_encoders", f"{name}.safetensors") for name in ("t5", "clip_g", "llama", "clip_l")]
+    handle = bench.models.text_encoders(paths, "four")
+    assert [tower.tower for tower in handle.towers] == ["four", "clip_l", "clip_g", "t5xxl"]
+    assert [tower.source.path for tower in handle.towers] == [str(paths[index]) for index in (2, 3, 1, 0)]
+    assert handle.towers[0].config["head_dim"] == 16

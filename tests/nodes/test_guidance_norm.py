@@ -10,7 +10,7 @@ import torch
 
 from engine.denoising.model_guidance import hooks_of
 from engine.sampling.guiders import GuidanceStep
-from nodes.guidance_norm import cfg_norm
+from nodes.guidance_norm import cfg_norm, renorm_cfg
 
 
 class Handle(SimpleNamespace):
@@ -53,3 +53,19 @@ def test_several_follow_one_another_and_no_model_has_any_by_itself() -> None:
     assert len(hooks_of(model)) == 2
     assert model.options["else"] == 1
     assert guided(model, pixels((1.0, 0.0)), pixels((1.0, 0.0)), pixels((1.0, 0.0))) == [pytest.approx([0.5, 0.0])]
+
+
+def test_each_picture_is_held_to_the_length_of_the_positive_one_below_a_level() -> None:
+    positive = torch.tensor([[3.0, 4.0], [3.0, 4.0]]).reshape(2, 2, 1, 1)
+    denoised = torch.tensor([[0.0, 10.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
+
+    def held(model: Any) -> list[list[float]]:
+        (hook,) = hooks_of(model)
+        return hook(GuidanceStep(positive, 0.5, denoised, positive, None)).flatten(1).tolist()
+
+    plain = Handle(options={})
+    assert held(renorm_cfg(plain)) == [[0.0, 5.0], [0.0, 1.0]]
+    assert held(renorm_cfg(plain, 0.6, 2.0)) == [[0.0, 10.0], [0.0, 1.0]]
+    assert held(renorm_cfg(plain, 0.6, 0.0)) == [[0.0, 10.0], [0.0, 1.0]]
+    assert held(renorm_cfg(plain, 0.5, 1.0)) == [[3.0, 4.0], [3.0, 4.0]]
+    assert held(renorm_cfg(renorm_cfg(plain, 0.5), 0.6)) == [[0.0, 5.0], [0.0, 1.0]]

@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from nodes.loaders import checkpoint_loader, denoiser_loader, vae_loader
+from nodes.conditioning import text_encode
+from nodes.loaders import checkpoint_loader, denoiser_loader, text_encoder_loader, vae_loader
 from tests.conftest import _save as save
 from tests.families import Tiny
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_auraflow import TEXT, aura_to_original, write_auraflow
+
+PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,34 @@ def test_each_layout_gives_the_pipelines_picture(tiny, layout, cfg):
     positive, negative = text(8, TEXT, 1), text(8, TEXT, 2)
     got = picture(bench, model, vae, [[positive, {}]], [[negative, {}]], cfg, 64, 96)
     assert float((got - theirs(tiny, model, positive, negative, cfg, 64, 96)).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("layout", ["checkpoint", "files"])
+def test_a_prompt_gives_the_pipelines_picture_from_either_layout(tiny, layout):
+    """The text is padded to 256 tokens with zeros."""
+    from diffusers.pipelines.aura_flow.pipeline_aura_flow import AuraFlowPipeline
+
+    bench = bench_of(tiny)
+    if layout == "checkpoint":
+        model, clip, vae = checkpoint_loader(bench, "auraflow.safetensors")
+    else:
+        model, vae = denoiser_loader(bench, "auraflow.safetensors"), vae_loader(bench, "sdxl_vae.safetensors")
+        clip = text_encoder_loader(bench, "pile_t5xl.safetensors", "stable_diffusion")
+    assert (clip.family, clip.tower) == ("auraflow", "pile_t5xl")
+    positive, negative = (text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE))
+    got = picture(bench, model, vae, positive, negative, 3.0, 64, 64)
+    result = library(AuraFlowPipeline, tiny)(
+        PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=3.0,
+        latents=noise(64, 64, 4),
+        height=64,
+        width=64,
+        output_type="pt",
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
 
 
 @pytest.mark.parametrize("naming", ["original", "kohya", "diffusers"])

@@ -11,7 +11,7 @@ import torch
 from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
-from nodes.conditioning import text_encode
+from nodes.conditioning import t5_tokenizer_options, text_encode
 from nodes.conditioning_edit import reference_latent
 from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
@@ -222,6 +222,23 @@ def test_a_lora_of_either_layout_changes_the_same_weights(dev, naming):
         assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items()), (
             "off again, exactly"
         )
+
+
+def test_t5_pads_as_it_is_told_and_the_other_encoder_stays(dev):
+    bench = bench_of(dev)
+    clip = dual_text_encoder_loader(bench, "clip_l.safetensors", "t5xxl.safetensors", "flux")
+    with bench.models.use(t5_tokenizer_options(clip, 3, 0)) as told, bench.models.use(clip) as plain:
+        ids = told.encoders[1].tokenizer.ids("red apple")
+        least, padded = told.encode("red apple"), plain.encode("red apple")
+    assert [tower.tokens.padding for tower in t5_tokenizer_options(clip, 3, 0).towers] == [0, 3]
+    assert padded.context.shape[1] == 256
+    assert least.context.shape[1] == len(ids) + 1 + 3
+    with bench.models.use(t5_tokenizer_options(clip, 3, 20)) as told:
+        assert told.encode("red apple").context.shape[1] == 20
+    assert torch.equal(least.options["pooled_output"], padded.options["pooled_output"])  # CLIP's
+    module = dev.modules["text_encoder_2"]
+    theirs = module(torch.tensor([[*ids, 1, 0, 0, 0]]))[0]
+    assert torch.allclose(least.context, theirs, atol=1e-5)
 
 
 def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 import torch
 
-from engine.models.manager import ModelManager
-from engine.paths import Paths
 from engine.sampling.noise import initial_noise
+from nodes.conditioning import text_encode
 from nodes.conditioning_edit import flux_guidance, reference_latent
 from nodes.latent import empty_latent_of_128_channels
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench
 from tests.families import Tiny, save
+from tests.runs import SEED, STEPS, bench_of, levels, library, text
 from tests.tiny_flux2 import to_original, write
 
-SEED, STEPS = 11, 4
+PROMPT = "a photo of the red apple on the tree"
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +32,8 @@ def klein(tmp_path_factory) -> Tiny:
     return write(tmp_path_factory.mktemp("tiny_klein"), guidance=False)
 
 
-def bench_of(tiny: Tiny) -> Bench:
-    return Bench(ModelManager("cpu"), Paths(tiny.base))
-
-
 def words(seed: int = 1) -> torch.Tensor:
-    return torch.randn(1, 9, 48, generator=torch.Generator().manual_seed(seed))
-
-
-def levels(model: Any) -> list[float]:
-    from engine.sampling.noise_schedule import NoiseSchedule
-    from engine.sampling.schedules import compute_sigmas
-
-    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
+    return text(9, 96, seed)
 
 
 def ours(bench: Bench, model: Any, positive: Any, negative: Any, *, cfg: float = 1.0) -> torch.Tensor:
@@ -58,14 +47,8 @@ def ours(bench: Bench, model: Any, positive: Any, negative: Any, *, cfg: float =
 def pipeline(tiny: Tiny, kind: str) -> Any:
     from diffusers.pipelines.flux2.pipeline_flux2 import Flux2Pipeline
     from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
-    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    parts = dict.fromkeys(("text_encoder", "tokenizer")) | tiny.modules
-    made = {"dev": Flux2Pipeline, "klein": Flux2KleinPipeline}[kind](
-        scheduler=FlowMatchEulerDiscreteScheduler(), **parts
-    )
-    made.set_progress_bar_config(disable=True)
-    return made
+    return library({"dev": Flux2Pipeline, "klein": Flux2KleinPipeline}[kind], tiny)
 
 
 def run(made: Any, sigmas: list[float], **told: Any) -> torch.Tensor:
@@ -81,6 +64,21 @@ def run(made: Any, sigmas: list[float], **told: Any) -> torch.Tensor:
 
 def theirs(tiny: Tiny, kind: str, sigmas: list[float], **told: Any) -> torch.Tensor:
     return run(pipeline(tiny, kind), sigmas, **told)
+
+
+@pytest.mark.parametrize(("kind", "family"), [("dev", "flux2"), ("klein", "flux2_klein")])
+def test_a_prompt_gives_the_pipelines_picture(kind, family, request):
+    tiny = request.getfixturevalue(kind)
+    bench = bench_of(tiny)
+    model = denoiser_loader(bench, "flux2.safetensors")
+    clip = text_encoder_loader(bench, "words.safetensors", "flux2")
+    assert (model.family, clip.family) == (family, family)
+    told = text_encode(bench, PROMPT, clip)
+    assert told[0][0].shape == (1, 512, 96)
+    cfg = 3.0 if kind == "klein" else 1.0
+    got = ours(bench, model, told, text_encode(bench, "", clip), cfg=cfg)
+    expected = theirs(tiny, kind, levels(model), prompt=PROMPT, guidance_scale=3.5 if kind == "dev" else cfg)
+    assert float((got - expected).abs().max()) <= 1e-4
 
 
 def test_dev_is_told_its_guidance(dev):
@@ -206,5 +204,5 @@ def test_a_conditioning_of_another_family_is_refused_before_sampling(klein):
 
     bench = bench_of(klein)
     foreign = [[torch.zeros(1, 9, 32), {}]]
-    with pytest.raises(ModelError, match=r"flux2\.safetensors: expected a conditioning of width 48, got 32"):
+    with pytest.raises(ModelError, match=r"flux2\.safetensors: expected a conditioning of width 96, got 32"):
         ours(bench, denoiser_loader(bench, "flux2.safetensors"), foreign, foreign)

@@ -9,16 +9,21 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.conditioning import text_encode
+from nodes.conditioning_texts import text_encode_hidream
+from nodes.loaders import denoiser_loader, dual_text_encoder_loader, quadruple_text_encoder_loader, vae_loader
+from nodes.vae import instruct_pix_to_pix_conditioning
 from tests.conftest import _save as save
+from tests.conftest import _tokenizer_json
 from tests.families import Tiny
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_hidream import LANGUAGE, POOLED, TEXT, write_hidream
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Tiny:
-    return write_hidream(tmp_path_factory.mktemp("tiny_hidream"))
+def tiny(tiny_sd, tmp_path_factory) -> Tiny:
+    files = tiny_sd.tokenizer_files
+    return write_hidream(tmp_path_factory.mktemp("tiny_hidream"), files, _tokenizer_json(files))
 
 
 def loaded(tiny: Tiny) -> tuple[Any, Any, Any]:
@@ -36,13 +41,12 @@ def encoded(seed: int, length: int = 6) -> Any:
 def theirs(tiny: Tiny, model: Any, positive: Any, negative: Any, cfg: float, height: int, width: int) -> torch.Tensor:
     from diffusers.pipelines.hidream_image.pipeline_hidream_image import HiDreamImagePipeline
 
-    missing = {f"{part}{number}": None for part in ("text_encoder", "tokenizer") for number in ("", "_2", "_3", "_4")}
     given = {}
     for prefix, [[context, options]] in (("", positive), ("negative_", negative)):
         given[f"{prefix}prompt_embeds_t5"] = context
         given[f"{prefix}prompt_embeds_llama3"] = options["conditioning_llama3"].transpose(0, 1)
         given[f"{prefix}pooled_prompt_embeds"] = options["pooled_output"]
-    pipeline = library(HiDreamImagePipeline, tiny, **missing)
+    pipeline = library(HiDreamImagePipeline, tiny)
     pipeline.default_sample_size = 8  # it scales what is asked for to as many pixels
     result = pipeline(
         **given,
@@ -68,6 +72,70 @@ def test_a_conditioning_gives_the_pipelines_picture(tiny, cfg, size):
     assert float((got - theirs(tiny, model, positive, negative, cfg, *size)).abs().max()) <= 1e-4
 
 
+FILES = ("llama_3.1", "clip_l_hidream", "t5xxl", "clip_g_hidream")
+PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
+
+
+def test_a_prompt_gives_the_pipelines_picture(tiny):
+    """Of four text encoders, whose files come in any order."""
+    from diffusers.pipelines.hidream_image.pipeline_hidream_image import HiDreamImagePipeline
+
+    bench, model, vae = loaded(tiny)
+    clip = quadruple_text_encoder_loader(bench, *(f"{name}.safetensors" for name in FILES))
+    assert [tower.tower for tower in clip.towers] == ["clip_l", "clip_g", "t5xxl", "llama"]
+    positive, negative = (text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE))
+    got = picture(bench, model, vae, positive, negative, 3.0, 64, 64)
+    pipeline = library(HiDreamImagePipeline, tiny)
+    pipeline.default_sample_size = 8
+    result = pipeline(
+        PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=3.0,
+        latents=noise(64, 64),
+        height=64,
+        width=64,
+        output_type="pt",
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+
+
+def test_each_text_encoder_may_have_a_text_of_its_own(tiny):
+    bench = bench_of(tiny)
+    clip = quadruple_text_encoder_loader(bench, *(f"{name}.safetensors" for name in FILES))
+    [[context, options]] = text_encode(bench, "red", clip)
+    assert (context.shape, options["conditioning_llama3"].shape) == ((1, 128, TEXT), (1, 32, 128, LANGUAGE))
+    names = ("clip_l", "clip_g", "t5xxl", "llama")
+    parts = (
+        options["pooled_output"][:, :32],
+        options["pooled_output"][:, 32:],
+        context,
+        options["conditioning_llama3"],
+    )
+    for name in names:
+        [[other, told]] = text_encode_hidream(bench, clip, **{key: "dog" if key == name else "red" for key in names})
+        others = (told["pooled_output"][:, :32], told["pooled_output"][:, 32:], other, told["conditioning_llama3"])
+        same = [torch.equal(part, found) for part, found in zip(parts, others, strict=True)]
+        assert same == [key != name for key in names]
+
+
+def test_text_encoders_that_are_left_out_count_as_zeros(tiny):
+    """Of their published widths: a network of this size would not take them."""
+    bench = bench_of(tiny)
+    clip = dual_text_encoder_loader(bench, "t5xxl.safetensors", "llama_3.1.safetensors", "hidream")
+    [[context, options]] = text_encode(bench, "red", clip)
+    assert (context.shape, options["conditioning_llama3"].shape) == ((1, 128, TEXT), (1, 32, 128, LANGUAGE))
+    assert options["pooled_output"].shape == (1, 768 + 1280)
+    assert not options["pooled_output"].any()
+    clip = dual_text_encoder_loader(bench, "clip_l_hidream.safetensors", "clip_g_hidream.safetensors", "hidream")
+    [[context, options]] = text_encode(bench, "red", clip)
+    assert (context.shape, options["conditioning_llama3"].shape) == ((1, 128, 4096), (1, 32, 128, 4096))
+    assert not context.any()
+    assert not options["conditioning_llama3"].any()
+    assert options["pooled_output"].shape == (1, POOLED)
+
+
 def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor) -> torch.Tensor:
     """What HiDream.ai's own pipeline of E1 does, for which the library has none: the picture at the right, half of what comes."""
     module, x = tiny.modules["transformer"], noise(64, 32)
@@ -89,10 +157,11 @@ def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor) -> tor
 
 def test_a_picture_to_edit_stands_beside_the_one_that_is_made(tiny):
     bench, model, vae = loaded(tiny)
-    [[context, options]] = encoded(1)
-    latent = torch.randn(1, 16, 8, 4, generator=torch.Generator().manual_seed(3))
-    positive = [[context, options | {"concat_latent_image": latent}]]
-    got = picture(bench, model, vae, positive, encoded(20), 1.0, 64, 32)
+    pixels = torch.rand(1, 64, 32, 3, generator=torch.Generator().manual_seed(3))
+    positive, negative, empty = instruct_pix_to_pix_conditioning(bench, encoded(1), encoded(20), vae, pixels)
+    latent = positive[0][1]["concat_latent_image"]
+    assert empty["samples"].shape == latent.shape == (1, 16, 8, 4)
+    got = picture(bench, model, vae, positive, negative, 1.0, 64, 32)
     assert float((got - edited(tiny, model, positive, (latent - 0.1159) * 0.3611)).abs().max()) <= 1e-4
     assert float((got - picture(bench, model, vae, encoded(1), encoded(20), 1.0, 64, 32)).abs().max()) > 1e-3
     with_negative = picture(bench, model, vae, positive, encoded(20), 3.0, 64, 32)  # the negative sees no picture
@@ -131,12 +200,12 @@ def test_what_does_not_fit_is_refused(tiny):
     [[context, options]] = encoded(1)
     other = torch.zeros(1, 16, 8, 4)
     for conditioning, told in (
-        ([[context, {"pooled_output": torch.zeros(1, 768)}]], r"a pooled text of width 18, got one of width 768"),
+        ([[context, {"pooled_output": torch.zeros(1, 768)}]], r"a pooled text of width 72, got one of width 768"),
         (
             [[context, {"pooled_output": options["pooled_output"]}]],
-            r"4 layers of width 20 of a language model, got none",
+            r"4 layers of width 32 of a language model, got none",
         ),
-        ([[torch.zeros(1, 77, 32), options]], r"expected a conditioning of width 24, got 32"),
+        ([[torch.zeros(1, 77, 40), options]], r"expected a conditioning of width 24, got 40"),
         ([[context, options | {"concat_latent_image": other}]], r"a latent of \(16, 8, 8\), got \(16, 8, 4\)"),
     ):
         with pytest.raises(ModelError, match=told):

@@ -14,6 +14,7 @@ from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
 from nodes.conditioning_kandinsky import text_encode_kandinsky5
 from nodes.loaders import denoiser_loader, dual_text_encoder_loader, vae_loader
+from tests.changes import KOHYA, applied, low_rank, under
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny, save
 from tests.runs import SEED, STEPS, bench_of, levels, picture, text
@@ -118,33 +119,20 @@ def test_a_conditioning_of_another_family_is_refused(tiny):
         picture(bench, model, vae, foreign, foreign, 1.0, 64, 64)
 
 
-@pytest.mark.parametrize("naming", ["diffusion_model.", "transformer.", "base_model.model.", "lora_unet_"])
+@pytest.mark.parametrize("naming", ["diffusion_model.", "transformer.", "base_model.model.", KOHYA])
 def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind(tiny, naming):
     bench = bench_of(tiny)
-    torch.manual_seed(4)
-    modules = tiny.modules["transformer"].named_modules()
-    linears = {name: part for name, part in modules if isinstance(part, torch.nn.Linear)}
-    pairs = {name: (torch.randn(2, m.in_features) * 0.1, torch.randn(m.out_features, 2)) for name, m in linears.items()}
-    tensors = {}
-    for name, (down, up) in pairs.items():
-        kohya = naming == "lora_unet_"
-        path = f"{naming}{name.replace('.', '_') if kohya else name}"
-        tensors[f"{path}.{'lora_down' if kohya else 'lora_A'}.weight"] = down
-        tensors[f"{path}.{'lora_up' if kohya else 'lora_B'}.weight"] = up
-    save(tiny.file("loras", "change.safetensors"), tensors)
+    module = tiny.modules["transformer"]
+    pairs = low_rank(module, scale=0.1)
+    save(tiny.file("loras", "change.safetensors"), under(naming, pairs))
     model, clip, vae = parts(bench)
     given = vae, text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip), 3.0, 64, 96
     before = picture(bench, model, *given)
     told = bench.models.lora(bench.paths.find("loras", "change.safetensors"), model, None, 0.5, 0.0)
     assert told.unmatched == ()
     changed = picture(bench, told.model, *given)
-    kept = {name: part.weight.clone() for name, part in linears.items()}
-    for name, part in linears.items():
-        down, up = pairs[name]
-        part.weight += 0.5 * (up @ down)
-    wanted = theirs(tiny, model, 3.0)
-    for name, part in linears.items():
-        part.weight.copy_(kept[name])
+    with applied(module, pairs, 0.5):
+        wanted = theirs(tiny, model, 3.0)
     assert float((changed - wanted).abs().max()) <= 1e-4
     assert float((changed - before).abs().max()) > 1e-3
     assert torch.equal(picture(bench, model, *given), before)

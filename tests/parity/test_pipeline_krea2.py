@@ -1,4 +1,4 @@
-"""Krea 2: whole runs by our nodes and by diffusers' pipeline on the same modules."""
+"""Krea 2: whole runs, from the prompt, by our nodes and by diffusers' pipeline on the same modules."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import torch
 from engine.models.errors import ModelError
 from engine.models.manager import ModelManager
 from engine.paths import Paths
-from engine.sampling.noise import initial_noise
-from nodes.loaders import denoiser_loader
-from nodes.sampling import ksampler
+from nodes.conditioning import text_encode
+from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
+from tests.changes import KOHYA, applied, low_rank, under
 from tests.conftest import Bench
 from tests.families import Tiny, save
+from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_krea2 import LAYERS, TEXT, write
 
-SEED, STEPS = 11, 4
+PROMPT, NEGATIVE = "a photo of the red apple, on a (tree:1.2)", "blue dog"
+SIDES = (48, 80)
 
 
 @pytest.fixture(scope="module")
@@ -25,119 +27,112 @@ def tiny(tmp_path_factory) -> Tiny:
     return write(tmp_path_factory.mktemp("tiny_krea2"))
 
 
-def bench_of(tiny: Tiny) -> Bench:
-    return Bench(ModelManager("cpu"), Paths(tiny.base))
+def parts(bench: Bench, name: str = "krea2.safetensors") -> tuple[Any, Any, Any]:
+    clip = text_encoder_loader(bench, "qwen3vl.safetensors", "krea2")
+    return denoiser_loader(bench, name), clip, vae_loader(bench, "qwen_image_vae.safetensors")
 
 
-def words(length: int, seed: int, width: int = LAYERS * TEXT) -> torch.Tensor:
-    return torch.randn(1, length, width, generator=torch.Generator().manual_seed(seed))
-
-
-def levels(model: Any) -> list[float]:
-    from engine.sampling.noise_schedule import NoiseSchedule
-    from engine.sampling.schedules import compute_sigmas
-
-    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
-
-
-def filled_up(text: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A text as the pipeline has it: of a fixed length, with a mask of what counts."""
-    layers = text.unflatten(-1, (LAYERS, TEXT))
-    padding = torch.randn(1, 20 - text.shape[1], LAYERS, TEXT)
-    mask = torch.arange(20)[None] < text.shape[1]
-    return {"prompt_embeds": torch.cat([layers, padding], dim=1), "prompt_embeds_mask": mask}
-
-
-def theirs(tiny: Tiny, model: Any, positive: torch.Tensor, negative: torch.Tensor, cfg: float) -> torch.Tensor:
+def theirs(tiny: Tiny, model: Any, cfg: float) -> torch.Tensor:
     from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
-    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    parts = dict.fromkeys(("vae", "text_encoder", "tokenizer"))
-    pipeline = Krea2Pipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules | parts)
-    pipeline.set_progress_bar_config(disable=True)
-    noise = initial_noise(torch.zeros(1, 16, 6, 10), SEED)
-    latent = pipeline(
-        **filled_up(positive),
-        **{f"negative_{name}": value for name, value in filled_up(negative).items()},
+    pipeline = library(Krea2Pipeline, tiny)
+    result = pipeline(
+        PROMPT,
+        negative_prompt=NEGATIVE,
         num_inference_steps=STEPS,
-        sigmas=levels(model),  # our own: how schedules are made is tested elsewhere
+        sigmas=levels(model),
         guidance_scale=cfg - 1.0,  # counted from the positive prediction there
-        latents=pipeline._pack_latents(noise, 1, 16, 6, 10),
-        height=48,
-        width=80,
-        output_type="latent",
-    ).images
-    return pipeline._unpack_latents(latent, 48, 80)[:, :, 0]
-
-
-def ours(bench: Bench, model: Any, positive: torch.Tensor, negative: torch.Tensor, cfg: float) -> torch.Tensor:
-    settings = {"seed": SEED, "steps": STEPS, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple"}
-    empty = {"samples": torch.zeros(1, 16, 6, 10)}
-    given = {"positive": [[positive, {}]], "negative": [[negative, {}]], "latent_image": empty}
-    return ksampler(bench, model, **settings, **given)["samples"]
+        latents=pipeline._pack_latents(noise(*SIDES), 1, 16, SIDES[0] // 8, SIDES[1] // 8),
+        height=SIDES[0],
+        width=SIDES[1],
+        output_type="pt",
+    )
+    return result.images.movedim(1, -1)
 
 
 @pytest.mark.parametrize("cfg", [1.0, 5.5])
-@pytest.mark.parametrize("name", ["krea2.safetensors", "diffusers.safetensors", "prefixed.safetensors"])
-def test_texts_of_other_lengths_give_the_pipelines_latent(tiny, name, cfg):
+def test_a_prompt_gives_the_pipelines_picture(tiny, cfg):
     bench = bench_of(tiny)
-    model = denoiser_loader(bench, name)
+    model, clip, vae = parts(bench)
     assert (model.family, model.in_channels) == ("krea2", 16)
     assert model.parameterization.shift == pytest.approx(3.158193)
-    positive, negative = words(12, 1), words(6, 2)
-    got, wanted = ours(bench, model, positive, negative, cfg), theirs(tiny, model, positive, negative, cfg)
-    assert float((got - wanted).abs().max()) <= 1e-4
-    assert float((got - ours(bench, model, negative, negative, cfg)).abs().max()) > 1e-3
+    positive, negative = text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip)
+    got = picture(bench, model, vae, positive, negative, cfg, *SIDES)
+    assert float((got - theirs(tiny, model, cfg)).abs().max()) <= 1e-4
+    assert float((got - picture(bench, model, vae, negative, negative, cfg, *SIDES)).abs().max()) > 1e-3
 
 
-def test_odd_sides_are_filled_up_and_cut_off_again(tiny):
+@pytest.mark.parametrize("name", ["krea2.safetensors", "diffusers.safetensors", "prefixed.safetensors"])
+def test_every_tensor_of_the_network_is_the_pipelines(tiny, name):
+    bench = bench_of(tiny)
+    with bench.models.use(denoiser_loader(bench, name)) as network:
+        state = network.module.state_dict()
+    wanted = tiny.modules["transformer"].state_dict()
+    assert state.keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[name]) for name, value in state.items())
+
+
+def test_a_long_prompt_keeps_the_end_of_the_template(tiny):
+    bench = bench_of(tiny)
+    _, clip, _ = parts(bench)
+    [[context, _]] = text_encode(bench, PROMPT * 40, clip)
+    assert context.shape == (1, 512, LAYERS * TEXT)
+    assert "cut to 546" in bench.warned[0]
+
+
+def test_odd_sides_are_filled_up_and_pictures_of_a_row_do_not_see_one_another(tiny):
     bench = bench_of(tiny)
     with bench.models.use(denoiser_loader(bench, "krea2.safetensors")) as network:
-        x, t, context = torch.randn(1, 16, 5, 7), torch.full((1,), 5000.0), words(4, 3)
-        whole = network(torch.nn.functional.pad(x, (0, 1, 0, 1), mode="circular"), t, context)
-        assert torch.equal(network(x, t, context), whole[..., :5, :7])
+        x, t = torch.randn(2, 16, 3, 5, 7), torch.tensor([5000.0, 2500.0])
+        context = torch.cat([text(4, LAYERS * TEXT, 3), text(4, LAYERS * TEXT, 4)])
+        made = network(x, t, context)
+        filled = torch.nn.functional.pad(x[1:, :, 2], (0, 1, 0, 1), mode="circular")
+        whole = network(filled, t[1:], context[1:])
+    assert made.shape == x.shape
+    assert torch.allclose(made[1:, :, 2], whole[..., :5, :7], atol=1e-5)
 
 
 def test_a_conditioning_of_another_family_is_refused(tiny):
     bench = bench_of(tiny)
-    foreign = words(5, 3, width=32)
-    with pytest.raises(ModelError, match=r"krea2\.safetensors: expected a conditioning of width 24, got 32"):
-        ours(bench, denoiser_loader(bench, "krea2.safetensors"), foreign, foreign, 1.0)
+    model, _, vae = parts(bench)
+    foreign = [[text(5, 32, 3), {}]]
+    with pytest.raises(ModelError, match=r"krea2\.safetensors: expected a conditioning of width 192, got 32"):
+        picture(bench, model, vae, foreign, foreign, 1.0, *SIDES)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "original"),
-    [("diffusion_model.", True), ("base_model.model.", True), ("transformer.", False), ("lora_unet_", True)],
-)
-def test_a_lora_changes_the_latent_as_in_the_pipeline_and_leaves_nothing_behind(tiny, prefix, original):
+def test_in_half_precision_its_norms_stay_exact(tiny):
+    folders = [tiny.base / "models" / "text_encoders"]
+    bench = Bench(ModelManager("cpu", dtype="bfloat16", tokenizer_dirs=folders), Paths(tiny.base))
+    with bench.models.use(denoiser_loader(bench, "krea2.safetensors")) as network:
+        state = network.module.state_dict()
+    exact = {name.rpartition(".")[0].rpartition(".")[2] for name, one in state.items() if one.dtype == torch.float32}
+    assert exact == {"norm", "norm1", "norm2", "norm_q", "norm_k"}
+
+
+@pytest.fixture(scope="module")
+def changed(tiny) -> tuple[Any, torch.Tensor]:
+    """A LoRA of every layer, and the pipeline's picture with half of it."""
+    module = tiny.modules["transformer"]
+    pairs = low_rank(module)
+    with applied(module, pairs, 0.5):
+        return pairs, theirs(tiny, denoiser_loader(bench_of(tiny), "krea2.safetensors"), 1.0)
+
+
+@pytest.mark.parametrize("prefix", ["diffusion_model.", "base_model.model.", "transformer.", KOHYA])
+def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind(tiny, changed, prefix):
     from engine.models.networks.krea2_sizes import paths
 
+    pairs, wanted = changed
     bench = bench_of(tiny)
-    torch.manual_seed(4)
-    module = tiny.modules["transformer"]
-    linears = {name: part for name, part in module.named_modules() if isinstance(part, torch.nn.Linear)}
-    pairs = {name: (torch.randn(2, m.in_features) * 0.2, torch.randn(m.out_features, 2)) for name, m in linears.items()}
-    named = paths(module.config) if original else {name: name for name in linears}
-    tensors = {}
-    for name, (down, up) in pairs.items():
-        kohya = prefix == "lora_unet_"
-        path = f"{prefix}{named[name].replace('.', '_') if kohya else named[name]}"
-        tensors[f"{path}.{'lora_down' if kohya else 'lora_A'}.weight"] = down
-        tensors[f"{path}.{'lora_up' if kohya else 'lora_B'}.weight"] = up
-    save(tiny.file("loras", "change.safetensors"), tensors)
-    model = denoiser_loader(bench, "krea2.safetensors")
-    positive, negative = words(8, 5), words(8, 6)
-    before = ours(bench, model, positive, negative, 3.0)
-    told = bench.models.lora(bench.paths.find("loras", "change.safetensors"), model, None, 0.5, 0.0)
-    assert told.unmatched == ()
-    changed = ours(bench, told.model, positive, negative, 3.0)
-    kept = {name: part.weight.clone() for name, part in linears.items()}
-    for name, part in linears.items():
-        down, up = pairs[name]
-        part.weight += 0.5 * (up @ down)
-    wanted = theirs(tiny, model, positive, negative, 3.0)
-    for name, part in linears.items():
-        part.weight.copy_(kept[name])
-    assert float((changed - wanted).abs().max()) <= 1e-4
-    assert float((changed - before).abs().max()) > 1e-3
-    assert torch.equal(ours(bench, model, positive, negative, 3.0), before)
+    original = None if prefix == "transformer." else paths(tiny.modules["transformer"].config)
+    save(tiny.file("loras", "change.safetensors"), under(prefix, pairs, original))
+    model, clip, vae = parts(bench)
+    told = text_encode(bench, PROMPT, clip)
+    given = vae, told, told, 1.0, *SIDES
+    before = picture(bench, model, *given)
+    result = bench.models.lora(bench.paths.find("loras", "change.safetensors"), model, None, 0.5, 0.0)
+    assert result.unmatched == ()
+    got = picture(bench, result.model, *given)
+    assert float((got - wanted).abs().max()) <= 1e-4
+    assert float((got - before).abs().max()) > 1e-3
+    assert torch.equal(picture(bench, model, *given), before)

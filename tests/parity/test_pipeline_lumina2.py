@@ -9,11 +9,15 @@ import torch
 from torch.nn import functional
 
 from engine.models.errors import ModelError
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.conditioning import text_encode
+from nodes.conditioning_texts import text_encode_lumina2
+from nodes.loaders import checkpoint_loader, denoiser_loader, text_encoder_loader, vae_loader
 from tests.conftest import _save as save
 from tests.families import Tiny
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_lumina2 import TEXT, write_lumina2
+
+PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)\n on {a} tree", "blue dog"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,38 @@ def test_either_layout_gives_the_pipelines_picture(tiny, file, cfg):
     assert float((ours(tiny, file, positive, negative, cfg, 64, 96) - expected).abs().max()) <= 1e-4
 
 
+@pytest.mark.parametrize("layout", ["checkpoint", "files"])
+def test_a_prompt_gives_the_pipelines_picture_from_either_layout(tiny, layout):
+    """Under the system's prompt, which the library puts before the positive one alone."""
+    from diffusers.pipelines.lumina2.pipeline_lumina2 import Lumina2Pipeline
+
+    bench = bench_of(tiny)
+    if layout == "checkpoint":
+        model, clip, vae = checkpoint_loader(bench, "lumina2.safetensors")
+    else:
+        model, vae = denoiser_loader(bench, "lumina2.safetensors"), vae_loader(bench, "ae.safetensors")
+        clip = text_encoder_loader(bench, "gemma_2_2b.safetensors", "lumina2")
+    assert (clip.family, clip.tower) == ("lumina2", "gemma2_2b")
+    positive = text_encode_lumina2(bench, "superior", PROMPT, clip)
+    got = picture(bench, model, vae, positive, text_encode(bench, NEGATIVE, clip), 3.0, 64, 64)
+    pipeline = library(Lumina2Pipeline, tiny)
+    pipeline.system_prompt = f"<bos>{pipeline.system_prompt}"  # which the published tokenizer puts there itself
+    result = pipeline(
+        PROMPT,
+        negative_prompt=f"<bos>{NEGATIVE}",
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=3.0,
+        cfg_normalization=False,
+        latents=noise(64, 64),
+        height=64,
+        width=64,
+        max_sequence_length=400,
+        output_type="pt",
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+
+
 @pytest.mark.parametrize("naming", ["original", "kohya", "diffusers"])
 def test_a_lora_changes_what_the_librarys_converter_says(tiny, naming):
     """Stacked rows are as many for queries as the width, and fewer for keys and values."""
@@ -104,5 +140,5 @@ def test_a_lora_changes_what_the_librarys_converter_says(tiny, naming):
 
 
 def test_a_conditioning_of_another_family_is_refused(tiny):
-    with pytest.raises(ModelError, match=r"expected a conditioning of width 20, got 32"):
-        ours(tiny, "lumina2.safetensors", torch.zeros(1, 77, 32), torch.zeros(1, 77, 32), 1.0, 64, 64)
+    with pytest.raises(ModelError, match=r"expected a conditioning of width 32, got 40"):
+        ours(tiny, "lumina2.safetensors", torch.zeros(1, 77, 40), torch.zeros(1, 77, 40), 1.0, 64, 64)

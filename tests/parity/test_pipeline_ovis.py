@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.conditioning import text_encode
+from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from tests.families import Tiny, save
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_ovis import TEXT, ovis_to_original, write_ovis
+
+PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,30 @@ def test_either_layout_gives_the_pipelines_picture(tiny, file, cfg):
     assert float((got - expected).abs().max()) <= 1e-4
 
 
+def test_a_prompt_gives_the_pipelines_picture(tiny):
+    """What describes the task is left out of the text, and what fills it up is zero."""
+    from diffusers.pipelines.ovis_image.pipeline_ovis_image import OvisImagePipeline
+
+    bench, model, vae = loaded(tiny)
+    clip = text_encoder_loader(bench, "ovis_2.5.safetensors", "ovis")
+    assert (clip.family, clip.tower) == ("ovis_image", "ovis_2.5")
+    positive, negative = (text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE))
+    assert positive[0][0].shape == (1, 256, TEXT)
+    got = picture(bench, model, vae, positive, negative, 3.0, 64, 96)
+    result = library(OvisImagePipeline, tiny)(
+        PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=3.0,
+        latents=OvisImagePipeline._pack_latents(noise(64, 96), 1, 16, 8, 12),
+        height=64,
+        width=96,
+        output_type="pt",
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+
+
 @pytest.mark.parametrize("naming", ["original", "diffusers"])
 def test_a_lora_of_either_layout_changes_the_same_weights(tiny, naming):
     """But for the halves of gated layers, which only the library's layout has as one."""
@@ -84,6 +111,6 @@ def test_a_lora_of_either_layout_changes_the_same_weights(tiny, naming):
 
 def test_a_conditioning_of_another_family_is_refused(tiny):
     bench, model, vae = loaded(tiny)
-    foreign = [[torch.zeros(1, 77, 32), {}]]
-    with pytest.raises(ModelError, match=r"expected a conditioning of width 24, got 32"):
+    foreign = [[torch.zeros(1, 77, 40), {}]]
+    with pytest.raises(ModelError, match=r"expected a conditioning of width 32, got 40"):
         picture(bench, model, vae, foreign, foreign, 1.0, 64, 64)

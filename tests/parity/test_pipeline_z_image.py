@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from engine.models.errors import ModelError
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.conditioning import text_encode
+from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from tests.conftest import _save as save
 from tests.families import Tiny
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_z_image import TEXT, write_z_image
+
+PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)\n on {a} tree", "blue dog"
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +57,33 @@ def test_either_layout_gives_the_pipelines_picture(tiny, file, cfg):
     assert float((ours(tiny, file, positive, negative, cfg, 64, 96) - expected).abs().max()) <= 1e-4
 
 
+def test_a_prompt_gives_the_pipelines_picture(tiny):
+    """The library cuts the padding of a text off; a prompt here has none. Parentheses weigh nothing."""
+    from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
+
+    bench = bench_of(tiny)
+    model, vae = denoiser_loader(bench, "z_image.safetensors"), vae_loader(bench, "ae.safetensors")
+    clip = text_encoder_loader(bench, "qwen_3_4b.safetensors", "lumina2")
+    assert (clip.family, clip.tower) == ("z_image", "qwen3_4b")
+    positive, negative = (text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE))
+    got = picture(bench, model, vae, positive, negative, 3.0, 64, 64)
+    result = library(ZImagePipeline, tiny)(
+        PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=2.0,
+        latents=noise(64, 64),
+        height=64,
+        width=64,
+        output_type="pt",
+    )
+    assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+
+
 def test_a_conditioning_of_another_family_is_refused(tiny):
-    with pytest.raises(ModelError, match=r"expected a conditioning of width 24, got 32"):
-        ours(tiny, "z_image.safetensors", torch.zeros(1, 77, 32), torch.zeros(1, 77, 32), 1.0, 64, 64)
+    with pytest.raises(ModelError, match=r"expected a conditioning of width 32, got 40"):
+        ours(tiny, "z_image.safetensors", torch.zeros(1, 77, 40), torch.zeros(1, 77, 40), 1.0, 64, 64)
 
 
 NAMINGS = {

@@ -17,7 +17,8 @@ CODEC: Final = "engine.models.autoencoder:Autoencoder"
 
 def is_there(shapes: Shapes) -> bool:
     """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming; FLUX.2's are normalised as well."""
-    return len(shapes.get("decoder.conv_in.weight", ())) == 4 and "bn.running_mean" not in shapes
+    others = ("bn.running_mean", "decoder.norm_out.gamma")
+    return len(shapes.get("decoder.conv_in.weight", ())) == 4 and not any(name in shapes for name in others)
 
 
 def space(config: Facts) -> tuple[int, int]:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
-from engine.models.families.base import Family
+from engine.models.families.base import Family, Tower
 from engine.models.networks.auraflow_sizes import AURAFLOW, LAYOUTS
+
+PILE_T5_XL = Tower(
+    name="pile_t5xl",
+    kind="umt5",
+    prefixes=("text_encoders.pile_t5xl.transformer.",),
+    width=2048,
+    full_layers=24,
+    least=256,
+    padding="zero",
+)
 
 FAMILY = Family(
     name="auraflow",
@@ -15,6 +25,5 @@ FAMILY = Family(
     context_dim=2048,
     latent=latent_formats.SDXL,
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=1.73),
-    towers=(),
-    loader_types=(),
+    towers=(PILE_T5_XL,),
 )

@@ -58,9 +58,12 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     `most`: tokens that the text is cut to, template and all, 0 for any number; `cut`: "end" cuts the template's end off too, as
     tokenizers do; "prompt" keeps it. `least`: tokens that it is padded to; `multiple`: of what its length is made a multiple.
     `side`: where padding stands, "middle" before what follows the prompt in the template, where it takes no place. `pad_place`:
-    the place that all padding is said to have, None for its own. It is
-    masked in the language model, and part of the conditioning, whose option `attention_mask` (1, T) is then 0 there, 1
-    elsewhere. `picture`: what stands for picture number `{}` before the prompt.
+    the place that all padding is said to have, None for its own. It is masked in the language model, and part of the
+    conditioning, whose option `attention_mask` (1, T) is then 0 there, 1 elsewhere. `picture`: what stands for picture
+    number `{}` before the prompt, `between`: what stands between two of them.
+
+    `alone`: so many tokens the prompt itself is cut and padded to, between the halves of the template, which are left out of
+    the conditioning; 0: the rules above. `letters`: what a prompt has in quotes is read letter by letter.
     """
 
     template: str = "{}"
@@ -74,6 +77,9 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     side: Literal["right", "left", "middle"] = "right"
     pad_place: int | None = None
     picture: str = ""
+    between: str = ""
+    alone: int = 0
+    letters: bool = False
 
 
 class Tower(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +91,9 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     there goes through the last norm. `full_layers` and `width`: of the full-size tower, to notice that and to tell it from
     others. `open_clip`: published in open_clip's names. Heads are `width / head_dim` unless told. `least`: tokens that a row is
     padded to, where a tower has no fixed number. `padding`: of T5 and its like: "seen" as text is, "masked" in the
-    encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts
-    are put in small letters, without space around. `prompting`: of language models.
+    encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
+    letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
+    nodes use.
     """
 
     name: str = "clip_l"
@@ -107,6 +114,12 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     padding: Padding = "seen"
     lower: bool = False
     prompting: Prompting = Prompting()
+    styles: Mapping[str, Prompting] = {}
+
+    @property
+    def promptings(self) -> tuple[Prompting, ...]:
+        """Every way in which it puts prompts."""
+        return (self.prompting, *self.styles.values())
 
 
 class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.models.families.base import Family
+from engine.datatypes.parameterization import Parameterization
+from engine.models.families.base import Family, Prompting, Tower
+from engine.models.families.flux2 import LATENT
 from engine.models.networks.ernie_image_sizes import ERNIE_IMAGE, LAYOUTS
+
+MINISTRAL = Tower(
+    name="ministral3_3b", kind="ministral3", width=3072, prompting=Prompting(template="<s>{}", layers=(-2,))
+)
 
 FAMILY = Family(
     name="ernie_image",
@@ -12,8 +17,9 @@ FAMILY = Family(
     layouts=LAYOUTS,
     network=ERNIE_IMAGE,
     context_dim=3072,
-    latent=LatentFormat(channels=128, downscale=16, scale=1.0),
+    latent=LATENT,
     # The shift is inferred: neither tensors nor the library tell it.
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
-    towers=(),
+    towers=(MINISTRAL,),
+    loader_types=("flux2",),
 )

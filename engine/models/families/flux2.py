@@ -1,4 +1,4 @@
-"""FLUX.2 dev (Black Forest Labs 2025): a flow over the pixels of a latent of 128 channels, under a language model.
+"""FLUX.2 dev (Black Forest Labs 2025): a flow over the pixels of a latent of 128 channels, under Mistral Small 3.
 
 It was distilled to take its guidance as a number, which is how it is told from klein.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from engine.datatypes.parameterization import LatentFormat, Parameterization
-from engine.models.families.base import Family
+from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.flux2_sizes import FLUX2, layouts
 
 LATENT = LatentFormat(channels=128, downscale=16, scale=1.0)
@@ -16,6 +16,28 @@ LATENT = LatentFormat(channels=128, downscale=16, scale=1.0)
 
 NOISE = Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(2.02))
 """The shift that the reference implementation has at 1024 × 1024 pixels in 50 steps; Flux2Scheduler works out others."""
+
+TEXT_TOKENS = 512
+"""Of every prompt, template and padding with it."""
+
+_SYSTEM = (
+    "You are an AI that reasons about image descriptions. You give structured responses focusing on object relationships, "
+    "object\nattribution and actions without speculation."
+)
+
+MISTRAL = Tower(
+    name="mistral3_24b",
+    kind="mistral",
+    width=5120,
+    full_layers=40,
+    prompting=Prompting(
+        template=f"<s>[SYSTEM_PROMPT]{_SYSTEM}[/SYSTEM_PROMPT][INST]{{}}[/INST]",
+        layers=(10, 20, 30),
+        least=TEXT_TOKENS,
+        most=TEXT_TOKENS,
+        side="left",
+    ),
+)
 
 FAMILY = Family(
     name="flux2",
@@ -25,6 +47,6 @@ FAMILY = Family(
     context_dim=15360,
     latent=LATENT,
     parameterization=NOISE,
-    towers=(),
+    towers=(MISTRAL,),
     loader_types=("flux2",),
 )

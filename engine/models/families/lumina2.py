@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
-from engine.models.families.base import Family
+from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.lumina2_sizes import LAYOUTS, LUMINA2
+
+GEMMA2_2B = Tower(
+    name="gemma2_2b",
+    kind="gemma2",
+    prefixes=("text_encoders.gemma2_2b.transformer.",),
+    width=2304,
+    full_layers=26,
+    prompting=Prompting(template="<bos>{}", layers=(-2,)),
+)
 
 FAMILY = Family(
     name="lumina2",
@@ -15,6 +24,6 @@ FAMILY = Family(
     context_dim=2304,
     latent=latent_formats.FLUX,
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=6.0),
-    towers=(),
+    towers=(GEMMA2_2B,),
     loader_types=("lumina2",),
 )

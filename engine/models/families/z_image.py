@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
-from engine.models.families.base import Family
+from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.z_image_sizes import LAYOUTS, Z_IMAGE
+
+QWEN3_4B = Tower(
+    name="qwen3_4b",
+    kind="qwen3",
+    prefixes=("text_encoders.qwen3_4b.transformer.",),
+    width=2560,
+    full_layers=36,
+    prompting=Prompting(template="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n", layers=(-2,)),
+)
 
 FAMILY = Family(
     name="z_image",
@@ -15,6 +24,6 @@ FAMILY = Family(
     context_dim=2560,
     latent=latent_formats.FLUX,
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
-    towers=(),
+    towers=(QWEN3_4B,),
     loader_types=("lumina2",),
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _REFERENCE = "reference "
+_STYLES = "styles"
 _MASK_SIDE = 8
 _METHOD = "placed by"
 _METHODS = ("offset", "index", "uxo")
@@ -33,7 +34,7 @@ class FluxNetwork(PooledTextNetwork):
 
         And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space, with the
         way to place them. And `concat` (1, C', h, w) for a network that takes a picture, and a mask, beside the latent
-        (FLUX.1 tools; 2024).
+        (FLUX.1 tools; 2024). And `styles` (1, K, 3): first token, tokens and bias of each style model's part of the text.
 
         Raises ModelError for a conditioning whose pooled text is not of this family, for a way that is not known here, and
         for pictures that have no place.
@@ -49,6 +50,8 @@ class FluxNetwork(PooledTextNetwork):
             given[f"{_REFERENCE}{number}"] = even(self.handle.latent.to_network(reference))
         if references:
             given[_METHOD] = placing(options, _METHODS, _METHODS[0], self.family.title)
+        if styles := options.get("style_tokens"):
+            given[_STYLES] = torch.tensor([styles])
         if self.handle.extra_channels:
             given["concat"] = self._beside(options, latent)
         if self.handle.config["guidance_embeds"]:
@@ -98,8 +101,13 @@ class FluxNetwork(PooledTextNetwork):
         guidance = given.get("guidance")
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
+        hidden = torch.cat([own, *map(packed, references)], dim=1)
+        bias = {}
+        if _STYLES in given:
+            mask = style_bias(given[_STYLES], context.shape[1], hidden.shape[1])
+            bias["joint_attention_kwargs"] = {"attention_mask": mask.to(self.device, self.dtype)}
         velocity: Tensor = self.module(
-            hidden_states=torch.cat([own, *map(packed, references)], dim=1).to(self.device, self.dtype),
+            hidden_states=hidden.to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),
             pooled_projections=given["pooled"].to(self.device, self.dtype),
             timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
@@ -107,8 +115,23 @@ class FluxNetwork(PooledTextNetwork):
             txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
             guidance=None if guidance is None else guidance.to(self.device, self.dtype),
             return_dict=False,
+            **bias,
         )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+
+def style_bias(styles: Tensor, words: int, others: int) -> Tensor:
+    """Return what is added to the scores of attention, (B, 1, L, L) with L = `words` + `others` tokens, text first.
+
+    `styles` (B, K, 3): first token, tokens and bias of each style model's part of the text. The bias holds for what looks at
+    the part: the text before it, and what is no text; but not for the part itself, nor for text that was added after it.
+    """
+    bias = styles.new_zeros(len(styles), words + others, words + others)
+    for item, parts in zip(bias, styles.tolist(), strict=True):
+        for start, count, value in parts:
+            first, end = int(start), int(start + count)
+            item[:first, first:end] = item[words:, first:end] = value
+    return bias[:, None]
 
 
 def packed(x: Tensor) -> Tensor:

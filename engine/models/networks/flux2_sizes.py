@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -93,16 +93,21 @@ _OF_DIFFUSERS: Final = _Names(
 )
 
 
+def names_of(shapes: Shapes) -> _Names:
+    """Return where the layout of these tensors has what tells sizes."""
+    return _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+
+
 def takes_guidance(shapes: Shapes) -> bool:
     """Say whether a network was distilled to take its guidance as a number."""
     return any(name in shapes for name in GUIDANCE)
 
 
-def layouts(*, guidance: bool) -> tuple[Layout, ...]:
-    """Return both layouts, of networks that take a guidance or of those that do not."""
+def layouts(*, guidance: bool, text: Callable[[int], bool] = bool) -> tuple[Layout, ...]:
+    """Return both layouts, of networks that take a guidance or of those that do not, whose text is as wide as `text` says."""
 
     def check(shapes: Shapes) -> bool:
-        return takes_guidance(shapes) == guidance
+        return takes_guidance(shapes) == guidance and text(shapes[names_of(shapes).text][1])
 
     return tuple(
         Layout(name=name, has=has, check=check) for name, has in (("original", ORIGINAL), ("diffusers", DIFFUSERS))
@@ -111,7 +116,7 @@ def layouts(*, guidance: bool) -> tuple[Layout, ...]:
 
 def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     """Return Flux2Transformer2DModel's arguments for tensors in the original or diffusers naming, without prefix."""
-    names = _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+    names = names_of(shapes)
     width, channels = shapes[names.first]
     head = shapes[names.norm][0]
     return {

@@ -21,7 +21,9 @@ _PICTURE_AT = 65536
 
 
 class Ideogram4Network(Network):
-    """Ideogram 4 (Ideogram 2026) under text (B, T, D), of which there may be no word: what guidance goes away from.
+    """Ideogram 4 (Ideogram 2026) under text (B, T, L * D): of each token, L layers of its encoder one after the other.
+
+    There may be no token, which is what guidance goes away from.
 
     The library's module would carry the text's width, thirteen layers of an encoder, along every pixel; its parts are called
     here one by one, so that only words have it. All tokens of a row see each other, so there is no mask.
@@ -40,8 +42,8 @@ class Ideogram4Network(Network):
     ) -> Tensor:
         """Return the velocity from picture to noise (B, C, h, w) in the dtype and on the device of `x`.
 
-        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D), T 0 or more. To the network time 0 is
-        noise and 1 the picture, and so its velocity is the other way round.
+        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, L * D), T 0 or more. To the network time
+        0 is noise and 1 the picture, and so its velocity is the other way round.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
@@ -49,7 +51,7 @@ class Ideogram4Network(Network):
         module: Any = self.module
         share = 1.0 - t / self.handle.parameterization.timesteps
         time = functional.silu(module.adaln_proj(module.t_embedding(share.to(self.device, self.dtype))[:, None]))
-        words = module.llm_cond_proj(module.llm_cond_norm(context.to(self.device, self.dtype)))
+        words = module.llm_cond_proj(module.llm_cond_norm(self._interleaved(context).to(self.device, self.dtype)))
         pixels = module.input_proj(_by_place(x).to(self.device, self.dtype))
         of_words, of_pixels = module.embed_image_indicator.weight
         hidden = torch.cat([words + of_words, pixels + of_pixels], dim=1)
@@ -59,6 +61,11 @@ class Ideogram4Network(Network):
             hidden = layer(hidden, None, turns, time)
         velocity: Tensor = module.final_layer(hidden[:, context.shape[1] :], conditioning=time)
         return -_by_channel(velocity, *x.shape[-2:]).to(x)
+
+    def _interleaved(self, context: Tensor) -> Tensor:
+        """Return text (B, T, L * D) with the layers of each of the D numbers side by side."""
+        layers = len(self.family.towers[0].prompting.layers)
+        return context.unflatten(-1, (layers, -1)).mT.flatten(-2)
 
 
 def _by_place(x: Tensor) -> Tensor:

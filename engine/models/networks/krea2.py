@@ -30,23 +30,27 @@ class Krea2Network(Network):
         control: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
+        """Return the velocity (B, C, h, w) or (B, C, T, h, w) in the shape and dtype and on the device of `x`.
 
-        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, L * D). Sides that are odd are filled up from
-        the other side for the call.
+        T counts pictures, which see nothing of one another. `t` (B,) from 0 to the schedule's number of timesteps; `context`
+        (B, T, L * D). Sides that are odd are filled up from the other side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
         layers, width = (int(self.handle.config[name]) for name in ("num_text_layers", "text_hidden_dim"))
         check_widths(self, x, context, layers * width)
-        height, wide = x.shape[-2:]
-        filled = even(x)
-        grid = places(filled.shape[-2] // 2, filled.shape[-1] // 2)
+        count = x.shape[2] if x.ndim == 5 else 1
+        pictures = even(x.movedim(2, 1).flatten(0, 1) if x.ndim == 5 else x)
+        rows, columns = pictures.shape[-2:]
+        text = context.unflatten(-1, (layers, width)).repeat_interleave(count, dim=0)
+        time = (t / self.handle.parameterization.timesteps).repeat_interleave(count)
+        where = torch.cat([torch.zeros(text.shape[1], 3), places(rows // 2, columns // 2)])
         velocity: Tensor = self.module(
-            hidden_states=packed(filled).to(self.device, self.dtype),
-            encoder_hidden_states=context.unflatten(-1, (layers, width)).to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device),
-            position_ids=torch.cat([torch.zeros(context.shape[1], 3), grid]).to(self.device),
+            hidden_states=packed(pictures).to(self.device, self.dtype),
+            encoder_hidden_states=text.to(self.device, self.dtype),
+            timestep=time.to(self.device),
+            position_ids=where.to(self.device),
             return_dict=False,
         )[0]
-        return unpacked(velocity, filled.shape[-2], filled.shape[-1])[..., :height, :wide].to(x)
+        made = unpacked(velocity, rows, columns)[..., : x.shape[-2], : x.shape[-1]].to(x)
+        return made.unflatten(0, (-1, count)).movedim(1, 2) if x.ndim == 5 else made

@@ -1,7 +1,8 @@
 """Files with packed weights, read as if they were not: shapes are those of the unpacked weights, tensors stay packed in memory.
 
-What a file tells of a layer's packing is the JSON object in its tensor `NAME.comfy_quant`, else in the metadata entry
-`_quantization_metadata` ({"layers": {NAME: object or name of the format}}). No torch but for tensors.
+What a file tells of a layer's packing is the JSON object in its tensor `NAME.comfy_quant` (or `NAME.weight.quant_state.…` of
+bitsandbytes), else in the metadata entry `_quantization_metadata` ({"layers": {NAME: object or name of the format}}). No torch
+but for tensors.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.models import checkpoints
-from engine.models.checkpoints import Header
 from engine.models.errors import CheckpointError
+from engine.models.header import Header
 from engine.models.packed.base import Packing, all_formats, module_of
 from engine.models.shapes import Facts
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TOLD = ".comfy_quant"
+_STATE = ".quant_state.bitsandbytes__"
 _METADATA = "_quantization_metadata"
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -108,9 +110,10 @@ def _told(raw: Header) -> dict[str, Facts]:
     told: dict[str, Facts] = {
         str(module): facts if isinstance(facts, Mapping) else {"format": facts} for module, facts in layers.items()
     }
-    names = [name for name in raw.shapes if name.endswith(_TOLD)]
+    names = [name for name in raw.shapes if name.endswith(_TOLD) or _STATE in name]
     for name, text in checkpoints.read_bytes(Path(raw.path), names).items():
-        told[name.removesuffix(_TOLD)] = _object(raw, text, f"tensor {name}")
+        module = module_of(name.partition(_STATE)[0]) if _STATE in name else name.removesuffix(_TOLD)
+        told[module] = _object(raw, text, f"tensor {name}")
     return told
 
 
@@ -126,18 +129,19 @@ def _object(raw: Header, text: str | bytes, where: str) -> dict[str, Any]:
 
 def _check(raw: Header, names: Iterable[str], told: Mapping[str, Facts]) -> None:
     """Raise CheckpointError when a weight that no format takes is not plain: as numbers it would be noise."""
+    known = sorted(name for form in all_formats().values() for name in form.TOLD)
     for name in names:
-        dtype, facts = raw.dtypes[name], told.get(module_of(name), {})
+        facts, here = told.get(module_of(name), {}), f"{raw.dtypes[name]} {list(raw.shapes[name])}"
         if facts and name.endswith(".weight"):
-            how = f"is packed as {facts.get('format')!r}, which does not go with {dtype} {list(raw.shapes[name])}"
-        elif dtype in _FLOATS or not name.endswith((".weight", ".bias")):
+            how = f"is packed as {facts.get('format', facts.get('quant_type'))!r}, which does not go with {here}"
+        elif raw.dtypes[name] in _FLOATS or not name.endswith((".weight", ".bias")):
             continue
         else:
             scales = [other for other in raw.shapes if other.startswith(f"{module_of(name)}.") and "scale" in other]
             shown = ", ".join(f"{other.rpartition('.')[2]} {list(raw.shapes[other])}" for other in scales) or "no scale"
-            how = f"is kept as {dtype} {list(raw.shapes[name])} with {shown}, and nothing tells how it is packed"
+            how = f"is kept as {here} with {shown}, and nothing tells how it is packed"
         raise CheckpointError(
             f"{raw.path}: {name} {how}. Expected bf16, fp16, fp32, fp8, or metadata (tensors *{_TOLD}, or "
-            f"{_METADATA}) with one of: {', '.join(sorted(name for form in all_formats().values() for name in form.TOLD))}. "
+            f"{_METADATA}) with one of: {', '.join(known)}. "
             "Use a complete file, or one in bf16, fp16 or fp8."
         )

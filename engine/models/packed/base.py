@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
-from engine.models.checkpoints import Header
+from engine.models.header import Header
 from engine.models.shapes import Facts, Shape
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.models.checkpoints import Header
+from engine.models.header import Header
 from engine.models.packed.base import module_of
 from engine.models.shapes import Facts, Shape
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TITLE: Final = "CLIP's text tower"
 ENCODER: Final = "engine.models.text:TextEncoder"
+HALF: Final = "float16"
 METADATA: Final = "safelight.tokenizer"
 TOKENIZER: Final = "openai/clip-vit-large-patch14"
 
@@ -96,3 +97,8 @@ def build(config: Mapping[str, Any]) -> nn.Module:
 def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a file's tensors as `text_model.*`; open_clip's stacked rows are split."""
     return text_to_diffusers(tensors)
+
+
+def spelled(module: str) -> tuple[str, ...]:
+    """Return how LoRAs call a module."""
+    return module, module.removeprefix("text_model.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine.models.families.base import Tower, named
 from engine.models.handles import TokenFacts
@@ -53,6 +53,8 @@ class LanguageKind:
     sees: bool | None = None
 
     ENCODER = "engine.models.towers.language_encoder:LanguageEncoder"
+    HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
+    """Their activations leave the range of float16."""
 
     @property
     def TITLE(self) -> str:  # noqa: N802
@@ -87,10 +89,10 @@ class LanguageKind:
         """
         found = bare(shapes)
         depth = count(found, "layers.")
-        needed = max(numbered(tower.prompting.layers, depth))
+        needed = max(number for put in tower.promptings for number in numbered(put.layers, depth))
         if needed > depth:
             raise KeyError(f"layers.{depth}.input_layernorm.weight")
-        config = self.constants | self._sizes(found, hints) | {"num_hidden_layers": max(needed, 1)}
+        config = dict(self.constants) | self._sizes(found, hints) | {"num_hidden_layers": max(needed, 1)}
         if "norm_eps" in hints:
             config["rms_norm_eps"] = float(hints["norm_eps"])
         if hints.get("rope"):
@@ -129,6 +131,11 @@ class LanguageKind:
             for name, value in bare(tensors).items()
             if name in (TABLE, "norm.weight") or (name.startswith("layers.") and int(name.split(".")[1]) < last)
         }
+
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module: as files call it, alone or within a model that sees pictures."""
+        own = module.removeprefix("language_model.")
+        return tuple(f"{prefix}{own}" for prefix in _PREFIXES)
 
 
 def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class T5Encoder:
         """The towers: itself."""
         return (self,)
 
-    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = ()) -> Encoded:
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the context (1, T, D), and as pooled text (1, D) the mean over tokens, which no model uses."""
         refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
@@ -61,11 +61,12 @@ class T5Encoder:
         return self.encode(texts.get(self.handle.tower, text), warn)
 
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
-        """Return the prompt's one row: text, end token, padding up to the least length of the family."""
+        """Return the prompt's one row: text, end token, padding up to the least length, but so often at least as is told."""
         text = text.lower().strip() if self._lower else text
         row = [Token(number, piece.weight) for piece in segments(text) for number in self.tokenizer.ids(piece.text)]
         row.append(Token(self.tokenizer.end, 1.0))
-        return [row + [self._padding_token()] * (self.handle.tokens.max_length - len(row))]
+        told = self.handle.tokens
+        return [row + [self._padding_token()] * max(told.padding, told.max_length - len(row))]
 
     def _padding_token(self) -> Token:
         return Token(self._pad, 1.0, padding=self._padding != "seen")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+import msgspec
+
+from engine.models.families import tower_of
 from engine.models.families.base import Tower, named
-from engine.models.handles import TokenFacts
+from engine.models.handles import ClipHandle, TokenFacts
 from engine.models.shapes import Facts, Shapes, count
+from engine.models.towers import kind_named
 from engine.models.towers.clip import TextEncoderFacts
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ class T5Kind:
     places_in_each: bool
 
     ENCODER = "engine.models.towers.t5_encoder:T5Encoder"
+    HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
+    """Their activations leave the range of float16."""
 
     @property
     def TITLE(self) -> str:  # noqa: N802
@@ -48,7 +54,7 @@ class T5Kind:
 
     def text_facts(self, shapes: Shapes, hints: Facts, tower: Tower) -> TextEncoderFacts:
         """Return the arguments of the library's config and token rules; KeyError for a tensor that is not there."""
-        table = next((shapes[name] for name in _TABLES if name in shapes), None)
+        table = _table(shapes)
         if table is None:
             raise KeyError(_TABLES[0])
         buckets, heads = shapes[f"{_FIRST}relative_attention_bias.weight"]
@@ -83,3 +89,26 @@ class T5Kind:
         if "shared.weight" in tensors:
             found["embed_tokens.weight"] = tensors["shared.weight"]
         return found
+
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module."""
+        return (f"encoder.{module}",)
+
+
+def with_padding(clip: ClipHandle, padding: int, least: int) -> ClipHandle:
+    """Return a copy whose encoders of T5's family pad a row to `least` tokens, but by `padding` at least; others stay."""
+    return clip.with_towers(
+        msgspec.structs.replace(one, tokens=msgspec.structs.replace(one.tokens, padding=padding, max_length=least))
+        if isinstance(kind_named(tower_of(one.family, one.tower).kind), T5Kind)
+        else one
+        for one in clip.towers
+    )
+
+
+def tokens_of(shapes: Shapes) -> int:
+    """Return how many tokens an encoder knows, 0 for one without a table."""
+    return (_table(shapes) or (0,))[0]
+
+
+def _table(shapes: Shapes) -> tuple[int, ...] | None:
+    return next((shapes[name] for name in _TABLES if name in shapes), None)

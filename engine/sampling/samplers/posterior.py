@@ -71,10 +71,14 @@ def lcm(
     schedule: NoiseSchedule,
     noise_sampler: NoiseSampler,
     callback: Callback = silent,
+    s_noise: float = 1.0,
+    s_noise_end: float = 1.0,
+    noise_clip_std: float = 0.0,
 ) -> Tensor:
     """Jump to the prediction, then noise it to the next level (Song et al. 2023, algorithm 1; Luo et al. 2023).
 
-    x: (B, C, h, w); sigmas: (n + 1,).
+    The noise is scaled by `s_noise` in the first step and by `s_noise_end` in the last, linearly between, and cut to so many of
+    its standard deviations as `noise_clip_std` says, 0 for all. x: (B, C, h, w); sigmas: (n + 1,).
     """
     sigma_list = levels(sigmas)
     total = len(sigma_list) - 1
@@ -84,5 +88,14 @@ def lcm(
         callback(StepInfo(i, total, x, x_0, sigma))
         x = x_0
         if sigma_next > 0.0:
-            x = schedule.alpha(sigma_next) * x_0 + noise_sampler(sigma, sigma_next) * sigma_next
+            scale = s_noise + (s_noise_end - s_noise) * i / max(total - 1, 1)
+            noise = _clipped(noise_sampler(sigma, sigma_next), noise_clip_std)
+            x = schedule.alpha(sigma_next) * x_0 + noise * (sigma_next * scale)
     return x
+
+
+def _clipped(noise: Tensor, deviations: float) -> Tensor:
+    if deviations <= 0.0:
+        return noise
+    most = deviations * noise.std()
+    return noise.clamp(-most, most)

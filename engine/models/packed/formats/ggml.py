@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.models.checkpoints import Header
 from engine.models.gguf_files import BLOCKS, kind_named
+from engine.models.header import Header
 from engine.models.packed.base import WEIGHT, Packing
 from engine.models.shapes import Facts, Shape
 

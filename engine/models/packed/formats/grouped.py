@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.models.checkpoints import Header
+from engine.models.header import Header
 from engine.models.packed import told as tell
 from engine.models.packed.base import WEIGHT, Packing, beside
 from engine.models.shapes import Facts, Shape

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.models.checkpoints import Header
+from engine.models.header import Header
 from engine.models.packed import told as tell
 from engine.models.packed.base import WEIGHT, Packing, beside
 from engine.models.shapes import Facts, Shape
