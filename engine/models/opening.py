@@ -296,8 +296,8 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
-    names = _class_names(folder)
-    return opened._replace(model=opened.model.with_option(OPTION, names)) if opened.model and names else opened
+    classes = _class_names(folder)
+    return opened._replace(model=opened.model.with_option(OPTION, classes)) if opened.model and classes else opened
 
 
 def _class_names(folder: Path) -> dict[str, str]:
