@@ -324,3 +324,16 @@ def paella() -> Any:
         if name.endswith("gammas"):
             torch.nn.init.normal_(parameter, std=0.3)
     return made.eval().requires_grad_(False)
+
+
+def unet_lora(unet: Any) -> dict[str, Any]:
+    """A LoRA in kohya's names, for the attention of a U-Net."""
+    torch.manual_seed(3)
+    tensors: dict[str, Any] = {}
+    for name, linear in unet.named_modules():
+        if isinstance(linear, torch.nn.Linear) and "attn" in name:
+            key = f"lora_unet_{name.replace('.', '_')}"
+            tensors[f"{key}.lora_down.weight"] = torch.randn(4, linear.in_features) * 0.2
+            tensors[f"{key}.lora_up.weight"] = torch.randn(linear.out_features, 4) * 0.2
+            tensors[f"{key}.alpha"] = torch.tensor(2.0)
+    return tensors
