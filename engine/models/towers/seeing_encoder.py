@@ -29,10 +29,10 @@ class SeeingEncoder(LanguageEncoder):
     def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return what `LanguageEncoder.encode` does, of a prompt with pictures (1, H, W, 3) in 0..1 before it.
 
-        Each stands where the `picture` text of the style's `Prompting` has its token, that of picture number 1 first. They are
-        taken as they are given: how large a family's pictures are is its node's business. The places of a picture's tokens are
-        those of its rows and columns, as the model was trained (the library's pipelines do not say which tokens are pictures,
-        and number them like text).
+        Each stands where the `picture` text of the style's `Prompting` has its token, that of picture number 1 first; a text
+        that has these within it, one for each, is left so. They are taken as they are given: how large a family's pictures are
+        is its node's business. The places of a picture's tokens are those of its rows and columns, as the model was trained
+        (some of the library's pipelines do not say which tokens are pictures, and number them like text).
 
         The option `picture_slots` (1, T) tells which tokens of the context are pictures.
 
@@ -42,7 +42,8 @@ class SeeingEncoder(LanguageEncoder):
             return super().encode(text, warn, (), style)
         put = self.prompting_of(style)
         seen = [self._patches(picture, put) for picture in pictures]
-        before = put.between.join(put.picture.replace("{}", str(number)) for number in range(1, len(seen) + 1))
+        named = [put.picture.replace("{}", str(number)) for number in range(1, len(seen) + 1)]
+        before = "" if all(text.count(one) == named.count(one) for one in named) else put.between.join(named)
         [row] = self.tokenize(before + text, warn, style)
         row = self._with_pictures(row, seen)
         context, options = self._joined([(row, seen)], put)
