@@ -169,6 +169,7 @@ def test_pictures_stand_before_the_prompt_as_in_qwen_image_edit_plus(made: Any) 
         context, options = encoder.encode(PROMPT, pictures=pictures(), style="edit")
         without, _ = encoder.encode(PROMPT)
         styled, _ = encoder.encode(PROMPT, style="edit")
+    assert torch.equal(options.pop("picture_slots"), kinds_of_tokens[:, 9:] == 1)
     assert options == {}
     assert context.shape == expected.shape
     assert torch.allclose(context, expected, atol=1e-5)
