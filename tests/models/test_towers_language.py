@@ -191,3 +191,32 @@ def test_a_file_alone_is_of_the_family_that_needs_no_type(family: Any, tmp_path:
     assert clip.family == "bbb"
     text_encode(bench, PROMPT, clip.with_last_layer(-2))
     assert "CLIPSetLastLayer changes nothing" in bench.warned[0]
+
+
+@pytest.mark.parametrize("scale", ["scale_weight", "weight_scale"])
+def test_eight_bit_weights_with_factors_are_read(family: Any, tmp_path: Path, scale: str) -> None:
+    """As most files of the field have language models: every projection in fp8, the table of tokens and norms as they were."""
+    from safetensors.torch import save_file
+
+    bench = family("zeta", f"kind='qwen3', prompting=Prompting(template={CHAT!r}, layers=(2,))")
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
+    module = qwen3(len(words))
+    tensors = {}
+    for name, value in module.state_dict().items():
+        if name.endswith("proj.weight"):
+            factor = value.abs().max() / 448
+            tensors[name] = (value / factor).to(torch.float8_e4m3fn)
+            tensors[f"{name.removesuffix('.weight')}.{scale}"] = factor.reshape(1)
+            value.copy_(tensors[name].float() * factor)
+        elif "lm_head" not in name:
+            tensors[name] = value.to(torch.bfloat16)
+            value.copy_(tensors[name].float())
+    if scale == "scale_weight":
+        tensors["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    path = tmp_path / "models" / "text_encoders" / "zeta.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
+    given = words(CHAT.replace("{}", PROMPT), return_tensors="pt")
+    expected = module(**given, output_hidden_states=True).hidden_states[2]
+    context, _ = encoded(bench, "zeta")
+    assert torch.allclose(context, expected, atol=1e-5)
