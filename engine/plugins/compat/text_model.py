@@ -30,7 +30,7 @@ def _rows(tokens: Any, tower: str) -> list[list[Token]]:
     rows = tokens
     if isinstance(tokens, dict):
         rows = tokens[letter(tower)] if letter(tower) in tokens else next(iter(tokens.values()))
-    return [[Token(*token[:2], padding=isinstance(token, Padding)) for token in row] for row in rows]
+    return [[Token(token[0], token[1], isinstance(token, Padding)) for token in row] for row in rows]
 
 
 class Padding(tuple[Any, ...]):
