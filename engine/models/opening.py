@@ -17,7 +17,6 @@ from engine.datatypes.parameterization import Parameterization, Prediction, Sche
 from engine.models import autoencoders, detect
 from engine.models.checkpoints import (
     Component,
-    Header,
     folder_component,
     is_diffusers_folder,
     read_json,
@@ -37,6 +36,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.header import Header
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
