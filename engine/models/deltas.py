@@ -47,15 +47,15 @@ def patched(change: Change, tensors: Mapping[str, Tensor], weight: Tensor, stren
 
 def factors(
     change: Change, tensors: Mapping[str, Tensor], shape: Sequence[int], strength: float
-) -> tuple[Tensor, Tensor] | None:
-    """Return (up (R, r), down (r, C)), float32, whose product is what `strength` of a plain LoRA adds to a weight of R rows.
+) -> tuple[Tensor, Tensor, float] | None:
+    """Return up (R, r), down (r, C) and a factor, of which the product is what a plain LoRA adds to a weight of R rows.
 
     None for any other change, and for one that does not have the sizes of `shape`.
     """
     parts = {part: tensors[name] for part, name in change.parts.items()}
     if not {"up", "down"} <= parts.keys() <= {"up", "down", "alpha"}:
         return None
-    up, down = parts["up"].float().flatten(1), parts["down"].float().flatten(1)
+    up, down = parts["up"].flatten(1), parts["down"].flatten(1)
     rank = down.shape[0]
     if (change.rows and len(up) != change.of) or up.shape[1] != rank or not rank:
         return None
@@ -63,7 +63,21 @@ def factors(
     if len(up) != shape[0] or down.shape[1] != math.prod(shape[1:]):
         return None
     scale = float(parts["alpha"]) / rank if "alpha" in parts else 1.0
-    return up * (strength * (scale if change.scale is None else change.scale)), down
+    return up, down, strength * (scale if change.scale is None else change.scale)
+
+
+def with_factors(weight: Tensor, found: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
+    """Return `weight`, float32, with what several plain LoRAs add, in one product."""
+    if not found:
+        return weight
+    ups = torch.cat([up for up, _, _ in found], dim=1).float()
+    downs = torch.cat([down for _, down, _ in found]).float()
+    scales = torch.tensor([scale for _, down, scale in found for _ in down], device=weight.device)
+    if ups.numel() < downs.numel():
+        ups = ups * scales
+    else:
+        downs = downs * scales[:, None]
+    return torch.addmm(weight.flatten(1), ups, downs).reshape(weight.shape)
 
 
 _A_ROW_EACH = ("magnitude", "rescale", "dora_scale")

@@ -263,7 +263,8 @@ def test_the_two_factors_of_a_plain_lora_give_what_it_adds() -> None:
         weight = torch.randn(rows, 4)
         found = factors(change, tensors, weight.shape, 0.7)
         assert found is not None
-        torch.testing.assert_close(weight + found[0] @ found[1], deltas.patched(change, tensors, weight, 0.7))
+        got = deltas.with_factors(weight, [found, found])
+        torch.testing.assert_close(got, deltas.patched(change, tensors, weight, 1.4))
     for change, shape in ((Change(plain | {"mid": "m"}), (6, 4)), (Change(plain), (5, 4)), (Change(plain), (6, 3))):
         assert factors(change, tensors, shape, 0.7) is None
 
