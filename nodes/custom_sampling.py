@@ -26,6 +26,7 @@ from engine.denoising.guided import GuidedModel
 from engine.denoising.live import latent_for, live_model, report_to, rescale_of
 from engine.denoising.records import Start
 from engine.denoising.run import sample
+from engine.media.faults import latent_faults
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.names import Sampler
 from engine.sampling.noise import initial_noise
@@ -109,6 +110,8 @@ def _run(
     with live_model(ctx.models, guider.model, guider.negative_model) as live:
         start = Start(latent["samples"], noise.generate_noise(latent), latent.get("noise_mask"), seed)
         sampled = sample(live, start, guider.guidance, sigmas, sampler, report)
+    for fault in latent_faults(sampled.samples):
+        ctx.warn(fault)
     return SampledLatents({**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised})
 
 

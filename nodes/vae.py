@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from engine.api import Conditioning, Context, Image, In, Latent, Mask, Out, Vae, node
+from engine.media.faults import picture_faults
 from engine.models.autoencoder import Tiling
 
 TileSize = Annotated[int, In(ge=64, le=4096, step=32, tip="Side of a tile in pixels.")]
@@ -42,7 +43,7 @@ def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
     latent = _latent_for(vae, samples)
     with ctx.models.use(vae) as autoencoder:
         picture: Image = autoencoder.decode(latent)
-    return picture
+    return _told(ctx, picture)
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
@@ -61,6 +62,13 @@ def vae_decode_tiled(
     shared = overlap if tile_size >= overlap * 4 else tile_size // 4
     with ctx.models.use(vae) as autoencoder:
         picture: Image = autoencoder.decode_tiled(latent, tile_size, shared, tiling or "mean of three", ctx.progress)
+    return _told(ctx, picture)
+
+
+def _told(ctx: Context, picture: Image) -> Image:
+    """The picture, after a warning where it went wrong."""
+    for fault in picture_faults(picture, decoded=True):
+        ctx.warn(fault)
     return picture
 
 

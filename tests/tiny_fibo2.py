@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from tests import tiny_qwen3_vl
 from tests.families import Tiny, save
 from tests.tiny_flux2 import autoencoder, autoencoder_to_original
 
-LAYER = 8
+LAYER = 16
 """Width of a layer of the text encoder, of which three are a bundle."""
 
 
@@ -20,11 +21,11 @@ def transformer(**told: Any) -> Any:
 
     sizes = {
         "dim": 64,
-        "n_layers": 3,
+        "n_layers": 6,
         "n_refiner_layers": 1,
         "n_heads": 4,
         "cap_feat_dim": 3 * LAYER,
-        "injection_layer_ids": (0, 2),
+        "injection_layer_ids": (0, 1, 3, 4, 5),
         "perceiver_num_layers": 1,
         "axes_dims": (4, 6, 6),
     }
@@ -32,13 +33,15 @@ def transformer(**told: Any) -> Any:
 
 
 def write(base: Path) -> Tiny:
-    """The network and the autoencoder in files of their own."""
+    """Every part in a file of its own; the network under the prefix of checkpoints too."""
     torch.manual_seed(24)
     module, vae = transformer(), autoencoder()
     for name, parameter in module.named_parameters():
         if name.endswith("cross_attn_gate"):  # closed at first, which would show nothing
             torch.nn.init.constant_(parameter, 0.7)
     tiny = Tiny(base, {"transformer": module.eval().requires_grad_(False), "vae": vae}, {})
+    tiny_qwen3_vl.add(tiny, LAYER)
+    tiny.tokenizers = {"processor": tiny_qwen3_vl.Processor(tiny.tokenizers["tokenizer"])}
     told = {"safelight.config": json.dumps({"unet": {"axes": [4, 6, 6]}})}
     save(tiny.file("diffusion_models", "fibo2.safetensors"), module.state_dict(), told)
     prefixed = {f"model.diffusion_model.{name}": value for name, value in module.state_dict().items()}

@@ -119,6 +119,7 @@ def write(base: Path, *, guidance: bool) -> Tiny:
     save(made.file("diffusion_models", "flux2.safetensors"), to_original(network.state_dict(), network.config), told)
     vae = modules["vae"]
     save(made.file("vae", "flux2-vae.safetensors"), autoencoder_to_original(vae.state_dict(), vae.config))
-    words = {"safelight.config": json.dumps({"text": {"heads": 4}})}
+    family = "flux2" if guidance else "flux2_klein"  # whose a tiny width is does not show
+    words = {"safelight.config": json.dumps({"family": family, "text": {"heads": 4}})}
     save(made.file("text_encoders", "words.safetensors"), modules["text_encoder"].state_dict(), words)
     return made

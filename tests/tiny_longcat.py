@@ -10,8 +10,9 @@ import torch
 
 from engine.models import sd_keys
 from tests.families import Tiny, flux_to_original, flux_vae, save
+from tests.tiny_towers import library_tokenizer, write_tokenizer
 
-TEXT = 24
+TEXT = 32
 """Width of the conditioning."""
 
 
@@ -30,15 +31,22 @@ def longcat_to_original(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_longcat(base: Path) -> Tiny:
-    """The network in both layouts, and the VAE."""
+    """The network in both layouts, the text encoder, and the VAE."""
+    from tests.models.test_towers_pictures import qwen2_5_vl
+
+    words = library_tokenizer(write_tokenizer(base, "qwen2_5_vl", "qwen"), "<|endoftext|>")
+    text, facts = qwen2_5_vl(words)
     torch.manual_seed(35)
-    modules = {"transformer": longcat_transformer(), "vae": flux_vae()}
+    modules = {"transformer": longcat_transformer(), "vae": flux_vae(), "text_encoder": text}
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
-    tiny = Tiny(base, modules, {})
+    tiny = Tiny(base, modules, {"tokenizer": words})
     state = modules["transformer"].state_dict()
     told = {"safelight.config": json.dumps({"unet": {"axes": [2, 6, 8]}, "vae": {"norm_groups": 32}})}
     save(tiny.file("diffusion_models", "longcat.safetensors"), longcat_to_original(state), told)
     save(tiny.file("diffusion_models", "longcat_diffusers.safetensors"), state, told)
+    named = {name: value for name, value in text.state_dict().items() if not name.startswith("lm_head")}
+    heads = {"safelight.config": json.dumps({"text": facts})}
+    save(tiny.file("text_encoders", "qwen_2.5_vl.safetensors"), named, heads)
     vae = sd_keys.vae_to_original(modules["vae"].state_dict(), modules["vae"].config, "")
     save(tiny.file("vae", "ae.safetensors"), vae, told)
     return tiny

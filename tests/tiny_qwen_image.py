@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
-from tests.tiny_towers import library_tokenizer, write_tokenizer
+from tests.tiny_towers import SPECIALS, library_tokenizer, write_tokenizer
 
 WIDTH = 48
 """Of the conditioning of the tiny networks."""
@@ -83,8 +83,12 @@ def encoder(words: int) -> Any:
         "out_hidden_size": WIDTH,
         "fullatt_block_indexes": [1],
     }
-    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision))
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, image_token_id=PICTURE_TOKEN)
+    return Qwen2_5_VLForConditionalGeneration(config)
 
+
+PICTURE_TOKEN = SPECIALS["qwen"].index("<|image_pad|>")
+"""Of the tiny tokenizers."""
 
 ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 2, 3]}
 AXES = '{"unet": {"axes": [4, 6, 6]}}'
@@ -111,7 +115,8 @@ def write_qwen_image(base: Path, *, layered: bool = False, clean_references: boo
     save(tiny.file("diffusion_models", "qwen_image.safetensors"), tensors, told)
     prefixed = {f"model.diffusion_model.{name}": value for name, value in tensors.items()}
     save(tiny.file("diffusion_models", "prefixed.safetensors"), prefixed, told)
-    heads = json.dumps({"text": {"heads": 4, "rope": ROPE}})
+    vision = {"num_heads": 2, "fullatt_block_indexes": [1]}
+    heads = json.dumps({"text": {"heads": 4, "rope": ROPE, "vision": vision}})
     words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
     save(tiny.file("text_encoders", "qwen_2.5_vl_7b.safetensors"), words, {"safelight.config": heads})
     vae = modules["vae"].state_dict()

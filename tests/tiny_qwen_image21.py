@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tests.families import Tiny, save
+from tests.tiny_qwen_image import PICTURE_TOKEN
 from tests.tiny_towers import library_tokenizer, write_tokenizer
 
 WIDTH = 48
@@ -61,7 +62,8 @@ def encoder(words: int) -> Any:
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0, 1],
     }
-    return Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision))
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, image_token_id=PICTURE_TOKEN)
+    return Qwen3VLForConditionalGeneration(config)
 
 
 def stacked(state: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +88,7 @@ def write_qwen_image21(base: Path) -> Tiny:
     save(tiny.file("diffusion_models", "qwen_image_2.1.safetensors"), original, told)
     save(tiny.file("vae", "qwen_image_2.1_vae.safetensors"), modules["vae"].state_dict())
     words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
-    heads = json.dumps({"text": {"heads": 4, "rope": ROPE}})
+    vision = {"num_heads": 2, "deepstack_visual_indexes": [0, 1]}
+    heads = json.dumps({"text": {"heads": 4, "rope": ROPE, "vision": vision}})
     save(tiny.file("text_encoders", "qwen3vl_8b.safetensors"), words, {"safelight.config": heads})
     return tiny

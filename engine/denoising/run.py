@@ -68,7 +68,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    around = _surroundings(model, start)
+    around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
     denoiser, unit_noise = _denoiser(model, start, guidance, around, mask_at, own_noise=name == "ddim")
@@ -162,7 +162,7 @@ def _instead(model: LiveModel, sampler: AnySampler) -> TakesOver | None:
     return found if isinstance(found, TakesOver) else None
 
 
-def _surroundings(model: LiveModel, start: Start) -> Surroundings:
+def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surroundings:
     """What conditions are resolved against: the latent in the network's space, where the run is, and the model's facts."""
     place = torch.device(start.latent.device if model.device is None else model.device)
     latent = to_network_space(start.latent.to(place, torch.float32), model.latent_format)
@@ -178,6 +178,7 @@ def _surroundings(model: LiveModel, start: Start) -> Surroundings:
         model.repeats_text,
         model.guided_channels,
         start.seed,
+        sigmas,
     )
 
 

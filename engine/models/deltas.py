@@ -18,7 +18,7 @@ to them, and W + s·(W′ − W) taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -48,6 +48,27 @@ def patched(change: Change, tensors: Mapping[str, Tensor], weight: Tensor, stren
     if "dora_scale" in parts:
         added = _to_scale(weight, weight + added, parts["dora_scale"]) - weight
     return weight + strength * added
+
+
+def factors(
+    change: Change, tensors: Mapping[str, Tensor], shape: Sequence[int], strength: float
+) -> tuple[Tensor, Tensor] | None:
+    """Return (up (R, r), down (r, C)), float32, whose product is what `strength` of a plain LoRA adds to a weight of R rows.
+
+    None for any other change, and for one that does not have the sizes of `shape`.
+    """
+    parts = {part: tensors[name] for part, name in change.parts.items()}
+    if not {"up", "down"} <= parts.keys() <= {"up", "down", "alpha"}:
+        return None
+    up, down = parts["up"].float().flatten(1), parts["down"].float().flatten(1)
+    rank = down.shape[0]
+    if (change.rows and len(up) != change.of) or up.shape[1] != rank or not rank:
+        return None
+    up = rows_of(up, change.rows) if change.rows else up
+    if len(up) != shape[0] or down.shape[1] != math.prod(shape[1:]):
+        return None
+    scale = float(parts["alpha"]) / rank if "alpha" in parts else 1.0
+    return up * (strength * (scale if change.scale is None else change.scale)), down
 
 
 _OF_THE_WHOLE = ("oft_blocks", "magnitude", "dora_scale", "a1")

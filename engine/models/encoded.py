@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+PICTURE_SLOTS = "picture_slots"
+"""Option (1, T) of what an encoder gives that saw pictures: which of the tokens are theirs."""
+
+
 class Encoded(NamedTuple):
     """A conditioning: the context (1, T, D), float32 on the CPU, and the options that stand beside it.
 

@@ -81,7 +81,8 @@ class ModelManager:
 
     `byte_budget`: bytes of weights to keep (None: half of the memory, 85 % of a GPU's); the least recently used go first,
     and a model in use never goes. `dtype`: what denoisers, ControlNets and text encoders compute in (None: float32 on the
-    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture. `files` names a
+    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture, and
+    language models in bfloat16 for float16, whose range they leave. `files` names a
     file by its content.
     """
 
@@ -329,6 +330,8 @@ class ModelManager:
                 del self._entries[key]
 
     def _dtype_of(self, handle: Handle) -> str:
+        if isinstance(handle, ClipHandle) and self.dtype == "float16":
+            return weights.kind_of(handle).HALF
         return "float32" if isinstance(handle, VaeHandle) else self.dtype
 
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:

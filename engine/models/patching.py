@@ -70,11 +70,41 @@ class PatchFile:
                 f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
             ) from problem
 
+    def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor] | None:
+        """Return the two matrices of a plain LoRA whose product is added to the weight `name`; None for another change."""
+        from engine.models import deltas
+
+        change = self.changes[name]
+        return deltas.factors(change, self._here(change, weight.device), weight.shape, strength)
+
     def _here(self, change: Change, device: torch.device) -> dict[str, Tensor]:
-        """Return a change's tensors on a device. They stay there: packed weights take them at every call."""
+        """Return a change's tensors on a device, where they stay: packed weights take them at each call. Numbers stay here."""
         for name in change.parts.values():
-            self.tensors[name] = self.tensors[name].to(device)
+            if self.tensors[name].numel() > 1:
+                self.tensors[name] = self.tensors[name].to(device)
         return {name: self.tensors[name] for name in change.parts.values()}
+
+
+def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:
+    """Return a weight, float32, with patches on it in their order; plain LoRAs that follow one another in one product."""
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for file, strength, keep in items:
+        pair = file.factors(name, value, strength) if keep == 1.0 else None
+        if pair is not None:
+            pairs.append(pair)
+            continue
+        value, pairs = _with(value, pairs), []
+        value = file.patched(name, value if keep == 1.0 else keep * value, strength)
+    return _with(value, pairs)
+
+
+def _with(value: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    if not pairs:
+        return value
+    import torch
+
+    ups, downs = (torch.cat(several, dim) for several, dim in zip(zip(*pairs, strict=True), (1, 0), strict=True))
+    return torch.addmm(value.flatten(1), ups, downs).reshape(value.shape)
 
 
 class PatchedWeights:
@@ -139,13 +169,12 @@ class PatchedWeights:
             return
 
         def changed(value: Tensor) -> Tensor:
-            for file, strength, keep in items:
-                value = file.patched(name, value if keep == 1.0 else keep * value, strength)
-            return value
+            return _patched(name, value, items)
 
         if isinstance(parameter, PackedTensor):
             parameter.kept = Changed(original.kept, changed)
-            parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
+            if any(file.factors(name, original, strength) is None for file, strength, _ in items):
+                parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
         else:
             parameter.data = changed(original.float()).to(original.dtype)
         self._plans[name] = plan

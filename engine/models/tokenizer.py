@@ -107,6 +107,9 @@ class _Search:
         self.known = known_for(self.name, self.kind.TOKENIZER, self.rows)
 
     def found(self) -> Tokenizer:
+        if (own := getattr(self.kind, "own_tokenizer", None)) is not None:
+            made: Tokenizer = own()
+            return made
         for step in (self._carried, self._named, self._in_folders, self._fetched, self._in_hub_cache):
             if tokenizer := step():
                 return tokenizer

@@ -32,6 +32,9 @@ Tensors have a row for each picture, or one for all of them; other values must b
 `concat` (b, C', h', w') among them is a picture that goes beside the latent on channels: it is cut and resized as the latent is.
 """
 
+RUN_LEVELS = "run_levels"
+"""Among the options that `Inputs` is given: the levels (n + 1,) of the run, for networks that are told where a step ends."""
+
 RUN_SEED = "run_seed"
 """Among the options that `Inputs` is given: the seed of the run, for networks that are given something with noise on it."""
 
@@ -85,7 +88,7 @@ class Surroundings:
 
     `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
     `repeats_text`: whether a text that is repeated says the same to it. `guided_channels`: how many of the first channels
-    guidance is for; None: all. `seed`: of the run.
+    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run.
     """
 
     schedule: NoiseSchedule
@@ -98,6 +101,7 @@ class Surroundings:
     repeats_text: bool = True
     guided_channels: int | None = None
     seed: int = 0
+    levels: Tensor | None = None
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
@@ -190,7 +194,8 @@ def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool)
     """What the network takes beside text and time, tensors with a row for each picture."""
     if around.inputs is None:
         return {}
-    given = dict(around.inputs({RUN_SEED: around.seed, **options}, around.latent, positive))
+    run = {RUN_SEED: around.seed, RUN_LEVELS: around.levels}
+    given = dict(around.inputs({**run, **options}, around.latent, positive))
     if CONCAT in given:
         given[CONCAT] = covering(given[CONCAT].to(around.latent), *around.latent.shape[-2:])
     return {name: _batched(value, around.latent) for name, value in given.items()}

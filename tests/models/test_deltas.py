@@ -252,3 +252,17 @@ def test_the_magnitudes_that_peft_writes_are_the_norms_of_the_new_rows() -> None
 def test_sizes_that_do_not_fit_are_told(parts: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         patched(rand(6, 5), **parts)
+
+
+def test_the_two_factors_of_a_plain_lora_give_what_it_adds() -> None:
+    from engine.models.deltas import factors
+
+    tensors = {"u": torch.randn(6, 2), "d": torch.randn(2, 4), "a": torch.tensor(3.0), "m": torch.randn(2, 2, 1, 1)}
+    plain = {"up": "u", "down": "d", "alpha": "a"}
+    for change, rows in ((Change(plain), 6), (Change(plain, 0.25), 6), (Change(plain, rows=((4, 6), (0, 1)), of=6), 3)):
+        weight = torch.randn(rows, 4)
+        found = factors(change, tensors, weight.shape, 0.7)
+        assert found is not None
+        torch.testing.assert_close(weight + found[0] @ found[1], deltas.patched(change, tensors, weight, 0.7))
+    for change, shape in ((Change(plain | {"mid": "m"}), (6, 4)), (Change(plain), (5, 4)), (Change(plain), (6, 3))):
+        assert factors(change, tensors, shape, 0.7) is None

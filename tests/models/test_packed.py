@@ -105,6 +105,18 @@ def test_a_lora_on_packed_weights_is_exact_and_off_again_bit_equal(checkpoints, 
     assert packed_parameters(manager, model).keys() == kept.keys(), "patched ones stay packed"
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_large_weights_are_unpacked_some_rows_at_a_time(checkpoints, way, monkeypatch):
+    from engine.models.packed import tensor
+
+    pack, told = WAYS[way]
+    packed, plain = write_both(checkpoints["flux"], pack, told, prefix=NETWORK)
+    manager = ModelManager()
+    model, expected = manager.checkpoint(packed).model, manager.checkpoint(plain).model
+    monkeypatch.setattr(tensor, "_AT_ONCE", 300)
+    assert torch.equal(called(manager, model), called(manager, expected))
+
+
 def test_the_weights_stay_in_the_mapped_file_and_count_as_what_they_take(checkpoints):
     packed, plain = write_both(checkpoints["flux"], fp8("scale_weight"))
     manager, other = ModelManager(), ModelManager()

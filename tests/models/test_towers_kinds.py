@@ -267,6 +267,38 @@ def test_t5_that_does_not_see_padding_is_what_chroma_and_auraflow_take(
     assert torch.equal(options["attention_mask"], given.attention_mask)
 
 
+def test_byt5_reads_bytes_and_needs_no_tokenizer_file(family: Any, tmp_path: Path) -> None:
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+    bench = family("byt5", "kind='byt5', least=64, padding='masked'")
+    words = ByT5Tokenizer()
+    sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3, "feed_forward_proj": "gated-gelu", "d_model": 24}
+    torch.manual_seed(3)
+    module = T5EncoderModel(T5Config(vocab_size=384, **sizes)).eval().requires_grad_(False)
+    written(bench, "byt5", module)
+    given = words("Text Größe. ", padding="max_length", max_length=64, return_tensors="pt")
+    expected = module(given.input_ids, attention_mask=given.attention_mask)[0]
+    context, options = encoded(bench, "byt5", "Text Größe. ")
+    assert torch.allclose(context, expected, atol=1e-5)
+    assert torch.equal(options["attention_mask"], given.attention_mask)
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    assert [kind.TITLE for kind in kinds() if kind.is_there(shapes)] == ["ByT5's encoder"]
+
+
+def test_qwen_3_5_of_the_librarys_own_size_has_the_tensors_that_its_kind_makes() -> None:
+    from transformers import Qwen3_5TextConfig, Qwen3_5TextModel
+
+    known: Any = kind_named("qwen3_5")
+    with torch.device("meta"):
+        module = Qwen3_5TextModel(Qwen3_5TextConfig())
+        shapes = {f"model.language_model.{name}": tuple(value.shape) for name, value in module.state_dict().items()}
+        facts = known.text_facts(shapes, {}, Tower(name="q", kind="qwen3_5", prompting=Prompting(layers=(-2,))))
+        again = known.build(facts.config).state_dict()
+    assert [kind.TITLE for kind in kinds() if kind.is_there(shapes)] == ["Qwen3.5"]
+    wanted = {name: value.shape for name, value in module.state_dict().items() if not name.startswith("layers.31.")}
+    assert {name: value.shape for name, value in again.items()} == wanted
+
+
 def test_a_folder_of_the_library_tells_what_tensors_do_not(family: Any, tmp_path: Path) -> None:
     """Its config.json as the library writes it, and as it was written before version 5."""
     from engine.models.text_files import config_hints

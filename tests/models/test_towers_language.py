@@ -143,3 +143,21 @@ def test_pictures_for_a_model_that_sees_none_are_refused(family: Any, tmp_path: 
         pytest.raises(ModelError, match="Qwen3 sees no pictures"),
     ):
         encoder.encode("red", pictures=[torch.zeros(1, 28, 28, 3)])
+
+
+def test_where_16_bits_are_wanted_a_language_model_has_the_range_of_32(
+    family: Any, tmp_path: Path, tiny_sd: Any, bench: Any
+) -> None:
+    from engine.models.manager import ModelManager
+
+    words_bench = family("zeta", "kind='qwen3'")
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
+    written(words_bench, "zeta", qwen3(len(words)))
+    clip = text_encoder_loader(words_bench, "zeta.safetensors", "zeta")
+    manager = ModelManager("cpu", dtype="float16", tokenizer_dirs=[tmp_path / "models" / "text_encoders"])
+    with manager.use(clip) as encoder:
+        assert (encoder.dtype, encoder.module.norm.weight.dtype) == (torch.bfloat16, torch.bfloat16)
+        assert encoder.module.rotary_emb.inv_freq.dtype == torch.float32
+        assert encoder.encode("red").context.dtype == torch.float32
+    with manager.use(bench.models.checkpoint(tiny_sd.file("checkpoints", "tiny.safetensors")).clip) as encoder:
+        assert encoder.dtype == torch.float16

@@ -90,10 +90,45 @@ def qwen3_vl(words: Any) -> tuple[Any, dict[str, Any]]:
     return Qwen3VLForConditionalGeneration(config).eval().requires_grad_(False), {"rope": rope, "vision": vision}
 
 
-MODELS = {"qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl}
+def qwen3_5(words: Any) -> tuple[Any, dict[str, Any]]:
+    from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration
+
+    rope = {"rope_type": "default", "rope_theta": 1e7, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1]}
+    recurrent = {
+        "linear_key_head_dim": 8,
+        "linear_num_key_heads": 2,
+        "linear_value_head_dim": 4,
+        "linear_num_value_heads": 4,
+    }
+    torch.manual_seed(3)
+    config = Qwen3_5Config(
+        text_config={
+            "vocab_size": len(words),
+            "num_hidden_layers": 5,
+            "head_dim": 16,
+            "rope_parameters": rope,
+            **recurrent,
+            **SIZES,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "out_hidden_size": 32,
+            "num_position_embeddings": 16,
+            "patch_size": 4,
+            "num_heads": 2,
+        },
+        image_token_id=words.convert_tokens_to_ids("<|image_pad|>"),
+    )
+    module = Qwen3_5ForConditionalGeneration(config).eval().requires_grad_(False)
+    return module, {"rope": rope, "vision": {"num_heads": 2}, "key_width": 8}
 
 
-@pytest.fixture(params=["qwen2_5_vl", "qwen3_vl"])
+MODELS = {"qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl, "qwen3_5": qwen3_5}
+
+
+@pytest.fixture(params=["qwen2_5_vl", "qwen3_vl", "qwen3_5"])
 def made(request: pytest.FixtureRequest, family: Any, tmp_path: Path) -> tuple[str, Any, Any, Any]:
     """The kind, a bench with a family that has it, the library's model and tokenizer."""
     kind = request.param
@@ -134,6 +169,7 @@ def test_pictures_stand_before_the_prompt_as_in_qwen_image_edit_plus(made: Any) 
         context, options = encoder.encode(PROMPT, pictures=pictures(), style="edit")
         without, _ = encoder.encode(PROMPT)
         styled, _ = encoder.encode(PROMPT, style="edit")
+    assert torch.equal(options.pop("picture_slots"), kinds_of_tokens[:, 9:] == 1)
     assert options == {}
     assert context.shape == expected.shape
     assert torch.allclose(context, expected, atol=1e-5)

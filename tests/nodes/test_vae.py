@@ -53,6 +53,16 @@ def test_the_tiled_nodes_give_the_mean_of_square_wide_and_tall_tiles(bench, tiny
     assert not torch.allclose(encoded, latent["samples"], atol=1e-4)
 
 
+def test_a_picture_that_went_wrong_is_told_of(bench, tiny_vae):
+    latent = torch.randn(2, 4, 4, 4)
+    v.vae_decode(bench, {"samples": latent}, tiny_vae)
+    assert bench.warned == []
+    latent[1] = float("nan")
+    v.vae_decode(bench, {"samples": latent}, tiny_vae)
+    v.vae_decode_tiled(bench, {"samples": latent}, tiny_vae, tile_size=64)
+    assert bench.warned == ["The picture 2 of 2 holds NaN or infinity, and shows as black."] * 2
+
+
 def test_square_tiles_only_are_a_named_choice(bench, tiny_vae):
     picture = torch.rand(1, 64, 64, 3)
     latent = v.vae_encode(bench, picture, tiny_vae)

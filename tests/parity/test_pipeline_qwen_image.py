@@ -10,6 +10,7 @@ import torch
 
 from engine.models.errors import ModelError
 from engine.sampling.noise import initial_noise
+from nodes import conditioning_qwen
 from nodes.conditioning import text_encode
 from nodes.conditioning_edit import reference_latent, reference_latents_method
 from nodes.latent_layers import empty_latent_of_layers
@@ -20,7 +21,8 @@ from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench
 from tests.families import Tiny, save
 from tests.runs import SEED, STEPS, bench_of, levels
-from tests.tiny_qwen_image import WIDTH, write_qwen_image
+from tests.tiny_processor import Processor, told_of_pictures
+from tests.tiny_qwen_image import PICTURE_TOKEN, WIDTH, write_qwen_image
 
 PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)", "blue ball"
 
@@ -50,9 +52,12 @@ def text(seed: int, length: int) -> torch.Tensor:
     return torch.randn(1, length, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
+def encoder_of(bench: Bench) -> Any:
+    return text_encoder_loader(bench, "qwen_2.5_vl_7b.safetensors", "qwen_image")
+
+
 def prompts(bench: Bench) -> list[Any]:
-    clip = text_encoder_loader(bench, "qwen_2.5_vl_7b.safetensors", "qwen_image")
-    return [text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE)]
+    return [text_encode(bench, prompt, encoder_of(bench)) for prompt in (PROMPT, NEGATIVE)]
 
 
 def conditionings(*references: Any) -> list[Any]:
@@ -86,10 +91,10 @@ def theirs(
         "qwenimage_layered": "ImageLayered",
     }
     monkeypatch.setattr(module, "torch", Unscaled())
-    others = {} if kind == "qwenimage" else {"processor": None}
-    prompts = {"prompt_embeds": text(1, 7), "negative_prompt_embeds": text(2, 5) if cfg > 1 else None}
-    if kind == "qwenimage":
-        prompts = {"prompt": PROMPT, "negative_prompt": NEGATIVE if cfg > 1 else None}
+    processor = Processor(tiny.tokenizers["tokenizer"], "qwen2_5_vl", 14)
+    others = {} if kind == "qwenimage" else {"processor": processor}
+    encoder = tiny.modules["text_encoder"]
+    monkeypatch.setattr(encoder, "forward", told_of_pictures(encoder, PICTURE_TOKEN))
     pipeline = getattr(module, f"Qwen{names[kind]}Pipeline")(
         scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.tokenizers, **others, **tiny.modules
     )
@@ -101,7 +106,8 @@ def theirs(
     layers, height, width = noise.shape[2:]
     packing = (layers,) if kind == "qwenimage_layered" else ()
     made = pipeline(
-        **prompts,
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE if cfg > 1 else None,
         true_cfg_scale=cfg,
         num_inference_steps=STEPS,
         sigmas=levels(model),  # our own levels: how schedules are made is tested elsewhere
@@ -148,38 +154,50 @@ def test_a_prompt_gives_the_pipelines_picture(plain, monkeypatch, cfg):
     assert difference(ours(bench, *same, prompts(bench), 64, 96, cfg), expected) <= 1e-4
 
 
-@pytest.mark.parametrize("cfg", [1.0, 3.0])
-def test_edit_goes_by_a_picture_as_the_pipeline_does(plain, monkeypatch, cfg):
-    import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit as pipelines
+@pytest.fixture
+def as_they_are(monkeypatch):
+    """Pictures of 112 x 112, which every grid divides, keep their size in the pipelines and in our nodes."""
+    import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit as edit
+    import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus as edit_plus
 
+    monkeypatch.setattr(edit, "calculate_dimensions", lambda area, ratio: (112, 112, None))
+    monkeypatch.setattr(edit_plus, "calculate_dimensions", lambda area, ratio: (112, 112))
+    for name in ("PIXELS", "SEEN_PIXELS"):
+        monkeypatch.setattr(conditioning_qwen, name, 112 * 112)
+
+
+@pytest.mark.parametrize("cfg", [1.0, 3.0])
+def test_edit_goes_by_a_picture_as_the_pipeline_does(plain, monkeypatch, as_they_are, cfg):
     bench, model, vae = loaded(plain)
-    image, pixels = picture(1, 48, 80)
-    monkeypatch.setattr(pipelines, "calculate_dimensions", lambda area, ratio: (80, 48, None))
-    both = conditionings(vae_encode(bench, pixels, vae))
+    image, pixels = picture(1, 112, 112)
+    both = [
+        conditioning_qwen.text_encode_qwen_image_edit(bench, encoder_of(bench), prompt, vae, pixels)
+        for prompt in (PROMPT, NEGATIVE)
+    ]
     expected = theirs("qwenimage_edit", plain, model, monkeypatch, cfg, 8, 12, height=64, width=96, image=image)
     got = ours(bench, model, vae, both, 64, 96, cfg)
     assert difference(got, expected.movedim(1, -1)) <= 1e-4
-    assert difference(got, ours(bench, model, vae, conditionings(), 64, 96, cfg)) > 1e-3
+    assert difference(got, ours(bench, model, vae, prompts(bench), 64, 96, cfg)) > 1e-3
 
 
 @pytest.mark.parametrize("of", ["file", "workflow"])
-def test_edit_plus_goes_by_several_pictures(plain, newer, monkeypatch, of):
+def test_edit_plus_goes_by_several_pictures(plain, newer, monkeypatch, as_they_are, of):
     """Edit 2511 takes them as free of noise: its file says so, or the node in the workflows that came with it."""
-    import diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus as pipelines
-
-    bench, model, vae = loaded(newer if of == "file" else plain)
-    (first, one), (second, two) = picture(1, 48, 80), picture(2, 80, 48)
-    monkeypatch.setattr(pipelines, "calculate_dimensions", lambda area, ratio: (80, 48) if ratio > 1 else (48, 80))
-    both = conditionings(*(vae_encode(bench, pixels, vae) for pixels in (one, two)))
-    with_both = {"height": 64, "width": 96, "image": [first, second]}
+    tiny = newer if of == "file" else plain
+    bench, model, vae = loaded(tiny)
+    (first, one), (second, two) = picture(1, 112, 112), picture(2, 112, 112)
+    both = [
+        conditioning_qwen.text_encode_qwen_image_edit_plus(bench, encoder_of(bench), prompt, vae, one, None, two)
+        for prompt in (PROMPT, NEGATIVE)
+    ]
+    told = {"height": 64, "width": 96, "image": [first, second]}
     if of == "workflow":
-        plainly = theirs("qwenimage_edit_plus", plain, model, monkeypatch, 3.0, 8, 12, **with_both)  # as 2509
+        plainly = theirs("qwenimage_edit_plus", plain, model, monkeypatch, 3.0, 8, 12, **told)  # as 2509
         assert difference(ours(bench, model, vae, both, 64, 96, 3.0), plainly.movedim(1, -1)) <= 1e-4
-        both = [reference_latents_method(told, "index_timestep_zero") for told in both]
+        both = [reference_latents_method(one, "index_timestep_zero") for one in both]
         for part in (plain.modules["transformer"], *plain.modules["transformer"].transformer_blocks):
             monkeypatch.setattr(part, "zero_cond_t", True)
-    tiny = newer if of == "file" else plain
-    expected = theirs("qwenimage_edit_plus", tiny, model, monkeypatch, 3.0, 8, 12, **with_both)
+    expected = theirs("qwenimage_edit_plus", tiny, model, monkeypatch, 3.0, 8, 12, **told)
     assert difference(ours(bench, model, vae, both, 64, 96, 3.0), expected.movedim(1, -1)) <= 1e-4
 
 
@@ -190,10 +208,8 @@ def test_layered_takes_a_picture_to_layers(layered, monkeypatch, cfg):
     bench, model, vae = loaded(layered)
     image, pixels = picture(3, 48, 64, colours=4)
     monkeypatch.setattr(pipelines, "calculate_dimensions", lambda area, ratio: (64, 48))
-    expected = theirs(
-        "qwenimage_layered", layered, model, monkeypatch, cfg, 3, 6, 8, layers=2, image=image, prompt="a"
-    )[0]
-    both = conditionings(vae_encode(bench, pixels, vae))
+    expected = theirs("qwenimage_layered", layered, model, monkeypatch, cfg, 3, 6, 8, layers=2, image=image)[0]
+    both = [reference_latent(told, vae_encode(bench, pixels, vae)) for told in prompts(bench)]
     done = sampled(bench, model, both, empty_latent_of_layers(64, 48, 2), cfg)
     assert done["samples"].shape == (1, 16, 3, 6, 8)
     assert [shown.shape for shown in bench.previews] == [(192, 256, 3)] * STEPS, (

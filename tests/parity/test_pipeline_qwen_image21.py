@@ -11,13 +11,14 @@ import torch
 from engine.models.errors import ModelError
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
-from nodes.conditioning_edit import reference_latent
+from nodes.conditioning_qwen import text_encode_qwen_image21
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
-from nodes.vae import vae_decode, vae_encode
+from nodes.vae import vae_decode
 from tests.conftest import Bench
 from tests.families import Tiny
 from tests.runs import SEED, STEPS, bench_of, levels
+from tests.tiny_processor import Processor
 from tests.tiny_qwen_image21 import DROPPED, WIDTH, write_qwen_image21
 
 PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)", "blue ball"
@@ -40,24 +41,13 @@ def prompts(bench: Bench) -> list[Any]:
     return [text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE)]
 
 
-def theirs(tiny: Tiny, model: Any, cfg: float, height: int, width: int, told: Any = None, **more: Any) -> torch.Tensor:
-    """`told`: what the pipeline is to take for its encoder's of prompts with pictures."""
+def theirs(tiny: Tiny, model: Any, cfg: float, height: int, width: int, **more: Any) -> torch.Tensor:
     from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipeline
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    class Processor:
-        tokenizer = tiny.tokenizers["tokenizer"]
-
-        def apply_chat_template(self, messages: Any, **_: Any) -> list[list[int]]:
-            return [[0] * DROPPED]
-
-        def __call__(self, text: list[str], padding: bool, padding_side: str, return_tensors: str) -> Any:
-            return self.tokenizer(text, padding=padding, padding_side=padding_side, return_tensors=return_tensors)
-
-    pipeline = QwenImage21Pipeline(scheduler=FlowMatchEulerDiscreteScheduler(), processor=Processor(), **tiny.modules)
+    processor = Processor(tiny.tokenizers["tokenizer"], "qwen3_vl", 16, DROPPED)
+    pipeline = QwenImage21Pipeline(scheduler=FlowMatchEulerDiscreteScheduler(), processor=processor, **tiny.modules)
     pipeline.set_progress_bar_config(disable=True)
-    if told is not None:
-        pipeline._get_qwen_prompt_embeds = lambda prompt, image, device: told[prompt[0]]
     noise = initial_noise(torch.zeros(1, 64, height // 16, width // 16), SEED)
     return pipeline(
         PROMPT,
@@ -97,35 +87,21 @@ def test_a_prompt_gives_the_pipelines_picture(tiny, cfg):
     assert difference(ours(bench, other, vae, prompts(bench), 64, 96, cfg), expected) <= 1e-4
 
 
-PICTURES = ((64, 32), (32, 64))
+PICTURES = ((96, 64), (64, 96))
 """Height and width of pictures to go by."""
 
 
-def seen(seed: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What an encoder might give of a text with both pictures: (1, T, D), and where they stand in it, (1, T)."""
-    counts = [height * width // 32**2 for height, width in PICTURES]
-    slots = torch.zeros(1, length + sum(counts), dtype=torch.bool)
-    slots[:, 2 : 2 + counts[0]] = True
-    slots[:, 4 + counts[0] : 4 + sum(counts)] = True
-    return torch.randn(*slots.shape, WIDTH, generator=torch.Generator().manual_seed(seed)), slots
-
-
-def going_by(bench: Bench, vae: Any) -> tuple[list[Any], list[Any], dict[str, Any]]:
-    """Two pictures as the library takes them, our two conditionings, and what the pipeline is to take for its own."""
+def going_by(bench: Bench, vae: Any) -> tuple[list[Any], list[Any]]:
+    """Two pictures with alpha as the library takes them, and our two conditionings."""
     from PIL import Image
 
     draw = np.random.default_rng(3)
     pixels = [draw.integers(0, 256, (height, width, 4), dtype=np.uint8) for height, width in PICTURES]
-    latents = [vae_encode(bench, torch.from_numpy(one)[None] / 255, vae) for one in pixels]
-    told, both = {}, []
-    for number, prompt in enumerate((PROMPT, NEGATIVE)):
-        context, slots = seen(number, 7 - number)
-        told[prompt] = (context, torch.ones_like(slots, dtype=torch.long), slots)
-        conditioning = [[context, {"picture_slots": slots}]]
-        for latent in latents:
-            conditioning = reference_latent(conditioning, latent)
-        both.append(conditioning)
-    return [Image.fromarray(one) for one in pixels], both, told
+    linked = {f"image_{number}": torch.from_numpy(one)[None] / 255 for number, one in enumerate(pixels, start=1)}
+    clip = text_encoder_loader(bench, "qwen3vl_8b.safetensors", "qwen_image")
+    made = text_encode_qwen_image21(bench, clip, PROMPT, NEGATIVE, 0, linked, vae)
+    assert made.latent["samples"].shape == (1, 64, 6, 4)
+    return [Image.fromarray(one) for one in pixels], [made.positive, made.negative]
 
 
 @pytest.fixture
@@ -140,11 +116,11 @@ def as_they_are(monkeypatch):
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
 def test_pictures_to_go_by_stand_in_the_text_as_in_the_pipeline(tiny, as_they_are, cfg):
     bench, model, vae = loaded(tiny)
-    images, both, told = going_by(bench, vae)
-    expected = theirs(tiny, model, cfg, 64, 96, told, image=images)
+    images, both = going_by(bench, vae)
+    expected = theirs(tiny, model, cfg, 64, 96, image=images)
     got = ours(bench, model, vae, both, 64, 96, cfg)
     assert difference(got, expected) <= 1e-4
-    without = [[[told[prompt][0], {}]] for prompt in (PROMPT, NEGATIVE)]
+    without = [[[context, {}]] for [[context, _]] in both]
     assert difference(got, ours(bench, model, vae, without, 64, 96, cfg)) > 1e-3
 
 
@@ -183,7 +159,7 @@ def test_references_that_the_encoder_did_not_see_are_told(tiny):
     both = going_by(bench, vae)[1]
     unseen = [[[context, {"reference_latents": options["reference_latents"]}]] for [[context, options]] in both]
     with pytest.raises(
-        ModelError, match="2 reference latents take 4 tokens of the text, the text encoder saw pictures in 0"
+        ModelError, match="2 reference latents take 12 tokens of the text, the text encoder saw pictures in 0"
     ):
         ours(bench, model, vae, unseen, 64, 96, 1.0)
 

@@ -60,7 +60,10 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     `side`: where padding stands, "middle" before what follows the prompt in the template, where it takes no place. `pad_place`:
     the place that all padding is said to have, None for its own. It is masked in the language model, and part of the
     conditioning, whose option `attention_mask` (1, T) is then 0 there, 1 elsewhere. `picture`: what stands for picture
-    number `{}` before the prompt.
+    number `{}` before the prompt, `between`: what stands between two of them.
+
+    `alone`: so many tokens the prompt itself is cut and padded to, between the halves of the template, which are left out of
+    the conditioning; 0: the rules above. `letters`: what a prompt has in quotes is read letter by letter.
     """
 
     template: str = "{}"
@@ -74,6 +77,9 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     side: Literal["right", "left", "middle"] = "right"
     pad_place: int | None = None
     picture: str = ""
+    between: str = ""
+    alone: int = 0
+    letters: bool = False
 
 
 class Tower(msgspec.Struct, frozen=True, kw_only=True):

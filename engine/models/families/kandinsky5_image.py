@@ -21,8 +21,8 @@ QWEN = Tower(
     kind="qwen2_5_vl",
     width=3584,
     prompting=Prompting(
-        template="<|im_start|>system\nYou are a prompt engineer. Describe the image by detailing the color, shape, size, texture, "
-        "quantity, text, spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>",
+        template="<|im_start|>system\nYou are a prompt engineer. Describe the image by detailing the color, shape, size, "
+        "texture, quantity, text, spatial relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>",
         drop=40,
         most=40 + 512,
     ),

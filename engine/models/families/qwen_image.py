@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
 from engine.models.families.base import Family, Prompting, Tower
@@ -18,6 +20,16 @@ TEXT = Prompting(
     drop=34,
 )
 """How a prompt is put to the encoder, of which the system's part is left out of the conditioning."""
+
+EDIT = Prompting(
+    template="<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, background), "
+    "then explain how the user's text instruction should alter or modify the image. Generate a new image that meets the user's "
+    "requirements while maintaining consistency with the original input where appropriate.<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    drop=64,
+    picture="<|vision_start|><|image_pad|><|vision_end|>",
+)
+EDIT_PLUS = msgspec.structs.replace(EDIT, picture="Picture {}: <|vision_start|><|image_pad|><|vision_end|>")
 
 FAMILY = Family(
     name="qwen_image",
@@ -37,6 +49,7 @@ FAMILY = Family(
             width=3584,
             full_layers=28,
             prompting=TEXT,
+            styles={"edit": EDIT, "edit_plus": EDIT_PLUS},
         ),
     ),
     patch=2,

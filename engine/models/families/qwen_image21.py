@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from engine.datatypes import latent_formats
 from engine.datatypes.parameterization import Parameterization
 from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.qwen_image21_sizes import LAYOUTS, QWEN_IMAGE21
+
+TEXT = Prompting(
+    template="<|im_start|>system\nComprehend and analyze the provided prompt.<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    drop=14,
+    last_normed=False,
+)
+PICTURE = "<image{}><|vision_start|><|image_pad|><|vision_end|>"
 
 FAMILY = Family(
     name="qwen_image21",
@@ -26,12 +36,8 @@ FAMILY = Family(
             lora_prefixes=("lora_te_", "lora_te1_"),
             width=4096,
             full_layers=36,
-            prompting=Prompting(
-                template="<|im_start|>system\nComprehend and analyze the provided prompt.<|im_end|>\n"
-                "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
-                drop=14,
-                last_normed=False,
-            ),
+            prompting=TEXT,
+            styles={"edit": msgspec.structs.replace(TEXT, picture=PICTURE, between=" ")},
         ),
     ),
     loader_types=("qwen_image",),

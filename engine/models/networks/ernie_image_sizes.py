@@ -32,7 +32,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     """Return ErnieImageTransformer2DModel's arguments for its tensors, without prefix."""
     width, channels, patch, _ = shapes["x_embedder.proj.weight"]
     head = shapes["layers.0.self_attention.norm_q.weight"][0]
-    axes = hints.get("axes") or [head // 4, head * 3 // 8, head * 3 // 8]  # 32, 48, 48 of 128
+    axes = hints.get("axes") or hints.get("rope_axes_dim") or [head // 4, head * 3 // 8, head * 3 // 8]  # 32, 48, 48
     return {
         "hidden_size": width,
         "num_attention_heads": width // head,

@@ -33,7 +33,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
         "intermediate_size": shapes["layers.0.feed_forward.w1.weight"][0],
         "adaln_dim": shapes["adaln_proj.weight"][0],
         "llm_features_dim": shapes["llm_cond_proj.weight"][1],
-        "mrope_section": [int(part) for part in hints.get("axes") or (24, 20, 20)],
+        "mrope_section": [int(part) for part in hints.get("axes") or hints.get("mrope_section") or (24, 20, 20)],
     }
 
 

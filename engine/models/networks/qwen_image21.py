@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
+from engine.models.encoded import PICTURE_SLOTS
 from engine.models.errors import ModelError
 from engine.models.memory import is_out_of_memory
 from engine.models.network import Network
@@ -47,7 +48,7 @@ class QwenImage21Network(Network):
         references = [even(_flat(one)) for one in options.get("reference_latents", ())]
         if not references:
             return {_SLOTS: ()}
-        found = options.get("picture_slots")
+        found = options.get(PICTURE_SLOTS)
         slots = tuple(found[0].nonzero().flatten().tolist()) if found is not None else ()
         wanted = sum(_slots(one) for one in references)
         if len(slots) != wanted:

@@ -6,6 +6,7 @@ split and turned as others are. Whatever computes is given the unpacked weight, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from engine.models.packed.base import Format
 from engine.models.shapes import Facts, Shape
 
 _ATEN: Any = torch.ops.aten
+_AT_ONCE = 1 << 20
+"""Values that are unpacked at once."""
 
 
 class Kept(Protocol):
@@ -25,8 +28,8 @@ class Kept(Protocol):
 
     shape: Shape
 
-    def unpacked(self) -> Tensor:
-        """Return the values, float32."""
+    def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the values."""
         ...
 
     def on(self, device: torch.device) -> Kept:
@@ -48,9 +51,17 @@ class Stored:
         self._facts = facts
         self.shape = shape
 
-    def unpacked(self) -> Tensor:
-        """Return the values, float32."""
-        return self._form.unpacked(self._parts, self._facts, self.shape)
+    def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the values, unpacked some rows at a time: what is made on the way in float32 takes little memory."""
+        step = max(1, _AT_ONCE // max(1, math.prod(self.shape[1:])))
+        if len(self.shape) < 2 or step >= self.shape[0]:
+            return self._form.unpacked(self._parts, self._facts, self.shape).to(dtype)
+        found = torch.empty(self.shape, dtype=dtype, device=self.parts[0].device)
+        for start in range(0, self.shape[0], step):
+            some = slice(start, min(start + step, self.shape[0]))
+            shape = (some.stop - start, *self.shape[1:])
+            found[some] = self._form.unpacked(self._form.taken(self._parts, some), self._facts, shape)
+        return found
 
     def on(self, device: torch.device) -> Stored:
         """Return the same on another device."""
@@ -78,12 +89,12 @@ class Later:
         self._index = index
         self.shape = shape
 
-    def unpacked(self) -> Tensor:
-        """Return the values, float32."""
+    def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the values."""
         args = tree_map_only(PackedTensor, lambda one: one.kept.unpacked(), self._args)
         made = self._made_by(*args, **self._kwargs)
         result: Tensor = made if self._index is None else made[self._index]
-        return result.float()
+        return result.to(dtype)
 
     def on(self, device: torch.device) -> Later:
         """Return the same on another device."""
@@ -105,9 +116,9 @@ class Changed:
         self._change = change
         self.shape = kept.shape
 
-    def unpacked(self) -> Tensor:
-        """Return the changed values, float32."""
-        return self._change(self._kept.unpacked())
+    def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the changed values; the change is computed in float32."""
+        return self._change(self._kept.unpacked()).to(dtype)
 
     def on(self, device: torch.device) -> Changed:
         """Return the same on another device."""
@@ -133,7 +144,7 @@ class PackedTensor(torch.Tensor):
 
     def unpacked(self) -> Tensor:
         """Return the weight itself, in the dtype in which it computes."""
-        return self.kept.unpacked().to(self.dtype)
+        return self.kept.unpacked(self.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -264,7 +275,7 @@ def _later(func: Any, args: Any, kwargs: Any) -> Any:
 def _embedded(numbers: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Look up rows of a table of which only these are unpacked."""
     if isinstance(weight, PackedTensor) and isinstance(weight.kept, Stored):
-        chosen = weight.kept.taken(numbers.reshape(-1)).unpacked().to(weight.dtype)
+        chosen = weight.kept.taken(numbers.reshape(-1)).unpacked(weight.dtype)
         return chosen.reshape(*numbers.shape, *weight.shape[1:])
     with torch._C.DisableTorchFunctionSubclass():  # type: ignore[attr-defined]
         return functional.embedding(dense(numbers), dense(weight), *args, **kwargs)

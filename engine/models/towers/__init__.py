@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +27,11 @@ class Kind(Protocol):
     @property
     def ENCODER(self) -> str:  # noqa: N802
         """The class that encodes prompts, `module:name`."""
+        ...
+
+    @property
+    def HALF(self) -> Literal["float16", "bfloat16"]:  # noqa: N802
+        """What it computes in where 16 bits are wanted."""
         ...
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TITLE: Final = "CLIP's text tower"
 ENCODER: Final = "engine.models.text:TextEncoder"
+HALF: Final = "float16"
 METADATA: Final = "safelight.tokenizer"
 TOKENIZER: Final = "openai/clip-vit-large-patch14"
 

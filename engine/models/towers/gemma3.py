@@ -14,6 +14,7 @@ KIND: Final = LanguageKind(
     tokenizer="google/gemma-3-4b-it",
     pad="<pad>",
     has=("layers.0.pre_feedforward_layernorm.weight", "layers.0.self_attn.q_norm.weight"),
+    lacks=("layers.0.layer_scalar",),  # Gemma 4's
     constants={
         "rms_norm_eps": 1e-6,
         "sliding_window": 1024,

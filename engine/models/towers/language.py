@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from engine.models.families.base import Tower, named
 from engine.models.handles import TokenFacts
@@ -53,6 +53,8 @@ class LanguageKind:
     sees: bool | None = None
 
     ENCODER = "engine.models.towers.language_encoder:LanguageEncoder"
+    HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
+    """Their activations leave the range of float16."""
 
     @property
     def TITLE(self) -> str:  # noqa: N802

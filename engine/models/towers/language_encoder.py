@@ -16,6 +16,7 @@ from engine.models.families import tower_of
 from engine.models.text import Token, Warn
 from engine.models.towers import kind_named
 from engine.models.towers.language import LanguageKind, numbered
+from engine.models.towers.quotes import letter_by_letter, pictures_before
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -78,6 +79,8 @@ class LanguageEncoder:
         """Return the prompt's one row: the template with the prompt in it, cut and padded as the family wants it."""
         put = self.prompting_of(style)
         before, _, after = put.template.partition("{}")
+        if put.alone:
+            return [self._alone(text, put, warn)]
         apart = put.side == "middle" or put.cut == "prompt"
         ids = self.tokenizer.ids(f"{before}{text}{'' if apart else after}")
         end = self.tokenizer.ids(after) if apart and after else []
@@ -88,6 +91,23 @@ class LanguageEncoder:
             )
         row = [Token(number, 1.0) for number in ids[:most]]
         return [self._padded(row, [Token(number, 1.0) for number in end], put)]
+
+    def _alone(self, text: str, put: Prompting, warn: Warn) -> list[Token]:
+        """The prompt, cut and padded by itself, between the halves of the template; pictures before it do not count."""
+        first, last = self._halves(put)
+        seen = pictures_before(text, put.picture)
+        pieces = letter_by_letter(text[len(seen) :]) if put.letters else [text[len(seen) :]]
+        ids = [number for piece in pieces for number in self.tokenizer.ids(piece)]
+        if len(ids) > put.alone:
+            warn(f"prompt: {len(ids)} tokens, cut to {put.alone}: the end of it is left out.")
+        kept = [*first, *self.tokenizer.ids(seen), *ids[: put.alone]]
+        padding = [Token(self._pad(), 1.0, padding=True)] * (put.alone - len(ids)) if len(ids) < put.alone else []
+        return [*(Token(number, 1.0) for number in kept), *padding, *(Token(number, 1.0) for number in last)]
+
+    def _halves(self, put: Prompting) -> tuple[list[int], list[int]]:
+        """The tokens of a template before the prompt and after it."""
+        before, _, after = put.template.partition("{}")
+        return self.tokenizer.ids(before), self.tokenizer.ids(after) if after else []
 
     def _padded(self, row: list[Token], end: list[Token], put: Prompting) -> list[Token]:
         length = len(row) + len(end)
@@ -126,7 +146,11 @@ class LanguageEncoder:
         """One row's context (1, T, D) and mask (1, T), without the tokens that are dropped."""
         mask = torch.tensor([[not token.padding for token in row]], dtype=torch.long)
         states = self._states(self._inputs(row, mask, put, seen), put)
-        return torch.cat(states, dim=-1)[:, put.drop :].float().cpu(), mask[:, put.drop :]
+        kept = slice(put.drop, None)
+        if put.alone:
+            first, last = self._halves(put)
+            kept = slice(len(first), len(row) - len(last))
+        return torch.cat(states, dim=-1)[:, kept].float().cpu(), mask[:, kept]
 
     def _states(self, given: Mapping[str, Any], put: Prompting) -> list[Tensor]:
         """The outputs (1, T, width) of the wanted layers, in their order."""

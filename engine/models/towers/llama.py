@@ -13,6 +13,7 @@ KIND: Final = LanguageKind(
     settings="transformers.models.llama.configuration_llama:LlamaConfig",
     tokenizer="meta-llama/Llama-3.1-8B-Instruct",
     pad="<|eot_id|>",
+    has=("layers.0.self_attn.q_proj.weight",),
     lacks=(
         "layers.0.self_attn.q_norm.weight",
         "layers.0.pre_feedforward_layernorm.weight",

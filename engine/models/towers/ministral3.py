@@ -20,6 +20,7 @@ KIND: Final = LanguageKind(
     settings="transformers.models.ministral3.configuration_ministral3:Ministral3Config",
     tokenizer="mistralai/Ministral-3-3B-Instruct-2512",
     pad="<pad>",
+    has=("layers.0.self_attn.q_proj.weight",),
     lacks=(
         "layers.0.self_attn.q_norm.weight",
         "layers.0.pre_feedforward_layernorm.weight",

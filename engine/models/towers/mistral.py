@@ -20,6 +20,7 @@ KIND: Final = LanguageKind(
     settings="transformers.models.mistral.configuration_mistral:MistralConfig",
     tokenizer="mistralai/Mistral-Small-3.2-24B-Instruct-2506",
     pad="<pad>",
+    has=("layers.0.self_attn.q_proj.weight",),
     lacks=(
         "layers.0.self_attn.q_norm.weight",
         "layers.0.pre_feedforward_layernorm.weight",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from engine.models.encoded import Encoded
+from engine.models.encoded import PICTURE_SLOTS, Encoded
 from engine.models.errors import ModelError
 from engine.models.text import Token, Warn
 from engine.models.towers.language_encoder import LanguageEncoder
@@ -29,10 +29,12 @@ class SeeingEncoder(LanguageEncoder):
     def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return what `LanguageEncoder.encode` does, of a prompt with pictures (1, H, W, 3) in 0..1 before it.
 
-        Each stands where the `picture` text of the style's `Prompting` has its token, that of picture number 1 first. They are
-        taken as they are given: how large a family's pictures are is its node's business. The places of a picture's tokens are
-        those of its rows and columns, as the model was trained (the library's pipelines do not say which tokens are pictures,
-        and number them like text).
+        Each stands where the `picture` text of the style's `Prompting` has its token, that of picture number 1 first; a text
+        that has these within it, one for each, is left so. They are taken as they are given: how large a family's pictures are
+        is its node's business. The places of a picture's tokens are those of its rows and columns, as the model was trained
+        (some of the library's pipelines do not say which tokens are pictures, and number them like text).
+
+        The option `picture_slots` (1, T) tells which tokens of the context are pictures.
 
         Raises ModelError where the family's prompts have no place for pictures, or the file no vision tower.
         """
@@ -40,9 +42,14 @@ class SeeingEncoder(LanguageEncoder):
             return super().encode(text, warn, (), style)
         put = self.prompting_of(style)
         seen = [self._patches(picture, put) for picture in pictures]
-        before = "".join(put.picture.replace("{}", str(number)) for number in range(1, len(seen) + 1))
+        named = [put.picture.replace("{}", str(number)) for number in range(1, len(seen) + 1)]
+        before = "" if all(text.count(one) == named.count(one) for one in named) else put.between.join(named)
         [row] = self.tokenize(before + text, warn, style)
-        return self._joined([(self._with_pictures(row, seen), seen)], put)
+        row = self._with_pictures(row, seen)
+        context, options = self._joined([(row, seen)], put)
+        token = self._picture_token()
+        slots = torch.tensor([[one.value == token for one in row[put.drop :]]])
+        return Encoded(context, {**options, PICTURE_SLOTS: slots})
 
     def _patches(self, picture: Tensor, put: Prompting) -> Patches:
         config = self.handle.config.get("vision")

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from engine.models.towers.t5_kind import T5Kind
+from engine.models.shapes import Shapes
+from engine.models.towers.byt5 import VOCABULARIES
+from engine.models.towers.t5_kind import T5Kind, tokens_of
 
-KIND: Final = T5Kind(
+
+@dataclass(frozen=True, kw_only=True)
+class PieceKind(T5Kind):
+    """T5 over pieces of words."""
+
+    def is_there(self, shapes: Shapes) -> bool:
+        """Say whether these are T5's encoder, and not ByT5's."""
+        return super().is_there(shapes) and tokens_of(shapes) not in VOCABULARIES
+
+
+KIND: Final = PieceKind(
     title="T5's encoder",
     METADATA="safelight.tokenizer.t5",
     TOKENIZER="google/t5-v1_1-xxl",

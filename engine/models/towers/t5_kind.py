@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -39,6 +39,8 @@ class T5Kind:
     places_in_each: bool
 
     ENCODER = "engine.models.towers.t5_encoder:T5Encoder"
+    HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
+    """Their activations leave the range of float16."""
 
     @property
     def TITLE(self) -> str:  # noqa: N802
@@ -52,7 +54,7 @@ class T5Kind:
 
     def text_facts(self, shapes: Shapes, hints: Facts, tower: Tower) -> TextEncoderFacts:
         """Return the arguments of the library's config and token rules; KeyError for a tensor that is not there."""
-        table = next((shapes[name] for name in _TABLES if name in shapes), None)
+        table = _table(shapes)
         if table is None:
             raise KeyError(_TABLES[0])
         buckets, heads = shapes[f"{_FIRST}relative_attention_bias.weight"]
@@ -101,3 +103,12 @@ def with_padding(clip: ClipHandle, padding: int, least: int) -> ClipHandle:
         else one
         for one in clip.towers
     )
+
+
+def tokens_of(shapes: Shapes) -> int:
+    """Return how many tokens an encoder knows, 0 for one without a table."""
+    return (_table(shapes) or (0,))[0]
+
+
+def _table(shapes: Shapes) -> tuple[int, ...] | None:
+    return next((shapes[name] for name in _TABLES if name in shapes), None)

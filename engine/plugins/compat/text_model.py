@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.models.encoded import Encoded
 from engine.models.handles import ClipHandle
+from engine.models.joined import JoinedEncoder
 from engine.models.text import Token
 from engine.models.weights import named_parameters
 from engine.plugins.compat.absent import refuse_part
@@ -12,12 +14,11 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.running import model_manager
 
 
-def encode_rows(handle: ClipHandle, tokens: Any) -> tuple[Any, Any]:
-    """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …), or of a dict of them."""
+def encode_rows(handle: ClipHandle, tokens: Any) -> Encoded:
+    """The conditioning of rows of (token or vector, weight, …), or of a dict of them."""
     with model_manager().use(handle) as encoder:
         each = [_rows(tokens, one.handle.tower) for one in encoder.encoders]
-        found = encoder.encode_tokens(each if handle.beside else each[0])
-    return found.context, found.pooled
+        return encoder.encode_tokens(each) if isinstance(encoder, JoinedEncoder) else encoder.encode_tokens(each[0])
 
 
 def letter(tower: str) -> str:
@@ -60,7 +61,8 @@ class TextModel:
 
     def encode_token_weights(self, token_weight_pairs: Any) -> tuple[Any, Any]:
         """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …)."""
-        return encode_rows(self.handle, token_weight_pairs)
+        found = encode_rows(self.handle, token_weight_pairs)
+        return found.context, found.pooled
 
     def state_dict(self) -> Lent:
         """The patched weights by the field's names."""
