@@ -19,7 +19,6 @@ from engine.models import autoencoders, detect
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
-    Header,
     folder_component,
     is_diffusers_folder,
     read_json,
@@ -40,6 +39,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.header import Header
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header

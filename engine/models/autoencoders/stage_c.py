@@ -1,7 +1,7 @@
 """Stable Cascade's stage C: EfficientNetV2's view of a picture as its latent, and a small decoder to look at one. No torch.
 
-Files have the encoder (`effnet_encoder`), the decoder (`previewer`), or both. Strides are those of EfficientNetV2-S, the rest is read
-off names and shapes. The decoder's pictures are 8 pixels for one of the latent, where the encoder takes 32.
+Files have the encoder (`effnet_encoder`), the decoder (`previewer`), or both. Strides are those of EfficientNetV2-S, the rest is
+read off names and shapes. The decoder's pictures are 8 pixels for one of the latent, where the encoder takes 32.
 """
 
 from __future__ import annotations
