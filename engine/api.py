@@ -36,10 +36,21 @@ if TYPE_CHECKING:
     from engine.models.handles import ClipVisionHandle as ClipVision
     from engine.models.handles import ControlNetHandle as ControlNet
     from engine.models.handles import ModelHandle as Model
+    from engine.models.handles import StyleModelHandle as StyleModel
     from engine.models.handles import VaeHandle as Vae
     from engine.sampling.names import Sampler as SamplerObject
 else:
-    from engine.datatypes.sockets import Clip, ClipVision, ControlNet, Guider, Model, Noise, SamplerObject, Vae
+    from engine.datatypes.sockets import (
+        Clip,
+        ClipVision,
+        ControlNet,
+        Guider,
+        Model,
+        Noise,
+        SamplerObject,
+        StyleModel,
+        Vae,
+    )
 
 __all__ = [
     "AnyValue",
@@ -73,6 +84,7 @@ __all__ = [
     "Sigmas",
     "Socket",
     "Steps",
+    "StyleModel",
     "Subgraph",
     "Text",
     "Vae",

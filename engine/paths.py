@@ -96,6 +96,7 @@ class Paths:
         self.user = self._elsewhere(user, "user")
         self.custom_nodes = self._elsewhere(custom_nodes, "custom_nodes")
         self.cache = self.base / ".safelight" / "cache"
+        self.tokenizers = self.base / ".safelight" / "tokenizers"
         self._own = shipped("models")
         main = self._elsewhere(models_directory, "models")
         roots = (main, *(Path(root).expanduser().absolute() for root in models), self._own)

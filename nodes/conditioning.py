@@ -11,6 +11,7 @@ import torch
 
 from engine.api import Clip, Conditioning, Context, In, Mask, Mentions, node
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES
+from engine.models.towers.t5_kind import with_padding
 
 PIXELS_PER_LATENT = 8
 """Areas are given in pixels and kept in latent pixels; the field fixes the ratio at 8."""
@@ -40,8 +41,8 @@ def text_encode(
 ) -> Conditioning:
     """Encode a prompt to a conditioning (1, T, D); prompts past the encoder's length become several chunks."""
     with ctx.models.use(clip) as encoder:
-        context, pooled = encoder.encode(text, ctx.warn)
-    return [[context, {"pooled_output": pooled}]]
+        context, options = encoder.encode(text, ctx.warn)
+    return [[context, options]]
 
 
 @node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")
@@ -51,6 +52,16 @@ def clip_set_last_layer(
 ) -> Clip:
     """Take the conditioning from an earlier layer of the text encoder (clip skip)."""
     return clip.with_last_layer(stop_at_clip_layer)
+
+
+@node("T5TokenizerOptions", category="_for_testing/conditioning", display_name=None)
+def t5_tokenizer_options(
+    clip: Clip,
+    min_padding: Annotated[int, In(ge=0, le=10000, step=1, tip="Padding tokens after each text, at least.")] = 0,
+    min_length: Annotated[int, In(ge=0, le=10000, step=1, tip="Tokens that a text is padded to.")] = 0,
+) -> Clip:
+    """Say how T5's encoders pad texts; encoders of other kinds stay as they are."""
+    return with_padding(clip, min_padding, min_length)
 
 
 @node("ConditioningCombine", category="conditioning", display_name="Conditioning (Combine)")

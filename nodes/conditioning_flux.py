@@ -14,5 +14,5 @@ Guidance = Annotated[float, In(ge=0, le=100, step=0.1, tip="How closely the prom
 def text_encode_flux(ctx: Context, clip: Clip, clip_l: Prompt, t5xxl: Prompt, guidance: Guidance = 3.5) -> Conditioning:
     """Encode a text for each of the two encoders, and say how strong the guidance is."""
     with ctx.models.use(clip) as encoder:
-        context, pooled = encoder.encode_each({"clip_l": clip_l, "t5xxl": t5xxl}, warn=ctx.warn)
-    return [[context, {"pooled_output": pooled, "guidance": guidance}]]
+        context, told = encoder.encode_each({"clip_l": clip_l, "t5xxl": t5xxl}, warn=ctx.warn)
+    return [[context, {**told, "guidance": guidance}]]

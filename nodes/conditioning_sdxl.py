@@ -38,9 +38,9 @@ def text_encode_sdxl(
 ) -> Conditioning:
     """Encode a text for each of the two encoders, and tell the network sizes (Podell et al. 2023, section 2.2)."""
     with ctx.models.use(clip) as encoder:
-        context, pooled = encoder.encode_each({"clip_g": text_g, "clip_l": text_l}, warn=ctx.warn)
+        context, told = encoder.encode_each({"clip_g": text_g, "clip_l": text_l}, warn=ctx.warn)
     options = {
-        "pooled_output": pooled,
+        **told,
         "width": width,
         "height": height,
         "crop_w": crop_w,
@@ -64,5 +64,5 @@ def text_encode_sdxl_refiner(
 ) -> Conditioning:
     """Encode a prompt for the refiner, and tell it a size and how beautiful the picture is."""
     with ctx.models.use(clip) as encoder:
-        context, pooled = encoder.encode(text, ctx.warn)
-    return [[context, {"pooled_output": pooled, "aesthetic_score": ascore, "width": width, "height": height}]]
+        context, told = encoder.encode(text, ctx.warn)
+    return [[context, {**told, "aesthetic_score": ascore, "width": width, "height": height}]]

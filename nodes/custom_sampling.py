@@ -26,10 +26,12 @@ from engine.denoising.guided import GuidedModel
 from engine.denoising.live import latent_for, live_model, report_to, rescale_of
 from engine.denoising.records import Start
 from engine.denoising.run import sample
+from engine.media.faults import latent_faults
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.names import Sampler
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import add_noise_to_latent
+from engine.sampling.samplers.exponential import SOLVERS
 from nodes.sampling import SamplerName
 
 Eta = Annotated[
@@ -105,9 +107,11 @@ def _run(
 ) -> SampledLatents:
     latent = latent_for(guider.model, latent_image)
     report = report_to(ctx, guider.model)
-    with live_model(ctx.models, guider.model) as live:
+    with live_model(ctx.models, guider.model, guider.negative_model) as live:
         start = Start(latent["samples"], noise.generate_noise(latent), latent.get("noise_mask"), seed)
         sampled = sample(live, start, guider.guidance, sigmas, sampler, report)
+    for fault in latent_faults(sampled.samples):
+        ctx.warn(fault)
     return SampledLatents({**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised})
 
 
@@ -173,6 +177,37 @@ def ksampler_select(sampler_name: SamplerName = "euler") -> SamplerObject:
 def sampler_euler_ancestral(eta: Eta = 1.0, s_noise: NoiseScale = 1.0) -> SamplerObject:
     """Euler with fresh noise at every step."""
     return Sampler(name="euler_ancestral", options={"eta": eta, "s_noise": s_noise})
+
+
+@node("SamplerER_SDE", category="sampling/custom_sampling/samplers", display_name=None)
+def sampler_er_sde(
+    solver_type: Annotated[str, In(choices=SOLVERS, tip="How noise is scaled on the way.")] = "ER-SDE",
+    max_stage: Annotated[int, In(ge=1, le=3, tip="How many predictions a step is made of.")] = 3,
+    eta: Annotated[
+        float, In(ge=0, le=100, step=0.01, round=False, tip="How much fresh noise; 0 is the ODE, far above 1 may fail.")
+    ] = 1.0,
+    s_noise: NoiseScale = 1.0,
+) -> SamplerObject:
+    """Extended reverse-time SDE solver; the ODE takes no fresh noise."""
+    scale = 0.0 if solver_type == "ODE" or eta == 0.0 else s_noise
+    return Sampler(
+        name="er_sde", options={"solver_type": solver_type, "max_stage": max_stage, "eta": eta, "s_noise": scale}
+    )
+
+
+@node("SamplerLCM", category="sampling/custom_sampling/samplers", display_name=None)
+def sampler_lcm(
+    s_noise: Annotated[
+        float, In(ge=0, le=64, step=0.01, round=False, tip="Factor on the fresh noise in the first step.")
+    ] = 1.0,
+    s_noise_end: Annotated[float, In(ge=0, le=64, step=0.01, round=False, tip="The same in the last step.")] = 1.0,
+    noise_clip_std: Annotated[
+        float, In(ge=0, le=10, step=0.01, round=False, tip="Standard deviations that noise is cut to; 0 leaves it.")
+    ] = 0.0,
+) -> SamplerObject:
+    """Latent consistency: jump to the prediction, add noise for the next level."""
+    options = {"s_noise": s_noise, "s_noise_end": s_noise_end, "noise_clip_std": noise_clip_std}
+    return Sampler(name="lcm", options=options)
 
 
 @node("SamplerLMS", category="sampling/custom_sampling/samplers")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from torch import Tensor
 
 from engine.api import Choosing, Image, In, Mask, Out, node
-from engine.media.resizing import ImageMethod, as_masks, resize
-from nodes.dimensions import ONE_CHOICE, target_size
+from engine.media.resizing import ImageMethod, as_masks, resize, resize_images
+from nodes.dimensions import MAX_RESOLUTION, ONE_CHOICE, target_size
 
 LARGEST: Final = 8192
 """Largest width or height in pixels that can be asked for."""
@@ -74,6 +74,33 @@ def resize_image_mask(
     width, height = target_size(planes.shape[-1], planes.shape[-2], width, height)
     scaled = resize(planes, width, height, scale_method, resize_type.get("crop", "disabled"))
     return scaled.movedim(1, -1) if pictures else scaled[:, 0]
+
+
+@node("ResizeAndPadImage", category="image/transform", display_name=None)
+def resize_and_pad_image(
+    image: Image,
+    target_width: Annotated[int, In(ge=1, le=MAX_RESOLUTION, step=1, tip="Width of the result in pixels.")] = 512,
+    target_height: Annotated[int, In(ge=1, le=MAX_RESOLUTION, step=1, tip="Height of the result in pixels.")] = 512,
+    padding_color: Annotated[Literal["white", "black"], In(tip="What is put around the picture.")] = "white",
+    interpolation: Annotated[
+        Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"],
+        In(tip="How pixels are computed; area or lanczos to shrink, lanczos to enlarge."),
+    ] = "area",
+) -> Image:
+    """Scale pictures (B, H, W, C) to fit into a size with their proportions, in the middle of what one colour fills up.
+
+    Sides are rounded down, to one pixel at least, and of an odd margin the larger half lies right and below.
+    """
+    height, width = image.shape[1:3]
+    scale = min(target_width / width, target_height / height)
+    inner_width, inner_height = (max(1, int(side * scale)) for side in (width, height))
+    scaled = resize_images(image, inner_width, inner_height, interpolation)
+    padded = image.new_full(
+        (len(image), target_height, target_width, image.shape[-1]), 1.0 if padding_color == "white" else 0.0
+    )
+    top, left = (target_height - inner_height) // 2, (target_width - inner_width) // 2
+    padded[:, top : top + inner_height, left : left + inner_width] = scaled
+    return padded
 
 
 def _times(size: Size, factor: float) -> Size:

@@ -57,6 +57,12 @@ def empty_latent_of_128_channels(
     return {"samples": torch.zeros(bounded(batch_size or 1, 128, height // 16, width // 16))}
 
 
+@node("EmptyChromaRadianceLatentImage", category="latent/chroma_radiance", display_name="Empty Latent in Pixels")
+def empty_latent_in_pixels(width: WideStep = 1024, height: WideStep = 1024, batch_size: BatchSize = 1) -> Latent:
+    """Make zeros (batch_size, 3, height, width) to start from, for models that denoise pictures themselves."""
+    return {"samples": torch.zeros(bounded(batch_size, 3, height, width))}
+
+
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")
 def latent_upscale(
     samples: Latent,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engine.api import In, Model, node
-from engine.denoising.live import RESCALE_OPTION
+from engine.denoising.live import CHANNELS_OPTION, RESCALE_OPTION
 from nodes.dimensions import MAX_RESOLUTION
 
 PREDICTIONS = {"eps": "eps", "v_prediction": "v", "lcm": "lcm", "x0": "x0", "img_to_img": "img_to_img"}
@@ -82,6 +82,25 @@ def model_sampling_flux(
     return _as_flow(model, math.exp(logarithm))
 
 
+@node("ModelSamplingStableCascade", category="advanced/model", display_name=None)
+def model_sampling_stable_cascade(
+    model: Model,
+    shift: Annotated[float, In(ge=0, le=100, step=0.01, tip="More than 1 leaves more noise at each time.")] = 2.0,
+) -> Model:
+    """Read a model as Stable Cascade's stages are: noise along a cosine in time, shifted for larger pictures."""
+    if shift <= 0:
+        raise ValueError(f"A shift of {shift} leaves no noise; use one above 0, such as 1 for none.")
+    process = msgspec.structs.replace(
+        model.parameterization,
+        prediction="eps",
+        schedule="cosine_time",
+        timesteps=10_000,
+        shift=shift,
+        zero_terminal_snr=False,
+    )
+    return model.with_parameterization(process)
+
+
 def _as_flow(model: Model, shift: float) -> Model:
     if shift <= 0:
         raise ValueError(f"A shift of {shift} leaves no noise level above zero; use one above 0, such as 1 for none.")
@@ -89,6 +108,15 @@ def _as_flow(model: Model, shift: float) -> Model:
         model.parameterization, prediction="flow", schedule="flow", shift=shift, zero_terminal_snr=False
     )
     return model.with_parameterization(flow)
+
+
+@node("GuideChannels", category="advanced/model", display_name="Guide Channels")
+def guide_channels(
+    model: Model,
+    channels: Annotated[int, In(ge=1, le=128, tip="How many of the latent's channels, from the first.")] = 3,
+) -> Model:
+    """Let guidance act on the first channels alone; the others are those of the positive side. DiT's authors guide 3 of 4."""
+    return model.with_option(CHANNELS_OPTION, channels)
 
 
 @node("RescaleCFG", category="advanced/model")

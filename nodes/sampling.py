@@ -8,6 +8,7 @@ from engine.api import Cfg, Conditioning, Context, Denoise, In, Latent, Model, S
 from engine.denoising.live import latent_for, live_model, report_to, rescale_of
 from engine.denoising.records import StepPlan
 from engine.denoising.run import ksampler as run_ksampler
+from engine.media.faults import latent_faults
 from engine.sampling.guiders import CfgGuidance
 from engine.sampling.names import RETIRED_SCHEDULES, SAMPLER_NAMES, SCHEDULER_NAMES
 
@@ -92,4 +93,7 @@ def _run(
     report = report_to(ctx, model)
     with live_model(ctx.models, model) as live:
         fitted = latent_for(model, latent)
-        return run_ksampler(live, fitted, guidance, plan, seed=seed, add_noise=add_noise, callback=report)
+        sampled = run_ksampler(live, fitted, guidance, plan, seed=seed, add_noise=add_noise, callback=report)
+    for fault in latent_faults(sampled["samples"]):
+        ctx.warn(fault)
+    return sampled

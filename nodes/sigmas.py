@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, NamedTuple
 
 import torch
@@ -9,11 +10,15 @@ import torch
 from engine.api import Denoise, In, Model, Out, Sigmas, Steps, node
 from engine.sampling import schedules
 from engine.sampling.noise_schedule import NoiseSchedule
+from nodes.dimensions import MAX_RESOLUTION
 from nodes.sampling import SchedulerName
 
 SigmaMax = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The noise level to start from.")]
 SigmaMin = Annotated[float, In(ge=0, le=5000, step=0.01, round=False, tip="The last noise level above zero.")]
+IdeogramSide = Annotated[int, In(ge=256, le=8192, step=16, tip="A side of the picture to be, in pixels.")]
 Rho = Annotated[float, In(ge=0, le=100, step=0.01, round=False, tip="How strongly steps gather at low noise.")]
+
+PictureSide = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=1, tip="Pixels of the picture to be.")]
 
 
 class HighAndLow(NamedTuple):
@@ -113,6 +118,30 @@ def sd_turbo_scheduler(
     start = 10 - int(10 * denoise)
     timesteps = [1000 - 100 * index - 1 for index in range(10)][start : start + steps]
     return torch.tensor([*(schedule.sigma(timestep) for timestep in timesteps), 0.0])
+
+
+@node("Ideogram4Scheduler", category="sampling/custom_sampling/schedulers", display_name="Ideogram 4 Scheduler")
+def ideogram4_scheduler(
+    steps: Annotated[int, In(ge=1, le=200, tip="How many denoising steps to take.")] = 20,
+    width: IdeogramSide = 1024,
+    height: IdeogramSide = 1024,
+    mu: Annotated[
+        float, In(ge=-10, le=10, step=0.05, tip="Centre, in logits of the level, at 512 × 512 pixels.")
+    ] = 0.0,
+    std: Annotated[float, In(ge=0.1, le=5, step=0.05, tip="Width, in logits of the level.")] = 1.75,
+) -> Sigmas:
+    """Levels at quantiles of a logit-normal distribution, whose centre moves up with the size of the picture."""
+    return schedules.logit_normal_sigmas(steps, mu + 0.5 * math.log(width * height / 512**2), std)
+
+
+@node("Flux2Scheduler", category="sampling/custom_sampling/schedulers", display_name=None)
+def flux2_scheduler(
+    steps: Annotated[int, In(ge=1, le=4096, tip="How many denoising steps to take.")] = 20,
+    width: PictureSide = 1024,
+    height: PictureSide = 1024,
+) -> Sigmas:
+    """FLUX.2's schedule: shifted by the size of the picture, a token being 16 × 16 of its pixels, and by the steps."""
+    return schedules.flux2_sigmas(steps, round(width * height / 256))
 
 
 @node("SplitSigmas", category="sampling/custom_sampling/sigmas")

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from engine.api import Conditioning, Context, Image, In, Latent, Mask, Out, Vae, node
+from engine.media.faults import picture_faults
 from engine.models.autoencoder import Tiling
 
 TileSize = Annotated[int, In(ge=64, le=4096, step=32, tip="Side of a tile in pixels.")]
@@ -26,7 +27,7 @@ GrowBy = Annotated[int, In(ge=0, le=64, step=1, tip="Pixels by which the mask gr
 
 
 class InpaintConditioning(NamedTuple):
-    """What an inpainting checkpoint is given."""
+    """What a model that works on a picture is given."""
 
     positive: Annotated[Conditioning, Out(name="positive")]
     negative: Annotated[Conditioning, Out(name="negative")]
@@ -35,11 +36,14 @@ class InpaintConditioning(NamedTuple):
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(ctx: Context, samples: Latent, vae: Vae) -> Image:
-    """Decode a latent (B, C, h, w) to a picture (B, f h, f w, 3), f the VAE's downscale (8)."""
+    """Decode a latent (B, C, h, w) to a picture (B, f h, f w, 3), f the VAE's downscale (8).
+
+    Of videos (B, C, T, h, w) all frames follow one another; a VAE that knows alpha gives it as a fourth channel.
+    """
     latent = _latent_for(vae, samples)
     with ctx.models.use(vae) as autoencoder:
         picture: Image = autoencoder.decode(latent)
-    return picture
+    return _told(ctx, picture)
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
@@ -58,14 +62,24 @@ def vae_decode_tiled(
     shared = overlap if tile_size >= overlap * 4 else tile_size // 4
     with ctx.models.use(vae) as autoencoder:
         picture: Image = autoencoder.decode_tiled(latent, tile_size, shared, tiling or "mean of three", ctx.progress)
+    return _told(ctx, picture)
+
+
+def _told(ctx: Context, picture: Image) -> Image:
+    """The picture, after a warning where it went wrong."""
+    for fault in picture_faults(picture, decoded=True):
+        ctx.warn(fault)
     return picture
 
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
-    """Encode a picture (B, H, W, C) to a latent (B, C, H / f, W / f): the posterior's mean. Alpha is left out."""
+    """Encode a picture (B, H, W, C) to a latent (B, C, H / f, W / f): the posterior's mean.
+
+    A VAE of videos makes one video of the pictures, (1, C, T, H / f, W / f). Alpha is left out where the VAE does not know it.
+    """
     with ctx.models.use(vae) as autoencoder:
-        return {"samples": autoencoder.encode(pixels[..., :3])}
+        return {"samples": autoencoder.encode(pixels)}
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -81,8 +95,7 @@ def vae_encode_tiled(
 ) -> Latent:
     """Encode tile by tile, which needs less memory; overlaps, less than half a tile, are blended."""
     with ctx.models.use(vae) as autoencoder:
-        picture = pixels[..., :3]
-        samples = autoencoder.encode_tiled(picture, tile_size, overlap, tiling or "mean of three", ctx.progress)
+        samples = autoencoder.encode_tiled(pixels, tile_size, overlap, tiling or "mean of three", ctx.progress)
     return {"samples": samples}
 
 
@@ -117,6 +130,21 @@ def inpaint_model_conditioning(
         latent["noise_mask"] = fitted
     facts = {"concat_latent_image": masked, "concat_mask": fitted}
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), latent)
+
+
+@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
+def instruct_pix_to_pix_conditioning(
+    ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
+) -> InpaintConditioning:
+    """Give a model that edits pictures (InstructPix2Pix) the picture, and make an empty latent of its size."""
+    step = vae.latent.downscale
+    top, left = (side % step // 2 for side in pixels.shape[1:3])
+    height, width = (side // step * step for side in pixels.shape[1:3])
+    with ctx.models.use(vae) as autoencoder:
+        seen = autoencoder.encode(pixels[:, top : top + height, left : left + width, :3])
+    facts = {"concat_latent_image": seen}
+    empty = {"samples": torch.zeros_like(seen)}
+    return InpaintConditioning(_with(positive, facts), _with(negative, facts), empty)
 
 
 def _with(conditioning: Conditioning, facts: dict[str, Any]) -> Conditioning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from engine.models.pinned import PINNED
+from engine.models.tokenizer_files import tokenizer_file
 from engine.threads import tell_libraries
 from tests import lanes
 from tests.harness import CATALOGUE, made_once
@@ -85,6 +88,17 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> TinySD:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         return _write_tiny_sd(tmp_path_factory.mktemp("tiny_sd"))
+
+
+@pytest.fixture(scope="session")
+def real_tokenizers() -> Path:
+    """Where `make tokenizers` puts the real ones, a folder each."""
+    folder = Path(os.environ.get("SAFELIGHT_TOKENIZERS", Path(sys.prefix) / "tokenizers"))
+    if missing := [one.name for one in PINNED if not tokenizer_file(folder / one.name)]:
+        pytest.fail(
+            f"{folder}: no tokenizer {', '.join(missing)}. `make tokenizers` fetches them, or SAFELIGHT_TOKENIZERS names a folder."
+        )
+    return folder
 
 
 @pytest.fixture(scope="session")

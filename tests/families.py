@@ -40,7 +40,7 @@ def clip_tokenizers(files: tuple[Path, Path]) -> dict[str, Any]:
     return {"tokenizer": first, "tokenizer_2": second}
 
 
-def text_tower(words: int, width: int, layers: int, act: str, *, projection: int = 0) -> Any:
+def text_tower(words: int, width: int, layers: int, act: str, *, projection: int = 0, positions: int = 77) -> Any:
     """A CLIP text tower of two heads, with or without projection."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -50,7 +50,7 @@ def text_tower(words: int, width: int, layers: int, act: str, *, projection: int
         intermediate_size=2 * width,
         num_hidden_layers=layers,
         num_attention_heads=2,
-        max_position_embeddings=77,
+        max_position_embeddings=positions,
         hidden_act=act,
         projection_dim=projection or width,
         bos_token_id=words - 2,
@@ -262,12 +262,14 @@ def write_tokenizers(base: Path, clip_json: str) -> None:
         (folder / "tokenizer.json").write_text(text)
 
 
-def write_flux(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True) -> Tiny:
+def write_flux(
+    base: Path, clip_files: tuple[Path, Path], clip_json: str, *, guidance: bool = True, in_channels: int = 64
+) -> Tiny:
     """An all-in-one checkpoint in the original layout, and every part in a file of its own."""
     torch.manual_seed(6)
     words = len(json.loads(clip_json)["model"]["vocab"])
     modules = {
-        "transformer": flux_transformer(guidance=guidance),
+        "transformer": flux_transformer(guidance=guidance, in_channels=in_channels),
         "vae": flux_vae(),
         "text_encoder": text_tower(words, 32, 2, "quick_gelu"),
         "text_encoder_2": t5(24),

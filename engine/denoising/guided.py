@@ -10,7 +10,8 @@ from engine.sampling.guiders import Guidance
 
 @dataclass(frozen=True, eq=False)
 class GuidedModel:
-    """A model's handle and its guidance."""
+    """A model's handle and its guidance; `negative_model` predicts for the negative conditioning, where it is another."""
 
     model: ModelHandle
     guidance: Guidance
+    negative_model: ModelHandle | None = None

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle
+from engine.sampling.guiders import CfgRange
 from engine.sampling.masks import repeat_to
-from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.noise_schedule import NoiseSchedule, fit_empty_latent
 from engine.sampling.samplers.steps import Callback, StepInfo
 
 if TYPE_CHECKING:
@@ -23,14 +23,25 @@ if TYPE_CHECKING:
 RESCALE_OPTION = "cfg_rescale"
 """Option of a model handle under which RescaleCFG leaves its multiplier."""
 
+DIFFERENTIAL_OPTION = "differential"
+"""Option of a model handle under which DifferentialDiffusion leaves its strength."""
+
+CHANNELS_OPTION = "cfg_channels"
+"""Option of a model handle under which GuideChannels leaves how many channels guidance is for."""
+
+_CFG_RANGES = "cfg_ranges"
+"""The same for CFGOverride: [cfg, start, end] of each."""
+
 
 @contextmanager
-def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]:
+def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle | None = None) -> Iterator[LiveModel]:
     """Hold the device and give the model of `handle`, loaded and patched, as a run wants it.
 
-    ControlNets that its conditionings turn out to have are held with it, from their first use to the end of the block.
+    `negative` predicts for negative conditionings, where it is another. ControlNets that the conditionings turn out to have
+    are held with it, from their first use to the end of the block.
     """
     with ExitStack() as held:
+        other = None if negative is None else held.enter_context(live_model(models, negative))
         network = held.enter_context(models.use(handle))
         yield LiveModel(
             network,
@@ -40,8 +51,11 @@ def live_model(models: ModelManager, handle: ModelHandle) -> Iterator[LiveModel]
             device=network.device,
             inpaint_model=handle.extra_channels > 0,
             inputs=network.inputs,
+            repeats_text=network.repeats_text,
             hooks=getattr(handle, "hooks", None),
             handle=handle,
+            guided_channels=handle.options.get(CHANNELS_OPTION),
+            negative=other,
         )
 
 
@@ -61,18 +75,26 @@ def rescale_of(model: ModelHandle) -> float:
     return float(model.options.get(RESCALE_OPTION, 0.0))
 
 
+def with_cfg_range(model: ModelHandle, cfg: float, start: float, end: float) -> ModelHandle:
+    """Return the model with another cfg while the share of sampling done is within `start`..`end`; of several the last counts."""
+    return model.with_option(_CFG_RANGES, [*model.options.get(_CFG_RANGES, ()), [cfg, start, end]])
+
+
+def cfg_ranges_of(model: ModelHandle | None) -> tuple[CfgRange, ...]:
+    """The ranges with another cfg that nodes put on a model."""
+    return tuple(CfgRange(*told) for told in model.options.get(_CFG_RANGES, ())) if model else ()
+
+
 def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
-    """Return `latent` in the model's channels: an empty (all-zero) one is remade, another that does not fit is an error."""
-    samples = latent["samples"]
+    """Return `latent` in the model's shape: an empty (all-zero) one is remade, another that does not fit is an error."""
+    samples = fit_empty_latent(latent["samples"], model.latent)
     channels = model.latent.channels
     if samples.shape[1] == channels:
-        return latent
-    if torch.count_nonzero(samples):
-        raise ValueError(
-            f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
-            f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
-        )
-    return {**latent, "samples": samples.new_zeros((samples.shape[0], channels, *samples.shape[2:]))}
+        return latent if samples is latent["samples"] else {**latent, "samples": samples}
+    raise ValueError(
+        f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
+        f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+    )
 
 
 def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: int) -> ControlFunction:

@@ -30,8 +30,10 @@ class LiveModel:
 
     `controls` makes functions of the control objects in conditionings. `device` is where runs are (None: where the latent
     is). `inpaint_model`: the network takes mask and masked picture as further channels. `inputs` makes what it takes beside
-    text and time of a conditioning's options. `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks`
-    makes runs its own. `handle` is the recipe that the model was made by, None for networks that have none.
+    text and time of a conditioning's options. `repeats_text`: texts of other lengths may be repeated to share a call.
+    `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
+    that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
+    conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
     """
 
     network: Network
@@ -41,9 +43,12 @@ class LiveModel:
     device: torch.device | str | None = None
     inpaint_model: bool = False
     inputs: Inputs | None = None
+    repeats_text: bool = True
     max_rows: int | None = None
     hooks: TakesOver | None = None
     handle: ModelHandle | None = None
+    negative: LiveModel | None = None
+    guided_channels: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

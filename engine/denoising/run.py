@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
+from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -22,11 +24,11 @@ from engine.denoising.records import (
     StepPlan,
     TakesOver,
 )
-from engine.sampling.conditions import Surroundings
+from engine.sampling.conditions import Inputs, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
-from engine.sampling.inpaint import MaskedDenoiser, restore
+from engine.sampling.inpaint import MaskAt, MaskedDenoiser, falling_threshold, restore
 from engine.sampling.masks import latent_mask
 from engine.sampling.names import BROUGHT_SAMPLERS, BROWNIAN, Sampler, known_sampler
 from engine.sampling.noise import NoiseSampler, ancestral_noise, brownian_noise, initial_noise
@@ -66,9 +68,10 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    around = _surroundings(model, start)
-    denoiser, unit_noise = _denoiser(model, start, guidance, around, own_noise=name == "ddim")
+    around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
+    mask_at = _mask_at(model, guidance, sigma_list)
+    denoiser, unit_noise = _denoiser(model, start, guidance, around, mask_at, own_noise=name == "ddim")
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)
@@ -159,36 +162,76 @@ def _instead(model: LiveModel, sampler: AnySampler) -> TakesOver | None:
     return found if isinstance(found, TakesOver) else None
 
 
-def _surroundings(model: LiveModel, start: Start) -> Surroundings:
+def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surroundings:
     """What conditions are resolved against: the latent in the network's space, where the run is, and the model's facts."""
     place = torch.device(start.latent.device if model.device is None else model.device)
     latent = to_network_space(start.latent.to(place, torch.float32), model.latent_format)
     mask = None if start.noise_mask is None else latent_mask(start.noise_mask, latent)
     return Surroundings(
-        model.schedule, model.latent_format, latent, mask, model.controls, model.inpaint_model, model.inputs
+        model.schedule,
+        model.latent_format,
+        latent,
+        mask,
+        model.controls,
+        model.inpaint_model,
+        model.inputs if model.negative is None else _each_its_own(model, model.negative),
+        model.repeats_text,
+        model.guided_channels,
+        start.seed,
+        sigmas,
     )
 
 
+def _each_its_own(model: LiveModel, negative: LiveModel) -> Inputs:
+    """What the network of a conditioning takes beside text and time, where the negative one has another."""
+
+    def inputs(options: Mapping[str, Any], latent: Tensor, positive: bool) -> Mapping[str, Any]:
+        make = (model if positive else negative).inputs
+        return {} if make is None else make(options, latent, positive)
+
+    return inputs
+
+
 def _denoiser(
-    model: LiveModel, start: Start, guidance: AnyGuidance, around: Surroundings, *, own_noise: bool
+    model: LiveModel,
+    start: Start,
+    guidance: AnyGuidance,
+    around: Surroundings,
+    mask_at: MaskAt | None,
+    *,
+    own_noise: bool,
 ) -> tuple[Denoiser, Tensor]:
     """Return the predictions of a run, held outside the mask, and the noise (B, C, h, w) that it starts with.
 
-    `own_noise`: what is kept gets noise of its own, not that of the part being made, which is DDIM's convention.
+    `mask_at` makes the mask of a noise level. `own_noise`: what is kept gets noise of its own, not that of the part being made,
+    which is DDIM's convention.
     """
     place = around.latent.device
     unit_noise = start.noise.to(place, torch.float32)
     denoiser: Denoiser
-    mask_at = None
     if isinstance(guidance, OwnGuidance):
-        denoiser, mask_at = guidance.denoiser(model.network, around, model.max_rows), guidance.mask_at
+        denoiser = guidance.denoiser(model.network, around, model.max_rows)
     else:
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows)
+        guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
+        if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
+            guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
+        other = model.negative and model.negative.network
+        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other)
     if around.noise_mask is None:
         return denoiser, unit_noise
     kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise
     held = MaskedDenoiser(denoiser, model.schedule, around.noise_mask, around.latent, kept_noise, mask_at)
     return held, unit_noise
+
+
+def _mask_at(model: LiveModel, guidance: AnyGuidance, sigmas: Sequence[float]) -> MaskAt | None:
+    """How the mask changes with the noise level: by what nodes told the model, then by a guidance of its own."""
+    strength = model.handle.options.get(DIFFERENTIAL_OPTION) if model.handle else None
+    told = None if strength is None else falling_threshold(model.schedule, sigmas[0], sigmas[-1], strength)
+    if not isinstance(guidance, OwnGuidance):
+        return told
+    own = guidance.mask_at
+    return own if told is None else lambda sigma, mask: own(sigma, told(sigma, mask))
 
 
 def _ended(

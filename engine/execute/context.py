@@ -9,12 +9,14 @@ from typing import Any
 
 from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
+from engine.cache.digests import is_tensor
 from engine.cache.memory import Stored
 from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, Warned
 from engine.execute.run import Run
 from engine.execute.state import NodeState, StoredInput
 from engine.execute.values import fetch_stored
 from engine.graph.prompt import Link
+from engine.media.faults import picture_faults
 
 PROGRESS_SECONDS = 0.05
 """Progress is reported at most this often, but for the last step."""
@@ -125,7 +127,7 @@ class NodeContext:
     def save_images(self, images: Any, prefix: str, folder: str = "output") -> Sequence[Mapping[str, Any]]:
         """Write images (B, H, W, C; 0..1) with the workflow, and what else the client wants embedded, inside.
 
-        Gives one `{filename, subfolder, type}` per image.
+        Gives one `{filename, subfolder, type}` per image, and warns of images that hold numbers that are none.
 
         Raises RuntimeError in a program that was built without a place to save to.
         """
@@ -133,7 +135,10 @@ class NodeContext:
         if save is None:
             raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
         more = {name: value for name, value in (self._run.documents.extra_pnginfo or {}).items() if name != "workflow"}
-        return save(images, prefix, folder, self.prompt, self.workflow, more)
+        saved = save(images, prefix, folder, self.prompt, self.workflow, more)
+        for fault in picture_faults(images) if is_tensor(images) else ():
+            self.warn(fault)
+        return saved
 
     def subgraph(self) -> Subgraph:
         """A new, empty subgraph to build and return in `Expand`."""

@@ -1,10 +1,12 @@
-"""Writing files whole or not at all, never over another's."""
+"""Writing files whole or not at all; pictures never over another's."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -32,6 +34,22 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int
                 part.unlink(missing_ok=True)
     except OSError as error:
         raise _explained(error, folder) from error
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a temporary file beside `path`, flush it to disk, and rename it to `path`, over an old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def next_number(folder: Path, stem: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import torch
+from torch.nn import functional
 
 from engine.models.errors import ModelError
 from engine.models.memory import unless_out_of_memory
@@ -40,6 +41,8 @@ class Autoencoder:
         self.dtype = dtype
         self.downscale = handle.latent.downscale
         self.channels = handle.latent.channels
+        self._colours_in = int(handle.config.get("in_channels", 3))
+        self._colours_out = int(handle.config.get("out_channels", 3))
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -106,7 +109,7 @@ class Autoencoder:
     ) -> Tensor:
         """Map (B, ., H, W) item by item in tiles of each shape, and return the mean; sizes are in pixels of the picture."""
         f = self.downscale
-        unit, scale, channels = (f, 1 / f, self.channels) if encoding else (1, float(f), 3)
+        unit, scale, channels = (f, 1 / f, self.channels) if encoding else (1, float(f), self._colours_out)
         shapes, shared = _tile_sizes(tile // f, overlap // f, tiling)
         sides = [(height * unit, width * unit) for height, width in shapes]
         progress = _Progress(report, items.shape[0] * sum(_count(items, side, shared * unit) for side in sides))
@@ -120,14 +123,18 @@ class Autoencoder:
         return torch.cat(parts)
 
     def _network_input(self, pixels: Tensor) -> Tensor:
-        if pixels.ndim != 4 or pixels.shape[-1] < 3 or min(pixels.shape[1:3]) < self.downscale:
+        """Pictures (B, H, W, C) as (B, C, H, W) in -1..1, cropped; alpha is 1 where the network knows it and they have none."""
+        colours = self._colours_in
+        if pixels.ndim == 4 and colours == 4 and pixels.shape[-1] == 3:
+            pixels = functional.pad(pixels, (0, 1), value=1.0)
+        if pixels.ndim != 4 or pixels.shape[-1] < colours or min(pixels.shape[1:3]) < self.downscale:
             raise ModelError(
-                f"{self.handle.source.path}: expected pictures (B, H, W, 3) of at least {self.downscale} pixels a side, "
+                f"{self.handle.source.path}: expected pictures (B, H, W, {colours}) of at least {self.downscale} pixels a side, "
                 f"got {list(pixels.shape)}"
             )
         height, width = (side // self.downscale * self.downscale for side in pixels.shape[1:3])
         top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
-        cropped = pixels[:, top : top + height, left : left + width, :3]
+        cropped = pixels[:, top : top + height, left : left + width, :colours]
         return cropped.movedim(-1, 1) * 2.0 - 1.0
 
     def _check(self, latent: Tensor) -> None:

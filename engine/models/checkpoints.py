@@ -119,13 +119,9 @@ def spread(path: Path, name: str) -> float:
     """
     path = Path(path)
     if path.suffix.lower() in SAFETENSORS_SUFFIXES:
-        entries, _, data = _safetensors_table(path)
-        entry = entries[name]
+        entry = _safetensors_table(path)[0][name]
         if entry.dtype in _NUMPY_DTYPES:
-            begin, end = entry.data_offsets
-            with path.open("rb") as file:
-                file.seek(data + begin)
-                values = np.frombuffer(file.read(end - begin), _NUMPY_DTYPES[entry.dtype])
+            values = np.frombuffer(read_bytes(path, [name])[name], _NUMPY_DTYPES[entry.dtype])
             if entry.dtype == "BF16":  # the upper half of a float32
                 values = (values.astype(np.uint32) << 16).view(np.float32)
             return float(values.astype(np.float64).std())

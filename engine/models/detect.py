@@ -24,11 +24,14 @@ from engine.models import autoencoders
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import families, family_named, family_of, titles
 from engine.models.families.base import Family
-from engine.models.networks.unet_sizes import CLASS_EMBEDDING, context_dim
+from engine.models.networks.unet_sizes import CLASS_EMBEDDING, U_NET, context_dim
 from engine.models.sd_keys import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, is_open_clip
 from engine.models.shapes import Facts, Shapes, Spread, part
 from engine.models.towers import kind_named
 from engine.models.towers.clip import TextEncoderFacts
+
+SHORT_PREFIX = "model."
+"""Under which a few checkpoints have the network."""
 
 _TEXT_FACTS = ("text", "text_2", "text_3", "text_4")
 
@@ -115,9 +118,14 @@ def metadata_facts(metadata: Mapping[str, str], where: str = "checkpoint") -> di
 
 
 def network_part(shapes: Shapes) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own."""
+    """Return a denoiser's tensors and the prefix taken off them: `model.diffusion_model.`, or none in a file of its own.
+
+    A few checkpoints have it under `model.` alone.
+    """
     if found := part(shapes, UNET_PREFIX):
         return UNET_PREFIX, found
+    if (found := part(shapes, SHORT_PREFIX)) and family_of(found) is not None:
+        return SHORT_PREFIX, found
     bare = dict(shapes)
     return "", bare if family_of(bare) is not None or _is_bare_unet(bare) else {}
 
@@ -174,7 +182,7 @@ def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
         except KeyError as problem:
             raise CheckpointError(f"{where}: {problem.args[0]}") from None
     if not unet:
-        return family_of_text_width(_text_width(text), open_clip=is_open_clip(text))
+        return family_of_text(text)
     if (found := family_of(unet)) is not None:
         return found
     classes = [name for name in CLASS_EMBEDDING if name in unet]
@@ -198,21 +206,36 @@ def _nearest(shapes: Shapes) -> str:
     return f"Nearest is {family.title}, but this lacks tensor {', '.join(missing)}. "
 
 
-def _text_width(text: Shapes) -> int:
-    return next((shape[1] for name, shape in text.items() if name.endswith("token_embedding.weight")), 0)
+def text_width(shapes: Shapes) -> int:
+    """Return the width of a text encoder: of its table of tokens, 0 without one."""
+    tables = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
+    return next((shape[1] for name, shape in shapes.items() if name.endswith(tables) and len(shape) == 2), 0)
+
+
+def family_of_text(shapes: Shapes) -> Family:
+    """Return the family with one text encoder that these tensors, without a prefix, are; of CLIP's where none is.
+
+    Of several the one of this width, and of these the one that loaders call "stable_diffusion", by which nothing is said.
+    """
+    width = text_width(shapes)
+    alone = [family for family in families() if len(family.towers) == 1 and family.towers[0].kind != "clip"]
+    fit = [family for family in alone if kind_named(family.towers[0].kind).is_there(shapes)]
+    fit.sort(key=lambda family: (family.towers[0].width != width, "stable_diffusion" not in family.loader_types))
+    return fit[0] if fit else family_of_text_width(width, open_clip=is_open_clip(shapes))
 
 
 def family_of_text_width(width: int, *, open_clip: bool = False) -> Family:
-    """Return the family that has one text encoder, of this width; else the one that takes any, or any in open_clip's names."""
-    alone = sorted((family for family in families() if len(family.towers) == 1), key=lambda family: family.size_facts)
+    """Return the family that has CLIP's text tower alone, of this width; else one that takes any, or any in open_clip's names."""
+    one = [family for family in families() if [tower.kind for tower in family.towers] == ["clip"]]
+    alone = sorted(one, key=lambda family: family.size_facts)
     alike = [family for family in alone if family.towers[0].open_clip == open_clip]
     return next((family for family in alone if family.context_dim == width), alike[0])
 
 
 def family_of_denoiser(shapes: Shapes) -> Family:
-    """Return the family of a ControlNet by what it takes, for layouts that name no family."""
+    """Return the family of a U-Net's ControlNet by what it takes, for layouts that name no family."""
     sized = any(name in shapes for name in CLASS_EMBEDDING)
-    alike = [family for family in families() if bool(family.size_facts) == sized]
+    alike = [family for family in families() if family.network is U_NET and bool(family.size_facts) == sized]
     width = context_dim(shapes)
     return next((family for family in alike if family.context_dim == width), alike[0])
 
@@ -256,11 +279,14 @@ def latent_format(
         channels, downscale = autoencoders.kind_named(vae_kind).space(vae)
     known = channels == base.channels and "scale_factor" not in hints
     factors = facts.get("rgb_factors", base.rgb_factors if known else ())
-    return LatentFormat(
+    return msgspec.structs.replace(
+        base,
         channels=channels,
         downscale=int(facts.get("downscale", downscale)),
         scale=float(hints.get("scale_factor", base.scale)),
         shift=float(hints.get("shift_factor", base.shift)),
+        means=tuple(hints.get("latents_mean") or (base.means if channels == base.channels else ())),
+        deviations=tuple(hints.get("latents_std") or (base.deviations if channels == base.channels else ())),
         rgb_factors=tuple((float(r), float(g), float(b)) for r, g, b in factors),
         rgb_bias=_rgb(facts.get("rgb_bias", base.rgb_bias if known else (0.0, 0.0, 0.0))),
     )
@@ -268,8 +294,10 @@ def latent_format(
 
 def _channels(family: Family, network: Facts) -> int:
     """Channels of the latents that a network gives."""
-    told = network.get("out_channels")
-    return int(told) // family.patch**2 if told else family.latent.channels
+    told = (
+        network.get("out_channels") if family.patch == 1 else None
+    )  # of patches, libraries count them in several ways
+    return int(told) // family.gives if told else family.latent.channels
 
 
 def _rgb(values: Any) -> tuple[float, float, float]:

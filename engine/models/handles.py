@@ -58,9 +58,11 @@ class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
     """How token ids become the rows a text encoder wants; None where the tokenizer itself is asked.
 
     A row is `start`, at most `max_length - 2` tokens, `end`, then `pad` up to `max_length`. `pad` None: the end token.
+    T5's encoders take a row of any length, so `max_length` is the least one, and `padding` how often `pad` comes at least.
     """
 
     max_length: int = 77
+    padding: int = 0
     start: int | None = None
     end: int | None = None
     pad: int | None = None
@@ -102,7 +104,7 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     @property
     def context_dim(self) -> int:
         """Width D of the text conditioning (B, T, D)."""
-        return int(self.config["cross_attention_dim"])
+        return int(self.config.get("encoder_hid_dim") or self.config["cross_attention_dim"])
 
     def with_patch(self, *patches: Patch) -> ModelHandle:
         """Return a copy with `patches` appended."""
@@ -183,10 +185,14 @@ class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
-    """An image encoder."""
+    """An image encoder; `family` is its kind, "clip" or "siglip"."""
 
 
-Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle
+class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
+    """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
+
+
+Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle | StyleModelHandle
 
 
 def encode_handle(handle: Handle) -> bytes:
@@ -201,8 +207,11 @@ def decode_handle(data: bytes) -> Handle:
 
 
 def identity_of(handle: _Handle) -> str:
-    """Return the digest of a handle's data, with file paths left out."""
-    data = _without_paths(msgspec.to_builtins(handle))
+    """Return the digest of a handle's data, with file paths left out, and of the code that is its family's own."""
+    from engine.models.rooms import code_of  # which imports families
+
+    kind = handle.kind if isinstance(handle, VaeHandle) else ""
+    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind)]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 

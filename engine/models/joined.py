@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from engine.models.encoded import Encoded
 from engine.models.families import family_named
-from engine.models.text import Token, Warn
+from engine.models.text import Token, Warn, refuse_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,19 +28,20 @@ class JoinedEncoder:
         self.handle = handle
         self.encoders = tuple(encoders)
 
-    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
-        """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU; D is the sum of the towers' widths."""
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
+        """Return the context (1, T * rows, D) and the pooled text (1, P); D is the sum of the towers' widths."""
+        refuse_pictures(self.handle, pictures)
         return self.encode_each({}, text, warn)
 
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of a text for each tower by its name ("clip_l", "clip_g"); `text` for one without.
 
         A tower with fewer rows gets empty ones, so that the rows stand side by side.
         """
         return self.encode_tokens([one.tokenize(texts.get(one.handle.tower, text), warn) for one in self.encoders])
 
-    def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> tuple[Tensor, Tensor]:
-        """Return (context, pooled) of each tower's rows; pooled is that of the tower which the family names for it."""
+    def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> Encoded:
+        """Return context and options of each tower's rows; these are those of the tower which the family names for it."""
         family = family_named(self.handle.family)
         pairs = list(zip(self.encoders, tokens, strict=True))
         if family.join is not None:
@@ -47,4 +49,5 @@ class JoinedEncoder:
         most = max(len(rows) for rows in tokens)
         found = [encoder.encode_tokens([*rows, *encoder.tokenize("") * (most - len(rows))]) for encoder, rows in pairs]
         length = min(context.shape[1] for context, _ in found)
-        return torch.cat([context[:, :length] for context, _ in found], dim=-1), found[family.pooled][1]
+        context = torch.cat([context[:, :length] for context, _ in found], dim=-1)
+        return Encoded(context, found[family.pooled].options)

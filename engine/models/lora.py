@@ -13,6 +13,7 @@ torch: a loader node can say what fits before any weight is read.
 | `base_model.model.….lora_A.weight` | PEFT |
 | `….diff`, `….diff_b`; `….w_norm`, `….b_norm` | full differences of weight and bias; the same of normalisations |
 | `….set_weight` | the weight itself |
+| `double_blocks.0.….lora_B.bias`, `….query_norm.scale` | Black Forest Labs: differences of biases, normalisations themselves |
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import msgspec
 from engine.models.checkpoints import read_json
 from engine.models.families.base import Fused, Rows, Tower
 from engine.models.header import Header
+from engine.models.towers import kind_named
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.
 _SUFFIXES: tuple[tuple[str, str], ...] = (
@@ -67,6 +69,7 @@ _SUFFIXES: tuple[tuple[str, str], ...] = (
     (".oft_blocks", "oft_blocks"),
     (".rescale", "rescale"),
     (".diff_b", "diff_b"),
+    (".lora_B.bias", "diff_b"),
     (".diff", "diff"),
     (".w_norm", "w_norm"),
     (".b_norm", "b_norm"),
@@ -132,7 +135,15 @@ def match_unet(
 def _spellings(path: str) -> list[str]:
     """How files name a network's module."""
     flat = path.replace(".", "_")
-    prefixes = ("", "unet.", "transformer.", "base_model.model.", "diffusion_model.", "model.diffusion_model.")
+    prefixes = (
+        "",
+        "unet.",
+        "transformer.",
+        "conditional_transformer.",
+        "base_model.model.",
+        "diffusion_model.",
+        "model.diffusion_model.",
+    )
     return [*(f"{prefix}{flat}" for prefix in UNET_PREFIXES), *(f"{prefix}{path}" for prefix in prefixes)]
 
 
@@ -153,17 +164,18 @@ def _with_fused(header: Header, found: Matched, fused: Fused, modules: Mapping[s
 
 
 def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Matched:
-    """Match a LoRA's tensors to a text encoder's `parameters` (`text_model.*`)."""
+    """Match a LoRA's tensors to a text encoder's `parameters`, under the names that files have for its kind."""
     modules = _modules(parameters)
+    spelled = kind_named(tower.kind).spelled
     names: dict[str, str] = {}
     for module in modules:
-        flat, bare = module.replace(".", "_"), module.removeprefix("text_model.")
-        names |= {f"{prefix}{flat}": module for prefix in tower.lora_prefixes}
-        for spelling in (module, bare):
+        for spelling in spelled(module):
+            names |= {f"{prefix}{spelling.replace('.', '_')}": module for prefix in tower.lora_prefixes}
             names[f"{tower.folder}.{spelling}"] = module
+            names[f"text_encoders.{tower.name}.transformer.{spelling}"] = module
             if tower.folder == "text_encoder":  # names that tell no tower mean the first
                 names[f"base_model.model.{spelling}"] = module
-                names[module] = module
+                names[spelling] = module
     return _match(header, names, modules, f"{tower.folder}.")
 
 
@@ -213,6 +225,8 @@ def _match(
 
 def split_name(tensor: str) -> tuple[str, str]:
     """Return (module as the file calls it, part); part "" for a name of no known layout."""
+    if tensor.endswith(("query_norm.scale", "key_norm.scale")):
+        return tensor.removesuffix(".scale"), "set_weight"
     for suffix, part in _SUFFIXES:
         if tensor.endswith(suffix):
             base = tensor[: -len(suffix)]

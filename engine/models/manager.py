@@ -29,12 +29,14 @@ from engine.models.handles import (
     ModelHandle,
     Patch,
     Source,
+    StyleModelHandle,
     VaeHandle,
     digest_file,
 )
 from engine.models.opening import Opened
-from engine.models.patching import PatchedWeights, PatchFile, matched
+from engine.models.patching import PatchedWeights, PatchFile, grown, matched
 from engine.models.shards import with_shards
+from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from engine.models.autoencoder import Autoencoder
     from engine.models.joined import JoinedEncoder
     from engine.models.network import ControlNetwork, Network
+    from engine.models.style import StyleModel
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
     from engine.models.vision import VisionEncoder
@@ -78,7 +81,8 @@ class ModelManager:
 
     `byte_budget`: bytes of weights to keep (None: half of the memory, 85 % of a GPU's); the least recently used go first,
     and a model in use never goes. `dtype`: what denoisers, ControlNets and text encoders compute in (None: float32 on the
-    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture. `files` names a
+    CPU, float16 elsewhere); VAEs always compute in float32, where half precision shows in the picture, and
+    language models in bfloat16 for float16, whose range they leave. `files` names a
     file by its content.
     """
 
@@ -91,6 +95,7 @@ class ModelManager:
         files: FileDigest = digest_file,
         tokenizer_dirs: Sequence[Path] = (),
         embedding_dirs: Sequence[Path] = (),
+        fetched_tokenizers: Path | None = None,
     ) -> None:
         self.device = device
         self.dtype = dtype or ("float32" if device == "cpu" else "float16")
@@ -98,6 +103,7 @@ class ModelManager:
         self._files = with_shards(files)
         self._tokenizer_dirs = tuple(tokenizer_dirs)
         self._embedding_dirs = tuple(embedding_dirs)
+        self._fetched_tokenizers = fetched_tokenizers
         self._lock = threading.RLock()
         self._cores = Cores(device)
         self._entries: dict[str, _Entry] = {}
@@ -120,7 +126,7 @@ class ModelManager:
 
     def text_encoders(self, paths: Sequence[Path], kind: str) -> ClipHandle:
         """Return the handle of a family's text encoders, in files of their own; `kind`: what loaders call the family."""
-        return opening.open_text_encoders(paths, kind, self._files)
+        return open_text_encoders(paths, kind, self._files)
 
     def vae(self, path: Path) -> VaeHandle:
         """Return the handle of a VAE file."""
@@ -133,6 +139,10 @@ class ModelManager:
     def vision(self, path: Path) -> ClipVisionHandle:
         """Return the handle of an image encoder file."""
         return opening.open_vision(path, self._files)
+
+    def style_model(self, path: Path) -> StyleModelHandle:
+        """Return the handle of a style model file."""
+        return opening.open_style_model(path, self._files)
 
     def lora(
         self,
@@ -159,7 +169,9 @@ class ModelManager:
                 "Use a LoRA that was trained for the checkpoint's family."
             )
         patched = [
-            handle.with_patch(msgspec.structs.replace(patch, strength=float(strength)))
+            (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
+                msgspec.structs.replace(patch, strength=float(strength))
+            )
             if match.changes and strength
             else handle
             for (handle, strength), match in zip(parts, matches, strict=True)
@@ -183,6 +195,8 @@ class ModelManager:
     def use(self, handle: ControlNetHandle) -> AbstractContextManager[ControlNetwork]: ...
     @overload
     def use(self, handle: ClipVisionHandle) -> AbstractContextManager[VisionEncoder]: ...
+    @overload
+    def use(self, handle: StyleModelHandle) -> AbstractContextManager[StyleModel]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -192,10 +206,19 @@ class ModelManager:
 
     @contextmanager
     def _use(self, handle: Handle) -> Iterator[Any]:
-        if isinstance(handle, ClipHandle) and handle.beside:
+        if isinstance(handle, ClipHandle) and (handle.beside or family_named(handle.family).join):
             with self._joined(handle) as encoder:
                 yield encoder
             return
+        if isinstance(handle, VaeHandle) and not handle.source.digest:
+            yield self._without_weights(handle)
+            return
+        with self._held(handle) as model:
+            yield model
+
+    @contextmanager
+    def _held(self, handle: Handle) -> Iterator[Any]:
+        """One module, on the device."""
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
             entry = self._entry(handle)
@@ -212,7 +235,14 @@ class ModelManager:
         from engine.models.joined import JoinedEncoder
 
         with ExitStack() as held:
-            yield JoinedEncoder(handle, [held.enter_context(self._use(tower)) for tower in handle.towers])
+            yield JoinedEncoder(handle, [held.enter_context(self._held(tower)) for tower in handle.towers])
+
+    def _without_weights(self, handle: VaeHandle) -> Any:
+        """The codec of an autoencoder that no file holds."""
+        import torch
+
+        kind = autoencoders.kind_named(handle.kind)
+        return named(kind.CODEC)(named(kind.MODULE)(), handle, torch.device("cpu"), torch.float32)
 
     def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype
@@ -228,6 +258,10 @@ class ModelManager:
             from engine.models.vision import VisionEncoder
 
             return VisionEncoder(instance.module, handle, *place)
+        if isinstance(handle, StyleModelHandle):
+            from engine.models.style import StyleModel
+
+            return StyleModel(instance.module, handle, *place)
         assert tokenizer is not None
         return named(weights.kind_of(handle).ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
 
@@ -296,12 +330,14 @@ class ModelManager:
                 del self._entries[key]
 
     def _dtype_of(self, handle: Handle) -> str:
+        if isinstance(handle, ClipHandle) and self.dtype == "float16":
+            return weights.kind_of(handle).HALF
         return "float32" if isinstance(handle, VaeHandle) else self.dtype
 
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:
         key = handle.tokenizer.digest if handle.tokenizer else f"{handle.source.digest} {handle.prefix}"
         if key not in self._tokenizers:
-            self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs)
+            self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
 
 

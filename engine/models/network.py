@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -22,6 +22,9 @@ class Network:
 
     What it predicts (eps, v…) is said by its handle's parameterization.
     """
+
+    repeats_text: ClassVar[bool] = False
+    """Whether a text that is repeated says the same: true of cross-attention, not where text stands among other tokens."""
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         self.module = module
@@ -129,8 +132,8 @@ def moved(options: Mapping[str, Any] | None, device: torch.device, dtype: torch.
     return {name: value.to(device, dtype) for name, value in (options or {}).items() if isinstance(value, torch.Tensor)}
 
 
-def fill(picture: Tensor, height: int, width: int) -> Tensor:
-    """Crop (B, C, H, W) about its centre to the shape of `height` x `width`, then resize to it by nearest pixels."""
+def fill(picture: Tensor, height: int, width: int, mode: str = "nearest-exact") -> Tensor:
+    """Crop (B, C, H, W) about its centre to the shape of `height` x `width`, then resize to it, by nearest pixels if not told."""
     have_height, have_width = picture.shape[-2:]
     if (have_height, have_width) == (height, width):
         return picture
@@ -140,7 +143,7 @@ def fill(picture: Tensor, height: int, width: int) -> Tensor:
     else:
         cut = round((have_height - have_width * height / width) / 2)
         picture = picture[..., cut : have_height - cut, :]
-    return functional.interpolate(picture, size=(height, width), mode="nearest-exact")
+    return functional.interpolate(picture, size=(height, width), mode=mode)
 
 
 def repeat_to(tensor: Tensor, batch: int) -> Tensor:

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind
+from engine.datatypes.latent_formats import PIXELS, same_space
+from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind, Variance
 from engine.models import autoencoders, detect
+from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
     folder_component,
@@ -24,7 +26,7 @@ from engine.models.checkpoints import (
 )
 from engine.models.detect import Detected
 from engine.models.errors import CheckpointError, shortened
-from engine.models.families import families, families_of_type, family_of, titles
+from engine.models.families import families, family_of, titles
 from engine.models.families.base import Family, Tower
 from engine.models.handles import (
     ClipHandle,
@@ -33,29 +35,36 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     Source,
+    StyleModelHandle,
     VaeHandle,
     digest_file,
 )
 from engine.models.header import Header
+from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
 from engine.models.shapes import part as part_of
-from engine.models.tokenizer import tokenizer_file
+from engine.models.text_files import config_hints, tower_handle
+from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.towers.clip import TextEncoderFacts
-from engine.models.vision_facts import vision_config
+from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
+from engine.models.weights import parameter_shapes
 
-_DENOISERS = ("unet", "transformer")
+_DENOISERS = ("unet", "transformer", "prior", "decoder")
 """What a diffusers folder calls a network, by its kind."""
+
+_AUTOENCODERS = ("vae", "vqgan")
+"""What it calls an autoencoder."""
 
 _NETWORK = "network"
 """What either is called here."""
 
-_UNKNOWN_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
-"""What a U-Net's config tells of parts that no family here has."""
+_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
+"""What a U-Net's config tells of parts that few families have."""
 
 _PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+_VARIANCES: dict[str, Variance] = {"fixed_large": "most", "fixed_large_log": "most"}
 _SCHEDULES: dict[str, ScheduleKind] = {
     "scaled_linear": "scaled_linear",
     "linear": "linear",
@@ -99,38 +108,28 @@ def _opened(
         latent=found.latent,
     )
     towers = [
-        _tower(source, family, facts, tokenizer)
+        tower_handle(source, family, facts, tokenizer)
         for source, facts, tokenizer in zip_longest(texts, found.texts, tokenizers[: len(found.texts)])
     ]
     return Opened(
         model or None,
         towers[0].with_towers(towers) if towers else None,
-        VaeHandle(
-            source=vae,
-            family=family,
+        _vae(found, vae),
+    )
+
+
+def _vae(found: Detected, source: Source) -> VaeHandle | None:
+    """The VAE that is there, or that which does nothing where the network denoises pictures."""
+    if found.vae:
+        return VaeHandle(
+            source=source,
+            family=found.family,
             kind=found.vae_kind,
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
         )
-        if found.vae
-        else None,
-    )
-
-
-def _tower(source: Source, family: str, facts: TextEncoderFacts, tokenizer: Source | None = None) -> ClipHandle:
-    return ClipHandle(
-        source=source,
-        family=family,
-        tower=facts.tower.name,
-        config=facts.config,
-        prefix=facts.prefix,
-        tokens=facts.tokens,
-        tokenizer=tokenizer,
-        stop_at=facts.stop_at,
-        normed=facts.tower.normed,
-        cut_layers=facts.cut_layers,
-    )
+    return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
 
 def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
@@ -167,65 +166,16 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     path = Path(path)
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
-        family = detect.family_of_text_width(part.config.get("hidden_size", 0))
+        shapes = read_header(part.weights).shapes
+        family = detect.family_of_text(shapes)
         tower = family.towers[0]
-        facts = kind_named(tower.kind).text_facts(read_header(part.weights).shapes, _text_hints(part.config), tower)
-        return _tower(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
+        facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
+        return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
     clip = open_checkpoint(path, files).clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.")
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
-
-
-def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
-    """Return the handle of a family's text encoders, each in a file of its own, in any order.
-
-    `kind`: what loaders call the family. Raises CheckpointError naming the files where one is not the family's.
-    """
-    found = families_of_type(kind, len(paths))
-    if not found:
-        raise CheckpointError(f"no family with {len(paths)} text encoders is called {kind!r}. Known: {titles()}.")
-    headers = [read_header(path) for path in paths]
-    towers = []
-    for tower, header in _paired(found[0], headers):
-        hints = detect.metadata_facts(header.metadata, header.path).get("text", {})
-        try:
-            facts = kind_named(tower.kind).text_facts(header.shapes, hints, tower)
-        except (KeyError, IndexError) as problem:
-            raise CheckpointError(
-                f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
-            ) from problem
-        path = Path(header.path)
-        towers.append(_tower(Source(str(path), files(path)), found[0].name, facts))
-    got = tuple(sorted(_text_width(header) for header in headers))
-    wanted = tuple(sorted(tower.width for tower in found[0].towers))
-    others = {tower.width for family in families() for tower in family.towers} - set(wanted)
-    if others & set(got):  # encoders of unknown widths are somebody's own
-        named = ", ".join(path.name for path in paths)
-        raise CheckpointError(f"{named}: text encoders of widths {got}, where {found[0].title} has {wanted}.")
-    return towers[0].with_towers(towers)
-
-
-def _paired(family: Family, headers: Sequence[Header]) -> list[tuple[Tower, Header]]:
-    """The towers of a family, each with its file: of its kind, and of several of a kind the narrower with the narrower."""
-    pairs: dict[str, Header] = {}
-    for kind in {tower.kind for tower in family.towers}:
-        towers = sorted((tower for tower in family.towers if tower.kind == kind), key=lambda tower: tower.width)
-        alike = sorted((header for header in headers if kind_named(kind).is_there(header.shapes)), key=_text_width)
-        if len(alike) != len(towers):
-            named = ", ".join(Path(header.path).name for header in alike) or "none"
-            raise CheckpointError(
-                f"{', '.join(Path(header.path).name for header in headers)}: {family.title} wants "
-                f"{' and '.join(tower.name for tower in towers)}, got {named} of that kind."
-            )
-        pairs |= {tower.name: header for tower, header in zip(towers, alike, strict=True)}
-    return [(tower, pairs[tower.name]) for tower in family.towers]
-
-
-def _text_width(header: Header) -> int:
-    tables = ("token_embedding.weight", "shared.weight", "embed_tokens.weight")
-    return next((shape[1] for name, shape in header.shapes.items() if name.endswith(tables)), 0)
 
 
 def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
@@ -263,24 +213,46 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
-    """Return the handle of an image encoder: a file of its own in the naming of transformers, or a folder of theirs."""
+    """Return the handle of an image encoder: a file of its own, one inside an unCLIP checkpoint, or a folder of transformers."""
     path = Path(path)
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
     hints = detect.metadata_facts(header.metadata, str(weights)).get("vision", {})
     if part:
-        known = {"heads": part.config.get("num_attention_heads"), "act": part.config.get("hidden_act")}
+        told = {"heads": "num_attention_heads", "act": "hidden_act", "image_size": "image_size"}
+        known = {ours: part.config.get(theirs) for ours, theirs in told.items()}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
+    first = ("conv1.weight", "vision_model.embeddings.class_embedding")
+    prefix = next((one for one in VISION_PREFIXES if any(f"{one}{name}" in header.shapes for name in first)), "")
+    kind = vision_kind(header.shapes)
+    handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family=kind, prefix=prefix)
     try:
-        config = vision_config(header.shapes, hints)
+        if kind == SIGLIP:
+            config = siglip_config(header.shapes, hints)
+        else:
+            config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:
         shown = shortened(list(header.shapes))
         raise CheckpointError(
-            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, "
-            f"lacks {problem}, got {shown}. Use a file in the naming of transformers."
+            f"{weights}: not an image encoder: expected CLIP's vision_model.* and visual_projection.weight, or SigLIP's, "
+            f"lacks {problem}, got {shown}. Use a file in the naming of transformers or of open_clip."
         ) from problem
-    return ClipVisionHandle(source=Source(str(weights), files(weights)), family="clip", config=config)
+    return msgspec.structs.replace(handle, config=config)
+
+
+def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelHandle:
+    """Return the handle of a style model: FLUX.1 Redux, in a file of its own."""
+    path = Path(path)
+    shapes = read_header(path).shapes
+    try:
+        (_, seen), (width, _) = shapes["redux_up.weight"], shapes["redux_down.weight"]
+    except KeyError as problem:
+        raise CheckpointError(
+            f"{path}: not a style model that is known: expected FLUX.1 Redux, lacks {problem}, got {shortened(list(shapes))}."
+        ) from problem
+    config = {"redux_dim": seen, "txt_in_features": width}
+    return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:
@@ -303,9 +275,12 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(
             f"{folder}: a folder, but not a diffusers model: expected model_index.json and unet/config.json."
         )
-    names = (*_DENOISERS, "vae", *(tower.folder for tower in _most_towers()))
+    names = (*_DENOISERS, *_AUTOENCODERS, *(tower.folder for tower in _most_towers()))
     parts = {name: part for name in names if (part := folder_component(folder, name))}
-    parts = {_NETWORK if name in _DENOISERS else name: part for name, part in parts.items()}
+    called = dict.fromkeys(_DENOISERS, _NETWORK) | dict.fromkeys(_AUTOENCODERS, "vae")
+    parts = {called.get(name, name): part for name, part in parts.items()}
+    if not parts and (folder / "config.json").is_file():  # a network alone, beside the index
+        parts = {_NETWORK: _required(folder_component(folder, ""), folder)}
     headers = {name: read_header(part.weights) for name, part in parts.items()}
     sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
@@ -314,13 +289,22 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(f"{folder}: not a model of a known family ({titles()}): lacks {problem}.") from problem
     anywhere = next(iter(sources.values()))
     towers = [facts.tower for facts in found.texts]
-    return _opened(
+    opened = _opened(
         found,
         sources.get(_NETWORK, anywhere),
         [sources[tower.folder] for tower in towers],
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
+    classes = _class_names(folder)
+    return opened._replace(model=opened.model.with_option(OPTION, classes)) if opened.model and classes else opened
+
+
+def _class_names(folder: Path) -> dict[str, str]:
+    """What the index of a folder calls the classes that its network knows, by number; {} where it tells none."""
+    index = folder / "model_index.json"
+    told = read_json(index).get("id2label") if index.is_file() else None
+    return {str(number): str(name) for number, name in told.items()} if isinstance(told, dict) else {}
 
 
 def _most_towers() -> tuple[Tower, ...]:
@@ -331,17 +315,17 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     if not headers:
         raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
     config = configs.get(_NETWORK, {})
-    if other := [name for name in _UNKNOWN_PARTS if config.get(name)]:
-        raise CheckpointError(
-            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
-        )
     shapes = {name: header.shapes for name, header in headers.items()}
     family = _folder_family(folder, configs, shapes)
     unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
+    if other := [name for name in _PARTS if config.get(name) and not (unet or {}).get(name)]:
+        raise CheckpointError(
+            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
+        )
     vae_hints = _vae_hints(configs.get("vae", {}), family)
     kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
     texts = tuple(
-        kind_named(tower.kind).text_facts(shapes[tower.folder], _text_hints(configs[tower.folder]), tower)
+        kind_named(tower.kind).text_facts(shapes[tower.folder], config_hints(configs[tower.folder]), tower)
         for tower in family.towers
         if tower.folder in shapes
     )
@@ -369,17 +353,19 @@ def _folder_family(
 def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     return {
+        **config,
         "heads": heads,
         "norm_groups": config.get("norm_num_groups", 32),
         "norm_eps": config.get("norm_eps", 1e-5),
         "act": config.get("act_fn", "silu"),
         "size_width": config.get("addition_time_embed_dim") or 256,
-        "axes": config.get("axes_dims_rope"),
+        "axes": config.get("axes_dims_rope") or config.get("axes_dim_rope") or config.get("axes_dims"),
+        "zero_cond_t": config.get("zero_cond_t", False),
     }
 
 
 def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[str, Any]:
-    told = {name: value for name, value in config.items() if value is not None}
+    told = {name: value for name, value in config.items() if value is not None and name != "scale_factor"}
     hints = {**told, "norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
     usual = (family or detect.family_of_text_width(0)).latent.scale
     if (scale := config.get("scaling_factor")) is not None and scale != usual:
@@ -389,18 +375,14 @@ def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[
     return hints
 
 
-def _text_hints(config: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"heads": "num_attention_heads", "act": "hidden_act", "norm_eps": "layer_norm_eps"}
-    return {ours: config[theirs] for ours, theirs in names.items() if theirs in config}
-
-
 def _folder_parameterization(
     folder: Path, family: Family, unet: Mapping[str, Any] | None, header: Header | None
 ) -> Parameterization:
     """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
-    path = folder / "scheduler" / "scheduler_config.json"
+    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
+    path = next((place for place in places if place.is_file()), places[0])
     base = family.parameterization
-    if not path.is_file() or base.prediction == "flow":  # a flow's shift is the family's
+    if not path.is_file() or base.schedule in ("flow", "cosine_time"):  # whose shift is the family's
         if header is None:
             return base
         read = partial(spread, Path(header.path))
@@ -413,7 +395,17 @@ def _folder_parameterization(
         beta_start=float(config.get("beta_start", base.beta_start)),
         beta_end=float(config.get("beta_end", base.beta_end)),
         zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
+        **(_bounds(config, base) if base.clip else {}),
     )
+
+
+def _bounds(config: Mapping[str, Any], base: Parameterization) -> dict[str, Any]:
+    """What a scheduler says of the values of pictures, and of the noise of a step."""
+    told: dict[str, Any] = {"variance": _VARIANCES.get(config.get("variance_type", "fixed_small"), "least")}
+    if config.get("thresholding", False):
+        quantile = float(config.get("dynamic_thresholding_ratio", 0.995))
+        return told | {"clip": float(config.get("sample_max_value", 1.0)), "clip_quantile": quantile}
+    return told | {"clip": float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample", True) else 0.0}
 
 
 def _tokenizer(folder: Path, files: FileDigest, part: str = "tokenizer") -> Source | None:

@@ -11,12 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from engine.models import lora
 from engine.models.checkpoints import load_tensors, read_header
 from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
 from engine.models.lora import Change, Matched
+from engine.models.networks.grown import grown_config, widened
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +38,13 @@ def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[s
     return lora.match_text(header, parameters, tower_of(handle.family, handle.tower))
 
 
+def grown(handle: ModelHandle, path: Path, match: Matched) -> ModelHandle:
+    """Return the handle with layers as wide as the LoRA at `path` wants them. Reads headers only."""
+    network = family_named(handle.family).network
+    config = grown_config(network, handle.config, match, read_header(path).shapes)
+    return msgspec.structs.replace(handle, config=config)
+
+
 class PatchFile:
     """A LoRA file as it is put on one model: what it changes, its tensors mapped from the file."""
 
@@ -43,6 +53,7 @@ class PatchFile:
         self.digest = patch.source.digest
         self.changes = matched(handle, self.path, parameters).changes
         self.tensors = load_tensors(self.path)
+        self._grows = family_named(handle.family).network.grows if isinstance(handle, ModelHandle) else {}
 
     def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
         """Return `weight`, the one called `name`, with its change at `strength`, float32. Raises LoraError for wrong sizes."""
@@ -50,6 +61,8 @@ class PatchFile:
 
         change = self.changes[name]
         here = self._here(change, weight.device)
+        if name in self._grows and "down" in change.parts:
+            here[change.parts["down"]] = widened(here[change.parts["down"]], weight.shape[1])
         try:
             return deltas.patched(change, here, weight, strength)
         except (ValueError, RuntimeError) as problem:

@@ -4,7 +4,8 @@ Nothing here depends on full-size widths: the tables are derived from the number
 level and where attention stands, all read off the `config` (a diffusers / transformers config, or a mapping with the
 same fields). `config` fields used:
 
-- U-Net, ControlNet: `down_block_types`, `up_block_types`, `layers_per_block`, `mid_block_type`
+- U-Net, ControlNet: `down_block_types`, `up_block_types`, `layers_per_block`, `mid_block_type`, `class_embed_type`,
+  `num_class_embeds`
 - VAE: `down_block_types` (or `block_out_channels`), `layers_per_block`
 - text encoder: none
 
@@ -28,6 +29,8 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 CONTROLNET_PREFIX = "control_model."
+VISION_PREFIXES = ("embedder.model.visual.", "visual.", "clip_l_vision.", "")
+"""Of CLIP's vision tower: in checkpoints of unCLIP, in whole CLIPs, in checkpoints of Stable Cascade, alone."""
 
 _RESNET = {
     "norm1": "in_layers.0",
@@ -62,9 +65,16 @@ _OPEN_CLIP_LAYER = {
 
 def unet_names(config: Mapping[str, Any]) -> dict[str, str]:
     """Return {module path in diffusers: module path in the original layout} for every block that holds weights."""
-    names = dict(_EMBEDDINGS) | {"conv_norm_out": "out.0", "conv_out": "out.2"}
+    names = _EMBEDDINGS | _classes(config) | {"conv_norm_out": "out.0", "conv_out": "out.2"}
     names |= _down_names(config) | _mid_names(config) | _up_names(config)
     return names
+
+
+def _classes(config: Mapping[str, Any]) -> dict[str, str]:
+    """The embedding of a class, or of a vector in its place, where a U-Net takes one."""
+    if config.get("class_embed_type") == "projection":
+        return {"class_embedding.linear_1": "label_emb.0.0", "class_embedding.linear_2": "label_emb.0.2"}
+    return {"class_embedding": "label_emb"} if config.get("num_class_embeds") else {}
 
 
 def controlnet_names(config: Mapping[str, Any], hint_blocks: int = 6) -> dict[str, str]:
@@ -302,6 +312,39 @@ _OPEN_CLIP_ENDS = {
     "text_model.final_layer_norm.bias": "ln_final.bias",
 }
 _OPEN_CLIP_ENDS_BACK = {theirs: ours for ours, theirs in _OPEN_CLIP_ENDS.items()}
+
+
+_VISION_ENDS = {
+    "class_embedding": "embeddings.class_embedding",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "conv1.weight": "embeddings.patch_embedding.weight",
+    "ln_pre.weight": "pre_layrnorm.weight",
+    "ln_pre.bias": "pre_layrnorm.bias",
+    "ln_post.weight": "post_layernorm.weight",
+    "ln_post.bias": "post_layernorm.bias",
+}
+"""Of CLIP's vision tower, in the names of OpenAI and open_clip, with those of transformers under `vision_model.`."""
+
+
+def is_open_vision(state: Iterable[str]) -> bool:
+    """Say whether these are CLIP's vision tower in the names of OpenAI and open_clip, without prefix."""
+    return "conv1.weight" in state and "transformer.resblocks.0.attn.in_proj_weight" in state
+
+
+def vision_to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename CLIP's vision tower, without prefix, to `vision_model.*` and `visual_projection.weight`."""
+    if not is_open_vision(state):
+        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
+    renamed: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name == "proj":
+            renamed["visual_projection.weight"] = value.T
+        elif name in _VISION_ENDS:
+            renamed[f"vision_model.{_VISION_ENDS[name]}"] = value
+        else:
+            layers = _from_open_clip(name, value)
+            renamed |= {one.replace("text_model.", "vision_model.", 1): tensor for one, tensor in layers.items()}
+    return renamed
 
 
 def _to_open_clip(name: str) -> str:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import torch
 
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
+from engine.models.encoded import Encoded
 from engine.models.errors import EmbeddingError, ModelError, shortened
+from engine.models.families import tower_of
 from engine.models.prompt import phrases, references, segments
 
 if TYPE_CHECKING:
@@ -34,10 +36,20 @@ Warn = Callable[[str], None]
 
 
 class Token(NamedTuple):
-    """A token id, or the vector (D,) of a textual-inversion embedding, with its weight."""
+    """A token id, or the vector (D,) of a textual-inversion embedding, with its weight; `padding` that a model is not to see."""
 
     value: int | Tensor
     weight: float
+    padding: bool = False
+
+
+def refuse_pictures(handle: ClipHandle, pictures: Sequence[Tensor]) -> None:
+    """Raise ModelError when there are pictures, for an encoder that sees none."""
+    if pictures:
+        raise ModelError(
+            f"{handle.source.path}: expected a text encoder that sees pictures, such as Qwen2.5-VL, got {handle.tower}. "
+            "Load the family's text encoder, or encode the prompt without pictures."
+        )
 
 
 class TextEncoder:
@@ -62,14 +74,16 @@ class TextEncoder:
         self._end = tokenizer.end
         pad = handle.tokens.pad
         self._pad = self._end if pad is None else pad
+        self._masked = tower_of(handle.family, handle.tower).padding != "seen"
 
     @property
     def length(self) -> int:
         """Tokens in a row, start and end included."""
         return min(self.handle.tokens.max_length, int(self.handle.config["max_position_embeddings"]))
 
-    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
-        """Return (context (1, T * rows, D), pooled (1, P)), float32 on the CPU, of a prompt with emphasis and embeddings."""
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
+        """Return the context (1, T * rows, D) and the pooled text (1, P) of a prompt with emphasis and embeddings."""
+        refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
 
     @property
@@ -77,7 +91,7 @@ class TextEncoder:
         """The towers: itself."""
         return (self,)
 
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of the text for this tower by its name; `text` without one."""
         return self.encode(texts.get(self.handle.tower, text), warn)
 
@@ -101,7 +115,7 @@ class TextEncoder:
 
     def _framed(self, row: list[Token]) -> list[Token]:
         framed = [Token(self.tokenizer.start, 1.0), *row, Token(self._end, 1.0)]
-        return framed + [Token(self._pad, 1.0)] * (self.length - len(framed))
+        return framed + [Token(self._pad, 1.0, padding=self._masked)] * (self.length - len(framed))
 
     def _tokens(self, text: str, warn: Warn) -> Iterator[list[Token]]:
         """Yield the tokens of each stretch of text, and of each embedding, in order."""
@@ -137,8 +151,8 @@ class TextEncoder:
         return f"prompt: there is no embedding {name!r}, so it is left out. {hint} Put its file into the embeddings folder."
 
     @torch.no_grad()
-    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """Return (context, pooled) of rows as `tokenize` makes them; pooled is the first row's, without weights.
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
+        """Return context and pooled text of rows as `tokenize` makes them; pooled is the first row's, without weights.
 
         Pooled is the last layer's output at the first end token, through the final layer norm, and through the text
         projection where there is one.
@@ -152,7 +166,7 @@ class TextEncoder:
             weights = torch.tensor([[token.weight for token in row] for row in rows])[:, :, None]
             hidden, empty = hidden[:-1], hidden[-1:]
             hidden = torch.where(weights == 1.0, hidden, (hidden - empty) * weights + empty)
-        return hidden.reshape(1, -1, hidden.shape[-1]), pooled[:1]
+        return Encoded(hidden.reshape(1, -1, hidden.shape[-1]), {"pooled_output": pooled[:1]})
 
     def _run(self, rows: list[list[Token]]) -> tuple[Tensor, Tensor]:
         """Return (hidden (R, T, D) at the handle's layer, pooled (R, P)) of R rows, float32 on the CPU."""
@@ -171,7 +185,9 @@ class TextEncoder:
             )
         try:
             tokens = torch.tensor(ids, device=self.device)
-            last = cast("Tensor", self.module(input_ids=tokens).last_hidden_state)
+            seen = torch.tensor([[int(not token.padding) for token in row] for row in rows], device=self.device)
+            told = {"attention_mask": seen} if self._masked else {}
+            last = cast("Tensor", self.module(input_ids=tokens, **told).last_hidden_state)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -190,7 +206,7 @@ class TextEncoder:
         return cast("nn.Module", self._tower.embeddings.token_embedding)  # type: ignore[union-attr]
 
     def _stop_layer(self) -> nn.Module | None:
-        """Return the layer to stop at, None for the last one of this tower."""
+        """Return the layer to stop at, None for the last one of this tower with the norm after it."""
         layers = cast("Sequence[nn.Module]", self._tower.encoder.layers)  # type: ignore[union-attr]
         index = len(layers) + self.handle.cut_layers + self.handle.stop_at
         if index < 0:
@@ -198,7 +214,9 @@ class TextEncoder:
                 f"{self.handle.source.path}: its text encoder has {len(layers)} layers, so it cannot stop at layer "
                 f"{self.handle.stop_at}. Use CLIPSetLastLayer with -{len(layers)} to -1."
             )
-        return None if index >= len(layers) - 1 else layers[index]
+        if index < len(layers) - 1:
+            return layers[index]
+        return None if self.handle.normed else layers[-1]
 
 
 def _spliced(embedded: Tensor, places: list[tuple[int, int, Tensor]]) -> Tensor:

@@ -1,25 +1,25 @@
-"""Finding and reading the tokenizer of a text encoder. No torch, no transformers.
+"""Finding the tokenizer of a text encoder. No torch, no transformers.
 
-In order: the file a handle names (a diffusers folder's own), the checkpoint's metadata `safelight.tokenizer` (of T5
-`safelight.tokenizer.t5`; the text of a tokenizer.json), `NAME/tokenizer.json` or `NAME/vocab.json` + `merges.txt` in the text
-encoder folders, the hub's cache on this machine, and for CLIP the package instant_clip_tokenizer. Only one whose vocabulary
-fits the encoder is taken.
+In order: what the text encoder's file carries, as a tensor (`spiece_model`, `tekken_model`, `tokenizer_json`) or in its
+metadata (`safelight.tokenizer`, of T5 `safelight.tokenizer.t5`; the text of a tokenizer.json); the file that a handle names
+(beside the weights, or a diffusers folder's own); the text encoder folders, `NAME/tokenizer.json` or another form of
+`tokenizer_files`; what `safelight tokenizers fetch` put into the base directory; the hub's cache on this machine. Only one
+whose vocabulary fits the encoder is taken.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from engine.models.checkpoints import PICKLE_SUFFIXES, read_header
+from engine.models.checkpoints import PICKLE_SUFFIXES, read_bytes, read_header
 from engine.models.errors import TokenizerError
 from engine.models.families import tower_of
+from engine.models.pinned import Known, known_for
+from engine.models.tokenizer_files import END, START, files_in, parse, read_file
+from engine.models.tokenizer_stored import READERS
 from engine.models.towers import kind_named
 
 if TYPE_CHECKING:
@@ -27,14 +27,11 @@ if TYPE_CHECKING:
 
     from engine.models.handles import ClipHandle
 
-START, END = "<|startoftext|>", "<|endoftext|>"
-_SPECIAL = re.compile(f"({re.escape(START)}|{re.escape(END)})")
-_HUB_MODELS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "openai/clip-vit-base-patch32")
-_CLIP_VOCABULARY = 49408
-_ROUNDED = 128
+# Gemma's vocabulary has HTML's <s> and </s> too, which open and close nothing.
+_STARTS: Final = (START, "<bos>", "<|begin_of_text|>", "<s>", "[CLS]")
+_ENDS: Final = (END, "<eos>", "<|end_of_text|>", "</s>", "[SEP]")
+_ROUNDED: Final = 128
 """Tables of tokens are rounded up to a multiple of this: T5's 32,100 tokens have 32,128 rows."""
-# The pattern that CLIP (Radford et al. 2021) splits text by before byte-pair encoding.
-_CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 class Tokenizer(Protocol):
@@ -45,11 +42,15 @@ class Tokenizer(Protocol):
         """The token that opens a row."""
         ...
 
-    end: int
+    @property
+    def end(self) -> int:
+        """The token that closes a row."""
+        ...
+
     size: int
 
     def ids(self, text: str) -> list[int]:
-        """Return the token ids of `text`, without start and end."""
+        """Return the token ids of `text`, without start and end. Special tokens in it, as <|im_start|>, are one id each."""
         ...
 
 
@@ -61,85 +62,163 @@ class JsonTokenizer:
         fast.no_padding()
         fast.no_truncation()
         self.size = int(fast.get_vocab_size())
-        self._told_start, self._where = start, where
-        self.end = _special(fast, end, (END, "</s>", "[SEP]"), where)
+        self._told_start, self._told_end, self._where = start, end, where
 
     @property
     def start(self) -> int:
         """The token that opens a row; TokenizerError where there is none, as in T5's."""
-        return _special(self._fast, self._told_start, (START, "<s>", "[CLS]"), self._where)
+        return _special(self._fast, self._told_start, _STARTS, self._where)
+
+    @property
+    def end(self) -> int:
+        """The token that closes a row; TokenizerError where there is none, as in language models' that open a chat."""
+        return _special(self._fast, self._told_end, _ENDS, self._where)
 
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
         return list(self._fast.encode(text, add_special_tokens=False).ids)
 
 
-class InstantClipTokenizer:
-    """CLIP's own vocabulary, from the package instant_clip_tokenizer, reading text as transformers does."""
-
-    def __init__(self) -> None:
-        self._tokenizer: Any = importlib.import_module("instant_clip_tokenizer").Tokenizer()
-        self.size = _CLIP_VOCABULARY
-        self.start, self.end = _CLIP_VOCABULARY - 2, _CLIP_VOCABULARY - 1
-
-    def ids(self, text: str) -> list[int]:
-        """Return the token ids of `text`, without start and end."""
-        special = {START: [self.start], END: [self.end]}
-        parts = _SPECIAL.split(unicodedata.normalize("NFC", text))
-        return [int(i) for part in parts for i in special.get(part) or self._tokenizer.encode(part)]
-
-
-def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = ()) -> Tokenizer:
+def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = (), fetched: Path | None = None) -> Tokenizer:
     """Return the tokenizer of a text encoder by the order this module opens with.
 
-    Raises TokenizerError when there is none that fits, saying which file to put where.
+    `folders`: those of text encoders; `fetched`: where `safelight tokenizers fetch` puts them. Raises TokenizerError when
+    there is none that fits, saying what was tried and what to do, and for one that is damaged.
     """
-    size = int(handle.config["vocab_size"])
-    told = {"start": handle.tokens.start, "end": handle.tokens.end}
-    source = Path(handle.source.path)
-    if handle.tokenizer is not None:
-        return _fitting(_read(Path(handle.tokenizer.path), told), size, handle.tokenizer.path)
-    kind = kind_named(tower_of(handle.family, handle.tower).kind)
-    if source.suffix.lower() not in PICKLE_SUFFIXES and (text := read_header(source).metadata.get(kind.METADATA)):
-        return _fitting(_parse(text, f"{source}, metadata {kind.METADATA}", told), size, str(source))
-    for path in tokenizer_files(folders):
-        tokenizer = _read(path, told)
-        if tokenizer.size <= size < tokenizer.size + _ROUNDED:
-            return tokenizer
-    if size == _CLIP_VOCABULARY:
-        try:
-            return InstantClipTokenizer()
-        except ImportError:
-            pass
-    places = folders[0] if folders else "models/text_encoders"
-    raise TokenizerError(
-        f"{source}: no tokenizer with {size} tokens found for its text encoder {handle.tower}. Put the tokenizer.json of "
-        f"{kind.TOKENIZER} at {places}/{tower_of(handle.family, handle.tower).kind}/tokenizer.json"
-        f"{', or install the extra clip-vocabulary' if size == _CLIP_VOCABULARY else ''}."
-    )
+    return _Search(handle, folders, fetched).found()
 
 
 def tokenizer_files(folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield the tokenizer files in the text encoder folders, then those in the hub's cache."""
+    """Yield the tokenizer files in the folders of the text encoder folders."""
     for folder in folders:
         for part in sorted(p for p in Path(folder).glob("*") if p.is_dir()):
-            yield from _file_in(part)
-    hub = _hub_cache()
-    for model in _HUB_MODELS:
-        for snapshot in sorted((hub / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")):
-            yield from _file_in(snapshot)
+            yield from files_in(part)
 
 
-def tokenizer_file(folder: Path) -> Path | None:
-    """Return the tokenizer file in one folder, None without one."""
-    return next(_file_in(folder), None)
+class _Search:
+    """One look for a tokenizer, which remembers where it has looked."""
+
+    def __init__(self, handle: ClipHandle, folders: Sequence[Path], fetched: Path | None) -> None:
+        self.handle, self.folders, self.fetched = handle, folders, fetched
+        self.source = Path(handle.source.path)
+        self.rows = int(handle.config["vocab_size"])
+        self.name = tower_of(handle.family, handle.tower).kind
+        self.kind = kind_named(self.name)
+        self.known = known_for(self.name, self.kind.TOKENIZER, self.rows)
+
+    def found(self) -> Tokenizer:
+        if (own := getattr(self.kind, "own_tokenizer", None)) is not None:
+            made: Tokenizer = own()
+            return made
+        for step in (self._carried, self._named, self._in_folders, self._fetched, self._in_hub_cache):
+            if tokenizer := step():
+                return tokenizer
+        raise TokenizerError(self._nothing())
+
+    def _made(self, fast: FastTokenizer, where: str) -> JsonTokenizer:
+        told = self.handle.tokens
+        return JsonTokenizer(fast, where, start=told.start, end=told.end)
+
+    def _certain(self, tokenizer: Tokenizer, where: str) -> Tokenizer:
+        """A tokenizer that is meant for this encoder: that it has more tokens is an error."""
+        if tokenizer.size > self.rows:
+            raise TokenizerError(
+                f"{where}: its tokenizer has {tokenizer.size} tokens, but its text encoder knows {self.rows}."
+            )
+        return tokenizer
+
+    def _carried(self) -> Tokenizer | None:
+        """What the file has: a tensor at the encoder's level or above, or its metadata."""
+        if self.source.suffix.lower() in PICKLE_SUFFIXES:
+            return None
+        header = read_header(self.source)
+        for level in _levels(self.handle.prefix):
+            for name, read in READERS.items():
+                if (tensor := f"{level}{name}") in header.shapes:
+                    where = f"{self.source}, tensor {tensor}"
+                    tokenizer = self._made(read(read_bytes(self.source, [tensor])[tensor], where), where)
+                    if self._is_likely(tokenizer):
+                        return tokenizer
+                    if level == self.handle.prefix:  # above, it may be another encoder's
+                        return self._certain(tokenizer, where)
+        if text := header.metadata.get(self.kind.METADATA):
+            where = f"{self.source}, metadata {self.kind.METADATA}"
+            return self._certain(self._made(parse(text, where), where), where)
+        return None
+
+    def _named(self) -> Tokenizer | None:
+        if self.handle.tokenizer is None:
+            return None
+        path = self.handle.tokenizer.path
+        return self._certain(self._made(read_file(Path(path)), path), path)
+
+    def _in_folders(self) -> Tokenizer | None:
+        """The folder with the name of the encoder's kind first, then any whose vocabulary fits closely."""
+        for folder in self.folders:
+            for path in files_in(Path(folder) / self.name):
+                tokenizer = self._made(read_file(path), str(path))
+                if tokenizer.size <= self.rows:
+                    return tokenizer
+        for path in tokenizer_files(self.folders):
+            if path.parent.name != self.name:
+                tokenizer = self._made(read_file(path), str(path))
+                if tokenizer.size <= self.rows < tokenizer.size + _ROUNDED:
+                    return tokenizer
+        return None
+
+    def _fetched(self) -> Tokenizer | None:
+        if self.fetched is None:
+            return None
+        for known in self.known:
+            if tokenizer := self._of(known, self.fetched / known.folder):
+                return tokenizer
+        return None
+
+    def _in_hub_cache(self) -> Tokenizer | None:
+        """The models that are known to have it, and the one that the encoder's kind names."""
+        own = Known(folder=self.name, serves=(self.kind.TOKENIZER,), rows=(self.rows,))
+        for known in (*self.known, own):
+            for model in known.serves:
+                for snapshot in sorted((_hub_cache() / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")):
+                    if tokenizer := self._of(known, snapshot):
+                        return tokenizer
+        return None
+
+    def _of(self, known: Known, folder: Path) -> Tokenizer | None:
+        for path in files_in(folder):
+            tokenizer = self._made(read_file(path, known.without), str(path))
+            if self._is_likely(tokenizer):
+                return tokenizer
+        return None
+
+    def _is_likely(self, tokenizer: Tokenizer) -> bool:
+        """Say whether a table of tokens is as long as the vocabulary, or has a little room: Qwen's 151,669 have 151,936 rows."""
+        return tokenizer.size <= self.rows <= tokenizer.size + max(_ROUNDED, self.rows // 100)
+
+    def _nothing(self) -> str:
+        places = self.folders[0] if self.folders else "models/text_encoders"
+        first = "Run `safelight tokenizers fetch`, or put" if self.known else "Put"
+        return (
+            f"{self.source}: no tokenizer with {self.rows} tokens found for its text encoder {self.handle.tower}. "
+            f"{first} the tokenizer.json of {self.kind.TOKENIZER} at {places}/{self.name}/tokenizer.json. "
+            f"Tried: {'; '.join(self._tried(places))}."
+        )
+
+    def _tried(self, places: Path | str) -> Iterator[str]:
+        yield f"tensors {', '.join(READERS)} and metadata {self.kind.METADATA} of the file"
+        yield "a tokenizer.json beside it or in its diffusers folder"
+        yield f"the folders in {', '.join(map(str, self.folders)) or places}"
+        if self.fetched is not None:
+            names = ", ".join(dict.fromkeys(known.folder for known in self.known)) or "none is known for it"
+            yield f"what was fetched into {self.fetched} ({names})"
+        yield f"the hub's cache in {_hub_cache()}"
 
 
-def _file_in(folder: Path) -> Iterator[Path]:
-    if (folder / "tokenizer.json").is_file():
-        yield folder / "tokenizer.json"
-    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        yield folder / "vocab.json"
+def _levels(prefix: str) -> Iterator[str]:
+    """Yield a prefix of tensor names, and those above it: "a.b.", "a.", ""."""
+    parts = prefix.removesuffix(".").split(".") if prefix else []
+    for count in range(len(parts), -1, -1):
+        yield "".join(f"{part}." for part in parts[:count])
 
 
 def _hub_cache() -> Path:
@@ -147,49 +226,6 @@ def _hub_cache() -> Path:
         return Path(cache)
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
     return Path(home) / "hub"
-
-
-def _read(path: Path, told: dict[str, int | None]) -> Tokenizer:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise TokenizerError(f"{path}: cannot be read: {problem}") from problem
-    if path.name == "vocab.json":
-        return JsonTokenizer(_from_vocabulary(path), str(path), **told)
-    return _parse(text, str(path), told)
-
-
-def _parse(text: str, where: str, told: dict[str, int | None]) -> Tokenizer:
-    from tokenizers import Tokenizer as FastTokenizer
-
-    try:
-        fast = FastTokenizer.from_str(text)
-    except Exception as problem:  # the library raises a bare Exception
-        raise TokenizerError(f"{where}: not a tokenizer.json: {problem}") from problem
-    return JsonTokenizer(fast, where, **told)
-
-
-def _from_vocabulary(path: Path) -> FastTokenizer:
-    """Build CLIP's tokenizer from vocab.json and merges.txt beside it."""
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
-
-    try:
-        vocabulary = json.loads(path.read_text(encoding="utf-8"))
-        lines = path.with_name("merges.txt").read_text(encoding="utf-8").splitlines()
-        pairs = [line.split() for line in lines if line and not line.startswith("#version")]
-        merges = [(first, second) for first, second in pairs]
-        model = BPE(vocab=vocabulary, merges=merges, end_of_word_suffix="</w>", unk_token=END)
-    except Exception as problem:  # the library raises a bare Exception
-        raise TokenizerError(f"{path}: no byte-pair vocabulary with its merges.txt: {problem}") from problem
-    fast = Tokenizer(model)
-    fast.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    split = pre_tokenizers.Split(Regex(_CLIP_PATTERN), behavior="removed", invert=True)
-    fast.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    fast.add_special_tokens([START, END])
-    return fast
 
 
 def _special(fast: FastTokenizer, told: int | None, names: Sequence[str], where: str) -> int:
@@ -200,9 +236,3 @@ def _special(fast: FastTokenizer, told: int | None, names: Sequence[str], where:
         if found is not None:
             return int(found)
     raise TokenizerError(f"{where}: holds none of the tokens {', '.join(names)}, which open and close a prompt.")
-
-
-def _fitting(tokenizer: Tokenizer, size: int, where: str) -> Tokenizer:
-    if tokenizer.size > size:
-        raise TokenizerError(f"{where}: its tokenizer has {tokenizer.size} tokens, but its text encoder knows {size}.")
-    return tokenizer

@@ -1,4 +1,4 @@
-"""The image encoder as a callable of pictures (Radford et al. 2021, CLIP)."""
+"""The image encoder as a callable of pictures (Radford et al. 2021, CLIP; Zhai et al. 2023, SigLIP)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.models.vision_facts import CLIP, DEVIATIONS, MEANS
+
 if TYPE_CHECKING:
     from torch import nn
 
     from engine.models.handles import ClipVisionHandle
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
+MEAN, STD = MEANS[CLIP], DEVIATIONS[CLIP]
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What an encoder makes of pictures: tokens (B, T, D) of the last layer and of the one before, and one vector (B, P).
 
-    Items have the names of the fields, as packs ask for both.
+    An encoder that makes no vector gives the tokens of the last layer for it. Items have the names of the fields, as packs
+    ask for both.
     """
 
     last_hidden_state: Tensor
@@ -52,14 +54,16 @@ class VisionEncoder:
 
         With `crop` the middle square is seen, otherwise the whole picture squeezed into one.
         """
-        return self.encode_pixels(preprocess(pictures, self.image_size, crop=crop))
+        kind = self.handle.family
+        return self.encode_pixels(preprocess(pictures, self.image_size, MEANS[kind], DEVIATIONS[kind], crop=crop))
 
     @torch.no_grad()
     def encode_pixels(self, pixels: Tensor, layer: int = -2) -> Seen:
         """Return what it sees in pixels (B, 3, S, S) as `preprocess` makes them; `layer` -1 is the last, 0 the first."""
         found: Any = self.module(pixel_values=pixels.to(self.device, self.dtype), output_hidden_states=True)
         # hidden_states[0] is what the first layer is given
-        parts = found.last_hidden_state, found.image_embeds, found.hidden_states[layer if layer < 0 else layer + 1]
+        vector = found.image_embeds if "image_embeds" in found else found.get("pooler_output", found.last_hidden_state)
+        parts = found.last_hidden_state, vector, found.hidden_states[layer if layer < 0 else layer + 1]
         return Seen(*(part.float().cpu() for part in parts))
 
 

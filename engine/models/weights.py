@@ -19,9 +19,19 @@ from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
-from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, Handle, ModelHandle, VaeHandle
+from engine.models.handles import (
+    ClipHandle,
+    ClipVisionHandle,
+    ControlNetHandle,
+    Handle,
+    ModelHandle,
+    StyleModelHandle,
+    VaeHandle,
+)
+from engine.models.networks.grown import grown
 from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
+from engine.models.vision_facts import PREFIX, SIGLIP
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +45,7 @@ _TITLES: dict[type, str] = {
     VaeHandle: "VAE",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
+    StyleModelHandle: "style model",
 }
 
 
@@ -81,30 +92,49 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     bare = {name[len(handle.prefix) :]: value for name, value in tensors.items() if name.startswith(handle.prefix)}
     state = cast("Mapping[str, Tensor]", bare)
     if isinstance(handle, ModelHandle):
-        return dict(family_named(handle.family).network.renamed(state, handle.config))
+        network = family_named(handle.family).network
+        return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
-        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        if handle.family != SIGLIP:
+            return sd_keys.vision_to_transformers(state)
+        kept = {name: value for name, value in state.items() if not name.endswith("position_ids")}
+        return {name.removeprefix(PREFIX): value for name, value in kept.items()}
+    if isinstance(handle, StyleModelHandle):
+        return dict(state)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
-    return kind_of(handle).renamed(state)
+    return kind_of(handle).renamed(state, handle.config)
 
 
 def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
+    What the library's network computes in float32, whatever the rest is in, is in float32.
+
     Raises CheckpointError when tensors that the handle's config calls for are missing, have another shape or are not finite.
     """
     header = read_header(Path(handle.source.path))
-    expected = {name: tuple(p.shape) for name, p in named_parameters(empty_module(handle)).items()}
+    module = empty_module(handle)
+    expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
         raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
     tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
-    found = {name: tensors[name].to(device=device, dtype=dtype) for name in expected}
+    dtypes = _dtypes(module, expected, dtype) if isinstance(handle, ModelHandle) else dict.fromkeys(expected, dtype)
+    found = {name: tensors[name].to(device=device, dtype=dtypes[name]) for name in expected}
     _check_finite(handle, header.path, found)
     return found
+
+
+def _dtypes(module: nn.Module, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """Return {parameter: dtype}: float32 within what the library computes in it whatever the rest is in, else `dtype`."""
+    import torch
+
+    kept = set(getattr(module, "_keep_in_fp32_modules", None) or ())
+    wide = torch.promote_types(dtype, torch.float32)
+    return {name: dtype if kept.isdisjoint(name.split(".")) else wide for name in names}
 
 
 def _check_finite(handle: Handle, path: str, parameters: Mapping[str, Tensor]) -> None:
@@ -151,27 +181,39 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, VaeHandle):
                 made: nn.Module = named(autoencoders.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
                 return made
-            return _BUILDERS[part(handle)](handle.config)
+            return _BUILDERS[part(handle)](handle)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
 
 
-def _controlnet(config: Mapping[str, Any]) -> nn.Module:
+def _controlnet(handle: Handle) -> nn.Module:
     from diffusers.models.controlnets.controlnet import ControlNetModel
 
-    return cast("nn.Module", ControlNetModel(**_tuples(config)))
+    return cast("nn.Module", ControlNetModel(**_tuples(handle.config)))
 
 
-def _vision(config: Mapping[str, Any]) -> nn.Module:
+def _vision(handle: Handle) -> nn.Module:
+    if handle.family == SIGLIP:
+        from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
+        from transformers.models.siglip.modeling_siglip import SiglipVisionModel
+
+        return cast("nn.Module", SiglipVisionModel(SiglipVisionConfig(**handle.config)))
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
-    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig(**config)))
+    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig(**handle.config)))
 
 
-_BUILDERS: dict[type, Callable[[Mapping[str, Any]], nn.Module]] = {
+def _style(handle: Handle) -> nn.Module:
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+
+    return cast("nn.Module", ReduxImageEncoder(**handle.config))
+
+
+_BUILDERS: dict[type, Callable[[Handle], nn.Module]] = {
     ControlNetHandle: _controlnet,
     ClipVisionHandle: _vision,
+    StyleModelHandle: _style,
 }
 
 

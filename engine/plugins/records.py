@@ -9,18 +9,25 @@ from pathlib import Path
 
 import msgspec
 
+from engine.models.rooms import ROOMS, is_room
 from engine.plugins.attempts import Attempts, ended_words
 from engine.plugins.importing import Importer
 from engine.plugins.loader import Loaded, NodeLoadError
 from engine.plugins.packs import NAMESPACE, ModuleFile
-from engine.plugins.sources import Sources
 from engine.plugins.store import ModuleRecord, Stored
+from engine.sources import Sources
 
 VALUE_PACKAGES = ("engine.datatypes", "engine.denoising", "engine.sampling", "engine.models", "engine.media")
 """Packages of the engine whose code decides what a node computes; the rest only carries values around."""
 
 CONTEXT_PACKAGES = ("engine.models", "engine.media.saver")
 """What a node reaches through `ctx` without importing it."""
+
+OPENING = frozenset(
+    f"ctx.models.{name}"
+    for name in ("checkpoint", "denoiser", "text_encoder", "text_encoders", "vae", "controlnet", "vision", "lora")
+)
+"""What a node asks of its context to make a handle of a file, which any family's page may have a say in."""
 
 ADAPTED_BY = ("engine.plugins.loader", "engine.plugins.adapters.v1", "engine.plugins.adapters.v3")
 """Modules that make nodes of what packs declare: what they gave is stale once one of them changes."""
@@ -34,7 +41,9 @@ def read_records(
 ) -> tuple[list[ModuleRecord], Sources]:
     """The record of every module file, and the sources that were read for them; `own` are the modules of the engine."""
     sources = Sources({**own} | {name: path for file in files for name, path in file.files}, stored.sources)
-    context = _valued(sources.reach(name for name in own if name.startswith(CONTEXT_PACKAGES)))
+    everything = _valued(sources.reach(name for name in own if name.startswith(CONTEXT_PACKAGES)))
+    shared = [name for name in everything if not is_room(name)]
+    context = _valued(sources.reach(shared, closed=ROOMS))
     shim = [name for name in own if any(file.foreign for file in files) and name.startswith(SHIM_PACKAGES)]
     core = [file.module for file in files if shim and not file.foreign]  # what packs get as classes, by any name
     behind_packs = {*shim, *_valued(sources.reach([*shim, *core]))}
@@ -45,8 +54,11 @@ def read_records(
         reached = sources.reach(own_files)
         read_by = reached if not file.foreign else sources.reach([*reached, *ADAPTED_BY])
         record = record_of(file, sources.raw_digest(read_by), known.get(file.module), importer, attempts)
-        plain = sorted({*_valued(reached), *(behind_packs if file.foreign else ())})
-        through_context = sorted({*plain, *context})
+        # What handles name of a family's own code is told by their identity: only who makes them depends on every page.
+        opens = file.foreign or any(OPENING.intersection(sources.source(name).imports) for name in own_files)
+        valued = _valued(reached if opens else sources.reach(own_files, closed=ROOMS))
+        plain = sorted({*valued, *(behind_packs if file.foreign else ())})
+        through_context = sorted({*plain, *(everything if opens else context)})
         records.append(versioned(record, sources.code_digest(plain), sources.code_digest(through_context)))
     return records, sources
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import engine
 from engine.plugins import distributions
 from engine.plugins.packs import LeftOut, custom_modules, disabled_packs, package_modules, source_files
-from engine.plugins.sources import Sources, fingerprint
 from engine.plugins.store import ModuleRecord, Stored
+from engine.sources import Sources, fingerprint
 
 
 class Scan:

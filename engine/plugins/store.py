@@ -10,7 +10,7 @@ import msgspec
 from xxhash import xxh3_128_digest
 
 from engine.graph.schema import NodeSpec
-from engine.plugins.sources import Source
+from engine.sources import Source
 
 FORMAT = 5
 FILE_NAME = "catalogue.msgpack"

@@ -45,7 +45,7 @@ def _fit(a: Condition, b: Condition) -> bool:
     return (
         _size(a) == _size(b)
         and a.control == b.control
-        and _contexts_fit(a.context, b.context)
+        and _contexts_fit(a, b)
         and (a.concat is None) == (b.concat is None)
         and a.options.keys() == b.options.keys()
         and all(_options_fit(a.options[name], b.options[name]) for name in a.options)
@@ -56,9 +56,14 @@ def _size(condition: Condition) -> tuple[int, int] | None:
     return None if condition.area is None else condition.area[:2]
 
 
-def _contexts_fit(a: Tensor, b: Tensor) -> bool:
-    lengths = a.shape[1], b.shape[1]
-    return a.shape[2] == b.shape[2] and math.lcm(*lengths) // min(lengths) <= _MOST_REPEATS
+def _contexts_fit(a: Condition, b: Condition) -> bool:
+    if a.context.shape[2] != b.context.shape[2]:
+        return False
+    lengths = a.context.shape[1], b.context.shape[1]
+    if lengths[0] == lengths[1]:
+        return True
+    most = _MOST_REPEATS if a.repeats_text and b.repeats_text else 1
+    return math.lcm(*lengths) <= most * min(lengths) > 0  # a text of no tokens stays so however often it is repeated
 
 
 def _options_fit(a: Any, b: Any) -> bool:
@@ -70,7 +75,10 @@ def _options_fit(a: Any, b: Any) -> bool:
 def _stack(group: list[tuple[int, Condition]]) -> Batch:
     conditions = [condition for _, condition in group]
     length = math.lcm(*(condition.context.shape[1] for condition in conditions))
-    contexts = [condition.context.repeat(1, length // condition.context.shape[1], 1) for condition in conditions]
+    contexts = [
+        condition.context.repeat(1, length // max(1, condition.context.shape[1]), 1) if length else condition.context
+        for condition in conditions
+    ]
     concats = [crop(c.concat, c.area) for c in conditions if c.concat is not None]
     first = conditions[0]
     options = {name: _join([c.options[name] for c in conditions]) for name in first.options}

@@ -29,7 +29,17 @@ Inputs = Callable[[Mapping[str, Any], Tensor, bool], Mapping[str, Any]]
 network takes beside text and time.
 
 Tensors have a row for each picture, or one for all of them; other values must be the same for conditions that share a call.
+`concat` (b, C', h', w') among them is a picture that goes beside the latent on channels: it is cut and resized as the latent is.
 """
+
+RUN_LEVELS = "run_levels"
+"""Among the options that `Inputs` is given: the levels (n + 1,) of the run, for networks that are told where a step ends."""
+
+RUN_SEED = "run_seed"
+"""Among the options that `Inputs` is given: the seed of the run, for networks that are given something with noise on it."""
+
+CONCAT = "concat"
+"""The name under which `Inputs` gives such a picture."""
 
 # Latent of an even grey picture in SD 1's VAE: what an inpainting model sees where it is given no picture.
 _GREY_SD1 = (0.8223, -0.6876, 0.6364, 0.1380)
@@ -53,7 +63,8 @@ class Condition:
     """One entry of a CONDITIONING, resolved against a latent (B, C, h, w).
 
     `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
-    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …).
+    `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
+    context may be repeated to the length of another.
     """
 
     context: Tensor
@@ -64,6 +75,7 @@ class Condition:
     control: tuple[ControlLink, ...]
     concat: Tensor | None
     options: Mapping[str, Any]
+    repeats_text: bool = True
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -75,6 +87,8 @@ class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
     `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
+    `repeats_text`: whether a text that is repeated says the same to it. `guided_channels`: how many of the first channels
+    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run.
     """
 
     schedule: NoiseSchedule
@@ -84,6 +98,10 @@ class Surroundings:
     controls: Controls | None = None
     inpaint_model: bool = False
     inputs: Inputs | None = None
+    repeats_text: bool = True
+    guided_channels: int | None = None
+    seed: int = 0
+    levels: Tensor | None = None
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
@@ -122,6 +140,10 @@ def _condition(
     latent, schedule = around.latent, around.schedule
     area, weight = _place(options, latent)
     start, end = options.get("start_percent"), options.get("end_percent")
+    given = _inputs(options, around, positive=positive)
+    concat = given.pop(CONCAT, None)
+    if concat is None and around.inpaint_model:
+        concat = _concat(options, around)
     return Condition(
         context=repeat_to(context.to(device=latent.device, dtype=torch.float32), latent.shape[0]),
         weight=weight,
@@ -129,8 +151,9 @@ def _condition(
         start=ABOVE_ALL_SIGMAS if start is None else schedule.percent_to_sigma(start),
         end=0.0 if end is None else schedule.percent_to_sigma(end),
         control=_chain(options.get("control"), around, chains),
-        concat=_concat(options, around) if around.inpaint_model else None,
-        options=_inputs(options, around, positive=positive),
+        concat=concat,
+        options=given,
+        repeats_text=around.repeats_text,
     )
 
 
@@ -167,11 +190,14 @@ def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLi
     return chains[id(control)]
 
 
-def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> Mapping[str, Any]:
+def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> dict[str, Any]:
     """What the network takes beside text and time, tensors with a row for each picture."""
     if around.inputs is None:
         return {}
-    given = around.inputs(options, around.latent, positive)
+    run = {RUN_SEED: around.seed, RUN_LEVELS: around.levels}
+    given = dict(around.inputs({**run, **options}, around.latent, positive))
+    if CONCAT in given:
+        given[CONCAT] = covering(given[CONCAT].to(around.latent), *around.latent.shape[-2:])
     return {name: _batched(value, around.latent) for name, value in given.items()}
 
 

@@ -62,8 +62,39 @@ class Network(Protocol):
         control: Residuals | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Return the prediction (B, C, h, w) for x (B, C, h, w) with c_in applied, t (B,) timesteps, context (B, T, D)."""
+        """Return the prediction (B, C, h, w) for x (B, C, h, w) with c_in applied, t (B,) timesteps, context (B, T, D).
+
+        A network that has learned the variance of a step returns (B, 2 C, h, w): the prediction, then `Spread.share`.
+        """
         ...
+
+
+class Spread(NamedTuple):
+    """A prediction of x_0 (B, C, h, w), and how much noise a step down from here wants, as the network has learned it.
+
+    `share` (B, C, h, w): -1 the least, 1 the most (Nichol & Dhariwal 2021, section 3.1); None: it has not.
+    """
+
+    prediction: Tensor
+    share: Tensor | None
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """A denoiser whose network may have learned the variance of a step."""
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Return the guided prediction of x_0."""
+        ...
+
+    def spread(self, x: Tensor, sigma: float) -> Spread:
+        """Return it with the variance."""
+        ...
+
+
+def spread(denoiser: Denoiser, x: Tensor, sigma: float) -> Spread:
+    """Return a denoiser's prediction at x (B, C, h, w), with the learned variance where there is one."""
+    return denoiser.spread(x, sigma) if isinstance(denoiser, Spreading) else Spread(denoiser(x, sigma), None)
 
 
 def input_scale(schedule: NoiseSchedule, sigma: float) -> float:

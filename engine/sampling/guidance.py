@@ -9,8 +9,9 @@ from torch import Tensor
 
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
-from engine.sampling.denoisers import Branches, Network, Residuals, denoised, input_scale
+from engine.sampling.denoisers import Branches, Network, Residuals, Spread, denoised, input_scale
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, Guidance, GuidanceStep
+from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
 
@@ -30,7 +31,10 @@ class ConditionedNetwork:
         self._plans: dict[tuple[bool, ...], list[Batch]] = {}
 
     def __call__(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> list[Tensor]:
-        """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active."""
+        """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active.
+
+        Of a network that has learned the variance of a step it is (B, 2 C, h, w), the second half the share of that.
+        """
         candidates = [(number, condition) for number in wanted for condition in self._lists[number]]
         key = tuple(condition.active(sigma) for _, condition in candidates)
         if key not in self._plans:
@@ -53,7 +57,10 @@ class ConditionedNetwork:
         t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
         control = self.residuals(batch, scaled, t, sigma)
         output = self._network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
-        return denoised(self._schedule, x, output, sigma)
+        channels = x.shape[1]
+        if output.shape[1] != 2 * channels:
+            return denoised(self._schedule, x, output, sigma)
+        return torch.cat([denoised(self._schedule, x, output[:, :channels], sigma), output[:, channels:]], dim=1)
 
     def residuals(self, batch: Batch, scaled: Tensor, t: Tensor, sigma: float) -> Residuals | None:
         """Return what the batch's ControlNets add to the network at `t` (rows,), None when none is active."""
@@ -64,50 +71,90 @@ class ConditionedNetwork:
 class GuidedDenoiser:
     """A denoiser steered by a guidance: `(x (B, C, h, w), sigma) -> x_0`, everything static worked out at construction."""
 
-    def __init__(self, network: Network, guidance: Guidance, around: Surroundings, max_rows: int | None = None):
-        """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does."""
+    def __init__(
+        self,
+        network: Network,
+        guidance: Guidance,
+        around: Surroundings,
+        max_rows: int | None = None,
+        negative: Network | None = None,
+    ):
+        """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
+
+        `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another.
+        """
         self._guidance = guidance
         self._schedule = around.schedule
+        self._guided_channels = around.guided_channels
         lists = prepare(_lists(guidance), around)
         self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
+        self._other = negative and ConditionedNetwork(negative, around.schedule, lists, max_rows)
+        to_sigma = around.schedule.percent_to_sigma
+        ranges = guidance.ranges if isinstance(guidance, CfgGuidance) else ()
+        self._ranges = [(cfg, to_sigma(start), to_sigma(end)) for cfg, start, end in reversed(ranges)]
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
         return self._evaluate(x, sigma, both=False)[0]
+
+    def spread(self, x: Tensor, sigma: float) -> Spread:
+        """Return it with the share of the variance that the network has learned, under the positive conditioning."""
+        guided, _, share = self._evaluate(x, sigma, both=False)
+        return Spread(guided, share)
 
     def branches(self, x: Tensor, sigma: float) -> Branches:
         """Return the guided prediction, and the one for the negative conditioning that it was steered away from.
 
         That is the middle one for two guidances inside one another, and the positive one where there is no other.
         """
-        guided, unconditional = self._evaluate(x, sigma, both=True)
+        guided, unconditional, _ = self._evaluate(x, sigma, both=True)
         assert unconditional is not None
         return Branches(guided, unconditional)
 
-    def _evaluate(self, x: Tensor, sigma: float, *, both: bool) -> tuple[Tensor, Tensor | None]:
-        """Return the guided prediction, and the unconditional one where guidance used it or `both` are wanted."""
+    def _predicted(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> tuple[list[Tensor], Tensor | None]:
+        """Return x_0 of each wanted list, and the share of the variance that the network has learned, of the first."""
+        found, channels = self._predict(x, sigma, wanted), x.shape[1]
+        share = found[0][:, channels:] if found[0].shape[1] > channels else None
+        return [one[:, :channels] for one in found], share
+
+    def _evaluate(self, x: Tensor, sigma: float, *, both: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the guided prediction, the unconditional one where guidance used it or `both` are wanted, and the variance."""
         guidance = self._guidance
         negative: Tensor | None = None
         unconditional: Tensor | None
         if isinstance(guidance, BasicGuidance):
-            (positive,) = self._predict(x, sigma, (0,))
+            (positive,), share = self._predicted(x, sigma, (0,))
             guided = unconditional = positive
         elif isinstance(guidance, DualCfgGuidance):
-            positive, middle, negative = self._predict(x, sigma, (0, 1, 2))
+            (positive, middle, negative), share = self._predicted(x, sigma, (0, 1, 2))
             guided = dual(guidance, positive, middle, negative)
             unconditional = middle if guidance.nested else negative
-        elif guidance.cfg == 1.0 and not guidance.always_negative and not both:
-            (positive,) = self._predict(x, sigma, (0,))
+        elif (cfg := self._cfg_at(sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
+            (positive,), share = self._predicted(x, sigma, (0,))
             guided, unconditional = positive, None
         else:
-            positive, negative = self._predict(x, sigma, (0, 1))
+            (positive, negative), share = self._both(x, sigma)
             unconditional = negative
-            guided = towards(negative, positive, guidance.cfg)
+            guided = towards(negative, positive, cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
+            if self._guided_channels is not None:
+                guided = torch.cat([guided[:, : self._guided_channels], positive[:, self._guided_channels :]], dim=1)
+        guided = limited(self._schedule.parameterization, guided)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
-        return guided, unconditional
+        return guided, unconditional, share
+
+    def _both(self, x: Tensor, sigma: float) -> tuple[list[Tensor], Tensor | None]:
+        """The predictions for the positive and the negative conditioning: of one network, or of one each; and the variance."""
+        if self._other is None:
+            return self._predicted(x, sigma, (0, 1))
+        (positive,), share = self._predicted(x, sigma, (0,))
+        return [positive, *self._other(x, sigma, (1,))], share
+
+    def _cfg_at(self, sigma: float, cfg: float) -> float:
+        """The cfg at a noise level."""
+        return next((other for other, start, end in self._ranges if end <= sigma <= start), cfg)
 
 
 def rescaled(
@@ -150,8 +197,9 @@ def _blend(x: Tensor, predictions: list[tuple[Condition, Tensor]]) -> Tensor:
     """Return the weighted mean of the predictions, each over its area."""
     if len(predictions) == 1 and predictions[0][0].area is None and _positive_number(predictions[0][0].weight):
         return predictions[0][1]
-    total = torch.zeros_like(x)
-    weights = torch.full_like(x, _NO_WEIGHT)
+    channels = predictions[0][1].shape[1] if predictions else x.shape[1]
+    total = x.new_zeros((x.shape[0], channels, *x.shape[2:]))
+    weights = torch.full_like(total, _NO_WEIGHT)
     for condition, prediction in predictions:
         crop(total, condition.area).add_(prediction * condition.weight)
         crop(weights, condition.area).add_(condition.weight)

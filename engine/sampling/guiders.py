@@ -27,12 +27,20 @@ Hook = Callable[[GuidanceStep], "Tensor"]
 """Returns the denoised latent to use instead; hooks run in order, each seeing the one before it."""
 
 
+class CfgRange(NamedTuple):
+    """A `cfg` that counts while the share of sampling done is within `start`..`end` (0..1)."""
+
+    cfg: float
+    start: float
+    end: float
+
+
 @dataclass(frozen=True)
 class CfgGuidance:
     """Classifier-free guidance (Ho & Salimans 2022): negative + cfg * (positive - negative).
 
     `cfg` 1 skips the negative unless `always_negative`. `rescale` 0..1 pulls the guided prediction's spread back towards
-    that of the positive one (Lin et al. 2023, section 3.4).
+    that of the positive one (Lin et al. 2023, section 3.4). `ranges`: where another cfg counts; of several the last.
     """
 
     positive: Conditioning
@@ -40,6 +48,7 @@ class CfgGuidance:
     cfg: float = 8.0
     rescale: float = 0.0
     always_negative: bool = False
+    ranges: tuple[CfgRange, ...] = ()
     hooks: tuple[Hook, ...] = field(default=())
 
 

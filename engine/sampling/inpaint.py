@@ -7,8 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.sampling.denoisers import Branches, Denoiser, branches
+from engine.sampling.denoisers import Branches, Denoiser, Spread, branches, spread
 from engine.sampling.noise_schedule import NoiseSchedule, add_noise
+
+MaskAt = Callable[[float, Tensor], Tensor]
+"""`(noise level, mask (B, 1, h, w) of the run)` -> the mask to use there."""
 
 
 class MaskedDenoiser:
@@ -24,7 +27,7 @@ class MaskedDenoiser:
         mask: Tensor,
         latent: Tensor,
         noise: Tensor,
-        mask_at: Callable[[float, Tensor], Tensor] | None = None,
+        mask_at: MaskAt | None = None,
     ):
         """`mask` (B, 1, h, w); `latent` (B, C, h, w) in the network's space; `noise` what it is noised with.
 
@@ -38,6 +41,12 @@ class MaskedDenoiser:
         mask = self._mask_now(sigma)
         return torch.lerp(self._latent, self._denoiser(self._held(x, sigma, mask), sigma), mask)
 
+    def spread(self, x: Tensor, sigma: float) -> Spread:
+        """Return x_0 so, with the variance that the network has learned."""
+        mask = self._mask_now(sigma)
+        found = spread(self._denoiser, self._held(x, sigma, mask), sigma)
+        return Spread(torch.lerp(self._latent, found.prediction, mask), found.share)
+
     def branches(self, x: Tensor, sigma: float) -> Branches:
         """Return x_0 so, and the unconditional prediction as it is: only its slope counts, and x is held outside."""
         mask = self._mask_now(sigma)
@@ -49,6 +58,21 @@ class MaskedDenoiser:
 
     def _held(self, x: Tensor, sigma: float, mask: Tensor) -> Tensor:
         return torch.lerp(add_noise(self._schedule, self._latent, self._noise, sigma), x, mask)
+
+
+def falling_threshold(schedule: NoiseSchedule, first: float, last: float, strength: float) -> MaskAt:
+    """Return the mask for each noise level of a run from `first` to `last`: 1 from a threshold on that falls from 1 to 0, else 0.
+
+    So each place is painted from the step that its mask says (Levin and Fried 2023). The threshold is the share of timesteps
+    left; `strength` 0..1 mixes between the mask as it is and that. A run to 0 ends at the model's lowest level.
+    """
+    begin, end = (schedule.timestep(sigma) for sigma in (first, last if last > 0.0 else schedule.sigma_min))
+
+    def mask_at(sigma: float, mask: Tensor) -> Tensor:
+        threshold = (schedule.timestep(sigma) - end) / (begin - end) if begin != end else 0.0
+        return torch.lerp(mask, (mask >= threshold).to(mask), strength)
+
+    return mask_at
 
 
 def restore(samples: Tensor, original: Tensor, mask: Tensor) -> Tensor:

@@ -78,8 +78,8 @@ def resolve_area(area: tuple[object, ...] | list[object], height: int, width: in
 
 
 def mask_bounds(mask: Tensor) -> Area:
-    """Return the smallest box around what is not zero in a mask (b, 1, h, w), at least 8 latent pixels each way."""
-    used = mask.abs().amax(dim=(0, 1)) > 0
+    """Return the smallest box around what is not zero in a mask (b, …, h, w), at least 8 latent pixels each way."""
+    used = mask.abs().flatten(0, -3).amax(dim=0) > 0
     rows, columns = used.any(dim=1).nonzero().flatten(), used.any(dim=0).nonzero().flatten()
     if len(rows) == 0:
         return _SMALLEST_BOUNDS, _SMALLEST_BOUNDS, 0, 0

@@ -22,6 +22,10 @@ from engine.sampling.noise_schedule import NoiseSchedule
 _ZERO = 1e-5
 
 
+_MOST_TOKENS = 4300
+"""Of FLUX.2's latents, for which its shift was fitted at several numbers of steps."""
+
+
 def compute_sigmas(
     source: NoiseSchedule | Parameterization,
     scheduler: str,
@@ -140,6 +144,34 @@ def laplace_sigmas(steps: int, sigma_min: float, sigma_max: float, mu: float = 0
     offset = 0.5 - torch.linspace(0, 1, steps)
     log_sigma = mu - beta * offset.sign() * torch.log(1 - 2 * offset.abs() + 1e-5)
     return log_sigma.exp().clamp(sigma_min, sigma_max)
+
+
+def logit_normal_sigmas(steps: int, mu: float, std: float) -> Tensor:
+    """Levels at quantiles of a logit-normal distribution (Esser et al. 2024, section 3.1), then zero: (steps + 1,), flow.
+
+    `mu` and `std` are those of the level's logit. The logarithm of the ratio of signal and noise is kept within -18..15.
+    """
+    quantiles = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
+    level = torch.special.expit(mu + std * torch.special.ndtri(quantiles))
+    low, high = (1.0 / (1.0 + math.exp(-ratio / 2)) for ratio in (-15.0, 18.0))
+    return _then_zero(level.clamp(low, high).flip(0)[:-1].to(torch.float32))
+
+
+def flux2_sigmas(steps: int, tokens: int) -> Tensor:
+    """FLUX.2's levels, even in time and shifted by the number of tokens (latent pixels) and of steps.
+
+    The logarithm of the shift is linear in both, as Black Forest Labs fitted it; above 4300 tokens it does not depend on the
+    steps.
+    """
+    at_200_steps = 0.00016927 * tokens + 0.45666666
+    logarithm = at_200_steps
+    if tokens <= _MOST_TOKENS:
+        at_10_steps = 8.73809524e-05 * tokens + 1.89833333
+        slope = (at_200_steps - at_10_steps) / 190
+        logarithm = at_200_steps + slope * (steps - 200)
+    shift = math.exp(logarithm)
+    time = torch.linspace(1, 0, steps + 1)
+    return shift * time / (1 + (shift - 1) * time)
 
 
 def _between(function: Callable[[int, float, float], Tensor]) -> Callable[[NoiseSchedule, int], Tensor]:

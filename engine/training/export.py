@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
+from engine.media.atomic import write_whole
 from engine.models.sd_keys import text_to_original, unet_to_original, vae_to_original
 from engine.training.recipe import Recipe
-from engine.training.snapshot import write_whole
 
 FORMAT = 1
 

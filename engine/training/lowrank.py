@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.training.snapshot import write_whole
+from engine.media.atomic import write_whole
 
 
 class LowRank(nn.Module):

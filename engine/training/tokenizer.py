@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from engine.media.atomic import write_whole
 from engine.training.recipe import TokenizerRecipe
-from engine.training.snapshot import write_whole
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+import torch
 
 from engine.api import Expand, In, WithUi
 from engine.execute.services import Services
@@ -35,6 +36,19 @@ def test_images_are_saved_through_the_services_with_prompt_and_workflow(make_lab
     lab.run(graph(s=("Save", {"a": 1})), "s", workflow={"nodes": []})
     assert saved == [("pixels", "x", "output", {"s": {"class_type": "Save", "inputs": {"a": 1}}}, {"nodes": []}, {})]
     assert lab.result.ui["s"]["images"][0]["filename"] == "x_00001_.png"
+
+
+def test_images_of_no_numbers_are_told_of_as_they_are_saved(make_lab, graph):
+    lab = make_lab(services=Services(save_images=lambda *_: []))
+
+    @lab.node("Save", output=True)
+    def save_node(ctx: Any, a: float) -> None:
+        return WithUi(ui={"images": ctx.save_images(torch.full((1, 2, 2, 3), a), "x")})
+
+    lab.run(graph(s=("Save", {"a": 0.0})), "s")
+    assert lab.warnings() == [], "black on purpose"
+    lab.run(graph(s=("Save", {"a": float("nan")})), "s")
+    assert lab.warnings() == ["The picture holds NaN or infinity, and shows as black."]
 
 
 def test_a_warning_of_a_node_is_told_with_the_node_and_does_not_stop_it(lab, graph):

@@ -255,11 +255,11 @@ def test_a_folder_that_is_no_model_says_what_was_expected(tmp_path: Path) -> Non
     (tmp_path / "unet").mkdir()
     with pytest.raises(CheckpointError, match=r"config\.json: there is no such file"):
         ModelManager().checkpoint(tmp_path)
-    (tmp_path / "unet" / "config.json").write_text(json.dumps({"class_embed_type": "projection"}))
+    (tmp_path / "unet" / "config.json").write_text(json.dumps({"encoder_hid_dim_type": "text_proj"}))
     with pytest.raises(CheckpointError, match="no weights"):
         ModelManager().checkpoint(tmp_path)
     save_file({"conv_in.weight": torch.zeros(1)}, tmp_path / "unet" / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(CheckpointError, match="class_embed_type, of a family not known here"):
+    with pytest.raises(CheckpointError, match="a network of a family not known here"):
         ModelManager().checkpoint(tmp_path)
 
 

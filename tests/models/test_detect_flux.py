@@ -67,14 +67,23 @@ def test_a_full_size_network_is_read_off_its_names_and_shapes(guidance: bool) ->
     assert [family.name for family in families() if family.fits(original)] == ["flux"]
 
 
-def test_a_network_that_takes_pictures_beside_the_latent_is_refused() -> None:
+@pytest.mark.parametrize(("channels", "beside"), [(384, 80), (128, 16)])
+def test_a_network_that_takes_a_picture_beside_the_latent_is_known_by_its_first_layer(
+    channels: int, beside: int
+) -> None:
+    module = transformer(in_channels=channels, out_channels=64)
+    for named in (original_shapes(module), shapes(module.state_dict())):
+        found = detect(named)
+        assert found.network is not None
+        assert (found.family, found.network["in_channels"], found.latent.channels) == ("flux", channels, 16)
+        assert found.network["in_channels"] // 4 - found.latent.channels == beside
+
+
+def test_a_network_that_takes_something_else_beside_the_latent_is_refused() -> None:
+    named = original_shapes(transformer(in_channels=192, out_channels=64))
+    prefixed = {f"model.diffusion_model.{name}": shape for name, shape in named.items()}
     with pytest.raises(CheckpointError, match="does not know"):
-        detect(
-            {
-                f"model.diffusion_model.{n}": s
-                for n, s in original_shapes(transformer(in_channels=384, out_channels=64)).items()
-            }
-        )
+        detect(prefixed)
 
 
 def test_a_folder_of_diffusers_gives_what_a_file_gives(tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,8 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.models.checkpoints import load_tensors, read_header
-from engine.models.errors import CheckpointError, EmbeddingError, ModelError, TokenizerError
+from engine.models.errors import CheckpointError, EmbeddingError, ModelError
 from engine.models.manager import ModelManager
 from engine.models.text import TextEncoder, read_embedding
 
@@ -55,7 +51,8 @@ def test_pooled_is_the_last_layers_output_at_the_first_end(encoder: TextEncoder)
     tokens = torch.tensor(ids(encoder.tokenize("red apple")))
     with torch.no_grad():
         last = encoder.module(input_ids=tokens).last_hidden_state
-    _, pooled = encoder.encode("red apple")
+    encoded = encoder.encode("red apple")
+    pooled = encoded.pooled
     assert torch.allclose(pooled, last[:, 3], atol=1e-5)
     assert not torch.allclose(pooled, last[:, -1], atol=1e-3)
 
@@ -72,11 +69,12 @@ def test_a_row_is_filled_up_with_the_pad_where_there_is_one(checkpoint: Path) ->
 def test_a_prompt_longer_than_a_row_becomes_rows_laid_end_to_end(encoder: TextEncoder) -> None:
     rows = encoder.tokenize("red " * 100)
     assert [len(content(encoder, row)) for row in rows] == [75, 25]
-    context, pooled = encoder.encode("red " * 100)
+    encoded = encoder.encode("red " * 100)
+    context, pooled = encoded.context, encoded.pooled
     assert context.shape == (1, 154, 32)
-    assert torch.allclose(context[:, :77], encoder.encode("red " * 75)[0], atol=1e-5)
-    assert torch.allclose(context[:, 77:], encoder.encode("red " * 25)[0], atol=1e-5)
-    assert torch.allclose(pooled, encoder.encode("red " * 75)[1], atol=1e-5)
+    assert torch.allclose(context[:, :77], encoder.encode("red " * 75).context, atol=1e-5)
+    assert torch.allclose(context[:, 77:], encoder.encode("red " * 25).context, atol=1e-5)
+    assert torch.allclose(pooled, encoder.encode("red " * 75).pooled, atol=1e-5)
 
 
 def test_an_unweighted_prompt_is_simply_cut_even_in_the_middle_of_a_word(encoder: TextEncoder) -> None:
@@ -117,24 +115,25 @@ def test_a_prompt_that_fills_its_row_exactly_stays_one_row(encoder: TextEncoder)
 
 
 def test_weights_move_tokens_away_from_the_empty_prompt(encoder: TextEncoder) -> None:
-    plain, _ = encoder.encode("red apple on tree")
-    empty, _ = encoder.encode("")
-    weighted, pooled = encoder.encode("red (apple:1.5) on tree")
+    plain, empty = encoder.encode("red apple on tree").context, encoder.encode("").context
+    weighted, pooled = (
+        encoder.encode("red (apple:1.5) on tree").context,
+        encoder.encode("red (apple:1.5) on tree").pooled,
+    )
     expected = plain.clone()
     expected[:, 2] = (plain[:, 2] - empty[:, 2]) * 1.5 + empty[:, 2]
     assert torch.allclose(weighted, expected, atol=1e-5)
     assert (weighted - plain).abs().max() > 1e-3
-    assert torch.allclose(pooled, encoder.encode("red apple on tree")[1], atol=1e-5)
+    assert torch.allclose(pooled, encoder.encode("red apple on tree").pooled, atol=1e-5)
 
 
 def test_weight_one_is_no_weight(encoder: TextEncoder) -> None:
-    assert torch.equal(encoder.encode("red (apple:1.0)")[0], encoder.encode("red apple")[0])
+    assert torch.equal(encoder.encode("red (apple:1.0)").context, encoder.encode("red apple").context)
 
 
 def test_weights_apply_to_every_row_of_a_long_prompt(encoder: TextEncoder) -> None:
-    context, _ = encoder.encode("red " * 80 + "(apple:2)")
-    plain, _ = encoder.encode("red " * 80 + "apple")
-    empty, _ = encoder.encode("")
+    context = encoder.encode("red " * 80 + "(apple:2)").context
+    plain, empty = encoder.encode("red " * 80 + "apple").context, encoder.encode("").context
     place = 77 + 1 + 5
     expected = (plain[:, place] - empty[:, 6]) * 2 + empty[:, 6]
     assert torch.allclose(context[:, place], expected, atol=1e-5)
@@ -165,10 +164,10 @@ def test_an_embeddings_vectors_stand_in_the_token_stream(encoder: TextEncoder, t
         torch.save(tensors, path)
     expected = encoder.encode("a red apple, tree")
     got = encoder.encode("a embedding:mine, tree")
-    assert torch.allclose(got[0], expected[0], atol=1e-5)
-    assert torch.allclose(got[1], expected[1], atol=1e-5)
+    assert torch.allclose(got.context, expected.context, atol=1e-5)
+    assert torch.allclose(got.pooled, expected.pooled, atol=1e-5)
     assert torch.allclose(
-        encoder.encode("(embedding:mine:1.4) tree")[0], encoder.encode("(red apple:1.4) tree")[0], atol=1e-5
+        encoder.encode("(embedding:mine:1.4) tree").context, encoder.encode("(red apple:1.4) tree").context, atol=1e-5
     )
 
 
@@ -176,7 +175,7 @@ def test_an_embeddings_vectors_stand_in_the_token_stream(encoder: TextEncoder, t
 def test_an_embedding_of_one_vector_and_in_a_subfolder_works(encoder: TextEncoder, tmp_path: Path, name: str) -> None:
     red = encoder._embeddings().weight[encoder.tokenizer.ids("red")[0]]
     save_file({"emb_params": red.clone()}, tmp_path / "embeddings" / "sub" / "one.safetensors")
-    assert torch.allclose(encoder.encode(f"embedding:{name}")[0], encoder.encode("red")[0], atol=1e-5)
+    assert torch.allclose(encoder.encode(f"embedding:{name}").context, encoder.encode("red").context, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +211,7 @@ def test_the_vectors_of_an_embedding_go_over_rows_as_a_piece_does(
     save_file({"emb_params": torch.randn(vectors, 32)}, tmp_path / "embeddings" / "many.safetensors")
     rows = encoder.tokenize("red " * 70 + "embedding:many")
     assert [len(content(encoder, row)) for row in rows] == [kept, 70 + vectors - kept]
-    assert encoder.encode("red " * 70 + "embedding:many")[0].shape == (1, 154, 32)
+    assert encoder.encode("red " * 70 + "embedding:many").context.shape == (1, 154, 32)
 
 
 def test_an_unknown_embedding_warns_with_the_nearest_names_and_is_left_out(
@@ -274,8 +273,8 @@ def test_stopping_at_an_earlier_layer_changes_the_conditioning_but_not_pooled(ch
     manager = ModelManager()
     clip = manager.checkpoint(checkpoint).clip
     with manager.use(clip) as last, manager.use(clip.with_last_layer(-2)) as earlier:
-        assert not torch.allclose(last.encode("red")[0], earlier.encode("red")[0], atol=1e-2)
-        assert torch.equal(last.encode("red")[1], earlier.encode("red")[1])
+        assert not torch.allclose(last.encode("red").context, earlier.encode("red").context, atol=1e-2)
+        assert torch.equal(last.encode("red").pooled, earlier.encode("red").pooled)
         with (
             pytest.raises(ModelError, match="has 2 layers, so it cannot stop at layer -3"),
             manager.use(clip.with_last_layer(-3)) as none,
@@ -290,90 +289,22 @@ def test_a_tower_whose_file_leaves_out_its_last_layer_counts_as_if_it_were_there
     clip = manager.checkpoint(checkpoint).clip
     cut = msgspec.structs.replace(clip, cut_layers=1, stop_at=-2)
     with manager.use(clip) as whole, manager.use(cut) as shorter, manager.use(cut.with_last_layer(-3)) as earlier:
-        assert torch.equal(shorter.encode("red")[0], whole.encode("red")[0])
-        assert not torch.allclose(earlier.encode("red")[0], whole.encode("red")[0], atol=1e-2)
+        assert torch.equal(shorter.encode("red").context, whole.encode("red").context)
+        assert not torch.allclose(earlier.encode("red").context, whole.encode("red").context, atol=1e-2)
 
 
 # --- tokenizers -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def bare_checkpoint(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same model without a tokenizer in its metadata, on a machine whose hub cache is empty."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    metadata = {k: v for k, v in read_header(checkpoint).metadata.items() if k != "safelight.tokenizer"}
-    path = tmp_path / "bare.safetensors"
-    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
-    return path
-
-
-def test_without_a_tokenizer_the_error_says_which_file_to_put_where(bare_checkpoint: Path, tmp_path: Path) -> None:
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    handle = manager.checkpoint(bare_checkpoint).clip
-    with (
-        pytest.raises(TokenizerError, match=r"tokenizer\.json .*text_encoders/clip/tokenizer\.json"),
-        manager.use(handle),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("place", ["folder json", "folder vocabulary", "hub cache"])
-def test_a_tokenizer_is_found_where_it_is_put(
-    bare_checkpoint: Path, checkpoint: Path, tiny_sd: Any, tmp_path: Path, place: str
-) -> None:
-    text = read_header(checkpoint).metadata["safelight.tokenizer"]
-    folder = tmp_path / "text_encoders" / "clip"
-    if place == "hub cache":
-        folder = tmp_path / "hub" / "models--openai--clip-vit-large-patch14" / "snapshots" / "abc"
-    folder.mkdir(parents=True)
-    if place == "folder vocabulary":
-        for file in tiny_sd.tokenizer_files:
-            (folder / file.name).write_bytes(file.read_bytes())
-    else:
-        (folder / "tokenizer.json").write_text(text)
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    with (
-        manager.use(manager.checkpoint(bare_checkpoint).clip) as bare,
-        manager.use(manager.checkpoint(checkpoint).clip) as own,
-    ):
-        assert ids(bare.tokenize("A red apple, on the moon")) == ids(own.tokenize("A red apple, on the moon"))
-
-
-def test_a_tokenizer_of_another_vocabulary_is_not_taken(bare_checkpoint: Path, tmp_path: Path) -> None:
-    from tokenizers import Tokenizer, models
-
-    folder = tmp_path / "text_encoders" / "other"
-    folder.mkdir(parents=True)
-    other = Tokenizer(models.WordLevel({"<|startoftext|>": 0, "<|endoftext|>": 1}, unk_token="<|endoftext|>"))
-    (folder / "tokenizer.json").write_text(other.to_str())
-    manager = ModelManager(tokenizer_dirs=[tmp_path / "text_encoders"])
-    with (
-        pytest.raises(TokenizerError, match="no tokenizer with"),
-        manager.use(manager.checkpoint(bare_checkpoint).clip),
-    ):
-        pass
-
-
-def test_a_damaged_tokenizer_in_the_metadata_is_an_error_that_names_the_file(checkpoint: Path, tmp_path: Path) -> None:
-    path = tmp_path / "damaged.safetensors"
-    metadata = read_header(checkpoint).metadata | {"safelight.tokenizer": json.dumps({"version": "1.0"})}
-    save_file({name: value.clone() for name, value in load_tensors(checkpoint).items()}, path, metadata)
-    manager = ModelManager()
-    with (
-        pytest.raises(TokenizerError, match=r"damaged\.safetensors.*not a tokenizer\.json"),
-        manager.use(manager.checkpoint(path).clip),
-    ):
-        pass
-
-
 def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any) -> None:
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-    from engine.models.tokenizer import JsonTokenizer, _from_vocabulary
+    from engine.models.tokenizer import JsonTokenizer
+    from engine.models.tokenizer_files import read_file
 
     vocabulary, merges = tiny_sd.tokenizer_files
     theirs = CLIPTokenizer.from_pretrained(vocabulary.parent)
-    ours = JsonTokenizer(_from_vocabulary(vocabulary), "here")
+    ours = JsonTokenizer(read_file(vocabulary), "here")
     for text in (
         "a red Apple, on the moon!",
         "it's  two\ttabs",
@@ -391,14 +322,3 @@ def test_clips_vocabulary_files_are_read_as_transformers_reads_them(tiny_sd: Any
 def test_html_is_neither_unescaped_nor_is_text_repaired(encoder: TextEncoder) -> None:
     of = encoder.tokenizer.ids
     assert content(encoder, encoder.tokenize("&amp; cat")[0]) == [*of("&"), *of("amp"), *of(";"), *of("cat")]
-
-
-def test_the_package_with_clips_vocabulary_is_given_text_as_transformers_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.models.tokenizer import InstantClipTokenizer
-
-    seen: list[str] = []
-    package = SimpleNamespace(Tokenizer=lambda: SimpleNamespace(encode=lambda text: seen.append(text) or [len(text)]))
-    monkeypatch.setitem(sys.modules, "instant_clip_tokenizer", package)
-    tokenizer = InstantClipTokenizer()
-    assert tokenizer.ids("cafe\u0301<|endoftext|> cat <|startoftext|>") == [4, 49407, 5, 49406, 0]
-    assert seen == ["caf\u00e9", " cat ", ""]

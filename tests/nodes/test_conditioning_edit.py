@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nodes.conditioning_edit import flux_guidance, reference_latent
+from nodes.conditioning_edit import flux_guidance, reference_latent, reference_latents_method
 
 TOKENS = torch.zeros(1, 2, 3)
 
@@ -29,3 +29,13 @@ def test_reference_latents_gather_in_their_order() -> None:
 def test_without_a_latent_the_conditioning_stays_as_it_is() -> None:
     came = [[TOKENS, {}]]
     assert reference_latent(came) is came
+
+
+def test_the_way_to_place_references_is_set_on_every_entry() -> None:
+    came = [[TOKENS, {"area": 1}], [TOKENS, {}]]
+    set_to = {choice: reference_latents_method(came, choice)[1][1] for choice in ("uxo/uno", "index_timestep_zero")}
+    assert set_to == {
+        "uxo/uno": {"reference_latents_method": "uxo"},
+        "index_timestep_zero": {"reference_latents_method": "index_timestep_zero"},
+    }
+    assert came == [[TOKENS, {"area": 1}], [TOKENS, {}]]

@@ -115,6 +115,8 @@ def test_every_sampler_node_runs_with_its_options(bench, model, positive):
         c.sampler_dpmpp_2m_sde("heun", 0.5, 1.0),
         c.sampler_dpmpp_3m_sde(0.5, 1.0),
         c.sampler_dpm_adaptive(order=2, rtol=1.0, atol=1.0, h_init=1.0),
+        c.sampler_er_sde("Reverse-time SDE", 2, 0.5),
+        c.sampler_lcm(1.02, 1.0, 2.0),
     ]
     for sampler in made:
         result = c.sampler_custom_advanced(bench, c.random_noise(1), guider, sampler, sigmas, empty())
@@ -131,6 +133,12 @@ def test_an_option_changes_what_its_sampler_does(bench, model, positive):
     assert torch.allclose(run(c.sampler_euler_ancestral(0.0, 1.0)), euler, atol=1e-3)
     assert torch.allclose(run(c.sampler_lms(1)), euler, atol=1e-3)
     assert not torch.allclose(run(c.sampler_euler_ancestral(1.0, 1.0)), euler, atol=1e-1)
+
+
+@pytest.mark.parametrize("told", [{"solver_type": "ODE"}, {"eta": 0.0}])
+def test_er_sde_without_randomness_takes_no_noise_whatever_is_asked_for(told):
+    assert c.sampler_er_sde(s_noise=1.5, **told).options["s_noise"] == 0.0
+    assert c.sampler_er_sde(s_noise=1.5).options["s_noise"] == 1.5
 
 
 def test_the_noise_device_is_in_the_samplers_name():

@@ -22,14 +22,8 @@ _NO_SUCH_NODE = "There is no such node here; it is listed for one editor, and ke
 _LATER = "Releases after 0.3.64 return the text too, and saved workflows link it."
 
 OTHERWISE: dict[tuple[str, str], str] = {
-    (
-        "CLIPLoader",
-        "required.type.choices with",
-    ): "Text encoders of families that are not loaded here are refused by name.",
-    ("VAELoader", "required.vae_name.choices with"): "The pictures-as-latents VAE belongs to a family not loaded here.",
     ("ImageOnlyCheckpointLoader", "deprecated"): _NO_SUCH_NODE,
     ("UpscaleModelLoader", "deprecated"): _NO_SUCH_NODE,
-    ("StyleModelLoader", "deprecated"): _NO_SUCH_NODE,
     ("GLIGENLoader", "deprecated"): _NO_SUCH_NODE,
     ("PreviewAny", "output"): _LATER,
     ("PreviewAny", "output_is_list"): _LATER,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nodes.image_resize import WAYS, resize_image_mask
+from nodes.image_resize import WAYS, resize_and_pad_image, resize_image_mask
 
 PICTURE = torch.rand(2, 20, 30, 3, generator=torch.Generator().manual_seed(3))
 OTHER = torch.zeros(1, 8, 16)
@@ -69,3 +69,19 @@ def test_every_way_that_editors_offer_is_known() -> None:
     for way in WAYS:
         made = resize_image_mask(PICTURE, {"resize_type": way["key"], "match": OTHER, **values}, "area")
         assert made.ndim == 4
+
+
+@pytest.mark.parametrize(("colour", "value"), [("white", 1.0), ("black", 0.0)])
+def test_a_picture_is_fitted_into_the_middle_of_one_colour(colour: str, value: float) -> None:
+    picture = torch.full((2, 10, 20, 3), 0.5)
+    padded = resize_and_pad_image(picture, 41, 31, colour, "area")
+    assert padded.shape == (2, 31, 41, 3)
+    rows = (padded[0, :, 20, 0] == 0.5).nonzero().flatten().tolist()
+    columns = (padded[0, 15, :, 0] == 0.5).nonzero().flatten().tolist()
+    assert (rows, columns) == (list(range(5, 25)), list(range(41)))
+    assert set(padded.flatten().tolist()) == {0.5, value}
+
+
+def test_a_picture_is_enlarged_to_touch_two_edges_and_never_vanishes() -> None:
+    padded = resize_and_pad_image(torch.full((1, 1, 300, 3), 0.5), 30, 8, "black", "nearest-exact")
+    assert (padded[0, :, 0, 0] == 0.5).nonzero().flatten().tolist() == [3]

@@ -53,6 +53,13 @@ def test_a_latent_of_another_model_is_refused_with_both_shapes(bench, model, pro
         ksampler(bench, model, latent_image=full, steps=2, **prompts)
 
 
+def test_a_latent_of_no_numbers_is_told_of(bench, model, prompts):
+    broken = {"samples": torch.full((1, 4, 8, 8), float("nan"))}
+    ksampler(bench, model, latent_image=broken, steps=1, **prompts)
+    (told,) = bench.warned
+    assert told.startswith("The latent came out of sampling with NaN")
+
+
 def test_every_step_is_told_and_shown(bench, model, prompts):
     ksampler(bench, model, latent_image=empty(), steps=4, **prompts)
     assert bench.told == [(1, 4), (2, 4), (3, 4), (4, 4)]

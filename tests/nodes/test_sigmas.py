@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +32,7 @@ def falls_to_zero(sigmas: torch.Tensor) -> bool:
         lambda m: s.beta_sampling_scheduler(m, 8),
         lambda m: s.linear_quadratic_scheduler(m, 8),
         lambda m: s.sd_turbo_scheduler(m, 8),
+        lambda m: s.ideogram4_scheduler(8),
     ],
 )
 def test_every_schedule_falls_to_zero_in_as_many_steps_as_asked(model, make):
@@ -107,3 +109,16 @@ def test_a_schedule_may_be_written_out():
 def test_karras_spacing_is_that_of_the_paper():
     sigmas = s.karras_scheduler(3, sigma_max=9.0, sigma_min=1.0, rho=2.0)
     assert sigmas.tolist() == pytest.approx([9.0, ((math.sqrt(9) + math.sqrt(1)) / 2) ** 2, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("steps", "width", "height"), [(20, 1024, 1024), (4, 512, 768), (50, 1376, 800), (28, 1600, 1600)]
+)
+def test_flux2s_levels_are_the_librarys(steps, width, height):
+    from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    mu = compute_empirical_mu(width * height // 256, steps)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
+    assert torch.allclose(s.flux2_scheduler(steps, width, height), scheduler.sigmas, atol=1e-6)

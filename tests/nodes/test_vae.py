@@ -53,6 +53,16 @@ def test_the_tiled_nodes_give_the_mean_of_square_wide_and_tall_tiles(bench, tiny
     assert not torch.allclose(encoded, latent["samples"], atol=1e-4)
 
 
+def test_a_picture_that_went_wrong_is_told_of(bench, tiny_vae):
+    latent = torch.randn(2, 4, 4, 4)
+    v.vae_decode(bench, {"samples": latent}, tiny_vae)
+    assert bench.warned == []
+    latent[1] = float("nan")
+    v.vae_decode(bench, {"samples": latent}, tiny_vae)
+    v.vae_decode_tiled(bench, {"samples": latent}, tiny_vae, tile_size=64)
+    assert bench.warned == ["The picture 2 of 2 holds NaN or infinity, and shows as black."] * 2
+
+
 def test_square_tiles_only_are_a_named_choice(bench, tiny_vae):
     picture = torch.rand(1, 64, 64, 3)
     latent = v.vae_encode(bench, picture, tiny_vae)
@@ -143,3 +153,16 @@ def test_no_node_writes_into_picture_or_mask(bench, tiny_vae):
     v.inpaint_model_conditioning(bench, [], [], tiny_vae, picture, mask)
     assert torch.equal(picture, kept)
     assert torch.equal(mask, kept_mask)
+
+
+def test_a_picture_to_go_by_is_cut_about_its_centre_and_shown_to_both(bench, tiny_vae):
+    picture = torch.rand(1, 37, 50, 3)
+    told = [[[torch.zeros(1, 2, 8), {"strength": 0.5}]] for _ in range(2)]
+    positive, negative, latent = v.instruct_pix_to_pix_conditioning(bench, *told, tiny_vae, picture)
+    seen = v.vae_encode(bench, picture[:, 2:34, 1:49], tiny_vae)["samples"]
+    for conditioning in (positive, negative):
+        assert torch.equal(conditioning[0][1]["concat_latent_image"], seen)
+        assert conditioning[0][1]["strength"] == 0.5
+    assert latent["samples"].shape == seen.shape
+    assert not latent["samples"].any()
+    assert "concat_latent_image" not in told[0][0][1]

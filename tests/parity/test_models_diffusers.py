@@ -177,7 +177,8 @@ def test_the_text_encoder_of_a_single_file_encodes_as_transformers_does(tmp_path
     manager = ModelManager()
     ids = torch.tensor([[58, 5, 6, 7, *[59] * 73]])
     with manager.use(manager.text_encoder(path).with_last_layer(stop_at)) as encoder:
-        context, pooled = encoder.encode("w5 w6 w7")
+        encoded = encoder.encode("w5 w6 w7")
+        context, pooled = encoded.context, encoded.pooled
     expected, last = text_reference(module, ids, stop_at)
     assert (context - expected).abs().max() <= TOLERANCE
     assert (pooled - last[:, 4]).abs().max() <= TOLERANCE
@@ -201,7 +202,8 @@ def test_a_text_encoder_that_transformers_saved_is_read_with_and_without_its_tex
         path = write(tmp_path / "clip.safetensors", {prefix + name: value for name, value in saved.items()})
     manager = ModelManager()
     with manager.use(manager.text_encoder(path)) as encoder:
-        context, pooled = encoder.encode("w5 w6 w7")
+        encoded = encoder.encode("w5 w6 w7")
+        context, pooled = encoded.context, encoded.pooled
     out = module(input_ids=torch.tensor([[58, 5, 6, 7, *[59] * 73]]))
     assert (context - out.last_hidden_state).abs().max() <= TOLERANCE
     expected = out.text_embeds if projected else out.last_hidden_state[:, 4]
@@ -226,7 +228,8 @@ def test_a_stable_diffusion_2_text_tower_stops_before_its_last_layer_and_pads_wi
     handle = manager.text_encoder(write(tmp_path / "sd2.safetensors", state))
     assert (handle.family, handle.stop_at, handle.tokens.pad) == ("sd2", -2, 0)
     with manager.use(handle) as encoder:
-        context, pooled = encoder.encode("w5 w6")
+        encoded = encoder.encode("w5 w6")
+        context, pooled = encoded.context, encoded.pooled
     ids = torch.tensor([[58, 5, 6, 59, *[0] * 73]])
     expected, last = text_reference(module, ids, -2)
     assert (context - expected).abs().max() <= TOLERANCE

@@ -11,7 +11,7 @@ import torch
 from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
-from nodes.conditioning import text_encode
+from nodes.conditioning import t5_tokenizer_options, text_encode
 from nodes.conditioning_edit import reference_latent
 from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
@@ -224,6 +224,23 @@ def test_a_lora_of_either_layout_changes_the_same_weights(dev, naming):
         )
 
 
+def test_t5_pads_as_it_is_told_and_the_other_encoder_stays(dev):
+    bench = bench_of(dev)
+    clip = dual_text_encoder_loader(bench, "clip_l.safetensors", "t5xxl.safetensors", "flux")
+    with bench.models.use(t5_tokenizer_options(clip, 3, 0)) as told, bench.models.use(clip) as plain:
+        ids = told.encoders[1].tokenizer.ids("red apple")
+        least, padded = told.encode("red apple"), plain.encode("red apple")
+    assert [tower.tokens.padding for tower in t5_tokenizer_options(clip, 3, 0).towers] == [0, 3]
+    assert padded.context.shape[1] == 256
+    assert least.context.shape[1] == len(ids) + 1 + 3
+    with bench.models.use(t5_tokenizer_options(clip, 3, 20)) as told:
+        assert told.encode("red apple").context.shape[1] == 20
+    assert torch.equal(least.options["pooled_output"], padded.options["pooled_output"])  # CLIP's
+    module = dev.modules["text_encoder_2"]
+    theirs = module(torch.tensor([[*ids, 1, 0, 0, 0]]))[0]
+    assert torch.allclose(least.context, theirs, atol=1e-5)
+
+
 def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):
     from engine.models.errors import TokenizerError
 
@@ -231,10 +248,11 @@ def test_a_tokenizer_that_is_not_there_is_told_with_its_place(dev, tmp_path):
     told = clip.with_towers([msgspec.structs.replace(tower, tokenizer=None) for tower in clip.towers])
     manager = ModelManager("cpu", tokenizer_dirs=[tmp_path])
     with pytest.raises(
-        TokenizerError, match=r"encoder clip_l\. Put .*openai/clip-vit-large-patch14 at .*clip/tokenizer\.json"
+        TokenizerError,
+        match=r"encoder clip_l\. Run .safelight tokenizers fetch., or put .*openai/clip-vit-large-patch14 at .*clip/tokenizer\.json",
     ):
         manager.use(told.towers[0]).__enter__()
-    with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Put .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
+    with pytest.raises(TokenizerError, match=r"encoder t5xxl\. Run .*google/t5-v1_1-xxl at .*t5/tokenizer\.json"):
         manager.use(told.towers[1]).__enter__()
 
 
@@ -338,3 +356,25 @@ def test_several_pictures_to_go_by_lie_beside_or_below_one_another(dev):
     assert found[:4, 0].tolist() == [0] * 4
     corners = [found[at].tolist() for at in (4, 4 + 8, 4 + 16)]
     assert corners == [[1, 0, 0], [1, 2, 0], [1, 0, 4]]
+
+
+def test_pictures_to_go_by_may_be_sheets_of_their_own_or_lie_on_the_pictures(dev):
+    from engine.models.errors import ModelError
+    from engine.models.networks.flux import _all_places
+    from nodes.conditioning_edit import reference_latents_method
+
+    x, wide, tall = torch.zeros(1, 16, 4, 4), torch.zeros(1, 16, 4, 8), torch.zeros(1, 16, 8, 4)
+    corners = {
+        method: [_all_places(x, [wide, tall], method)[at].tolist() for at in (4, 4 + 8)] for method in ("index", "uxo")
+    }
+    assert corners == {"index": [[1, 0, 0], [2, 0, 0]], "uxo": [[0, 2, 2], [0, 4, 6]]}
+    bench = bench_of(dev)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    told = reference_latent(text_encode(bench, PROMPT, clip), {"samples": torch.ones(1, 16, 8, 8)})
+    pictures = [
+        ours(bench, model, reference_latents_method(told, method), told, vae, 64, 64)
+        for method in ("offset", "uxo/uno")
+    ]
+    assert float((pictures[0] - pictures[1]).abs().max()) > 1e-4
+    with pytest.raises(ModelError, match=r"FLUX\.1 knows offset, index, uxo, got 'index_timestep_zero'"):
+        ours(bench, model, reference_latents_method(told, "index_timestep_zero"), told, vae, 64, 64)

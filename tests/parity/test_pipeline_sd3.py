@@ -12,7 +12,12 @@ from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
-from nodes.loaders import checkpoint_loader, triple_text_encoder_loader
+from nodes.loaders import (
+    checkpoint_loader,
+    dual_text_encoder_loader,
+    text_encoder_loader,
+    triple_text_encoder_loader,
+)
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import Bench, _tokenizer_json
@@ -103,3 +108,26 @@ def test_every_tensor_of_the_network_is_the_pipelines(tiny):
     assert state.keys() == wanted.keys()
     assert all(torch.equal(value, wanted[name]) for name, value in state.items())
     assert weights.parameter_shapes(model)["pos_embed.pos_embed"] == (1, 144, 32)
+
+
+def test_towers_in_files_may_be_left_out(tiny):
+    """As in the field: zeros stand for a CLIP tower that is not there; T5 alone is its tokens alone."""
+    bench = bench_of(tiny)
+    _, whole, _ = checkpoint_loader(bench, "sd3.safetensors")
+    [[full, told]] = text_encode(bench, PROMPT, whole)
+    t5 = text_encoder_loader(bench, "t5xxl.safetensors", "sd3")
+    [[context, options]] = text_encode(bench, PROMPT, t5)
+    assert torch.equal(context, full[:, 77:])
+    assert options["pooled_output"].shape == (1, 2048)
+    assert not options["pooled_output"].any()
+    both = dual_text_encoder_loader(bench, "t5xxl.safetensors", "clip_l.safetensors", "sd3")
+    assert [tower.tower for tower in both.towers] == ["clip_l", "t5xxl"]
+    clips = dual_text_encoder_loader(bench, "clip_g.safetensors", "clip_l.safetensors", "sd3")
+    [[context, options]] = text_encode(bench, PROMPT, clips)
+    assert torch.equal(context[..., :80], full[:, :77, :80])
+    assert torch.equal(options["pooled_output"], told["pooled_output"])
+    narrow = text_encoder_loader(bench, "clip_l.safetensors", "sd3")
+    [[context, options]] = text_encode(bench, PROMPT, narrow)
+    assert torch.equal(context[..., :32], full[:, :77, :32])
+    assert not context[..., 32:].any()
+    assert options["pooled_output"].shape == (1, 32 + 1280)

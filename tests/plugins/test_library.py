@@ -18,7 +18,7 @@ from engine.plugins.importing import Loading
 from engine.plugins.library import Library
 from engine.plugins.loader import NodeLoadError
 from engine.plugins.opening import load_library
-from engine.plugins.sources import Sources
+from engine.sources import Sources
 
 DOUBLE = '''
 from engine.api import node
@@ -305,3 +305,35 @@ def test_an_adapter_finds_nodes_of_another_style(tmp_path):
     library = load_library((), [shelf.custom], None, Loading(adapters=(adapter,)))
     assert library.definition("Adapted").run() == 1
     assert library.catalogue.spec("Adapted").pack == "foreign"
+
+
+def test_a_familys_page_makes_void_what_its_own_models_gave_and_no_other(shelf, tmp_path):
+    other = tmp_path / "other_engine"
+    for package in ("engine", "nodes"):
+        source = Path(__file__).parents[2] / package
+        shutil.copytree(source, other / package, ignore=shutil.ignore_patterns("editor", "__pycache__"))
+    named = ("CheckpointLoaderSimple", "VAELoader", "KSampler", "CLIPTextEncode", "VAEDecode")
+    versions = f"*(library.catalogue.spec(name).version for name in {named})"
+    code = "__import__('engine.models.rooms', fromlist=['code_of']).code_of"
+    asked = f"[{versions}, {code}('flux'), {code}('sdxl'), {code}('', 'flux2'), {code}('', 'kl')]"
+    names = [*named, "flux", "sdxl", "flux2 VAE", "KL VAE"]
+
+    def changed(before: list[str], path: str) -> tuple[set[str], list[str]]:
+        file = other / "engine" / "models" / path
+        file.write_text(file.read_text() + "\nANOTHER = 1\n")
+        after = ast.literal_eval(shelf.tell(asked, "('nodes',)", other))
+        return {name for name, old, new in zip(names, before, after, strict=True) if old != new}, after
+
+    before = ast.literal_eval(shelf.tell(asked, "('nodes',)", other))
+    opening = {"CheckpointLoaderSimple", "VAELoader"}
+    for path, own in (
+        ("families/flux.py", {"flux"}),
+        ("networks/flux.py", {"flux"}),
+        ("towers/t5_encoder.py", {"flux"}),
+        ("autoencoders/flux2.py", {"flux2 VAE"}),
+        ("families/sdxl.py", {"sdxl"}),
+    ):
+        found, before = changed(before, path)
+        assert found == opening | own, path
+    found, _ = changed(before, "network.py")
+    assert {"KSampler", "CheckpointLoaderSimple"} <= found, "what all families share"

@@ -12,8 +12,8 @@ from engine.graph.schema import NodeSpec
 from engine.plugins.library import Library
 from engine.plugins.packs import ModuleFile
 from engine.plugins.records import record_of, versioned
-from engine.plugins.sources import Sources
 from engine.plugins.store import ModuleRecord
+from engine.sources import Sources
 
 FILES = {
     "pack": "",

@@ -214,6 +214,59 @@ def test_lcm_of_a_flow_noises_the_prediction_by_its_share():
     assert run("lcm", [0.8, 0.4], schedule=FLOW, noise=[0.7]) == pytest.approx(0.6 * predicted(1.0, 0.8) + 0.4 * 0.7)
 
 
+def test_lcm_scales_its_noise_from_the_first_step_to_the_last():
+    levels, options = [0.8, 0.6, 0.4, 0.0], {"s_noise": 2.0, "s_noise_end": 1.0}
+    x = 0.4 * predicted(1.0, 0.8) + 0.6 * 0.7 * 2.0
+    x = 0.6 * predicted(x, 0.6) + 0.4 * -0.2 * 1.5
+    assert run("lcm", levels, schedule=FLOW, noise=[0.7, -0.2], **options) == pytest.approx(predicted(x, 0.4))
+
+
+def test_lcm_cuts_its_noise_at_so_many_deviations():
+    noise = torch.tensor([[[[3.0, -1.0, 0.0, 1.0, -3.0]]]], dtype=torch.float64)
+    x = torch.zeros_like(noise)
+    result = SAMPLERS["lcm"](
+        lambda x, sigma: torch.zeros_like(x),
+        x,
+        torch.tensor([0.8, 0.5], dtype=torch.float64),
+        schedule=FLOW,
+        noise_sampler=lambda sigma, sigma_next: noise,
+        noise_clip_std=1.0,
+    )
+    most = float(noise.std())
+    assert result.flatten().tolist() == pytest.approx([most / 2, -0.5, 0.0, 0.5, -most / 2])
+
+
+@BOTH
+def test_er_sde_as_an_ode_of_one_stage_is_euler_in_sigma_over_alpha(schedule):
+    high, low = (0.8, 0.4) if schedule is FLOW else (4.0, 2.0)
+    shares = [schedule.alpha(sigma) for sigma in (high, low)]
+    ratio = (low / shares[1]) / (high / shares[0])
+    expected = shares[1] * (ratio / shares[0] + (1.0 - ratio) * predicted(1.0, high))
+    for options in ({"solver_type": "ODE"}, {"eta": 0.0}, {"solver_type": "Reverse-time SDE", "eta": 0.0}):
+        assert run("er_sde", [high, low], schedule=schedule, max_stage=1, s_noise=0.0, **options) == pytest.approx(
+            expected
+        )
+
+
+def test_er_sde_for_the_reverse_time_sde_shrinks_by_the_square():
+    keep = (2.0 / 4.0) ** 2
+    expected = keep + (1.0 - keep) * predicted(1.0, 4.0) + 0.7 * math.sqrt(2.0**2 - (4.0 * keep) ** 2)
+    options = {"solver_type": "Reverse-time SDE", "max_stage": 1}
+    assert run("er_sde", [4.0, 2.0], noise=[0.7], **options) == pytest.approx(expected)
+
+
+def test_er_sde_takes_eta_in_its_exponent():
+    scaled = [u * (math.exp(0.5 * u**0.3) + 10.0) for u in (4.0, 2.0)]
+    keep = scaled[1] / scaled[0]
+    expected = keep + (1.0 - keep) * predicted(1.0, 4.0) + 0.7 * math.sqrt(4.0 - (4.0 * keep) ** 2)
+    assert run("er_sde", [4.0, 2.0], noise=[0.7], max_stage=1, eta=0.5) == pytest.approx(expected)
+
+
+def test_er_sde_of_another_name_is_refused():
+    with pytest.raises(ValueError, match="no solver 'SDE'; there are ER-SDE, Reverse-time SDE, ODE"):
+        run("er_sde", [4.0, 2.0], solver_type="SDE")
+
+
 def test_ddpm_of_a_flow_is_the_posterior_of_x_over_alpha():
     keep = ((0.4 / 0.6) / (0.8 / 0.2)) ** 2
     mean = 0.6 * (keep * 1.0 / 0.2 + (1.0 - keep) * predicted(1.0, 0.8))

@@ -8,7 +8,7 @@ import torch
 from engine.datatypes.parameterization import LatentFormat, Parameterization
 from engine.sampling.conditions import Surroundings
 from engine.sampling.guidance import GuidedDenoiser, rescaled
-from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCfgGuidance
 from engine.sampling.noise_schedule import NoiseSchedule
 
 X0 = NoiseSchedule(Parameterization(prediction="x0"))
@@ -64,6 +64,44 @@ def test_always_negative_evaluates_it_at_cfg_one_too():
     assert [call["x"].shape[0] for call in network.calls] == [2]
 
 
+def test_a_range_has_a_cfg_of_its_own_and_of_several_the_last_counts():
+    flow = NoiseSchedule(Parameterization(prediction="flow", schedule="flow"))
+    ranges = (CfgRange(9.0, 0.0, 1.0), CfgRange(1.0, 0.5, 0.75))
+    how = CfgGuidance(text(3), text(1), cfg=7.0, ranges=ranges[1:])
+    calls = []
+    for sigma in (0.51, 0.5, 0.25, 0.24):  # both ends are in it
+        _, network = guide(how, schedule=flow, sigma=sigma)
+        calls.append(network.calls[0]["x"].shape[0])
+    assert calls == [2, 1, 1, 2]
+    x0, _ = guide(CfgGuidance(text(3), text(1), cfg=7.0, ranges=ranges), schedule=flow, sigma=0.2)
+    assert only(x0) == pytest.approx(1 - 0.2 * (1 + 9 * (3 - 1)))
+
+
+def test_two_networks_predict_for_a_conditioning_each():
+    first, second = SaysItsText(), SaysItsText()
+    around = Surroundings(X0, FORMAT, torch.zeros(2, 4, 16, 16))
+    denoiser = GuidedDenoiser(first, CfgGuidance(text(3), text(1), cfg=7.0), around, negative=second)
+    assert only(denoiser(torch.ones(2, 4, 16, 16), SIGMA)) == 1 + 7 * (3 - 1)
+    assert [only(call["context"]) for call in first.calls] == [3]
+    assert [only(call["context"]) for call in second.calls] == [1]
+    alone = GuidedDenoiser(first, CfgGuidance(text(3), text(1), cfg=1.0), around, negative=second)
+    assert only(alone(torch.ones(2, 4, 16, 16), SIGMA)) == 3
+    assert len(second.calls) == 1
+
+
+def test_a_text_of_no_tokens_is_run_apart_and_not_repeated():
+    class Counts(SaysItsText):
+        def __call__(self, x, t, context, **given):
+            super().__call__(x, t, context, **given)
+            return torch.full_like(x, context.shape[1])
+
+    for repeats in (True, False):
+        how = CfgGuidance(text(3, length=4), text(1, length=0), cfg=2.0)
+        result, network = guide(how, network=Counts(), repeats_text=repeats)
+        assert only(result) == 8
+        assert [call["context"].shape[1] for call in network.calls] == [4, 0]
+
+
 def test_basic_guidance_is_the_prediction():
     result, network = guide(BasicGuidance(text(3)))
     assert only(result) == 3
@@ -94,6 +132,13 @@ def test_contexts_of_other_lengths_are_repeated_to_a_common_one():
 def test_contexts_that_would_have_to_be_repeated_often_are_run_apart():
     _, network = guide(CfgGuidance(text(3, length=7), text(1, length=11), cfg=2.0))
     assert [call["context"].shape[1] for call in network.calls] == [7, 11]
+
+
+def test_a_text_among_other_tokens_is_not_repeated():
+    _, network = guide(CfgGuidance(text(3, length=4), text(1, length=8), cfg=2.0), repeats_text=False)
+    assert [call["context"].shape[1] for call in network.calls] == [4, 8]
+    _, network = guide(CfgGuidance(text(3, length=4), text(1, length=4), cfg=2.0), repeats_text=False)
+    assert [call["context"].shape for call in network.calls] == [(2, 4, 3)]
 
 
 def test_the_network_gets_scaled_x_and_the_timestep_of_sigma():

@@ -21,7 +21,6 @@ ASKED_FOR_BY_ONE_EDITOR = [
     "ControlNetLoader",
     "UNETLoader",
     "UpscaleModelLoader",
-    "StyleModelLoader",
     "GLIGENLoader",
 ]
 

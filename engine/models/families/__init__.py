@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 
 from engine.models.families.base import Family, Tower
@@ -13,17 +14,25 @@ from engine.models.shapes import Shapes
 @cache
 def families() -> tuple[Family, ...]:
     """Every family, by name. Raises TypeError for a page that sets no FAMILY."""
-    found = []
-    for page in pkgutil.iter_modules(__path__):
-        if page.name == "base":
-            continue
-        family = getattr(importlib.import_module(f"{__name__}.{page.name}"), "FAMILY", None)
-        if not isinstance(family, Family):
-            raise TypeError(
-                f"{__name__}.{page.name}: expected FAMILY, a record of engine.models.families.base, got {family!r}"
-            )
-        found.append(family)
+    found = [_family_of(page) for page in pages()]
     return tuple(sorted(found, key=lambda family: family.name))
+
+
+def pages() -> list[str]:
+    """Return the modules that are a family's page."""
+    return [f"{__name__}.{page.name}" for page in pkgutil.iter_modules(__path__) if page.name != "base"]
+
+
+def page_of(name: str) -> str | None:
+    """Return the module that is the page of the family called `name`; None for no family."""
+    return next((page for page in pages() if _family_of(page).name == name), None)
+
+
+def _family_of(page: str) -> Family:
+    family = getattr(importlib.import_module(page), "FAMILY", None)
+    if not isinstance(family, Family):
+        raise TypeError(f"{page}: expected FAMILY, a record of engine.models.families.base, got {family!r}")
+    return family
 
 
 def family_named(name: str) -> Family:
@@ -45,16 +54,17 @@ def tower_of(family: str, name: str) -> Tower:
     return next((tower for tower in towers if tower.name == name), towers[0])
 
 
-def loader_types(towers: int) -> tuple[str, ...]:
-    """What saved workflows call the families with so many text encoders."""
-    return tuple(
-        dict.fromkeys(kind for family in families() if len(family.towers) == towers for kind in family.loader_types)
-    )
+def loader_types(towers: int, field: Sequence[str] = ()) -> tuple[str, ...]:
+    """What saved workflows call the families with so many text encoders: those of `field` first, in its order."""
+    known = (kind for family in families() if len(family.towers) == towers for kind in family.loader_types)
+    return tuple(dict.fromkeys([*field, *known]))
 
 
 def families_of_type(kind: str, towers: int) -> list[Family]:
-    """Return the families that loaders of text encoders call so, with so many of these."""
-    return [family for family in families() if kind in family.loader_types and len(family.towers) == towers]
+    """Return the families that loaders of text encoders call so, with so many of these, then those that do with fewer."""
+    called = [family for family in families() if kind in family.loader_types]
+    with_fewer = [family for family in called if len(family.towers) > towers and family.join is not None]
+    return [family for family in called if len(family.towers) == towers] + with_fewer
 
 
 def titles() -> str:

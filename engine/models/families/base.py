@@ -18,9 +18,13 @@ from engine.models.shapes import Facts, Shapes, Spread
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.models.encoded import Encoded
+
 
 Rows: TypeAlias = tuple[tuple[int, int], ...]
 """Rows of a tensor: pieces (from, to), one after the other."""
+
+Padding: TypeAlias = Literal["seen", "masked", "zero"]
 
 Fused: TypeAlias = Mapping[str, Mapping[str, Rows]]
 """Module of the original layout → module of the library → the rows that it is."""
@@ -43,6 +47,41 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return named and (self.check is None or self.check(shapes))
 
 
+class Prompting(msgspec.Struct, frozen=True, kw_only=True):
+    """How a prompt is put to a language model, and what of what that makes of it is the conditioning.
+
+    `template`: the text that it reads, the prompt at `{}`, special tokens written out (`<|im_start|>`, `<bos>`). `drop`: how many
+    of its first tokens, which are the template's, are left out of the conditioning. `layers`: whose outputs are taken, side by
+    side along the width in this order; counted as transformers counts `hidden_states`: 0 is what the first layer takes, 3 the
+    third layer's output, -1 the last one's through the last norm, -2 the output of the layer before, without a norm.
+    `last_normed` False takes the last one's without its norm too. Layers that nothing is taken of are neither loaded nor run.
+    `most`: tokens that the text is cut to, template and all, 0 for any number; `cut`: "end" cuts the template's end off too, as
+    tokenizers do; "prompt" keeps it. `least`: tokens that it is padded to; `multiple`: of what its length is made a multiple.
+    `side`: where padding stands, "middle" before what follows the prompt in the template, where it takes no place. `pad_place`:
+    the place that all padding is said to have, None for its own. It is masked in the language model, and part of the
+    conditioning, whose option `attention_mask` (1, T) is then 0 there, 1 elsewhere. `picture`: what stands for picture
+    number `{}` before the prompt, `between`: what stands between two of them.
+
+    `alone`: so many tokens the prompt itself is cut and padded to, between the halves of the template, which are left out of
+    the conditioning; 0: the rules above. `letters`: what a prompt has in quotes is read letter by letter.
+    """
+
+    template: str = "{}"
+    drop: int = 0
+    layers: tuple[int, ...] = (-1,)
+    last_normed: bool = True
+    most: int = 0
+    cut: Literal["end", "prompt"] = "end"
+    least: int = 0
+    multiple: int = 1
+    side: Literal["right", "left", "middle"] = "right"
+    pad_place: int | None = None
+    picture: str = ""
+    between: str = ""
+    alone: int = 0
+    letters: bool = False
+
+
 class Tower(msgspec.Struct, frozen=True, kw_only=True):
     """A text encoder of a family.
 
@@ -51,7 +90,10 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     token, "zero" is id 0. `stop_at` counts in the full tower, of which a folder may leave out layers; `normed`: what is taken
     there goes through the last norm. `full_layers` and `width`: of the full-size tower, to notice that and to tell it from
     others. `open_clip`: published in open_clip's names. Heads are `width / head_dim` unless told. `least`: tokens that a row is
-    padded to, where a tower has no fixed number.
+    padded to, where a tower has no fixed number. `padding`: of T5 and its like: "seen" as text is, "masked" in the
+    encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
+    letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
+    nodes use.
     """
 
     name: str = "clip_l"
@@ -69,6 +111,15 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 768
     head_dim: int = 64
     least: int = 0
+    padding: Padding = "seen"
+    lower: bool = False
+    prompting: Prompting = Prompting()
+    styles: Mapping[str, Prompting] = {}
+
+    @property
+    def promptings(self) -> tuple[Prompting, ...]:
+        """Every way in which it puts prompts."""
+        return (self.prompting, *self.styles.values())
 
 
 class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +129,8 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     `engine.models.network.Network`. `sizes(shapes, hints, family)` gives the library's arguments off tensors in any layout;
     `renamed(tensors, config)` gives a file's tensors under the library's names; `paths(config)` the library's module paths
     with those of the original layout, by which LoRAs name them too. `fused(config)`: for each original module whose rows are
-    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module.
+    several modules of the library, or stand there in another order, which rows (pieces from, to) make which module. `grows`:
+    matrices that a LoRA may give more columns, with the argument that counts these.
     """
 
     title: str
@@ -88,6 +140,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
     renamed: Callable[[Mapping[str, Tensor], Mapping[str, Any]], dict[str, Tensor]]
     paths: Callable[[Mapping[str, Any]], Mapping[str, str]]
     fused: Callable[[Mapping[str, Any]], Fused] = lambda config: {}
+    grows: Mapping[str, str] = {}
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +148,12 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
-    order in which what they give is joined, along the width. `pooled`: which of them gives the pooled vector. `join` joins them
-    in another way: it is given (context (1, T, D), pooled (1, P)) of each by name. `patch`: latent pixels a side that are one
-    token, whose channels the network's first layer counts together. `prediction(base, shapes, config, spread)` reads off
-    tensors what the network predicts, where they tell.
+    order in which what they give is joined, along the width; none for a network that takes no text. `pooled`: which of them
+    gives the pooled vector. `join` joins them in another way: it is given what each gave by name, and gives the same: a context
+    (1, T, D) and options beside it; it may do with fewer of them. `patch`: latent pixels a side that are one token, whose
+    channels the network's first layer counts together. `gives`: values that the network gives for each channel of its latents,
+    2 where it has learned the variance of a step. `prediction(base, shapes, config, spread)` reads off tensors what the network
+    predicts, where they tell.
     """
 
     name: str
@@ -110,10 +165,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     head_dim: int | None = None
     parameterization: Parameterization = Parameterization()
     latent: LatentFormat = LatentFormat()
-    towers: tuple[Tower, ...]
+    towers: tuple[Tower, ...] = ()
     pooled: int = 0
-    join: Callable[[Mapping[str, tuple[Tensor, Tensor]]], tuple[Tensor, Tensor]] | None = None
+    join: Callable[[Mapping[str, Encoded]], Encoded] | None = None
     patch: int = 1
+    gives: int = 1
     prediction: Callable[[Parameterization, Shapes, Mapping[str, Any], Spread | None], Parameterization] | None = None
     loader_types: tuple[str, ...] = ()
     """What saved workflows call it in the loaders of text encoders."""

@@ -19,7 +19,7 @@ from engine.models.networks.flux_sizes import FLUX, LAYOUTS
 from engine.models.shapes import Shapes, Spread
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from engine.models.encoded import Encoded
 
 CLIP_L = Tower(
     prefixes=("text_encoders.clip_l.transformer.",),
@@ -46,9 +46,9 @@ def prediction(
     return base if config["guidance_embeds"] else msgspec.structs.replace(base, shift=1.0)
 
 
-def join(found: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def join(found: Mapping[str, Encoded]) -> Encoded:
     """Return T5's tokens, and the pooled text of CLIP-L."""
-    return found["t5xxl"][0], found["clip_l"][1]
+    return found["t5xxl"]._replace(options=found["clip_l"].options)
 
 
 FAMILY = Family(

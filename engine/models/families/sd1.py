@@ -9,7 +9,7 @@ from engine.models.networks.unet_sizes import U_NET, layouts
 FAMILY = Family(
     name="sd1",
     title="Stable Diffusion 1.x",
-    layouts=layouts(sized=False, width=lambda width: width != 1024),
+    layouts=layouts(sized=False, width=lambda width: width not in (0, 1024)),
     network=U_NET,
     heads=8,
     latent=latent_formats.SD,

@@ -14,7 +14,7 @@ from engine.models.families.base import Family
 from engine.models.networks.sd3_sizes import LAYOUTS, MMDIT
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from engine.models.encoded import Encoded
 
 TEXT_WIDTH = 4096
 """Of T5, to which the tokens of the CLIP towers are filled up with zeros."""
@@ -26,7 +26,7 @@ T5 = msgspec.structs.replace(
 )
 
 
-def join(found: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def join(found: Mapping[str, Encoded]) -> Encoded:
     """Return the tokens of both CLIP towers side by side, then those of T5; and both pooled texts side by side."""
     from engine.models.networks.three_texts import joined
 

@@ -6,13 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional
 
+from engine.models.errors import ModelError
+from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
+from engine.models.networks.references import placing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _REFERENCE = "reference "
+_STYLES = "styles"
+_MASK_SIDE = 8
+_METHOD = "placed by"
+_METHODS = ("offset", "index", "uxo")
+"""Ways to place pictures to go by."""
 _GUIDANCE = 3.5
 """What a distilled network is told where a conditioning says nothing."""
 
@@ -23,17 +32,48 @@ class FluxNetwork(PooledTextNetwork):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.
 
-        And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space.
+        And `reference 0`… (1, C, h, w), pictures to go by (FLUX.1 Kontext; Black Forest Labs 2025), in network space, with the
+        way to place them. And `concat` (1, C', h, w) for a network that takes a picture, and a mask, beside the latent
+        (FLUX.1 tools; 2024). And `styles` (1, K, 3): first token, tokens and bias of each style model's part of the text.
 
-        Raises ModelError for a conditioning whose pooled text is not of this family.
+        Raises ModelError for a conditioning whose pooled text is not of this family, for a way that is not known here, and
+        for pictures that have no place.
         """
         given = super().inputs(options, latent, positive)
-        space = self.handle.latent
-        for number, reference in enumerate(options.get("reference_latents", ())):
-            given[f"{_REFERENCE}{number}"] = even((reference - space.shift) * space.scale)
+        references = options.get("reference_latents", ())
+        if references and self.handle.extra_channels:
+            raise ModelError(
+                f"{self.handle.source.path}: a network that takes a picture beside the latent has no place for "
+                f"{len(references)} pictures to go by. Leave out ReferenceLatent, or load FLUX.1 dev or Kontext."
+            )
+        for number, reference in enumerate(references):
+            given[f"{_REFERENCE}{number}"] = even(self.handle.latent.to_network(reference))
+        if references:
+            given[_METHOD] = placing(options, _METHODS, _METHODS[0], self.family.title)
+        if styles := options.get("style_tokens"):
+            given[_STYLES] = torch.tensor([styles])
+        if self.handle.extra_channels:
+            given["concat"] = self._beside(options, latent)
         if self.handle.config["guidance_embeds"]:
             given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
         return given
+
+    def _beside(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
+        """The picture, and where there is one to fill the mask, whose 8 × 8 pixels of each latent pixel are channels.
+
+        Without a picture it is an empty one, and without a mask all of it is to be made.
+        """
+        picture = options.get("concat_latent_image", torch.zeros_like(latent[:1]))
+        rows, columns = latent.shape[-2:]
+        seen = self.handle.latent.to_network(fill(picture.to(latent), rows, columns, mode="bilinear"))
+        if self.handle.extra_channels == latent.shape[1]:
+            return seen
+        height, width = rows * _MASK_SIDE, columns * _MASK_SIDE
+        mask = options.get("concat_mask", torch.ones(1, 1, height, width))
+        fitted = fill(mask.to(latent).reshape(-1, 1, *mask.shape[-2:]), height, width, mode="bilinear")
+        squares = functional.pixel_unshuffle(fitted, _MASK_SIDE)
+        batch = max(len(seen), len(squares))
+        return torch.cat([repeat_to(seen, batch), repeat_to(squares, batch)], dim=1)
 
     @torch.no_grad()
     def __call__(
@@ -49,28 +89,50 @@ class FluxNetwork(PooledTextNetwork):
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
         `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
-        a row for each of B. Sides that are odd are filled up from the other side for the call.
+        a row for each of B; `concat` (B, C', h, w) is appended on channels. Sides that are odd are filled up from the other
+        side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        self.check(x, context)
+        inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
+        self.check(inputs, context)
         height, width = x.shape[-2:]
-        filled = even(x)
+        filled = even(inputs)
         given = options or {}
         guidance = given.get("guidance")
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
+        hidden = torch.cat([own, *map(packed, references)], dim=1)
+        bias = {}
+        if _STYLES in given:
+            mask = style_bias(given[_STYLES], context.shape[1], hidden.shape[1])
+            bias["joint_attention_kwargs"] = {"attention_mask": mask.to(self.device, self.dtype)}
         velocity: Tensor = self.module(
-            hidden_states=torch.cat([own, *map(packed, references)], dim=1).to(self.device, self.dtype),
+            hidden_states=hidden.to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),
             pooled_projections=given["pooled"].to(self.device, self.dtype),
             timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=_all_places(filled, references).to(self.device, self.dtype),
+            img_ids=_all_places(filled, references, given.get(_METHOD, _METHODS[0])).to(self.device, self.dtype),
             txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
             guidance=None if guidance is None else guidance.to(self.device, self.dtype),
             return_dict=False,
+            **bias,
         )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+
+def style_bias(styles: Tensor, words: int, others: int) -> Tensor:
+    """Return what is added to the scores of attention, (B, 1, L, L) with L = `words` + `others` tokens, text first.
+
+    `styles` (B, K, 3): first token, tokens and bias of each style model's part of the text. The bias holds for what looks at
+    the part: the text before it, and what is no text; but not for the part itself, nor for text that was added after it.
+    """
+    bias = styles.new_zeros(len(styles), words + others, words + others)
+    for item, parts in zip(bias, styles.tolist(), strict=True):
+        for start, count, value in parts:
+            first, end = int(start), int(start + count)
+            item[:first, first:end] = item[words:, first:end] = value
+    return bias[:, None]
 
 
 def packed(x: Tensor) -> Tensor:
@@ -87,15 +149,28 @@ def unpacked(tokens: Tensor, height: int, width: int) -> Tensor:
     return squares.reshape(batch, channels // 4, height, width)
 
 
-def _all_places(x: Tensor, references: Sequence[Tensor]) -> Tensor:
-    """Where the tokens of the picture stand, then those of the references: on another sheet, beside or below one another."""
+def _all_places(x: Tensor, references: Sequence[Tensor], method: str = "offset") -> Tensor:
+    """Where the tokens of the picture stand, then those of the references.
+
+    `offset`: on another sheet, beside or below one another; `index`: each on a sheet of its own; `uxo`: on the picture's own,
+    each to the lower right of all before it (UNO; Wu et al. 2025).
+    """
     found = [places(x.shape[-2] // 2, x.shape[-1] // 2)]
     height = width = 0
-    for one in references:
+    if method == "uxo":
+        height, width = x.shape[-2] // 2, x.shape[-1] // 2
+    for number, one in enumerate(references, start=1):
         rows, columns = one.shape[-2] // 2, one.shape[-1] // 2
-        below, beside = (0, width) if rows + height > columns + width else (height, 0)
-        found.append(places(rows, columns) + torch.tensor([1.0, below, beside]))
-        height, width = max(height, rows + below), max(width, columns + beside)
+        if method == "offset":
+            below, beside = (0, width) if rows + height > columns + width else (height, 0)
+            at = (1, below, beside)
+            height, width = max(height, rows + below), max(width, columns + beside)
+        elif method == "uxo":
+            at = (0, height, width)
+            height, width = height + rows, width + columns
+        else:
+            at = (number, 0, 0)
+        found.append(places(rows, columns) + torch.tensor(at, dtype=torch.float32))
     return torch.cat(found)
 
 

@@ -97,24 +97,38 @@ _OF_DIFFUSERS: Final = _Names(
 )
 
 
-def _plain(shapes: Shapes) -> bool:
-    """Whether the network takes a latent alone: those that take pictures beside it have more channels in than out."""
-    names = _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
-    return shapes[f"{names.first}.weight"][1] == shapes.get(f"{names.last}.weight", (0,))[0]
+def names_of(shapes: Shapes) -> _Names:
+    """Return where the layout of these tensors has what tells sizes."""
+    return _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+
+
+def axes_of(head: int, hints: Facts) -> list[int]:
+    """Return how many of a head's numbers turn with each number of a place: 16, 56 and 56 of 128 where nothing is told."""
+    return [int(axis) for axis in hints.get("axes") or (head // 8, head * 7 // 16, head * 7 // 16)]
+
+
+MASK: Final = 64
+"""Channels of the mask beside a picture to fill: the 8 × 8 pixels of each latent pixel."""
+
+
+def _known(shapes: Shapes) -> bool:
+    """Whether the network takes a latent alone, a picture beside it (edges, depths), or a picture and a mask (filling)."""
+    names = names_of(shapes)
+    last = shapes.get(f"{names.last}.weight", (0,))[0]
+    return shapes[f"{names.first}.weight"][1] in (last, 2 * last, 2 * last + 4 * MASK)
 
 
 LAYOUTS: Final = (
-    Layout(name="original", has=ORIGINAL, check=_plain),
-    Layout(name="diffusers", has=DIFFUSERS, check=_plain),
+    Layout(name="original", has=ORIGINAL, check=_known),
+    Layout(name="diffusers", has=DIFFUSERS, check=_known),
 )
 
 
 def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     """Return FluxTransformer2DModel's arguments for tensors in the original or diffusers naming, without prefix."""
-    names = _OF_ORIGINAL if ORIGINAL[0] in shapes else _OF_DIFFUSERS
+    names = names_of(shapes)
     width, channels = shapes[f"{names.first}.weight"]
     head = shapes[names.norm][0]
-    axes = hints.get("axes") or [head // 8, head * 7 // 16, head * 7 // 16]  # 16, 56, 56 of 128
     return {
         "in_channels": channels,
         "out_channels": shapes[f"{names.last}.weight"][0],
@@ -125,7 +139,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
         "joint_attention_dim": shapes[f"{names.text}.weight"][1],
         "pooled_projection_dim": shapes[f"{names.pooled}.weight"][1],
         "guidance_embeds": f"{names.guidance}.weight" in shapes,
-        "axes_dims_rope": [int(axis) for axis in axes],
+        "axes_dims_rope": axes_of(head, hints),
     }
 
 
@@ -171,4 +185,5 @@ FLUX: Final = NetworkKind(
     renamed=renamed,
     paths=paths,
     fused=fused,
+    grows={"x_embedder.weight": "in_channels"},
 )

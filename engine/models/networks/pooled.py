@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
-from engine.models.errors import ModelError
 from engine.models.network import Network
+from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,14 +23,7 @@ class PooledTextNetwork(Network):
 
     def check(self, x: Tensor, context: Tensor) -> None:
         """Raise ModelError when the widths of `x` (B, C, h, w) or `context` (B, T, D) are not the network's."""
-        file, width = self.handle.source.path, int(self.handle.config["joint_attention_dim"])
-        if context.shape[-1] != width:
-            raise ModelError(
-                f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
-                "another model. Encode the prompt with this family's text encoders."
-            )
-        if x.shape[1] != self.in_channels:
-            raise ModelError(f"{file}: expected a latent of {self.in_channels} channels, got {x.shape[1]}.")
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
 
 
 def even(x: Tensor) -> Tensor:

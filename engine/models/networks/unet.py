@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -13,6 +13,9 @@ from engine.models.network import Network
 if TYPE_CHECKING:
     from torch import Tensor
 
+CLASSES = "class_labels"
+"""Among what a U-Net is given: the class of each row, as a number (1,), or a vector in its place (1, P)."""
+
 _AESTHETIC = {True: 6.0, False: 2.5}
 """The score that Stable Diffusion XL's refiner is told for a positive and another conditioning that say none."""
 
@@ -20,11 +23,24 @@ _AESTHETIC = {True: 6.0, False: 2.5}
 class UNet(Network):
     """A U-Net under text (B, T, D); with sizes and a pooled text where its family takes them (Podell et al. 2023)."""
 
+    repeats_text: ClassVar[bool] = True
+
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return {} for Stable Diffusion 1 and 2, else `text_embeds` (1, P) and `time_ids` (1, 5 or 6), sizes in pixels.
 
+        And `concat` (1, C, h, w), the picture to edit, for a network of twice the latent's channels (Brooks et al. 2023).
+
         Raises ModelError for a conditioning whose pooled text is not of this family.
         """
+        return self._sizes(options, latent, positive=positive) | self._picture(options, latent)
+
+    def _picture(self, options: Mapping[str, Any], latent: Tensor) -> dict[str, Tensor]:
+        """As the VAE gives it: these networks were trained on its latents without the scale. Zeros where there is none."""
+        if self.handle.extra_channels != latent.shape[1]:
+            return {}
+        return {"concat": options.get("concat_latent_image", torch.zeros_like(latent[:1]))}
+
+    def _sizes(self, options: Mapping[str, Any], latent: Tensor, *, positive: bool) -> dict[str, Tensor]:
         facts = self.family.size_facts
         if not facts:
             return {}
@@ -65,11 +81,12 @@ class UNet(Network):
         inputs = x if concat is None else torch.cat([x, concat.to(x)], dim=1)
         if inputs.shape[1] != self.in_channels or context.shape[-1] != self.handle.context_dim:
             raise ModelError(self._misfit(x, concat, context))
+        given = dict(options or {})
         arguments: dict[str, Any] = {}
-        if options:
-            arguments["added_cond_kwargs"] = {
-                name: value.to(self.device, self.dtype) for name, value in options.items()
-            }
+        if (classes := given.pop(CLASSES, None)) is not None:
+            arguments["class_labels"] = classes.to(self.device, self.dtype if classes.is_floating_point() else None)
+        if given:
+            arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
             arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
             arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)

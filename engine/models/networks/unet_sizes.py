@@ -18,12 +18,16 @@ ORIGINAL = ("input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight")
 DIFFUSERS = ("conv_in.weight", "time_embedding.linear_1.weight", "conv_out.weight")
 CLASS_EMBEDDING = ("label_emb.0.0.weight", "add_embedding.linear_1.weight", "class_embedding.linear_1.weight")
 """What U-Nets have that take more than a text and a time, in each layout."""
+CLASS_TABLE = ("label_emb.weight", "class_embedding.weight")
+"""What those have that take one of some classes."""
 
 
 class _Level(msgspec.Struct):
     channels: int = 0
     depths: list[int] = []
     """Transformer blocks after each residual block; 0 without attention."""
+    only_text: bool = False
+    """Whether its first attention is over the text as well, where others have one over the picture."""
 
     @property
     def attends(self) -> bool:
@@ -43,7 +47,17 @@ def unet_config(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     mirrored = [expected] * len(ups) if isinstance(expected, int) else expected[::-1]
     if any(up.attends and _depth(up) != depth for up, depth in zip(ups, mirrored, strict=True)):
         told["reverse_transformer_layers_per_block"] = [_depth(up) or 1 for up in ups]
-    return config | told | _size_facts(shapes, hints, family)
+    return config | told | _size_facts(shapes, hints, family) | _class_facts(shapes, family)
+
+
+def _class_facts(shapes: Shapes, family: Family) -> dict[str, Any]:
+    """The embedding of one of some classes (of a level of noise, for an upscaler), or of a vector in its place (unCLIP)."""
+    if table := next((shapes[name] for name in CLASS_TABLE if name in shapes), None):
+        return {"num_class_embeds": table[0]}
+    vector = next((shapes[name] for name in (CLASS_EMBEDDING[0], CLASS_EMBEDDING[2]) if name in shapes), None)
+    if vector is None or family.size_facts:
+        return {}
+    return {"class_embed_type": "projection", "projection_class_embeddings_input_dim": vector[1]}
 
 
 def _size_facts(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
@@ -83,7 +97,8 @@ def _denoiser_config(shapes: Shapes, hints: Facts, family: Family) -> dict[str, 
     depths = [_depth(level) or 1 for level in levels]
     if not levels[-1].attends:  # the middle has the depth of the last level
         depths[-1] = count(shapes, middle) or 1
-    return {
+    only_text = [level.only_text for level in levels]
+    return ({"only_cross_attention": only_text} if any(only_text) else {}) | {
         "in_channels": shapes["input_blocks.0.0.weight" if original else "conv_in.weight"][1],
         "block_out_channels": widths,
         "down_block_types": ["CrossAttnDownBlock2D" if level.attends else "DownBlock2D" for level in levels],
@@ -120,6 +135,7 @@ def _original_levels(shapes: Shapes) -> list[_Level]:
         elif f"{block}.0.in_layers.2.weight" in shapes:
             levels[-1].channels = shapes[f"{block}.0.in_layers.2.weight"][0]
             levels[-1].depths.append(count(shapes, f"{block}.1.transformer_blocks."))
+            levels[-1].only_text = _only_text(shapes, f"{block}.1")
         else:
             return levels
         index += 1
@@ -132,7 +148,14 @@ def _diffusers_levels(shapes: Shapes) -> list[_Level]:
 def _diffusers_level(shapes: Shapes, block: str) -> _Level:
     layers = range(count(shapes, f"{block}.resnets."))
     depths = [count(shapes, f"{block}.attentions.{layer}.transformer_blocks.") for layer in layers]
-    return _Level(shapes[f"{block}.resnets.0.conv1.weight"][0], depths)
+    only_text = _only_text(shapes, f"{block}.attentions.0")
+    return _Level(channels=shapes[f"{block}.resnets.0.conv1.weight"][0], depths=depths, only_text=only_text)
+
+
+def _only_text(shapes: Shapes, attention: str) -> bool:
+    """Where keys of the first attention are made of something of another width than the level's, it is the text."""
+    keys = shapes.get(f"{attention}.transformer_blocks.0.attn1.to_k.weight")
+    return keys is not None and keys[0] != keys[1]
 
 
 def _original_ups(shapes: Shapes, config: Facts) -> list[_Level]:
@@ -176,11 +199,15 @@ U_NET = NetworkKind(
 """Of Rombach et al. 2022, with the additions of Podell et al. 2023."""
 
 
-def layouts(*, sized: bool, width: Callable[[int], bool]) -> tuple[Layout, ...]:
-    """Return the two layouts of a U-Net: with or without an embedding of sizes, for conditionings of these widths."""
+def layouts(*, sized: bool, width: Callable[[int], bool], classes: bool = False) -> tuple[Layout, ...]:
+    """Return the two layouts of a U-Net for conditionings of these widths.
+
+    `sized`: with an embedding of sizes, or of another vector; `classes`: with a table of classes.
+    """
 
     def fits(shapes: Shapes) -> bool:
-        return width(context_dim(shapes)) and sized == any(name in shapes for name in CLASS_EMBEDDING)
+        has_vector, has_table = (any(name in shapes for name in names) for names in (CLASS_EMBEDDING, CLASS_TABLE))
+        return width(context_dim(shapes)) and (sized, classes) == (has_vector, has_table)
 
     return (
         Layout(name="original", has=ORIGINAL, check=fits),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,16 +17,32 @@ if TYPE_CHECKING:
 
 
 class Kind(Protocol):
-    """What a module of this folder has. It is imported without torch."""
+    """What a module of this folder has, or the `KIND` that it sets. It is imported without torch."""
 
-    ENCODER: str
-    """The class that encodes prompts, `module:name`."""
+    @property
+    def TITLE(self) -> str:  # noqa: N802
+        """What messages call it."""
+        ...
 
-    METADATA: str
-    """Under which a checkpoint's metadata has the text of its tokenizer.json."""
+    @property
+    def ENCODER(self) -> str:  # noqa: N802
+        """The class that encodes prompts, `module:name`."""
+        ...
 
-    TOKENIZER: str
-    """Whose tokenizer.json it is."""
+    @property
+    def HALF(self) -> Literal["float16", "bfloat16"]:  # noqa: N802
+        """What it computes in where 16 bits are wanted."""
+        ...
+
+    @property
+    def METADATA(self) -> str:  # noqa: N802
+        """Under which a checkpoint's metadata has the text of its tokenizer.json."""
+        ...
+
+    @property
+    def TOKENIZER(self) -> str:  # noqa: N802
+        """Whose tokenizer.json it is."""
+        ...
 
     def is_there(self, shapes: Shapes) -> bool:
         """Say whether tensors without a prefix are a text encoder of this kind."""
@@ -38,11 +56,23 @@ class Kind(Protocol):
         """Make the library's module."""
         ...
 
-    def renamed(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a file's tensors, without prefix, under this project's names for them."""
+    def renamed(self, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return a file's tensors, without prefix, under this project's names for them; what `config` has no use for may go."""
+        ...
+
+    def spelled(self, module: str) -> tuple[str, ...]:
+        """Return how LoRAs call a module of this project's name, without what says which encoder is meant."""
         ...
 
 
 def kind_named(name: str) -> Kind:
-    """Return the module of a kind."""
-    return cast("Kind", importlib.import_module(f"{__name__}.{name}"))
+    """Return the module of a kind, or the `KIND` that it sets."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    return cast("Kind", getattr(module, "KIND", module))
+
+
+@cache
+def kinds() -> tuple[Kind, ...]:
+    """Every kind, by the name of its module."""
+    found = (kind_named(module.name) for module in pkgutil.iter_modules(__path__))
+    return tuple(kind for kind in found if hasattr(kind, "is_there"))

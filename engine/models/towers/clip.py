@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+TITLE: Final = "CLIP's text tower"
 ENCODER: Final = "engine.models.text:TextEncoder"
+HALF: Final = "float16"
 METADATA: Final = "safelight.tokenizer"
 TOKENIZER: Final = "openai/clip-vit-large-patch14"
 
@@ -92,6 +94,11 @@ def build(config: Mapping[str, Any]) -> nn.Module:
     return module
 
 
-def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a file's tensors as `text_model.*`; open_clip's stacked rows are split."""
     return text_to_diffusers(tensors)
+
+
+def spelled(module: str) -> tuple[str, ...]:
+    """Return how LoRAs call a module."""
+    return module, module.removeprefix("text_model.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from engine.models.encoded import Encoded
+from engine.models.families import tower_of
+from engine.models.families.base import Padding
 from engine.models.prompt import segments
-from engine.models.text import Token, Warn
+from engine.models.text import Token, Warn, refuse_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class T5Encoder:
-    """T5's encoder (Raffel et al. 2020) with its tokenizer. Padding is seen like any other token."""
+    """T5's encoder (Raffel et al. 2020) with its tokenizer. Padding is seen like any other token, unless the family masks it."""
 
     def __init__(
         self,
@@ -39,42 +42,59 @@ class T5Encoder:
         self.device = device
         self.dtype = dtype
         self._pad = handle.tokens.pad or 0
+        tower = tower_of(handle.family, handle.tower)
+        self._padding: Padding = tower.padding
+        self._lower = tower.lower
 
     @property
     def encoders(self) -> tuple[T5Encoder, ...]:
         """The towers: itself."""
         return (self,)
 
-    def encode(self, text: str, warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
-        """Return (context (1, T, D), pooled (1, D)), float32 on the CPU; pooled is the mean over tokens, which no model uses."""
+    def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
+        """Return the context (1, T, D), and as pooled text (1, D) the mean over tokens, which no model uses."""
+        refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
 
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> tuple[Tensor, Tensor]:
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of the text for this tower by its name; `text` without one."""
         return self.encode(texts.get(self.handle.tower, text), warn)
 
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
-        """Return the prompt's one row: text, end token, padding up to the least length of the family."""
+        """Return the prompt's one row: text, end token, padding up to the least length, but so often at least as is told."""
+        text = text.lower().strip() if self._lower else text
         row = [Token(number, piece.weight) for piece in segments(text) for number in self.tokenizer.ids(piece.text)]
         row.append(Token(self.tokenizer.end, 1.0))
-        return [row + [Token(self._pad, 1.0)] * (self.handle.tokens.max_length - len(row))]
+        told = self.handle.tokens
+        return [row + [self._padding_token()] * max(told.padding, told.max_length - len(row))]
+
+    def _padding_token(self) -> Token:
+        return Token(self._pad, 1.0, padding=self._padding != "seen")
 
     @torch.no_grad()
-    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """Return (context, pooled) of rows as `tokenize` makes them; longer ones may stand beside shorter ones."""
+    def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
+        """Return context and pooled text of rows as `tokenize` makes them; longer ones may stand beside shorter ones."""
         hidden = torch.cat([self._weighted(row) for row in rows], dim=1)
-        return hidden, hidden.mean(dim=1)
+        options: dict[str, Any] = {"pooled_output": hidden.mean(dim=1)}
+        mask = torch.tensor([[int(not token.padding) for row in rows for token in row]])
+        if not mask.all():
+            options["attention_mask"] = mask
+            if self._padding == "zero":
+                hidden = hidden * mask[..., None]
+        return Encoded(hidden, options)
 
     def _weighted(self, row: Sequence[Token]) -> Tensor:
         """One row's output (1, T, D), each token's moved away from the empty prompt's by its weight."""
         hidden = self._run(row)
         if all(token.weight == 1.0 for token in row):
             return hidden
-        empty = [Token(self.tokenizer.end, 1.0), *[Token(self._pad, 1.0)] * (len(row) - 1)]
+        empty = [Token(self.tokenizer.end, 1.0), *[self._padding_token()] * (len(row) - 1)]
         nothing = self._run(empty)
         weights = torch.tensor([token.weight for token in row])[None, :, None]
         return torch.where(weights == 1.0, hidden, (hidden - nothing) * weights + nothing)
 
     def _run(self, row: Sequence[Token]) -> Tensor:
-        ids = torch.tensor([[cast("int", token.value) for token in row]], device=self.device)
-        return cast("Tensor", self.module(input_ids=ids).last_hidden_state).float().cpu()
+        given = {"input_ids": torch.tensor([[cast("int", token.value) for token in row]], device=self.device)}
+        if any(token.padding for token in row):
+            given["attention_mask"] = torch.tensor([[int(not token.padding) for token in row]], device=self.device)
+        return cast("Tensor", self.module(**given).last_hidden_state).float().cpu()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from engine.denoising.model_guidance import hooks_of
 from engine.plugins.compat import conds
 from engine.plugins.compat.model_options import copied
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
@@ -21,6 +22,7 @@ from engine.sampling.batching import Batch
 from engine.sampling.conditions import Condition, Surroundings, prepare
 from engine.sampling.denoisers import Network
 from engine.sampling.guidance import ConditionedNetwork, rescaled, towards
+from engine.sampling.guiders import GuidanceStep
 from engine.sampling.masks import repeat_to
 from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS
 
@@ -180,6 +182,8 @@ def cfg_function(
         if model.rescale > 0.0:
             sigma = float(timestep.reshape(-1)[0])
             guided = rescaled(model.running.around.schedule, x, sigma, guided, cond_pred, model.rescale)
+    for hook in hooks_of(getattr(model, "handle", None)):
+        guided = hook(GuidanceStep(x, float(timestep.reshape(-1)[0]), guided, cond_pred, uncond_pred))
     return after_guidance(guided, told, cond, uncond)
 
 

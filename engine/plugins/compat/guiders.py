@@ -291,6 +291,10 @@ def of(guided: GuidedModel) -> CFGGuider:
     hooks = getattr(guided.model, "hooks", None)
     if isinstance(hooks, CFGGuider):
         return hooks
+    if guided.negative_model is not None:
+        raise ValueError(
+            "A guider of two models (DualModelGuider) cannot be handed to a pack's node: connect it to SamplerCustomAdvanced."
+        )
     from engine.plugins.compat.model_patcher import ModelPatcher
 
     return guider_for(guided.guidance, ModelPatcher.of(guided.model))

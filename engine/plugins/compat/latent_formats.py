@@ -24,10 +24,14 @@ class LatentFormat:
 
     def process_in(self, latent: Any) -> Any:
         """From the VAE's latents to the network's."""
+        if self.engine_format is not None and self.engine_format.means:
+            return self.engine_format.to_network(latent)
         return (latent - self.shift_factor) * self.scale_factor
 
     def process_out(self, latent: Any) -> Any:
         """From the network's latents to the VAE's."""
+        if self.engine_format is not None and self.engine_format.means:
+            return self.engine_format.from_network(latent)
         return latent / self.scale_factor + self.shift_factor
 
 
@@ -36,13 +40,14 @@ def _fill(target: Any, known: EngineFormat) -> Any:
     target.scale_factor = known.scale
     target.shift_factor = known.shift
     target.latent_channels = known.channels
+    target.latent_dimensions = known.axes
     target.spacial_downscale_ratio = known.downscale
     return target
 
 
 def of(known: EngineFormat) -> LatentFormat:
     """Our format as packs read it; of the class whose space it is."""
-    classes = ((SD15, ours.SD), (SDXL, ours.SDXL), (SD3, ours.SD3), (Flux, ours.FLUX))
+    classes = ((SD15, ours.SD), (SDXL, ours.SDXL), (SD3, ours.SD3), (Flux, ours.FLUX), (Wan21, ours.WAN21))
     cls = next((cls for cls, same in classes if ours.same_space(same, known)), LatentFormat)
     made: LatentFormat = _fill(cls(), known)
     return made
@@ -102,7 +107,7 @@ class Flux(LatentFormat):
 
 
 class Wan21(LatentFormat):
-    """Wan 2.1, a space of videos."""
+    """Wan 2.1, a space of videos, and of Qwen-Image."""
 
-    latent_channels = 16
-    latent_dimensions = 3
+    def __init__(self) -> None:
+        _fill(self, ours.WAN21)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from engine.models.checkpoints import read_header
+from engine.models.errors import TokenizerError
 from engine.models.handles import ClipHandle, VaeHandle
 from engine.plugins.compat import model_management, weight_patches
 from engine.plugins.compat.absent import refuse, refuse_part
@@ -17,7 +19,7 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
 from engine.plugins.compat.running import model_manager, warn
 from engine.plugins.compat.tensors_and_files import FileWeights
-from engine.plugins.compat.text_model import TextModel, encode_rows, letter
+from engine.plugins.compat.text_model import TextModel, encode_rows, letter, told
 from engine.plugins.compat.values import Wrapper, to_pack
 
 _VISION = ("embedder.model.visual.", "conditioner.embedders.0.open_clip.model.visual.")
@@ -47,6 +49,14 @@ class CLIPType(Enum):
     ACE = 16
     OMNIGEN2 = 17
     QWEN_IMAGE = 18
+    HUNYUAN_IMAGE = 19
+    HUNYUAN_VIDEO_15 = 20
+    OVIS = 21
+    KANDINSKY5 = 22
+    KANDINSKY5_IMAGE = 23
+    NEWBIE = 24
+    FLUX2 = 25
+    LONGCAT_IMAGE = 26
 
 
 class TEModel(Enum):
@@ -101,17 +111,17 @@ class CLIP(Wrapper):
 
     def encode_from_tokens(self, tokens: Any, return_pooled: Any = False, return_dict: bool = False) -> Any:
         """The conditioning (1, T, D) of rows from `tokenize`; with `return_pooled`, the pooled one (1, D) as well."""
-        cond, pooled = encode_rows(self.handle, tokens)
+        found = encode_rows(self.handle, tokens)
         if return_dict:
-            return {"cond": cond, "pooled_output": pooled}
-        return (cond, pooled) if return_pooled else cond
+            return {"cond": found.context, "pooled_output": None, **found.options}
+        return (found.context, found.pooled) if return_pooled else found.context
 
     def encode_from_tokens_scheduled(
         self, tokens: Any, unprojected: bool = False, add_dict: Any = None, show_pbar: bool = True
     ) -> list[list[Any]]:
         """The conditioning as nodes pass it on."""
-        cond, pooled = self.encode_from_tokens(tokens, return_pooled=True)
-        return [[cond, {"pooled_output": pooled, **(add_dict or {})}]]
+        options = self.encode_from_tokens(tokens, return_dict=True)
+        return [[options.pop("cond"), {**options, **(add_dict or {})}]]
 
     def encode(self, text: str) -> Any:
         """The conditioning (1, T, D) of a prompt."""
@@ -303,11 +313,14 @@ def load_clip(
     clip_type: Any = CLIPType.STABLE_DIFFUSION,
     model_options: Any = None,
 ) -> Any:
-    """The text encoder in a file of its own."""
-    paths = [ckpt_paths] if isinstance(ckpt_paths, str | Path) else list(ckpt_paths)
-    if len(paths) != 1:
-        refuse(f"comfy.sd.load_clip with {len(paths)} files", "text encoders with several towers")
-    return to_pack(model_manager().text_encoder(Path(str(paths[0]))))
+    """The text encoders of a family in files of their own; by default the file of one tells, and of several their number."""
+    given = [ckpt_paths] if isinstance(ckpt_paths, str | Path) else list(ckpt_paths)
+    paths = [Path(str(path)) for path in given]
+    if clip_type is not CLIPType.STABLE_DIFFUSION:
+        return to_pack(model_manager().text_encoders(paths, clip_type.name.lower()))
+    if len(paths) == 1:
+        return to_pack(model_manager().text_encoder(paths[0]))
+    return to_pack(model_manager().text_encoders(paths, {2: "sdxl", 3: "sd3", 4: "hidream"}.get(len(paths), "")))
 
 
 def load_text_encoder_state_dicts(state_dicts: Any = (), *args: Any, **kwargs: Any) -> Any:
@@ -347,12 +360,20 @@ def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
 def _told(encoder: Any, rows: Any, with_words: bool) -> list[list[tuple[Any, ...]]]:
     """A tower's rows as packs take them: (token or vector, weight), and the number of the word if that is wanted."""
     if not with_words:
-        return [[tuple(token) for token in row] for row in rows]
-    ends = (encoder.tokenizer.start, encoder.tokenizer.end)
-    return [[(*token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
+        return [[told(token) for token in row] for row in rows]
+    ends = [_token(encoder.tokenizer, name) for name in ("start", "end")]
+    return [[told(token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
 
 
-def _word(index: int, token: Any, ends: tuple[int, int]) -> int:
+def _token(tokenizer: Any, name: str) -> int | None:
+    """A token that opens or closes a row, where there is one."""
+    try:
+        return int(getattr(tokenizer, name))
+    except TokenizerError:
+        return None
+
+
+def _word(index: int, token: Any, ends: Sequence[int | None]) -> int:
     """The number of the word that a token is of, here the token's own; 0 for the ends of a row."""
     return 0 if isinstance(token, int) and token in ends else index
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.models.encoded import Encoded
 from engine.models.handles import ClipHandle
+from engine.models.joined import JoinedEncoder
 from engine.models.text import Token
 from engine.models.weights import named_parameters
 from engine.plugins.compat.absent import refuse_part
@@ -12,12 +14,11 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.running import model_manager
 
 
-def encode_rows(handle: ClipHandle, tokens: Any) -> tuple[Any, Any]:
-    """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …), or of a dict of them."""
+def encode_rows(handle: ClipHandle, tokens: Any) -> Encoded:
+    """The conditioning of rows of (token or vector, weight, …), or of a dict of them."""
     with model_manager().use(handle) as encoder:
         each = [_rows(tokens, one.handle.tower) for one in encoder.encoders]
-        found: tuple[Any, Any] = encoder.encode_tokens(each if handle.beside else each[0])
-    return found
+        return encoder.encode_tokens(each) if isinstance(encoder, JoinedEncoder) else encoder.encode_tokens(each[0])
 
 
 def letter(tower: str) -> str:
@@ -29,7 +30,19 @@ def _rows(tokens: Any, tower: str) -> list[list[Token]]:
     rows = tokens
     if isinstance(tokens, dict):
         rows = tokens[letter(tower)] if letter(tower) in tokens else next(iter(tokens.values()))
-    return [[Token(*token[:2]) for token in row] for row in rows]
+    return [[Token(token[0], token[1], isinstance(token, Padding)) for token in row] for row in rows]
+
+
+class Padding(tuple[Any, ...]):
+    """A token that an encoder is not to see, in the rows that packs get: (token, weight) like the others."""
+
+    __slots__ = ()
+
+
+def told(token: Token, *more: Any) -> tuple[Any, ...]:
+    """A token as packs take it: (token or vector, weight), and what is wanted beside these."""
+    pair = (*token[:2], *more)
+    return Padding(pair) if token.padding else pair
 
 
 class TextModel:
@@ -60,7 +73,8 @@ class TextModel:
 
     def encode_token_weights(self, token_weight_pairs: Any) -> tuple[Any, Any]:
         """The conditioning (1, T, D) and the pooled one (1, D) of rows of (token or vector, weight, …)."""
-        return encode_rows(self.handle, token_weight_pairs)
+        found = encode_rows(self.handle, token_weight_pairs)
+        return found.context, found.pooled
 
     def state_dict(self) -> Lent:
         """The patched weights by the field's names."""

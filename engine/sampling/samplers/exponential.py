@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 from torch import Tensor
@@ -97,11 +99,15 @@ def er_sde(
     callback: Callback = silent,
     s_noise: float = 1.0,
     max_stage: int = 3,
+    solver_type: str = "ER-SDE",
+    eta: float = 1.0,
 ) -> Tensor:
-    """Extended reverse-time SDE solver with the scaling phi(u) = u (exp(u^0.3) + 10) (Cui et al. 2023, ER-SDE-Solver-3).
+    """Extended reverse-time SDE solver (Cui et al. 2023, ER-SDE-Solver-3), by a scaling phi of u = sigma / alpha.
 
-    u = sigma / alpha. x: (B, C, h, w); sigmas: (n + 1,).
+    "ER-SDE" has phi(u) = u (exp(eta u^0.3) + 10), "Reverse-time SDE" u^(1 + eta), and "ODE" u, which adds no noise; for `eta` 0
+    all are that. x: (B, C, h, w); sigmas: (n + 1,).
     """
+    phi = _scaling(solver_type, eta)
     sigma_list = schedule.clear_of_infinity(levels(sigmas))
     total = len(sigma_list) - 1
     u = [sigma / schedule.alpha(sigma) for sigma in sigma_list]
@@ -113,10 +119,10 @@ def er_sde(
         callback(StepInfo(i, total, x, denoised, sigma))
         if sigma_next == 0.0:
             return denoised
-        alpha_next, ratio = schedule.alpha(sigma_next), _phi(u[i + 1]) / _phi(u[i])
+        alpha_next, ratio = schedule.alpha(sigma_next), phi(u[i + 1]) / phi(u[i])
         x = (alpha_next / schedule.alpha(sigma) * ratio) * x + (alpha_next * (1.0 - ratio)) * denoised
         if old is not None and max_stage >= 2:
-            linear, quadratic = _integrals(u[i], u[i + 1])
+            linear, quadratic = _integrals(phi, u[i], u[i + 1])
             slope = (denoised - old) / (u[i] - u[i - 1])
             x = x + slope * (alpha_next * linear)
             if old_slope is not None and max_stage >= 3:
@@ -130,16 +136,26 @@ def er_sde(
     return x
 
 
-def _phi(u: float) -> float:
-    return u * (math.exp(u**0.3) + 10.0)
+SOLVERS: Final = ("ER-SDE", "Reverse-time SDE", "ODE")
 
 
-def _integrals(u: float, u_next: float) -> tuple[float, float]:
+def _scaling(solver_type: str, eta: float) -> Callable[[Any], Any]:
+    """The scaling phi of a solver, of a float or an array of them. That `eta` stands within the exponent is inferred."""
+    if solver_type not in SOLVERS:
+        raise ValueError(f"er_sde: there is no solver {solver_type!r}; there are {', '.join(SOLVERS)}")
+    if solver_type == "ODE" or eta == 0.0:
+        return lambda u: u
+    if solver_type == "Reverse-time SDE":
+        return lambda u: u ** (1.0 + eta)
+    return lambda u: u * (np.exp(eta * u**0.3) + 10.0)
+
+
+def _integrals(phi: Callable[[Any], Any], u: float, u_next: float) -> tuple[float, float]:
     """Return the weights of the prediction's slope and curvature over a step, by the left rule on 200 points as published."""
     width = (u - u_next) / 200
     points = u_next + width * np.arange(200)
-    density = 1.0 / (points * (np.exp(points**0.3) + 10.0))
+    density = 1.0 / phi(points)
     dt = u_next - u
-    linear = dt + float(np.sum(density)) * width * _phi(u_next)
-    quadratic = dt * dt / 2.0 + float(np.sum((points - u) * density)) * width * _phi(u_next)
+    linear = dt + float(np.sum(density)) * width * phi(u_next)
+    quadratic = dt * dt / 2.0 + float(np.sum((points - u) * density)) * width * phi(u_next)
     return linear, quadratic

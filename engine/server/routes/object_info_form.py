@@ -114,7 +114,6 @@ ASKED_FOR: Final = (
         ["UPSCALE_MODEL"],
         multiselect=False,
     ),
-    _absent("StyleModelLoader", "Load Style Model", "style_model_name", "style_models", ["STYLE_MODEL"]),
     _absent("GLIGENLoader", "GLIGENLoader", "gligen_name", "gligen", ["GLIGEN"]),
 )
 """Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run.

@@ -499,6 +499,18 @@ def test_a_grey_mask_paints_from_a_later_step_on(model: Any, picture: Any) -> No
     assert torch.equal(picture(changed, mask=kept), picture(model, mask=kept))
 
 
+def test_the_node_of_packs_that_paints_by_a_mask_gives_what_ours_does(model: Any, picture: Any) -> None:
+    from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
+
+    from nodes.model_patches import differential_diffusion
+
+    (changed,) = DifferentialDiffusion().apply(model, 0.7)
+    grey = torch.linspace(0, 1, 8).expand(1, 8, 8)
+    ours = picture(differential_diffusion(model.handle, 0.7), mask=grey)
+    assert torch.allclose(picture(changed, mask=grey), ours, rtol=1e-3, atol=1e-2)
+    assert not torch.allclose(ours, picture(model.handle, mask=grey), rtol=1e-3, atol=1e-2)
+
+
 def test_a_perpendicular_guider_with_an_empty_negative_is_plain_guidance(model: Any, texts: Any, advanced: Any) -> None:
     from comfy_extras.nodes_perpneg import PerpNegGuider
 

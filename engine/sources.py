@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -56,16 +56,16 @@ class Sources:
         """Every known module."""
         return list(self._files)
 
-    def reach(self, modules: Iterable[str]) -> list[str]:
+    def reach(self, modules: Iterable[str], closed: Collection[str] = ()) -> list[str]:
         """`modules` and all known ones that they import, directly or not, at the top of a file or inside a function.
 
         One whose name stands in a text counts as imported too: it is looked up with importlib, or in a table of names. So do all
-        modules of a package that looks into its own folder.
+        modules of a package that looks into its own folder, unless it is one of `closed`.
         """
         pending, seen = list(modules), set()
         while pending:
             module = pending.pop()
-            if module.endswith(".*"):
+            if module.endswith(".*") and module[:-2] not in closed:
                 pending += [name for name in self._files if name.rpartition(".")[0] == module[:-2]]
             if module in self._files and module not in seen:
                 seen.add(module)
@@ -106,7 +106,7 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
         tree = ast.parse(data)
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         _drop_docstrings(tree)
-        imports = tuple(sorted({*_imports(tree, package), *_named(tree), *_listed(tree, package)}))
+        imports = tuple(sorted({*_imports(tree, package), *_named(tree), *_listed(tree, package), *_asked(tree)}))
         code = xxh3_128_hexdigest(ast.dump(tree).encode("utf-8", "surrogatepass"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested, among others
         return Source(size, mtime_ns, raw, raw, ())
@@ -142,6 +142,13 @@ def _listed(tree: ast.Module, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _called(node.func) == "iter_modules":
             yield f"{package}.*"
+
+
+def _asked(tree: ast.Module) -> Iterator[str]:
+    """`ctx.models.NAME` for what a node asks of its context: no module, but what records read off a node's code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "ctx.models":
+            yield f"ctx.models.{node.attr}"
 
 
 def _called(function: ast.expr) -> str:

@@ -1,0 +1,60 @@
+"""How the transformer of AuraFlow is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.models.errors import ModelError
+from engine.models.network import Network
+from engine.models.networks.pooled import even
+from engine.models.networks.widths import check_widths
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AuraFlowNetwork(Network):
+    """AuraFlow (fal 2024) under text (B, T, D), which is padded with zeros."""
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *,
+        concat: Tensor | None = None,
+        control: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
+
+        `t` (B,) from 0 to 1000; `context` (B, T, D). Sides that are odd are filled up from the other side for the call.
+
+        Raises ModelError when the widths of `x` or `context` are not the network's, or for a picture larger than it knows
+        places for.
+        """
+        check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
+        height, width = x.shape[-2:]
+        self._check_size(height, width)
+        velocity: Tensor = self.module(
+            hidden_states=even(x).to(self.device, self.dtype),
+            encoder_hidden_states=context.to(self.device, self.dtype),
+            timestep=(t / self.handle.parameterization.timesteps).to(self.device),
+            return_dict=False,
+        )[0]
+        return velocity[..., :height, :width].to(x)
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Its places are learned, a square of them, of which the middle is taken."""
+        most = math.isqrt(int(self.handle.config["pos_embed_max_size"])) * 2
+        if max(height, width) > most:
+            pixels = self.handle.latent.downscale
+            raise ModelError(
+                f"{self.handle.source.path}: expected a picture of {most * pixels} pixels a side at most, got "
+                f"{width * pixels} × {height * pixels}: this network learned no places beyond. Make the latent smaller."
+            )

@@ -1,0 +1,90 @@
+"""Folders as the library writes them give what single files give: network, text encoders with their tokenizers, VAE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import Bench, _tokenizer_json
+from tests.families import Tiny
+from tests.runs import bench_of
+
+PROMPT = "a photo of the red apple on the tree"
+
+
+def written(family: str, base: Path, tiny_sd: Any) -> tuple[Tiny, str, Callable[[Bench], Any]]:
+    """A tiny model, the file of its network, and what loads its text encoders."""
+    from nodes.loaders import quadruple_text_encoder_loader, text_encoder_loader
+
+    def one(name: str, kind: str) -> Callable[[Bench], Any]:
+        return lambda bench: text_encoder_loader(bench, f"{name}.safetensors", kind)
+
+    if family == "z_image":
+        from tests.tiny_z_image import write_z_image
+
+        return write_z_image(base), "z_image", one("qwen_3_4b", "lumina2")
+    if family == "lumina2":
+        from tests.tiny_lumina2 import write_lumina2
+
+        return write_lumina2(base), "lumina2", one("gemma_2_2b", "lumina2")
+    if family == "auraflow":
+        from tests.tiny_auraflow import write_auraflow
+
+        return write_auraflow(base), "auraflow", one("pile_t5xl", "stable_diffusion")
+    if family == "ovis_image":
+        from tests.tiny_ovis import write_ovis
+
+        return write_ovis(base), "ovis", one("ovis_2.5", "ovis")
+    if family == "longcat_image":
+        from tests.tiny_longcat import write_longcat
+
+        return write_longcat(base), "longcat", one("qwen_2.5_vl", "longcat_image")
+    from tests.tiny_hidream import write_hidream
+
+    files = tiny_sd.tokenizer_files
+    names = [f"{name}.safetensors" for name in ("llama_3.1", "clip_l_hidream", "t5xxl", "clip_g_hidream")]
+    return (
+        write_hidream(base, files, _tokenizer_json(files)),
+        "hidream",
+        lambda bench: quadruple_text_encoder_loader(bench, *names),
+    )
+
+
+def write_folder(tiny: Tiny, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "Made up"}))
+    for name, module in tiny.modules.items():
+        module.save_pretrained(folder / name)
+    for name, tokenizer in tiny.tokenizers.items():
+        (folder / name).mkdir()
+        (folder / name / "tokenizer.json").write_text(tokenizer.backend_tokenizer.to_str())
+
+
+@pytest.mark.parametrize("family", ["z_image", "lumina2", "auraflow", "hidream", "ovis_image", "longcat_image"])
+def test_a_folder_gives_what_files_give(family: str, tiny_sd: Any, tmp_path: Path) -> None:
+    from nodes.conditioning import text_encode
+    from nodes.loaders import denoiser_loader
+
+    tiny, file, text_encoders = written(family, tmp_path / "files", tiny_sd)
+    write_folder(tiny, tmp_path / "folder")
+    bench = bench_of(tiny)
+    model, clip, vae = bench.models.checkpoint(tmp_path / "folder")
+    assert model is not None
+    assert clip is not None
+    assert vae is not None
+    of_file = denoiser_loader(bench, f"{file}.safetensors")
+    assert (model.family, model.config, model.parameterization) == (family, of_file.config, of_file.parameterization)
+    with bench.models.use(model) as network:
+        state = network.module.state_dict()
+    wanted = tiny.modules["transformer"].state_dict()
+    assert state.keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[name]) for name, value in state.items())
+    [[context, told]], [[expected, options]] = (text_encode(bench, PROMPT, one) for one in (clip, text_encoders(bench)))
+    assert torch.equal(context, expected)
+    assert told.keys() == options.keys()
+    assert all(torch.equal(value, options[name]) for name, value in told.items())
