@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.models.manager import ModelManager
-from tests import tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_krea2
+from tests import tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
 from tests.tiny_packed import fp8, int8, write_both
 
 FILES = {
@@ -17,6 +17,7 @@ FILES = {
     "krea2": (tiny_krea2, "krea2.safetensors", 16, 192),
     "ideogram4": (tiny_ideogram4, "ideogram4.safetensors", 128, 208),
     "fibo2": (tiny_fibo2, "fibo2.safetensors", 128, 288),
+    "joyimage": (tiny_joyimage, "joyimage.safetensors", 16, 16),
 }
 WAYS = {
     "fp8": (fp8("weight_scale"), {"format": "float8_e4m3fn"}),
