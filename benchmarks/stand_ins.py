@@ -3,7 +3,7 @@
     python benchmarks/stand_ins.py DIR WORKFLOWS… [--family NAME] [--json FILE] [--as-they-are]
 
 WORKFLOWS are files or folders of workflow JSON; of a folder with an `index.json`, as the package comfyui-workflow-templates-json
-has it, the local ones of its group for images are taken. For each family (`stand_in_files.py`) a base directory is made in DIR,
+has it, the local ones of its group for images are taken. For each family (`stand_in_table.py`) a base directory is made in DIR,
 with tiny files under every name that workflows have, and a server runs the workflows that name one of its networks. Pictures are
 small and of two steps, unless `--as-they-are`. Prints a table: workflow, family, whether it ran, and if not, why.
 
@@ -29,7 +29,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from server_process import Server  # noqa: E402
-from stand_in_files import StandIn, families_for  # noqa: E402
+from stand_in_files import StandIn  # noqa: E402
+from stand_in_table import families_for  # noqa: E402
 
 from engine.__main__ import make_app  # noqa: E402
 from engine.graph.workflow import workflow_to_prompt  # noqa: E402
