@@ -38,9 +38,9 @@ class StandIn:
     lora_of: str = ""
     loras: Sequence[str] = field(default_factory=tuple)
 
-    def is_asked_for(self, names: set[str]) -> bool:
+    def is_asked_for(self, asked: set[str]) -> bool:
         """Say whether one of the files that are named is a network of this family."""
-        return any(name in names for names in self.networks.values() for name in names)
+        return any(not asked.isdisjoint(names) for names in self.networks.values())
 
     def place(self, base: Path) -> None:
         """Write its files below `base/models` under all of their names. Raises FileNotFoundError for one that is not written."""

@@ -57,6 +57,15 @@ def test_no_network_is_of_two_families(modules: Any) -> None:
     assert twice <= {"flux1-dev-fp8.safetensors"}
 
 
+def test_a_workflow_is_of_the_family_whose_network_it_names(modules: Any) -> None:
+    def family(*names: str) -> list[str]:
+        return [one.family for one in modules[0].families_for(set(names))]
+
+    assert family("ae.safetensors", "flux1-dev.safetensors", "clip_l.safetensors") == ["flux"]
+    assert family("ae.safetensors", "z_image_bf16.safetensors") == ["z_image"]
+    assert family("ae.safetensors", "of_nobody.safetensors") == []
+
+
 def test_a_run_is_made_smaller_and_keeps_the_share_of_its_parts(modules: Any) -> None:
     prompt = {
         "1": {"class_type": "PrimitiveInt", "inputs": {"value": 1024}},
