@@ -88,7 +88,7 @@ class GuidedDenoiser:
         self._guided_channels = around.guided_channels
         lists = prepare(_lists(guidance), around)
         self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
-        self._other = negative and ConditionedNetwork(negative, around.schedule, lists, max_rows)
+        self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
         to_sigma = around.schedule.percent_to_sigma
         ranges = guidance.ranges if isinstance(guidance, CfgGuidance) else ()
         self._ranges = [(cfg, to_sigma(start), to_sigma(end)) for cfg, start, end in reversed(ranges)]
