@@ -24,8 +24,8 @@ class Krea2Network(Network):
         """Return {}. Raises ModelError for pictures to go by, which would not be seen."""
         if options.get("reference_latents"):
             raise ModelError(
-                f"{self.handle.source.path}: how Krea 2 takes pictures to go by is not known here. Leave them out (ReferenceLatent, "
-                "or the VAE of the node that encodes the prompt)."
+                f"{self.handle.source.path}: how Krea 2 takes pictures to go by is not known here. Leave them out "
+                "(ReferenceLatent, or the VAE of the node that encodes the prompt)."
             )
         return {}
 
