@@ -100,7 +100,8 @@ def text_encode_qwen_image21(
     side = resolution or 1024
     height, width = pictures[0].shape[1:3] if pictures else (side, side)
     empty = torch.zeros(bounded(1, 64, height // 16, width // 16))
-    return WithPictures(*(_going_by(one, references) for one in both), {"samples": empty})
+    positive, negative = (_going_by(one, references) for one in both)
+    return WithPictures(positive, negative, {"samples": empty})
 
 
 def _encoded(ctx: Context, clip: Clip, text: str, pictures: Sequence[Tensor], style: str) -> Conditioning:

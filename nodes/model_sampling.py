@@ -82,6 +82,25 @@ def model_sampling_flux(
     return _as_flow(model, math.exp(logarithm))
 
 
+@node("ModelSamplingStableCascade", category="advanced/model", display_name=None)
+def model_sampling_stable_cascade(
+    model: Model,
+    shift: Annotated[float, In(ge=0, le=100, step=0.01, tip="More than 1 leaves more noise at each time.")] = 2.0,
+) -> Model:
+    """Read a model as Stable Cascade's stages are: noise along a cosine in time, shifted for larger pictures."""
+    if shift <= 0:
+        raise ValueError(f"A shift of {shift} leaves no noise; use one above 0, such as 1 for none.")
+    process = msgspec.structs.replace(
+        model.parameterization,
+        prediction="eps",
+        schedule="cosine_time",
+        timesteps=10_000,
+        shift=shift,
+        zero_terminal_snr=False,
+    )
+    return model.with_parameterization(process)
+
+
 def _as_flow(model: Model, shift: float) -> Model:
     if shift <= 0:
         raise ValueError(f"A shift of {shift} leaves no noise level above zero; use one above 0, such as 1 for none.")

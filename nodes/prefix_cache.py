@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from engine.api import In, Model, node
+from engine.models.networks.flux2 import KEEPS_OPTION
 from engine.models.networks.prefix_cache import CACHE_OPTION
 from nodes.dimensions import ONE_CHOICE
 
@@ -29,3 +30,9 @@ def qwen_image21_cache(
 ) -> Model:
     """Say where Qwen-Image 2.1 keeps what its text and references come to, which is the same at every step, and how exactly."""
     return model.with_option(CACHE_OPTION, [device, dtype])
+
+
+@node("FluxKVCache", category="advanced/model", display_name=None, experimental=True)
+def flux_kv_cache(model: Model) -> Model:
+    """Keep what pictures to go by come to for all steps, as FLUX.2 klein 9B KV was trained; others give other pictures by it."""
+    return model.with_option(KEEPS_OPTION, True)

@@ -260,3 +260,80 @@ def if_unet(*, second: bool) -> Any:
             "mid_block_scale_factor": 1.41421,
         }
     return UNet2DConditionModel(**told).eval().requires_grad_(False)
+
+
+def cascade_stage(*, second: bool) -> Any:
+    """A network of Stable Cascade: stage C of two levels, or stage B of two, the second of which attends."""
+    from diffusers.models.unets.unet_stable_cascade import StableCascadeUNet
+
+    told: dict[str, Any] = {
+        "in_channels": 4 if second else 16,
+        "out_channels": 4 if second else 16,
+        "timestep_ratio_embedding_dim": 16,
+        "patch_size": 2 if second else 1,
+        "conditioning_dim": 32,
+        "block_out_channels": (16, 32) if second else (32, 32),
+        "num_attention_heads": (-1, 4) if second else (4, 4),
+        "down_num_layers_per_block": (1, 2),
+        "up_num_layers_per_block": (2, 1),
+        "down_blocks_repeat_mappers": (1, 1),
+        "up_blocks_repeat_mappers": (2, 1) if second else (1, 1),
+        "clip_text_pooled_in_channels": 40,
+    }
+    both = ["SDCascadeResBlock", "SDCascadeTimestepBlock"]
+    if second:
+        told |= {
+            "block_types_per_layer": (both, [*both, "SDCascadeAttnBlock"]),
+            "effnet_in_channels": 16,
+            "pixel_mapper_in_channels": 3,
+            "timestep_conditioning_type": ("sca",),
+        }
+    else:
+        told |= {
+            "block_types_per_layer": ([*both, "SDCascadeAttnBlock"],) * 2,
+            "clip_text_in_channels": 48,
+            "clip_image_in_channels": 32,
+            "switch_level": (False,),
+        }
+    made = StableCascadeUNet(**told)
+    for parameter in made.parameters():  # what starts at zero, the last layer among it, would hide all before it
+        if not torch.count_nonzero(parameter):
+            torch.nn.init.normal_(parameter, std=0.02)
+    return made.eval().requires_grad_(False)
+
+
+def cascade_to_original(state: dict[str, Any], *, second: bool) -> dict[str, Any]:
+    """Stability's names: stacked rows of attention, and stage B's mapper called otherwise."""
+    found: dict[str, Any] = {}
+    for name, value in state.items():
+        if ".attention.to_q." in name:
+            rows = [state[name.replace("to_q", f"to_{part}")] for part in "qkv"]
+            found[name.replace("to_q.", "attn.in_proj_")] = torch.cat(rows)
+        elif ".attention.to_out.0." in name:
+            found[name.replace("to_out.0", "attn.out_proj")] = value
+        elif ".attention.to_" not in name:
+            found[name.replace("clip_txt_pooled_mapper", "clip_mapper") if second else name] = value
+    return found
+
+
+def paella() -> Any:
+    from diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model import PaellaVQModel
+
+    made = PaellaVQModel(bottleneck_blocks=2, embed_dim=32, num_vq_embeddings=16, scale_factor=0.43)
+    for name, parameter in made.named_parameters():
+        if name.endswith("gammas"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return made.eval().requires_grad_(False)
+
+
+def unet_lora(unet: Any) -> dict[str, Any]:
+    """A LoRA in kohya's names, for the attention of a U-Net."""
+    torch.manual_seed(3)
+    tensors: dict[str, Any] = {}
+    for name, linear in unet.named_modules():
+        if isinstance(linear, torch.nn.Linear) and "attn" in name:
+            key = f"lora_unet_{name.replace('.', '_')}"
+            tensors[f"{key}.lora_down.weight"] = torch.randn(4, linear.in_features) * 0.2
+            tensors[f"{key}.lora_up.weight"] = torch.randn(linear.out_features, 4) * 0.2
+            tensors[f"{key}.alpha"] = torch.tensor(2.0)
+    return tensors

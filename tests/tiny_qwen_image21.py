@@ -75,6 +75,26 @@ def stacked(state: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def wan_names(state: dict[str, Any]) -> dict[str, Any]:
+    """A VAE's tensors as Wan 2.2's files name them."""
+    from engine.models.wan_names import library_name
+
+    residual = [f"residual.{part}" for part in (0, 2, 3, 6)]
+    block = [*residual, "shortcut", "resample.1", "time_conv"]
+    middle = [
+        *(f"{i}.{part}" for i in (0, 2) for part in residual),
+        *(f"1.{part}" for part in ("norm", "to_qkv", "proj")),
+    ]
+    names = ["conv1", "conv2"]
+    for half, side in (("encoder", "downsamples"), ("decoder", "upsamples")):
+        names += [f"{half}.{part}" for part in ("conv1", "head.0", "head.2")]
+        names += [f"{half}.middle.{part}" for part in middle]
+        names += [f"{half}.{side}.{i}.{side}.{j}.{part}" for i in range(5) for j in range(4) for part in block]
+    kinds = ("weight", "bias", "gamma")
+    ours = {library_name(f"{name}.{kind}"): f"{name}.{kind}" for name in names for kind in kinds}
+    return {ours[name]: value for name, value in state.items()}
+
+
 def write_qwen_image21(base: Path) -> Tiny:
     """Network, VAE and encoder, each in a file of its own; the network in both layouts."""
     torch.manual_seed(9)
@@ -87,6 +107,7 @@ def write_qwen_image21(base: Path) -> Tiny:
     original = {f"model.diffusion_model.{name}": value for name, value in stacked(tensors).items()}
     save(tiny.file("diffusion_models", "qwen_image_2.1.safetensors"), original, told)
     save(tiny.file("vae", "qwen_image_2.1_vae.safetensors"), modules["vae"].state_dict())
+    save(tiny.file("vae", "wan_names.safetensors"), wan_names(modules["vae"].state_dict()))
     words = {name: value for name, value in modules["text_encoder"].state_dict().items() if "lm_head" not in name}
     vision = {"num_heads": 2, "deepstack_visual_indexes": [0, 1]}
     heads = json.dumps({"text": {"heads": 4, "rope": ROPE, "vision": vision}})

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img"]
-ScheduleKind = Literal["scaled_linear", "linear", "cosine", "flow"]
+ScheduleKind = Literal["scaled_linear", "linear", "cosine", "cosine_time", "flow"]
 Variance = Literal["least", "most"]
 
 
@@ -21,8 +21,9 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     (Luo et al. 2023); `img_to_img`: x_0, of a network that is given x as it is. For all but `flow` the process is
     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps over `timesteps` discrete steps, with betas from `beta_start` to
     `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion; `linear`: as DDPM; `cosine`: Nichol &
-    Dhariwal 2021, betas ignored). For `flow` it is x_t = (1 - t) x_0 + t eps (Liu et al. 2022; Lipman et al. 2022), with
-    the resolution shift of Stable Diffusion 3 (Esser et al. 2024).
+    Dhariwal 2021, betas ignored; `cosine_time`: the same as a function of time 0..1, which is what the network is told, with
+    `shift` dividing the signal's share of the noise, as Stable Cascade). For `flow` it is x_t = (1 - t) x_0 + t eps
+    (Liu et al. 2022; Lipman et al. 2022), with the resolution shift of Stable Diffusion 3 (Esser et al. 2024).
 
     `clip` above 0: guided predictions of x_0 are kept within ±clip, as networks of pictures are sampled (Ho et al. 2020). With
     `clip_quantile` 0..1 that bound is the quantile of each prediction's magnitudes, between 1 and `clip`, and the prediction is

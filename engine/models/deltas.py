@@ -42,25 +42,20 @@ def patched(change: Change, tensors: Mapping[str, Tensor], weight: Tensor, stren
         return _shaped(parts["set_weight"], weight)
     if "oft_blocks" in parts:
         return _rotated(parts, weight, strength)
-    added = _added(parts, weight, change.scale)
-    if "magnitude" in parts:
-        added = _to_magnitude(weight + added, parts["magnitude"]) - weight
-    if "dora_scale" in parts:
-        added = _to_scale(weight, weight + added, parts["dora_scale"]) - weight
-    return weight + strength * added
+    return weight + strength * _of_magnitude(parts, weight, _added(parts, weight, change.scale))
 
 
 def factors(
     change: Change, tensors: Mapping[str, Tensor], shape: Sequence[int], strength: float
-) -> tuple[Tensor, Tensor] | None:
-    """Return (up (R, r), down (r, C)), float32, whose product is what `strength` of a plain LoRA adds to a weight of R rows.
+) -> tuple[Tensor, Tensor, float] | None:
+    """Return up (R, r), down (r, C) and a factor, of which the product is what a plain LoRA adds to a weight of R rows.
 
     None for any other change, and for one that does not have the sizes of `shape`.
     """
     parts = {part: tensors[name] for part, name in change.parts.items()}
     if not {"up", "down"} <= parts.keys() <= {"up", "down", "alpha"}:
         return None
-    up, down = parts["up"].float().flatten(1), parts["down"].float().flatten(1)
+    up, down = parts["up"].flatten(1), parts["down"].flatten(1)
     rank = down.shape[0]
     if (change.rows and len(up) != change.of) or up.shape[1] != rank or not rank:
         return None
@@ -68,24 +63,54 @@ def factors(
     if len(up) != shape[0] or down.shape[1] != math.prod(shape[1:]):
         return None
     scale = float(parts["alpha"]) / rank if "alpha" in parts else 1.0
-    return up * (strength * (scale if change.scale is None else change.scale)), down
+    return up, down, strength * (scale if change.scale is None else change.scale)
 
 
-_OF_THE_WHOLE = ("oft_blocks", "magnitude", "dora_scale", "a1")
-"""What needs the weight itself, all of it."""
+def with_factors(weight: Tensor, found: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
+    """Return `weight`, float32, with what several plain LoRAs add, in one product."""
+    if not found:
+        return weight
+    ups = torch.cat([up for up, _, _ in found], dim=1).float()
+    downs = torch.cat([down for _, down, _ in found]).float()
+    scales = torch.tensor([scale for _, down, scale in found for _ in down], device=weight.device)
+    if ups.numel() < downs.numel():
+        ups = ups * scales
+    else:
+        downs = downs * scales[:, None]
+    return torch.addmm(weight.flatten(1), ups, downs).reshape(weight.shape)
+
+
+_A_ROW_EACH = ("magnitude", "rescale", "dora_scale")
+"""Parts that have a value for each row of what is stacked, but for a `dora_scale` of columns."""
 
 
 def _of_rows(change: Change, parts: Mapping[str, Tensor], weight: Tensor, strength: float) -> Tensor:
     """Return a weight with its rows of a change that was made for several, stacked."""
-    if kinds := [part for part in _OF_THE_WHOLE if part in parts]:
+    own = {part: rows_of(value.flatten(), change.rows) for part, value in parts.items() if part in _A_ROW_EACH}
+    if "dora_scale" in own and parts["dora_scale"].ndim > 1 and parts["dora_scale"].shape[0] == 1:
         raise ValueError(
-            f"a change by {kinds[0]} of weights that lie apart here and stacked in the original layout is not known"
+            "a dora_scale of columns is for weights that are stacked in the original layout and lie apart here"
         )
     whole = weight.new_zeros((change.of, *weight.shape[1:]))
     if "set_weight" in parts:
         return _shaped(rows_of(_shaped(parts["set_weight"], whole), change.rows), weight)
-    added: Tensor = rows_of(_added(parts, whole, change.scale), change.rows)
-    return weight + strength * added
+    if "oft_blocks" in parts:
+        return _rotated({**parts, **own}, weight, strength, change)
+    if "a1" in parts:
+        outputs = "b2" if _is_first_glora(parts) else "b1"
+        added = _added({**parts, outputs: rows_of(parts[outputs], change.rows)}, weight, change.scale)
+    else:
+        added = rows_of(_added(parts, whole, change.scale), change.rows)
+    return weight + strength * _of_magnitude(own, weight, added)
+
+
+def _of_magnitude(parts: Mapping[str, Tensor], weight: Tensor, added: Tensor) -> Tensor:
+    """What is added once the sum is brought to the magnitudes that are told."""
+    if "magnitude" in parts:
+        added = _to_magnitude(weight + added, parts["magnitude"]) - weight
+    if "dora_scale" in parts:
+        added = _to_scale(weight, weight + added, parts["dora_scale"]) - weight
+    return added
 
 
 def _shaped(full: Tensor, weight: Tensor) -> Tensor:
@@ -161,29 +186,51 @@ def _generalised(parts: Mapping[str, Tensor], weight: Tensor) -> tuple[Tensor, i
     way round.
     """
     a1, a2, b1, b2 = (parts[name].flatten(1) for name in ("a1", "a2", "b1", "b2"))
-    if a1.shape[0] < a1.shape[1]:
+    if _is_first_glora(parts):
         flat = weight.flatten(1)
         return flat @ a2 @ a1 + b2 @ b1, a1.shape[0]
     mixed = torch.einsum("oi...,ij->oj...", weight, a1 @ a2)
     return mixed + _shaped(b1 @ b2, weight), a2.shape[0]
 
 
+def _is_first_glora(parts: Mapping[str, Tensor]) -> bool:
+    return parts["a1"].shape[0] < parts["a1"].flatten(1).shape[1]
+
+
 # --- rotations ------------------------------------------------------------------------------------------------------
 
 
-def _rotated(parts: Mapping[str, Tensor], weight: Tensor, strength: float) -> Tensor:
-    """OFT (Qiu et al. 2023) of blocks (k, n, n), BOFT (Liu et al. 2024) of (m, k, n, n), each row times its `rescale`."""
+def _rotated(parts: Mapping[str, Tensor], weight: Tensor, strength: float, stacked: Change | None = None) -> Tensor:
+    """OFT (Qiu et al. 2023) of blocks (k, n, n), BOFT (Liu et al. 2024) of (m, k, n, n), each row times its `rescale`.
+
+    `stacked`: of which rows of the whole that the blocks are for the weight is.
+    """
     blocks = parts["oft_blocks"]
-    bound = float(parts["alpha"]) * weight.shape[0] if "alpha" in parts else 0.0
+    count = stacked.of if stacked else weight.shape[0]
+    bound = float(parts["alpha"]) * count if "alpha" in parts else 0.0
+    if blocks.shape[-3] * blocks.shape[-1] != count:
+        raise ValueError(f"expected blocks for {count} rows, got {list(blocks.shape)}")
     turn = strength * (_orthogonal(blocks, bound) - torch.eye(blocks.shape[-1], device=blocks.device))
-    if blocks.shape[-3] * blocks.shape[-1] != weight.shape[0]:
-        raise ValueError(f"expected blocks for {weight.shape[0]} rows, got {list(blocks.shape)}")
+    if stacked:
+        turn = blocks = _blocks_of(turn, stacked)
     if blocks.ndim == 3:
         rows = weight.reshape(*blocks.shape[:2], *weight.shape[1:])
         result = weight + torch.einsum("knm,kn...->km...", turn, rows).flatten(0, 1)
     else:
         result = _butterfly(turn, weight)
     return result * parts["rescale"].reshape(-1, *[1] * (weight.ndim - 1)) if "rescale" in parts else result
+
+
+def _blocks_of(turn: Tensor, stacked: Change) -> Tensor:
+    """The blocks (k, n, n) that turn a weight's own rows."""
+    side = turn.shape[-1]
+    if turn.ndim != 3 or any(place % side for piece in stacked.rows for place in piece):
+        raise ValueError(
+            f"blocks {list(turn.shape)} turn rows of several weights together, which are stacked in the original layout and "
+            "lie apart here"
+        )
+    found: Tensor = rows_of(turn, [(start // side, end // side) for start, end in stacked.rows])
+    return found
 
 
 def _orthogonal(blocks: Tensor, bound: float) -> Tensor:

@@ -213,12 +213,15 @@ def text_width(shapes: Shapes) -> int:
 
 
 def family_of_text(shapes: Shapes) -> Family:
-    """Return the family with one text encoder that these tensors, without a prefix, are; of CLIP's where none is."""
+    """Return the family with one text encoder that these tensors, without a prefix, are; of CLIP's where none is.
+
+    Of several the one of this width, and of these the one that loaders call "stable_diffusion", by which nothing is said.
+    """
     width = text_width(shapes)
     alone = [family for family in families() if len(family.towers) == 1 and family.towers[0].kind != "clip"]
     fit = [family for family in alone if kind_named(family.towers[0].kind).is_there(shapes)]
-    exact = next((family for family in fit if family.towers[0].width == width), next(iter(fit), None))
-    return exact or family_of_text_width(width, open_clip=is_open_clip(shapes))
+    fit.sort(key=lambda family: (family.towers[0].width != width, "stable_diffusion" not in family.loader_types))
+    return fit[0] if fit else family_of_text_width(width, open_clip=is_open_clip(shapes))
 
 
 def family_of_text_width(width: int, *, open_clip: bool = False) -> Family:

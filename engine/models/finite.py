@@ -40,7 +40,7 @@ def _eight_bits(tensor: Tensor, least: int) -> bool:
     whole, rest = flat[: len(flat) - ends], flat[len(flat) - ends :]
     if not bool(((rest & 0x7F) < least).all()):
         return False
-    for piece in whole.view(torch.int64).split(_PIECE):
+    for piece in torch.split(whole.view(torch.int64), _PIECE):
         carried = (piece & 0x7F * _BYTES) + (0x80 - least) * _BYTES
         if bool((carried & _signed(0x80 * _BYTES)).any()):
             return False

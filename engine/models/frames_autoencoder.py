@@ -65,7 +65,7 @@ class FramesAutoencoder(Autoencoder):
         Falls back to tiles of 64 latent pixels that share 16 when memory runs out.
         """
         videos, f = self._videos(latent), self.downscale
-        decoded = unless_out_of_memory(lambda: torch.cat([self._decode(video) for video in videos.split(1)]))
+        decoded = unless_out_of_memory(lambda: torch.cat([self._decode(one[None]) for one in videos]))
         return self.decode_tiled(latent, 64 * f, 16 * f) if decoded is None else _to_frames(decoded)
 
     @torch.no_grad()
@@ -148,7 +148,7 @@ def _tiled(
             report(next(finished), total)
 
     tile, overlap, scale = (frames, side, side), (0, shared, shared), (over_time, over_space, over_space)
-    return torch.cat([in_tiles(video, apply, tile, overlap, scale, channels, done=done) for video in videos.split(1)])
+    return torch.cat([in_tiles(one[None], apply, tile, overlap, scale, channels, done=done) for one in videos])
 
 
 def _to_frames(decoded: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ from typing import Any
 
 import msgspec
 
-from engine.models.checkpoints import Header, read_json
+from engine.models.checkpoints import read_json
 from engine.models.families.base import Fused, Rows, Tower
+from engine.models.header import Header
 from engine.models.towers import kind_named
 
 # (suffix of a tensor name, part it is), the longest first where one ends in another.

@@ -19,7 +19,6 @@ from engine.models import autoencoders, detect
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
-    Header,
     folder_component,
     is_diffusers_folder,
     read_json,
@@ -40,6 +39,7 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.header import Header
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
@@ -51,8 +51,11 @@ from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
 
-_DENOISERS = ("unet", "transformer")
+_DENOISERS = ("unet", "transformer", "prior", "decoder")
 """What a diffusers folder calls a network, by its kind."""
+
+_AUTOENCODERS = ("vae", "vqgan")
+"""What it calls an autoencoder."""
 
 _NETWORK = "network"
 """What either is called here."""
@@ -220,8 +223,9 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
         told = {"heads": "num_attention_heads", "act": "hidden_act", "image_size": "image_size"}
         known = {ours: part.config.get(theirs) for ours, theirs in told.items()}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
+    first = ("conv1.weight", "vision_model.embeddings.class_embedding")
+    prefix = next((one for one in VISION_PREFIXES if any(f"{one}{name}" in header.shapes for name in first)), "")
     kind = vision_kind(header.shapes)
-    prefix = next((one for one in VISION_PREFIXES if f"{one}conv1.weight" in header.shapes), "")
     handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family=kind, prefix=prefix)
     try:
         if kind == SIGLIP:
@@ -271,9 +275,10 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         raise CheckpointError(
             f"{folder}: a folder, but not a diffusers model: expected model_index.json and unet/config.json."
         )
-    names = (*_DENOISERS, "vae", *(tower.folder for tower in _most_towers()))
+    names = (*_DENOISERS, *_AUTOENCODERS, *(tower.folder for tower in _most_towers()))
     parts = {name: part for name in names if (part := folder_component(folder, name))}
-    parts = {_NETWORK if name in _DENOISERS else name: part for name, part in parts.items()}
+    called = dict.fromkeys(_DENOISERS, _NETWORK) | dict.fromkeys(_AUTOENCODERS, "vae")
+    parts = {called.get(name, name): part for name, part in parts.items()}
     if not parts and (folder / "config.json").is_file():  # a network alone, beside the index
         parts = {_NETWORK: _required(folder_component(folder, ""), folder)}
     headers = {name: read_header(part.weights) for name, part in parts.items()}
@@ -291,8 +296,8 @@ def _open_folder(folder: Path, files: FileDigest) -> Opened:
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
-    names = _class_names(folder)
-    return opened._replace(model=opened.model.with_option(OPTION, names)) if opened.model and names else opened
+    classes = _class_names(folder)
+    return opened._replace(model=opened.model.with_option(OPTION, classes)) if opened.model and classes else opened
 
 
 def _class_names(folder: Path) -> dict[str, str]:
@@ -360,7 +365,7 @@ def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[str, Any]:
-    told = {name: value for name, value in config.items() if value is not None}
+    told = {name: value for name, value in config.items() if value is not None and name != "scale_factor"}
     hints = {**told, "norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
     usual = (family or detect.family_of_text_width(0)).latent.scale
     if (scale := config.get("scaling_factor")) is not None and scale != usual:
@@ -377,7 +382,7 @@ def _folder_parameterization(
     places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
     path = next((place for place in places if place.is_file()), places[0])
     base = family.parameterization
-    if not path.is_file() or base.prediction == "flow":  # a flow's shift is the family's
+    if not path.is_file() or base.schedule in ("flow", "cosine_time"):  # whose shift is the family's
         if header is None:
             return base
         read = partial(spread, Path(header.path))

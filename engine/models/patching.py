@@ -70,8 +70,8 @@ class PatchFile:
                 f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
             ) from problem
 
-    def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor] | None:
-        """Return the two matrices of a plain LoRA whose product is added to the weight `name`; None for another change."""
+    def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor, float] | None:
+        """Return what `engine.models.deltas.factors` does of the change of the weight `name`."""
         from engine.models import deltas
 
         change = self.changes[name]
@@ -87,24 +87,17 @@ class PatchFile:
 
 def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:
     """Return a weight, float32, with patches on it in their order; plain LoRAs that follow one another in one product."""
-    pairs: list[tuple[Tensor, Tensor]] = []
+    from engine.models.deltas import with_factors
+
+    waiting: list[tuple[Tensor, Tensor, float]] = []
     for file, strength, keep in items:
-        pair = file.factors(name, value, strength) if keep == 1.0 else None
-        if pair is not None:
-            pairs.append(pair)
+        factors = file.factors(name, value, strength) if keep == 1.0 else None
+        if factors is not None:
+            waiting.append(factors)
             continue
-        value, pairs = _with(value, pairs), []
+        value, waiting = with_factors(value, waiting), []
         value = file.patched(name, value if keep == 1.0 else keep * value, strength)
-    return _with(value, pairs)
-
-
-def _with(value: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    if not pairs:
-        return value
-    import torch
-
-    ups, downs = (torch.cat(several, dim) for several, dim in zip(zip(*pairs, strict=True), (1, 0), strict=True))
-    return torch.addmm(value.flatten(1), ups, downs).reshape(value.shape)
+    return with_factors(value, waiting)
 
 
 class PatchedWeights:
@@ -161,7 +154,7 @@ class PatchedWeights:
 
         original, parameter = self._originals[name], self._parameters[name]
         if plan is None:
-            if isinstance(parameter, PackedTensor):
+            if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
                 parameter.kept = original.kept
             else:
                 parameter.data = original
@@ -171,7 +164,7 @@ class PatchedWeights:
         def changed(value: Tensor) -> Tensor:
             return _patched(name, value, items)
 
-        if isinstance(parameter, PackedTensor):
+        if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
             parameter.kept = Changed(original.kept, changed)
             if any(file.factors(name, original, strength) is None for file, strength, _ in items):
                 parameter.unpacked()  # what does not fit is told now, and not in the middle of a run

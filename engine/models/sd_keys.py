@@ -29,8 +29,8 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 CONTROLNET_PREFIX = "control_model."
-VISION_PREFIXES = ("embedder.model.visual.", "visual.", "")
-"""Of CLIP's vision tower in the names of OpenAI and open_clip: in checkpoints of unCLIP, in whole CLIPs, alone."""
+VISION_PREFIXES = ("embedder.model.visual.", "visual.", "clip_l_vision.", "")
+"""Of CLIP's vision tower: in checkpoints of unCLIP, in whole CLIPs, in checkpoints of Stable Cascade, alone."""
 
 _RESNET = {
     "norm1": "in_layers.0",

@@ -18,6 +18,7 @@ import torch
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
 from engine.models.encoded import Encoded
 from engine.models.errors import EmbeddingError, ModelError, shortened
+from engine.models.families import tower_of
 from engine.models.prompt import phrases, references, segments
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class TextEncoder:
         self._end = tokenizer.end
         pad = handle.tokens.pad
         self._pad = self._end if pad is None else pad
+        self._masked = tower_of(handle.family, handle.tower).padding != "seen"
 
     @property
     def length(self) -> int:
@@ -113,7 +115,7 @@ class TextEncoder:
 
     def _framed(self, row: list[Token]) -> list[Token]:
         framed = [Token(self.tokenizer.start, 1.0), *row, Token(self._end, 1.0)]
-        return framed + [Token(self._pad, 1.0)] * (self.length - len(framed))
+        return framed + [Token(self._pad, 1.0, padding=self._masked)] * (self.length - len(framed))
 
     def _tokens(self, text: str, warn: Warn) -> Iterator[list[Token]]:
         """Yield the tokens of each stretch of text, and of each embedding, in order."""
@@ -183,7 +185,9 @@ class TextEncoder:
             )
         try:
             tokens = torch.tensor(ids, device=self.device)
-            last = cast("Tensor", self.module(input_ids=tokens).last_hidden_state)
+            seen = torch.tensor([[int(not token.padding) for token in row] for row in rows], device=self.device)
+            told = {"attention_mask": seen} if self._masked else {}
+            last = cast("Tensor", self.module(input_ids=tokens, **told).last_hidden_state)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -202,7 +206,7 @@ class TextEncoder:
         return cast("nn.Module", self._tower.embeddings.token_embedding)  # type: ignore[union-attr]
 
     def _stop_layer(self) -> nn.Module | None:
-        """Return the layer to stop at, None for the last one of this tower."""
+        """Return the layer to stop at, None for the last one of this tower with the norm after it."""
         layers = cast("Sequence[nn.Module]", self._tower.encoder.layers)  # type: ignore[union-attr]
         index = len(layers) + self.handle.cut_layers + self.handle.stop_at
         if index < 0:
@@ -210,7 +214,9 @@ class TextEncoder:
                 f"{self.handle.source.path}: its text encoder has {len(layers)} layers, so it cannot stop at layer "
                 f"{self.handle.stop_at}. Use CLIPSetLastLayer with -{len(layers)} to -1."
             )
-        return None if index >= len(layers) - 1 else layers[index]
+        if index < len(layers) - 1:
+            return layers[index]
+        return None if self.handle.normed else layers[-1]
 
 
 def _spliced(embedded: Tensor, places: list[tuple[int, int, Tensor]]) -> Tensor:

@@ -28,6 +28,10 @@ ABOVE_ALL_SIGMAS = 999999999.9
 _DISTILLED_LEVELS = 50
 # Stands for zero where a logarithm is taken.
 _NO_LEVEL = 1e-12
+# How far the signal of a cosine schedule falls and rises, Stable Cascade's bounds.
+_LEAST_SIGNAL, _MOST_SIGNAL = 0.0001, 0.9999
+# Nichol & Dhariwal 2021, eq. 17: the offset keeps the first steps from being too small to see.
+_COSINE_OFFSET = 0.008
 # What is left of abar at the last step after rescaling to zero terminal SNR, so that sigma stays finite.
 _ZERO_SNR_ABAR = 4.8973451890853435e-08
 
@@ -47,6 +51,11 @@ class NoiseSchedule:
     def is_flow(self) -> bool:
         """Whether x = (1 - sigma) x_0 + sigma noise."""
         return self.parameterization.schedule == "flow"
+
+    @property
+    def _in_time(self) -> bool:
+        """Whether the network is told a time 0..1 of a cosine, not a timestep."""
+        return self.parameterization.schedule == "cosine_time"
 
     @property
     def timesteps(self) -> int:
@@ -85,8 +94,13 @@ class NoiseSchedule:
         return float(self.sigmas[-1])
 
     def sigma(self, timestep: float) -> float:
-        """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between two of the table log sigma is linear."""
+        """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between two of the table log sigma is linear.
+
+        For a cosine in time it is at the time `timestep`, 0..1.
+        """
         time = torch.tensor(timestep, dtype=torch.float32)
+        if self._in_time:
+            return float(_cosine_level(time, self.parameterization.shift))
         if self.is_flow:
             return float(_shifted(time / self.timesteps, self.parameterization.shift))
         position = ((time - (self.stride - 1)) / self.stride).clamp(0, len(self.log_sigmas) - 1)
@@ -101,8 +115,10 @@ class NoiseSchedule:
         """Return the timestep that the network is told at noise level `sigma`.
 
         Discrete schedules answer with that of the level nearest in log sigma, the lower one of two that are as near, or
-        with a fraction between two when `interpolate`. Flow: sigma * T.
+        with a fraction between two when `interpolate`. Flow: sigma * T. A cosine in time: the time of the level without shift.
         """
+        if self._in_time:
+            return _cosine_time(sigma)
         if self.is_flow:
             return sigma * self.timesteps
         log_sigma = torch.tensor(max(sigma, _NO_LEVEL), dtype=torch.float32).log()
@@ -151,7 +167,7 @@ class NoiseSchedule:
             return 0.0
         if self.is_flow:
             return float(torch.tensor(_shifted(1.0 - percent, self.parameterization.shift), dtype=torch.float32))
-        return self.sigma((1.0 - percent) * (self.timesteps - 1))
+        return self.sigma(1.0 - percent if self._in_time else (1.0 - percent) * (self.timesteps - 1))
 
     def is_maximal(self, sigma: float) -> bool:
         """Whether `sigma` is where sampling from pure noise starts."""
@@ -253,9 +269,30 @@ def _levels(p: Parameterization) -> Tensor:
     if p.schedule == "flow":
         times = torch.arange(1, p.timesteps + 1) / p.timesteps * p.timesteps
         return _shifted(times / p.timesteps, p.shift)
+    if p.schedule == "cosine_time":
+        return _cosine_level(torch.arange(1, p.timesteps + 1) / p.timesteps, p.shift)
     abar = np.cumprod(1.0 - _betas(p))
     sigmas = np.sqrt((1.0 - abar) / abar)
     return torch.from_numpy(_zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas)
+
+
+def _cosine_level(time: Tensor, shift: float) -> Tensor:
+    """The level at times 0..1 of a cosine schedule, float32, the signal to noise ratio divided by the square of `shift`."""
+    signal = torch.cos((time + _COSINE_OFFSET) / (1 + _COSINE_OFFSET) * math.pi * 0.5) ** 2 / _first_signal()
+    if shift != 1.0:
+        signal = ((signal / (1 - signal)).log() - 2 * math.log(shift)).sigmoid()
+    signal = signal.clamp(_LEAST_SIGNAL, _MOST_SIGNAL)
+    return ((1 - signal) / signal) ** 0.5
+
+
+def _cosine_time(sigma: float) -> float:
+    """The time 0..1 of a level, where there is no shift."""
+    root = math.sqrt(_first_signal() / (sigma * sigma + 1.0))
+    return math.acos(min(root, 1.0)) / (math.pi * 0.5) * (1.0 + _COSINE_OFFSET) - _COSINE_OFFSET
+
+
+def _first_signal() -> float:
+    return math.cos(_COSINE_OFFSET / (1.0 + _COSINE_OFFSET) * math.pi * 0.5) ** 2
 
 
 def _betas(p: Parameterization) -> np.ndarray:
@@ -263,9 +300,8 @@ def _betas(p: Parameterization) -> np.ndarray:
         return np.linspace(p.beta_start, p.beta_end, p.timesteps)
     if p.schedule == "scaled_linear":
         return np.asarray(np.linspace(p.beta_start**0.5, p.beta_end**0.5, p.timesteps) ** 2)
-    # Nichol & Dhariwal 2021, eq. 17: the offset 0.008 keeps the first betas from being too small to see.
     steps = np.linspace(0.0, 1.0, p.timesteps + 1)
-    abar = np.cos((steps + 0.008) / 1.008 * np.pi / 2) ** 2
+    abar = np.cos((steps + _COSINE_OFFSET) / (1.0 + _COSINE_OFFSET) * np.pi / 2) ** 2
     return np.asarray(np.clip(1.0 - abar[1:] / abar[:-1], 0.0, 0.999))
 
 

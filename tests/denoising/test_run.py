@@ -153,6 +153,14 @@ def test_an_empty_latent_takes_the_models_channels():
     wide = LatentFormat(channels=16, scale=1.0)
     assert fit_empty_latent(torch.zeros(2, 4, 8, 8), wide).shape == (2, 16, 8, 8)
     assert fit_empty_latent(picture(), wide).shape == (1, 4, 8, 8)
+    coarse = LatentFormat(channels=64, downscale=16, scale=1.0)
+    assert fit_empty_latent(torch.zeros(2, 4, 8, 12), coarse).shape == (2, 64, 4, 6)
+    assert fit_empty_latent(torch.zeros(2, 16, 8, 12), coarse).shape == (2, 64, 4, 6)
+    assert fit_empty_latent(torch.zeros(2, 64, 8, 12), coarse).shape == (2, 64, 8, 12)
+    of_frames = LatentFormat(channels=16, scale=1.0, axes=3)
+    assert fit_empty_latent(torch.zeros(2, 4, 8, 12), of_frames).shape == (2, 16, 1, 8, 12)
+    assert fit_empty_latent(torch.zeros(2, 16, 3, 8, 12), of_frames).shape == (2, 16, 3, 8, 12)
+    assert fit_empty_latent(torch.ones(2, 16, 8, 12), of_frames).shape == (2, 16, 1, 8, 12)
     result = ksampler(
         live(network, EPS, wide),
         empty(2),

@@ -263,6 +263,49 @@ def test_the_two_factors_of_a_plain_lora_give_what_it_adds() -> None:
         weight = torch.randn(rows, 4)
         found = factors(change, tensors, weight.shape, 0.7)
         assert found is not None
-        torch.testing.assert_close(weight + found[0] @ found[1], deltas.patched(change, tensors, weight, 0.7))
+        got = deltas.with_factors(weight, [found, found])
+        torch.testing.assert_close(got, deltas.patched(change, tensors, weight, 1.4))
     for change, shape in ((Change(plain | {"mid": "m"}), (6, 4)), (Change(plain), (5, 4)), (Change(plain), (6, 3))):
         assert factors(change, tensors, shape, 0.7) is None
+
+
+# --- stacked weights ------------------------------------------------------------------------------------------------
+
+STACKED: dict[str, dict[str, Any]] = {
+    "LoRA": {"up": rand(8, 2), "down": rand(2, 5), "alpha": 3.0},
+    "LoHa": {"hada_w1_a": rand(8, 2), "hada_w1_b": rand(2, 5), "hada_w2_a": rand(8, 2) + 1, "hada_w2_b": rand(2, 5)},
+    "LoKr": {"lokr_w1": rand(2, 1), "lokr_w2": rand(4, 5)},
+    "GLoRA": {"a1": rand(5, 2), "a2": rand(2, 5), "b1": rand(8, 2), "b2": rand(2, 5)},
+    "GLoRA's first versions": {"a1": rand(2, 5), "a2": rand(5, 2), "b1": rand(2, 5), "b2": rand(8, 2)},
+    "DoRA": {"up": rand(8, 2), "down": rand(2, 5), "magnitude": rand(8).abs() + 1},
+    "LyCORIS's DoRA": {"up": rand(8, 2), "down": rand(2, 5), "dora_scale": rand(8, 1).abs() + 1},
+    "OFT": {"oft_blocks": rand(4, 2, 2), "alpha": 0.05, "rescale": rand(8, 1)},
+    "a difference": {"diff": rand(8, 5)},
+    "a weight": {"set_weight": rand(8, 5)},
+}
+
+
+@pytest.mark.parametrize("kind", STACKED)
+@pytest.mark.parametrize("rows", [((0, 4),), ((6, 8), (2, 4))])
+def test_a_weight_of_several_stacked_ones_gets_its_rows_of_what_the_whole_gets(kind: str, rows: Any) -> None:
+    parts, weight = STACKED[kind], rand(8, 5) + 1
+    whole = patched(weight, 0.6, **parts)
+    tensors = {part: torch.as_tensor(value, dtype=torch.float32) for part, value in parts.items()}
+    change = Change({part: part for part in parts}, rows=rows, of=8)
+    own = torch.cat([weight[start:end] for start, end in rows])
+    got = deltas.patched(change, tensors, own, 0.6)
+    assert close(got, torch.cat([whole[start:end] for start, end in rows]))
+    assert not torch.allclose(got, own)
+
+
+@pytest.mark.parametrize(
+    ("parts", "rows", "says"),
+    [
+        ({"oft_blocks": rand(2, 4, 4)}, ((0, 2),), "turn rows of several weights"),
+        ({"oft_blocks": rand(2, 2, 4, 4)}, ((0, 4),), "turn rows of several weights"),
+        ({"up": rand(8, 2), "down": rand(2, 5), "dora_scale": rand(1, 5)}, ((0, 4),), "of columns"),
+    ],
+)
+def test_what_needs_the_other_weights_too_is_refused(parts: Any, rows: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        deltas.patched(Change({part: part for part in parts}, rows=rows, of=8), parts, rand(rows[0][1], 5))

@@ -12,9 +12,9 @@ from engine.models import sd_keys
 from engine.models.detect import detect
 from engine.models.errors import CheckpointError
 from engine.models.families import families, family_named
-from engine.models.networks import dit_sizes, pixel_unet_sizes
+from engine.models.networks import cascade_sizes, dit_sizes, pixel_unet_sizes
 from tests.models.test_detect import shapes
-from tests.tiny_pixel import classed_unet, ddpm_unet, dit_transformer
+from tests.tiny_pixel import cascade_to_original, classed_unet, ddpm_unet, dit_transformer
 
 
 def on_meta(make: Any, **told: Any) -> Any:
@@ -178,3 +178,56 @@ def test_deepfloyd_if_is_read_with_its_config_and_refused_without() -> None:
     assert alone(names) == ["deepfloyd_if"]
     with pytest.raises(CheckpointError, match=r"a folder of diffusers, whose config\.json tells act_fn"):
         detect(names)
+
+
+CASCADE: dict[str, dict[str, Any]] = {
+    "stable_cascade_c": {
+        "block_out_channels": (2048, 2048),
+        "num_attention_heads": (32, 32),
+        "down_num_layers_per_block": (8, 24),
+        "up_num_layers_per_block": (24, 8),
+        "clip_text_in_channels": 1280,
+        "clip_image_in_channels": 768,
+        "switch_level": (False,),
+    },
+    "stable_cascade_b": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "patch_size": 2,
+        "conditioning_dim": 1280,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "num_attention_heads": (-1, -1, 20, 20),
+        "down_num_layers_per_block": (2, 6, 28, 6),
+        "up_num_layers_per_block": (6, 28, 6, 2),
+        "down_blocks_repeat_mappers": (1, 1, 1, 1),
+        "up_blocks_repeat_mappers": (3, 3, 2, 2),
+        "block_types_per_layer": (
+            *[["SDCascadeResBlock", "SDCascadeTimestepBlock"]] * 2,
+            *[["SDCascadeResBlock", "SDCascadeTimestepBlock", "SDCascadeAttnBlock"]] * 2,
+        ),
+        "effnet_in_channels": 16,
+        "pixel_mapper_in_channels": 3,
+        "timestep_conditioning_type": ("sca",),
+        "dropout": (0.0, 0.0, 0.1, 0.1),
+    },
+}
+
+
+@pytest.mark.parametrize("family", CASCADE)
+def test_stable_cascade_is_read_off_its_names_and_shapes_in_both_layouts(family: str) -> None:
+    from diffusers.models.unets.unet_stable_cascade import StableCascadeUNet
+
+    config = CASCADE[family]
+    module = on_meta(StableCascadeUNet, **config)
+    names = shapes(module.state_dict())
+    original = cascade_to_original(module.state_dict(), second=family.endswith("b"))
+    for layout in (names, shapes(original)):
+        found = detect(layout)
+        assert (found.family, found.parameterization.schedule) == (family, "cosine_time")
+        assert found.network is not None
+        told = {name: tuple(value) if isinstance(value, list) else value for name, value in found.network.items()}
+        made = on_meta(StableCascadeUNet, **told, dropout=config.get("dropout", (0.1, 0.1)))
+        assert shapes(made.state_dict()) == names
+        assert {name: made.config[name] for name in config} == config
+    assert shapes(cascade_sizes.renamed(original, {})) == names
+    assert alone(names) == alone(shapes(original)) == [family]

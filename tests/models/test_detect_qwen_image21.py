@@ -12,7 +12,7 @@ from engine.models.detect import detect
 from engine.models.families import families
 from engine.models.networks import qwen_image21_sizes
 from tests.models.test_detect import shapes
-from tests.tiny_qwen_image21 import stacked
+from tests.tiny_qwen_image21 import stacked, wan_names
 
 
 def full(**told: Any) -> Any:
@@ -47,9 +47,13 @@ def test_a_full_size_autoencoder_is_read_off_its_names_and_shapes() -> None:
 
     with torch.device("meta"):
         module = AutoencoderKLQwenImage21()
-    named = shapes(module.state_dict())
-    assert autoencoders.kind_in(named) == "qwen_image21"
-    told = qwen_image21.config(named, {})
+    state = module.state_dict()
+    named, original = shapes(state), wan_names(state)
+    assert len(original) == len(named)
+    for tensors in (state, original):
+        assert autoencoders.kind_in(shapes(tensors)) == "qwen_image21"
+        told = qwen_image21.config(shapes(tensors), {})
+        assert shapes(qwen_image21.renamed(tensors, told)) == named
     with torch.device("meta"):
         again = AutoencoderKLQwenImage21(**told)
     assert shapes(again.state_dict()) == named

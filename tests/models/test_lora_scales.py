@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.models.checkpoints import Header
 from engine.models.families import tower_of
+from engine.models.header import Header
 from engine.models.lora import match_text, match_unet
 
 Q, K = "blocks.0.attn.to_q", "blocks.1.attn.to_k"

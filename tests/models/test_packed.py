@@ -117,6 +117,19 @@ def test_large_weights_are_unpacked_some_rows_at_a_time(checkpoints, way, monkey
     assert torch.equal(called(manager, model), called(manager, expected))
 
 
+def test_a_copy_of_a_module_shares_what_is_packed(checkpoints):
+    import copy
+
+    packed, _ = write_both(checkpoints["flux"], fp8())
+    manager = ModelManager()
+    with manager.use(manager.checkpoint(packed).model) as network:
+        one, other = network.module, copy.deepcopy(network.module)
+    for (name, mine), theirs in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert type(mine) is type(theirs), name
+        assert torch.equal(mine, theirs)
+        assert mine is not theirs
+
+
 def test_the_weights_stay_in_the_mapped_file_and_count_as_what_they_take(checkpoints):
     packed, plain = write_both(checkpoints["flux"], fp8("scale_weight"))
     manager, other = ModelManager(), ModelManager()

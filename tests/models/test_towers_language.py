@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nodes.conditioning import text_encode
 from nodes.loaders import text_encoder_loader
 from tests.tiny_towers import PROMPT, encoded, family, library_tokenizer, tiny, write_tokenizer, written
 
@@ -161,3 +162,61 @@ def test_where_16_bits_are_wanted_a_language_model_has_the_range_of_32(
         assert encoder.encode("red").context.dtype == torch.float32
     with manager.use(bench.models.checkpoint(tiny_sd.file("checkpoints", "tiny.safetensors")).clip) as encoder:
         assert encoder.dtype == torch.float16
+
+
+def test_a_folder_of_the_library_is_read_with_its_config_and_tokenizer(family: Any, tmp_path: Path) -> None:
+    """Ours has another base of the rotation than published models: the config tells it."""
+    from transformers import Qwen3Config, Qwen3Model
+
+    bench = family("zeta", "kind='qwen3', width=32")
+    words = library_tokenizer(write_tokenizer(tmp_path, "elsewhere", "qwen"), "<|endoftext|>")
+    rope = {"rope_type": "default", "rope_theta": 50.0}
+    module = tiny(Qwen3Config, Qwen3Model, len(words), head_dim=16, rope_parameters=rope)
+    module.save_pretrained(tmp_path / "folder")
+    words.save_pretrained(tmp_path / "folder")
+    clip = bench.models.text_encoder(tmp_path / "folder")
+    assert (clip.family, clip.config["rope_parameters"]) == ("zeta", rope)
+    [[context, _]] = text_encode(bench, PROMPT, clip)
+    expected = module(**words(PROMPT, return_tensors="pt")).last_hidden_state
+    assert torch.allclose(context, expected, atol=1e-5)
+
+
+def test_a_file_alone_is_of_the_family_that_needs_no_type(family: Any, tmp_path: Path) -> None:
+    family("aaa", "kind='qwen3', width=32", "some")
+    family("bbb", "kind='qwen3', width=32", "stable_diffusion")
+    bench = family("ccc", "kind='qwen3', width=4096", "stable_diffusion")
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
+    written(bench, "zeta", qwen3(len(words)))
+    clip = text_encoder_loader(bench, "zeta.safetensors")
+    assert clip.family == "bbb"
+    text_encode(bench, PROMPT, clip.with_last_layer(-2))
+    assert "CLIPSetLastLayer changes nothing" in bench.warned[0]
+
+
+@pytest.mark.parametrize("scale", ["scale_weight", "weight_scale"])
+def test_eight_bit_weights_with_factors_are_read(family: Any, tmp_path: Path, scale: str) -> None:
+    """As most files of the field have language models: every projection in fp8, the table of tokens and norms as they were."""
+    from safetensors.torch import save_file
+
+    bench = family("zeta", f"kind='qwen3', prompting=Prompting(template={CHAT!r}, layers=(2,))")
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
+    module = qwen3(len(words))
+    tensors = {}
+    for name, value in module.state_dict().items():
+        if name.endswith("proj.weight"):
+            factor = value.abs().max() / 448
+            tensors[name] = (value / factor).to(torch.float8_e4m3fn)
+            tensors[f"{name.removesuffix('.weight')}.{scale}"] = factor.reshape(1)
+            value.copy_(tensors[name].float() * factor)
+        elif "lm_head" not in name:
+            tensors[name] = value.to(torch.bfloat16)
+            value.copy_(tensors[name].float())
+    if scale == "scale_weight":
+        tensors["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    path = tmp_path / "models" / "text_encoders" / "zeta.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
+    given = words(CHAT.replace("{}", PROMPT), return_tensors="pt")
+    expected = module(**given, output_hidden_states=True).hidden_states[2]
+    context, _ = encoded(bench, "zeta")
+    assert torch.allclose(context, expected, atol=1e-5)

@@ -20,7 +20,7 @@ from nodes.aliases import ALIASES
 
 MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
-    "latent_pieces", "resolutions", "colors", "image_resize",
+    "latent_pieces", "latent_layers", "resolutions", "colors", "image_resize",
 )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_every_choice_gives_values_of_the_declared_types(name: str, choice: Any)
 def check_type(kind: str, value: Any, overshoot: float = 0.0) -> None:
     plain = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
     if kind == "LATENT":
-        assert value["samples"].ndim == 4
+        assert value["samples"].ndim in (4, 5)
         assert value["samples"].isfinite().all()
         assert value.get("noise_mask", torch.ones(1, 1, 1, 1)).ndim == 4
         assert len(value.get("batch_index", value["samples"])) == len(value["samples"])

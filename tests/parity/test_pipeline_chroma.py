@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 import torch
 
-from engine.models.manager import ModelManager
-from engine.paths import Paths
-from engine.sampling.noise import initial_noise
-from nodes.conditioning import text_encode
+from nodes.conditioning import t5_tokenizer_options, text_encode
 from nodes.latent import empty_latent_of_16_channels
-from nodes.loaders import denoiser_loader, vae_loader
+from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny, save
+from tests.runs import SEED, STEPS, bench_of, levels, library, noise
 from tests.tiny_chroma import to_original, write
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
-SEED, STEPS = 11, 4
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +25,9 @@ def tiny(tiny_sd, tmp_path_factory) -> Tiny:
     return write(tmp_path_factory.mktemp("tiny_chroma"), _tokenizer_json(tiny_sd.tokenizer_files))
 
 
-def bench_of(tiny: Tiny) -> Bench:
-    folders = [tiny.base / "models" / "text_encoders"]
-    return Bench(ModelManager("cpu", tokenizer_dirs=folders), Paths(tiny.base))
-
-
 def encoder(bench: Bench) -> Any:
-    clip = bench.models.text_encoders([bench.paths.find("text_encoders", "t5xxl.safetensors")], "chroma")
-    return msgspec.structs.replace(clip, tokens=msgspec.structs.replace(clip.tokens, max_length=0))
-
-
-def levels(model: Any) -> list[float]:
-    from engine.sampling.noise_schedule import NoiseSchedule
-    from engine.sampling.schedules import compute_sigmas
-
-    return compute_sigmas(NoiseSchedule.of(model.parameterization), "simple", STEPS).tolist()[:-1]
+    clip = text_encoder_loader(bench, "t5xxl.safetensors", "chroma")
+    return t5_tokenizer_options(clip, 0, 0)
 
 
 def ours(bench: Bench, model: Any, positive: Any, negative: Any, cfg: float) -> torch.Tensor:
@@ -55,11 +39,8 @@ def ours(bench: Bench, model: Any, positive: Any, negative: Any, cfg: float) -> 
 
 def pipeline(tiny: Tiny) -> Any:
     from diffusers.pipelines.chroma.pipeline_chroma import ChromaPipeline
-    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    made = ChromaPipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules, **tiny.tokenizers)
-    made.set_progress_bar_config(disable=True)
-    return made
+    return library(ChromaPipeline, tiny)
 
 
 def run(made: Any, sigmas: list[float], cfg: float) -> torch.Tensor:
@@ -70,9 +51,8 @@ def run(made: Any, sigmas: list[float], cfg: float) -> torch.Tensor:
         embeds, mask = made._get_t5_prompt_embeds(text, max_sequence_length=length)
         assert bool(mask.all())
         texts |= {f"{name}_embeds": embeds, f"{name}_attention_mask": mask}
-    noise = initial_noise(torch.zeros(1, 16, 8, 12), SEED)
     given = {"num_inference_steps": STEPS, "sigmas": sigmas, "height": 64, "width": 96}
-    tokens = made._pack_latents(noise, 1, 16, 8, 12)
+    tokens = made._pack_latents(noise(64, 96), 1, 16, 8, 12)
     return made(**given, **texts, guidance_scale=cfg, latents=tokens, output_type="pt").images.movedim(1, -1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nodes.conditioning import text_encode
 from nodes.conditioning_edit import flux_guidance, reference_latent
 from nodes.latent import empty_latent_of_128_channels
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
+from nodes.prefix_cache import flux_kv_cache
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench
@@ -127,6 +129,35 @@ def test_pictures_to_go_by_are_sheets_of_their_own(kind, request):
     )
     assert float((got - expected).abs().max()) <= 1e-4
     assert float((got - plain).abs().max()) > 1e-3
+
+
+def test_what_references_come_to_is_kept_after_the_first_step(klein):
+    from diffusers.pipelines.flux2.pipeline_flux2_klein_kv import Flux2KleinKVPipeline
+    from PIL import Image
+
+    bench = bench_of(klein)
+    plain, vae = denoiser_loader(bench, "flux2.safetensors"), vae_loader(bench, "flux2-vae.safetensors")
+    model = flux_kv_cache(plain)
+    generator = torch.Generator().manual_seed(5)
+    sizes = ((80, 64, 3), (64, 96, 3))
+    bytes_of = [torch.randint(0, 256, size, generator=generator, dtype=torch.uint8) for size in sizes]
+    told = [[words(), {}]]
+    without = ours(bench, plain, told, told)
+    assert torch.equal(ours(bench, model, told, told), without), "nothing to keep"
+    for one in bytes_of:
+        told = reference_latent(told, vae_encode(bench, one[None] / 255, vae))
+    seen = [Image.fromarray(one.numpy()) for one in bytes_of]
+    changed = {
+        "transformer": copy.deepcopy(klein.modules["transformer"])
+    }  # of which the pipeline changes the attention
+    made = library(Flux2KleinKVPipeline, klein, **changed)
+    expected = run(made, levels(model), prompt_embeds=words(), image=seen)
+    got = ours(bench, model, told, told)
+    assert float((got - expected).abs().max()) <= 1e-4
+    again = ours(bench, plain, told, told)
+    assert float((got - again).abs().max()) > 1e-4
+    two = ours(bench, model, told, [[words(2), told[0][1]]], cfg=2.0)
+    assert float((two - got).abs().max()) > 1e-4, "each branch keeps its own"
 
 
 NAMED = {

@@ -14,11 +14,12 @@ from engine.sampling.noise import initial_noise
 from nodes.clip_vision import clip_vision_encode, unclip_checkpoint_loader, unclip_conditioning
 from nodes.conditioning import text_encode
 from nodes.latent import empty_latent
+from nodes.loaders import lora_loader_model_only
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import _tokenizer_json
-from tests.families import Tiny, vae
-from tests.tiny_pixel import UNCLIP, bench_of, classed_unet, vision_to_open_clip, vision_tower, write_sd2
+from tests.families import Tiny, save, vae
+from tests.tiny_pixel import UNCLIP, bench_of, classed_unet, unet_lora, vision_to_open_clip, vision_tower, write_sd2
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS, CFG, LEVEL = 14, 4, 5.0, 300
@@ -41,7 +42,9 @@ def picture() -> torch.Tensor:
     return torch.rand(1, 28, 28, 3, generator=torch.Generator().manual_seed(6))
 
 
-def theirs(tiny: Tiny, monkeypatch: Any, level: int) -> torch.Tensor:
+def theirs(tiny: Tiny, monkeypatch: Any, level: int, lora: dict[str, Any] | None = None) -> torch.Tensor:
+    from copy import deepcopy
+
     from diffusers.pipelines.stable_diffusion import pipeline_stable_unclip_img2img as module
     from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -57,7 +60,7 @@ def theirs(tiny: Tiny, monkeypatch: Any, level: int) -> torch.Tensor:
         timestep_spacing="linspace",
     )
     pipeline = module.StableUnCLIPImg2ImgPipeline(
-        **tiny.modules,
+        **deepcopy(tiny.modules),
         **tiny.tokenizers,
         feature_extractor=None,
         image_normalizer=StableUnCLIPImageNormalizer(32),
@@ -65,6 +68,8 @@ def theirs(tiny: Tiny, monkeypatch: Any, level: int) -> torch.Tensor:
         scheduler=scheduler,
     )
     pipeline.set_progress_bar_config(disable=True)
+    if lora:
+        pipeline.load_lora_weights(lora)
     scheduler.set_timesteps(STEPS)
     sigma = float(scheduler.init_noise_sigma)
     # The noise on what was seen is that of another seed than the run's, as the field has it.
@@ -104,6 +109,21 @@ def test_a_picture_that_was_seen_gives_the_pipelines_variation(tiny, monkeypatch
     varied = run(bench, parts, unclip_conditioning(text, seen, 1.0, level / 999))
     assert float((varied - theirs(tiny, monkeypatch, level)).abs().max()) <= 1e-4
     assert float((varied - run(bench, parts, text)).abs().max()) > 1e-3
+
+
+def test_a_lora_moves_the_picture_as_in_the_pipeline_and_off_again(tiny, monkeypatch):
+    bench = bench_of(tiny.base)
+    parts = unclip_checkpoint_loader(bench, "sd2_unclip.safetensors")
+    tensors = unet_lora(tiny.modules["unet"])
+    save(tiny.file("loras", "kohya.safetensors"), tensors)
+    seen = clip_vision_encode(bench, parts.CLIP_VISION, picture())
+    told = unclip_conditioning(text_encode(bench, PROMPT, parts.CLIP), seen, 1.0, LEVEL / 999)
+    plain = run(bench, parts, told)
+    patched = parts._replace(MODEL=lora_loader_model_only(bench, parts.MODEL, "kohya.safetensors", 1.0))
+    varied = run(bench, patched, told)
+    assert float((varied - theirs(tiny, monkeypatch, LEVEL, dict(tensors))).abs().max()) <= 1e-4
+    assert float((varied - plain).abs().max()) > 1e-3
+    assert torch.equal(run(bench, parts, told), plain)
 
 
 def test_several_pictures_add_up_and_strength_zero_is_none(tiny):

@@ -12,12 +12,12 @@ from engine.models.errors import ModelError
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
 from nodes.conditioning_upscale import upscale_conditioning
-from nodes.loaders import checkpoint_loader
+from nodes.loaders import checkpoint_loader, lora_loader_model_only
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.conftest import _tokenizer_json
-from tests.families import Tiny
-from tests.tiny_pixel import UPSCALER, bench_of, classed_unet, smaller_vae, write_sd2
+from tests.families import Tiny, save
+from tests.tiny_pixel import UPSCALER, bench_of, classed_unet, smaller_vae, unet_lora, write_sd2
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS, CFG, LEVEL = 13, 4, 5.0, 70
@@ -35,7 +35,9 @@ def picture() -> torch.Tensor:
     return torch.rand(1, 16, 24, 3, generator=torch.Generator().manual_seed(5))
 
 
-def theirs(tiny: Tiny, monkeypatch: Any, level: int) -> torch.Tensor:
+def theirs(tiny: Tiny, monkeypatch: Any, level: int, lora: dict[str, Any] | None = None) -> torch.Tensor:
+    from copy import deepcopy
+
     from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_upscale as module
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
@@ -43,9 +45,11 @@ def theirs(tiny: Tiny, monkeypatch: Any, level: int) -> torch.Tensor:
     process = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "scaled_linear"}
     scheduler = EulerDiscreteScheduler(**process, prediction_type="v_prediction", timestep_spacing="linspace")
     pipeline = module.StableDiffusionUpscalePipeline(
-        **tiny.modules, **tiny.tokenizers, low_res_scheduler=DDPMScheduler(**process), scheduler=scheduler
+        **deepcopy(tiny.modules), **tiny.tokenizers, low_res_scheduler=DDPMScheduler(**process), scheduler=scheduler
     )
     pipeline.set_progress_bar_config(disable=True)
+    if lora:
+        pipeline.load_lora_weights(lora)
     scheduler.set_timesteps(STEPS)
     sigma = float(scheduler.init_noise_sigma)
     # The picture's noise is that of another seed than the run's, as the field has it.
@@ -82,6 +86,19 @@ def test_a_small_picture_gives_the_pipelines_large_one(tiny, monkeypatch):
     assert large.shape == (1, 64, 96, 3)
     assert float((large - theirs(tiny, monkeypatch, LEVEL)).abs().max()) <= 1e-4
     assert float((large - ours(bench, parts, 0.0)).abs().max()) > 1e-3, "the noise on the picture counts"
+
+
+def test_a_lora_moves_the_picture_as_in_the_pipeline_and_off_again(tiny, monkeypatch):
+    bench = bench_of(tiny.base)
+    parts = checkpoint_loader(bench, "sd_x4.safetensors")
+    tensors = unet_lora(tiny.modules["unet"])
+    save(tiny.file("loras", "kohya.safetensors"), tensors)
+    plain = ours(bench, parts, LEVEL / 350)
+    patched = parts._replace(MODEL=lora_loader_model_only(bench, parts.MODEL, "kohya.safetensors", 1.0))
+    large = ours(bench, patched, LEVEL / 350)
+    assert float((large - theirs(tiny, monkeypatch, LEVEL, dict(tensors))).abs().max()) <= 1e-4
+    assert float((large - plain).abs().max()) > 1e-3
+    assert torch.equal(ours(bench, parts, LEVEL / 350), plain)
 
 
 def test_a_text_of_another_model_is_refused(tiny):

@@ -9,10 +9,13 @@ import torch
 
 from engine.models.errors import ModelError
 from nodes.conditioning import text_encode
+from nodes.latent import set_latent_noise_mask
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
+from nodes.sampling import ksampler_advanced
+from nodes.vae import vae_encode
 from tests.conftest import _save as save
 from tests.families import Tiny
-from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
+from tests.runs import SEED, STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_z_image import TEXT, write_z_image
 
 PROMPT, NEGATIVE = "a photo of the red apple, (twice:1.3)\n on {a} tree", "blue dog"
@@ -79,6 +82,48 @@ def test_a_prompt_gives_the_pipelines_picture(tiny):
         output_type="pt",
     )
     assert float((got - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_part_of_a_picture_is_made_again_as_in_the_pipeline(tiny, monkeypatch, start):
+    """From noise, and from half of it."""
+    from diffusers.pipelines.z_image import pipeline_z_image_inpaint as module
+
+    monkeypatch.setattr(module, "retrieve_latents", lambda encoded, **told: encoded.latent_dist.mode())
+    bench = bench_of(tiny)
+    model, vae = denoiser_loader(bench, "z_image.safetensors"), vae_loader(bench, "ae.safetensors")
+    positive, negative = text(5, TEXT, 1), text(10, TEXT, 2)
+    pixels = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(4))
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 24:, :40] = 1.0
+    latent = ksampler_advanced(
+        bench,
+        model,
+        noise_seed=SEED,
+        steps=STEPS,
+        cfg=3.0,
+        sampler_name="euler",
+        scheduler="simple",
+        positive=[[positive, {}]],
+        negative=[[negative, {}]],
+        latent_image=set_latent_noise_mask({"samples": vae_encode(bench, pixels, vae)["samples"]}, mask),
+        start_at_step=start,
+    )
+    result = library(module.ZImageInpaintPipeline, tiny, text_encoder=None, tokenizer=None)(
+        image=pixels.movedim(-1, 1),
+        mask_image=mask[:, None],
+        strength=1.0 - start / STEPS,
+        prompt_embeds=[positive[0]],
+        negative_prompt_embeds=[negative[0]],
+        num_inference_steps=STEPS,
+        sigmas=levels(model),
+        guidance_scale=2.0,
+        generator=torch.Generator().manual_seed(SEED),
+        output_type="latent",
+    )
+    space = model.latent
+    got = (latent["samples"] - space.shift) * space.scale
+    assert float((got - result.images).abs().max()) <= 1e-4
 
 
 def test_a_conditioning_of_another_family_is_refused(tiny):

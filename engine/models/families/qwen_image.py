@@ -22,9 +22,9 @@ TEXT = Prompting(
 """How a prompt is put to the encoder, of which the system's part is left out of the conditioning."""
 
 EDIT = Prompting(
-    template="<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, background), "
-    "then explain how the user's text instruction should alter or modify the image. Generate a new image that meets the user's "
-    "requirements while maintaining consistency with the original input where appropriate.<|im_end|>\n"
+    template="<|im_start|>system\nDescribe the key features of the input image (color, shape, size, texture, objects, "
+    "background), then explain how the user's text instruction should alter or modify the image. Generate a new image that "
+    "meets the user's requirements while maintaining consistency with the original input where appropriate.<|im_end|>\n"
     "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
     drop=64,
     picture="<|vision_start|><|image_pad|><|vision_end|>",
@@ -53,5 +53,5 @@ FAMILY = Family(
         ),
     ),
     patch=2,
-    loader_types=("qwen_image",),
+    loader_types=("qwen_image", "stable_diffusion"),  # the second is inferred: whose its encoder is by default
 )

@@ -64,15 +64,16 @@ class FluxNetwork(PooledTextNetwork):
         Without a picture it is an empty one, and without a mask all of it is to be made.
         """
         picture = options.get("concat_latent_image", torch.zeros_like(latent[:1]))
-        seen = self.handle.latent.to_network(fill(picture.to(latent), *latent.shape[-2:], mode="bilinear"))
+        rows, columns = latent.shape[-2:]
+        seen = self.handle.latent.to_network(fill(picture.to(latent), rows, columns, mode="bilinear"))
         if self.handle.extra_channels == latent.shape[1]:
             return seen
-        height, width = (side * _MASK_SIDE for side in latent.shape[-2:])
+        height, width = rows * _MASK_SIDE, columns * _MASK_SIDE
         mask = options.get("concat_mask", torch.ones(1, 1, height, width))
         fitted = fill(mask.to(latent).reshape(-1, 1, *mask.shape[-2:]), height, width, mode="bilinear")
         squares = functional.pixel_unshuffle(fitted, _MASK_SIDE)
-        rows = max(len(seen), len(squares))
-        return torch.cat([repeat_to(seen, rows), repeat_to(squares, rows)], dim=1)
+        batch = max(len(seen), len(squares))
+        return torch.cat([repeat_to(seen, batch), repeat_to(squares, batch)], dim=1)
 
     @torch.no_grad()
     def __call__(

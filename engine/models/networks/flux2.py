@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
 from engine.models.network import Network
 from engine.models.networks.references import placing
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from engine.models.handles import ModelHandle
+
+KEEPS_OPTION = "keeps_references"
+"""Option of a model handle: references see themselves alone, so that what they come to is kept for all steps."""
 
 _REFERENCE = "reference "
 _GUIDANCE = 3.5
@@ -23,6 +29,13 @@ _SHEETS = 10
 
 class Flux2Network(Network):
     """FLUX.2 dev and klein (Black Forest Labs 2025) under text (B, T, D)."""
+
+    def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(module, handle, device, dtype)
+        self._keeps = bool(handle.options.get(KEEPS_OPTION, False))
+        self._kept: Any = WeakIdKeyDictionary()
+        if self._keeps:
+            _let_keep(module)
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w) to go by.
@@ -53,28 +66,57 @@ class Flux2Network(Network):
     ) -> Tensor:
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
-        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
-        a row for each of B.
+        `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D), of a run the same tensor at every step;
+        `options` is what `inputs` made, with a row for each of B.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
         check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         given = options or {}
         guidance = given.get("guidance")
-        pictures = [x, *(value for name, value in given.items() if name.startswith(_REFERENCE))]
-        where = [_places(one, number * _SHEETS) for number, one in enumerate(pictures)]
+        references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         words = torch.zeros(context.shape[1], 4)
         words[:, 3] = torch.arange(context.shape[1])
-        velocity: Tensor = self.module(
-            hidden_states=torch.cat([one.flatten(2).mT for one in pictures], dim=1).to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=torch.cat(where).to(self.device),
-            txt_ids=words.to(self.device),
-            guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-            return_dict=False,
-        )[0]
-        return velocity[:, : where[0].shape[0]].mT.reshape(x.shape).to(x)
+        told = {
+            "encoder_hidden_states": context.to(self.device, self.dtype),
+            "timestep": (t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+            "txt_ids": words.to(self.device),
+            "guidance": None if guidance is None else guidance.to(self.device, self.dtype),
+            "return_dict": False,
+        }
+        if references and self._keeps:
+            velocity = self._with_kept(x, references, context, told)
+        else:
+            velocity = self.module(**told, **self._tokens([x, *references], range(1 + len(references))))[0]
+        return velocity[:, : x.shape[-2] * x.shape[-1]].mT.reshape(x.shape).to(x)
+
+    def _tokens(self, pictures: Sequence[Tensor], sheets: Iterable[int]) -> dict[str, Tensor]:
+        """Pictures as the network takes them, one after the other, each on its sheet."""
+        where = [_places(one, sheet * _SHEETS) for one, sheet in zip(pictures, sheets, strict=True)]
+        tokens = torch.cat([one.flatten(2).mT for one in pictures], dim=1)
+        return {"hidden_states": tokens.to(self.device, self.dtype), "img_ids": torch.cat(where).to(self.device)}
+
+    def _with_kept(self, x: Tensor, references: list[Tensor], context: Tensor, told: Mapping[str, Any]) -> Tensor:
+        """Let references see themselves alone, as without noise, which is the same at every step: the first one keeps it."""
+        kept = self._kept.get(context)
+        if kept is not None:
+            found: Tensor = self.module(**told, **self._tokens([x], [0]), kv_cache=kept, kv_cache_mode="cached")[0]
+            return found
+        given = self._tokens([*references, x], [*range(1, 1 + len(references)), 0])
+        count = sum(one.shape[-2] * one.shape[-1] for one in references)
+        velocity: Tensor
+        velocity, self._kept[context] = self.module(**told, **given, kv_cache_mode="extract", num_ref_tokens=count)
+        return velocity
+
+
+def _let_keep(module: Any) -> None:
+    """Give a network's attention the library's form that can keep keys and values, and is the same for whom nothing is kept."""
+    from diffusers.models.transformers.transformer_flux2 import Flux2KVAttnProcessor, Flux2KVParallelSelfAttnProcessor
+
+    for block in module.transformer_blocks:
+        block.attn.set_processor(Flux2KVAttnProcessor())
+    for block in module.single_transformer_blocks:
+        block.attn.set_processor(Flux2KVParallelSelfAttnProcessor())
 
 
 def _places(x: Tensor, sheet: float) -> Tensor:

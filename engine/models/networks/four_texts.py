@@ -26,7 +26,8 @@ def joined(found: Mapping[str, Encoded], widths: Mapping[str, int], depth: int) 
     pooled = [_pooled(found.get(name), widths[name]) for name in ("clip_l", "clip_g")]
     context = found["t5xxl"].context if "t5xxl" in found else torch.zeros(1, _LEAST, widths["t5xxl"])
     if "llama" in found:
-        layers = found["llama"].context.unflatten(2, (depth, -1)).transpose(1, 2)
+        seen = found["llama"].context
+        layers = seen.reshape(*seen.shape[:2], depth, -1).transpose(1, 2)
     else:
         layers = torch.zeros(1, depth, _LEAST, widths["llama"])
     return Encoded(context, {"pooled_output": torch.cat(pooled, dim=-1), LAYERS: layers})

@@ -62,7 +62,7 @@ class UnclipUNet(UNet):
 def _seen(use: Mapping[str, Any]) -> Sequence[Tensor]:
     """Each picture's vector, (1, P)."""
     embeds: Tensor = use["clip_vision_output"].image_embeds
-    return embeds.split(1)
+    return torch.split(embeds, 1)
 
 
 def _augmented(seen: Tensor, share: float, seed: int) -> Tensor:

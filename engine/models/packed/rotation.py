@@ -17,7 +17,8 @@ _FOUR = ((1.0, 1.0, 1.0, -1.0), (1.0, 1.0, -1.0, 1.0), (1.0, -1.0, 1.0, 1.0), (-
 def rotated_back(weight: Tensor, group: int) -> Tensor:
     """Return a weight (R, C), whose columns were rotated in groups, as it was before."""
     groups = weight.reshape(len(weight), -1, group)
-    return (groups @ _matrix(group, weight.device)).reshape(weight.shape)
+    back: Tensor = groups @ _matrix(group, weight.device)
+    return back.reshape(weight.shape)
 
 
 @cache
@@ -26,4 +27,5 @@ def _matrix(size: int, device: torch.device) -> Tensor:
     found = four
     while len(found) < size:
         found = torch.kron(found, four)
-    return found / size**0.5
+    whole: Tensor = found / size**0.5
+    return whole

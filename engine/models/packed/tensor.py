@@ -138,7 +138,7 @@ class PackedTensor(torch.Tensor):
     @staticmethod
     def __new__(cls, kept: Kept, dtype: torch.dtype) -> PackedTensor:
         device = kept.parts[0].device
-        made: PackedTensor = torch.Tensor._make_wrapper_subclass(cls, kept.shape, dtype=dtype, device=device)  # type: ignore[attr-defined]
+        made: PackedTensor = torch.Tensor._make_wrapper_subclass(cls, kept.shape, dtype=dtype, device=device)
         made.kept = kept
         return made
 
@@ -147,11 +147,11 @@ class PackedTensor(torch.Tensor):
         return self.kept.unpacked(self.dtype)
 
     @property
-    def nbytes(self) -> int:
+    def nbytes(self) -> int:  # type: ignore[override]  # read-only in torch too
         """Bytes that it takes in memory."""
         return sum(part.nbytes for part in self.kept.parts)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, **told: Any) -> str:  # type: ignore[override]
         return f"PackedTensor({list(self.shape)}, computes in {self.dtype}, {self.nbytes} bytes)"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedTensor:
@@ -165,11 +165,13 @@ class PackedTensor(torch.Tensor):
             return _embedded(*args, **kwargs)
         if func in _WHOLE:
             args, kwargs = dense(args), dense(kwargs)
-        with torch._C.DisableTorchFunctionSubclass():  # type: ignore[attr-defined]
+        with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **kwargs)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch declares it as what switches it off
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func in _SAME:
             return PackedTensor(args[0].kept, args[0].dtype)
@@ -277,5 +279,5 @@ def _embedded(numbers: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Ten
     if isinstance(weight, PackedTensor) and isinstance(weight.kept, Stored):
         chosen = weight.kept.taken(numbers.reshape(-1)).unpacked(weight.dtype)
         return chosen.reshape(*numbers.shape, *weight.shape[1:])
-    with torch._C.DisableTorchFunctionSubclass():  # type: ignore[attr-defined]
+    with torch._C.DisableTorchFunctionSubclass():
         return functional.embedding(dense(numbers), dense(weight), *args, **kwargs)

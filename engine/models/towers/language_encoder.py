@@ -77,6 +77,8 @@ class LanguageEncoder:
 
     def tokenize(self, text: str, warn: Warn = log.warning, style: str = "") -> list[list[Token]]:
         """Return the prompt's one row: the template with the prompt in it, cut and padded as the family wants it."""
+        if self.handle.stop_at != -1:
+            warn(f"{self.kind.title}: its layers are the family's choice, so that CLIPSetLastLayer changes nothing.")
         put = self.prompting_of(style)
         before, _, after = put.template.partition("{}")
         if put.alone:

@@ -19,7 +19,7 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
 from engine.plugins.compat.running import model_manager, warn
 from engine.plugins.compat.tensors_and_files import FileWeights
-from engine.plugins.compat.text_model import TextModel, encode_rows, letter
+from engine.plugins.compat.text_model import TextModel, encode_rows, letter, told
 from engine.plugins.compat.values import Wrapper, to_pack
 
 _VISION = ("embedder.model.visual.", "conditioner.embedders.0.open_clip.model.visual.")
@@ -360,9 +360,9 @@ def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
 def _told(encoder: Any, rows: Any, with_words: bool) -> list[list[tuple[Any, ...]]]:
     """A tower's rows as packs take them: (token or vector, weight), and the number of the word if that is wanted."""
     if not with_words:
-        return [[token[:2] for token in row] for row in rows]
+        return [[told(token) for token in row] for row in rows]
     ends = [_token(encoder.tokenizer, name) for name in ("start", "end")]
-    return [[(*token[:2], _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
+    return [[told(token, _word(index, token.value, ends)) for index, token in enumerate(row)] for row in rows]
 
 
 def _token(tokenizer: Any, name: str) -> int | None:

@@ -30,7 +30,19 @@ def _rows(tokens: Any, tower: str) -> list[list[Token]]:
     rows = tokens
     if isinstance(tokens, dict):
         rows = tokens[letter(tower)] if letter(tower) in tokens else next(iter(tokens.values()))
-    return [[Token(*token[:2]) for token in row] for row in rows]
+    return [[Token(token[0], token[1], isinstance(token, Padding)) for token in row] for row in rows]
+
+
+class Padding(tuple[Any, ...]):
+    """A token that an encoder is not to see, in the rows that packs get: (token, weight) like the others."""
+
+    __slots__ = ()
+
+
+def told(token: Token, *more: Any) -> tuple[Any, ...]:
+    """A token as packs take it: (token or vector, weight), and what is wanted beside these."""
+    pair = (*token[:2], *more)
+    return Padding(pair) if token.padding else pair
 
 
 class TextModel:

@@ -55,8 +55,19 @@ def taken(parts: Mapping[str, Tensor], rows: Any) -> dict[str, Tensor]:
 
 def unpacked(parts: Mapping[str, Tensor], facts: Facts, shape: Shape) -> Tensor:
     """Return weight times factor."""
-    weight = parts[WEIGHT].float()
+    weight = _floats(parts[WEIGHT])
     for role, scale in parts.items():
         if role != WEIGHT:
-            weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+            weight = weight.mul_(scale.reshape(-1, *[1] * (weight.ndim - 1)))
     return weight
+
+
+def _floats(weight: Tensor) -> Tensor:
+    """Return float32; on a CPU, where torch converts one number after the other, by looking up what the 256 bytes are worth."""
+    import torch
+
+    if weight.device.type != "cpu":
+        return weight.float()
+    worth = torch.arange(256, dtype=torch.uint8).view(weight.dtype).float()
+    numbers = weight.contiguous().view(torch.uint8).flatten().int()
+    return worth.index_select(0, numbers).reshape(weight.shape)

@@ -49,7 +49,7 @@ def taken(parts: Mapping[str, Tensor], rows: Any) -> dict[str, Tensor]:
 def unpacked(parts: Mapping[str, Tensor], facts: Facts, shape: Shape) -> Tensor:
     """Return weight times factor, rotated back."""
     weight = parts[WEIGHT].float()
-    weight = weight * parts[SCALE].reshape(-1, *[1] * (weight.ndim - 1))
+    weight = weight.mul_(parts[SCALE].reshape(-1, *[1] * (weight.ndim - 1)))
     if "group" not in facts:
         return weight
     from engine.models.packed.rotation import rotated_back
