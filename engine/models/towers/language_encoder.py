@@ -34,6 +34,9 @@ _HEAD = 3
 class LanguageEncoder:
     """A decoder-only language model with its tokenizer. It takes a prompt as it is: parentheses are text, and weigh nothing."""
 
+    spelling: Mapping[str, Tokenizer] = {}
+    """Other tokenizers that prompts go through too, by the options in which their tokens stand."""
+
     def __init__(
         self,
         module: nn.Module,
@@ -72,7 +75,14 @@ class LanguageEncoder:
             raise ModelError(
                 f"{self.handle.source.path}: {self.kind.title} sees no pictures. Encode the prompt without."
             )
-        return self._joined(self.tokenize(text, warn, style), self.prompting_of(style))
+        put = self.prompting_of(style)
+        found = self._joined(self.tokenize(text, warn, style), put)
+        for option, other in self.spelling.items():
+            ids = other.ids(text)
+            if put.most and len(ids) >= put.most:
+                warn(f"prompt: {len(ids) + 1} tokens of {option}, cut to {put.most}: the end of it is left out.")
+            found.options[option] = torch.tensor([[*ids[: put.most - 1 if put.most else None], other.end]])
+        return found
 
     def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
         """Return what `encode` does, of the text for this tower by its name; `text` without one."""
