@@ -53,6 +53,10 @@ class Tokenizer(Protocol):
         """Return the token ids of `text`, without start and end. Special tokens in it, as <|im_start|>, are one id each."""
         ...
 
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, without special tokens."""
+        ...
+
 
 class JsonTokenizer:
     """A tokenizer of the `tokenizers` library."""
@@ -77,6 +81,10 @@ class JsonTokenizer:
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
         return list(self._fast.encode(text, add_special_tokens=False).ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, without special tokens."""
+        return str(self._fast.decode(list(ids), skip_special_tokens=True))
 
 
 def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = (), fetched: Path | None = None) -> Tokenizer:

@@ -71,12 +71,8 @@ class LanguageEncoder:
         (1, T) is 0 there. `style`: one of the tower's `styles`, "" for the usual one. `warn` is told when a prompt is cut.
         Raises ModelError for pictures where the model sees none.
         """
-        if pictures:
-            raise ModelError(
-                f"{self.handle.source.path}: {self.kind.title} sees no pictures. Encode the prompt without."
-            )
         put = self.prompting_of(style)
-        found = self._joined(self.tokenize(text, warn, style), put)
+        found = self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
         for option, other in self.spelling.items():
             ids = other.ids(text)
             if put.most and len(ids) >= put.most:
@@ -208,6 +204,19 @@ class LanguageEncoder:
                 hook.remove()
         seen.setdefault(depth, last)
         return [seen[number] for number in wanted]
+
+    def row_with_pictures(self, text: str, warn: Warn, put: Prompting, pictures: Sequence[Tensor]) -> list[Token]:
+        """Return the row of a prompt that is put so. Raises ModelError for pictures, which it does not see."""
+        if pictures:
+            raise ModelError(
+                f"{self.handle.source.path}: {self.kind.title} sees no pictures. Encode the prompt without."
+            )
+        return self.row(text, warn, put)
+
+    def prepared(self, row: Sequence[Token], put: Prompting) -> dict[str, Any]:
+        """What the library's model is called with for a row."""
+        mask = torch.tensor([[not token.padding for token in row]], dtype=torch.long)
+        return self._inputs(row, mask, put)
 
     def _inputs(self, row: Sequence[Token], mask: Tensor, put: Prompting, seen: Sequence[Any] = ()) -> dict[str, Any]:
         """What the library's model is called with, for one row and what is seen in it."""
