@@ -35,7 +35,8 @@ def test_every_parameter_is_what_it_is_from_unpacked_weights(family, tmp_path):
     source = next(iter(sorted((tmp_path / "models" / "diffusion_models").glob("*.safetensors"))))
     paths = write_both(source, fp8("weight_scale", rows=True), {"format": "float8_e4m3fn"})
     found, expected = (
-        weights.load_parameters(manager.denoiser(path), device=torch.device("cpu"), dtype=torch.float32) for path in paths
+        weights.load_parameters(manager.denoiser(path), device=torch.device("cpu"), dtype=torch.float32)
+        for path in paths
     )
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
