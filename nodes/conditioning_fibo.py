@@ -68,12 +68,17 @@ def text_encode_fibo2(
         positive = encoder.encode(text, ctx.warn, [_seen(one) for one in pictures])
         negative = encoder.encode(negative_prompt or NOTHING, ctx.warn)
     both: list[Conditioning] = [[[*positive]], [[*negative]]]
-    for picture in pictures if vae is not None else ():
-        with ctx.models.use(vae) as autoencoder:
-            latent = {"samples": autoencoder.encode(picture)}
+    for latent in _latents(ctx, vae, pictures):
         both = [reference_latent(one, latent) for one in both]
     rows, columns = size[1] // _STEP, size[0] // _STEP
     return Told(both[0], both[1], {"samples": torch.zeros(bounded(batch_size, 128, rows, columns))})
+
+
+def _latents(ctx: Context, vae: Vae | None, pictures: list[Image]) -> list[Latent]:
+    if vae is None or not pictures:
+        return []
+    with ctx.models.use(vae) as autoencoder:
+        return [{"samples": autoencoder.encode(picture)} for picture in pictures]
 
 
 def _in_order(images: dict[str, Image]) -> list[Image]:

@@ -33,7 +33,9 @@ def text_encode_joyimage_edit(
     pictures = [linked[name][:1, ..., :3] for name in names]
     with ctx.models.use(clip) as encoder:
         told: Conditioning = [[*encoder.encode(prompt, ctx.warn, pictures)]]
-    for picture in pictures if vae is not None else ():
-        with ctx.models.use(vae) as autoencoder:
+    if vae is None:
+        return told
+    with ctx.models.use(vae) as autoencoder:
+        for picture in pictures:
             told = reference_latent(told, {"samples": autoencoder.encode(picture)})
     return told

@@ -215,7 +215,7 @@ def _denoiser(
         guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
-        other = model.negative and model.negative.network
+        other = None if model.negative is None else model.negative.network
         denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other)
     if around.noise_mask is None:
         return denoiser, unit_noise

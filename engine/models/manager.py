@@ -18,7 +18,7 @@ import msgspec
 from engine.models import autoencoders, opening, weights
 from engine.models.cores import Cores
 from engine.models.errors import CheckpointError, LoraError, shortened
-from engine.models.families import family_named
+from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
     ClipHandle,
@@ -37,7 +37,7 @@ from engine.models.opening import Opened
 from engine.models.patching import PatchedWeights, PatchFile, grown, matched
 from engine.models.shards import with_shards
 from engine.models.text_files import open_text_encoders
-from engine.models.tokenizer import Tokenizer, load_tokenizer
+from engine.models.tokenizer import Tokenizer, load_spelling, load_tokenizer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -263,7 +263,11 @@ class ModelManager:
 
             return StyleModel(instance.module, handle, *place)
         assert tokenizer is not None
-        return named(weights.kind_of(handle).ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
+        kind = weights.kind_of(handle)
+        encoder = named(kind.ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
+        if spells := tower_of(handle.family, handle.tower).spells:
+            encoder.spelling = {option: self._spelling(handle, *other) for option, other in spells.items()}
+        return encoder
 
     def tiny_decoder(self, path: Path) -> TinyDecoder:
         """Return the tiny decoder in a file, on this device. It is so small that it is kept until `free`.
@@ -338,6 +342,11 @@ class ModelManager:
         key = handle.tokenizer.digest if handle.tokenizer else f"{handle.source.digest} {handle.prefix}"
         if key not in self._tokenizers:
             self._tokenizers[key] = load_tokenizer(handle, self._tokenizer_dirs, self._fetched_tokenizers)
+        return self._tokenizers[key]
+
+    def _spelling(self, handle: ClipHandle, kind: str, rows: int) -> Tokenizer:
+        if (key := f"{kind} {rows}") not in self._tokenizers:
+            self._tokenizers[key] = load_spelling(handle, kind, rows, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
 
 

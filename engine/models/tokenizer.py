@@ -10,7 +10,7 @@ whose vocabulary fits the encoder is taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -88,6 +88,16 @@ def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = (), fetched: Pa
     return _Search(handle, folders, fetched).found()
 
 
+def load_spelling(
+    handle: ClipHandle, kind: str, rows: int, folders: Sequence[Path] = (), fetched: Path | None = None
+) -> Tokenizer:
+    """Return the tokenizer of another kind of encoder with `rows` tokens, which a text encoder's prompts are spelled in too.
+
+    Sought as `load_tokenizer` does, though not in a file of weights. Raises TokenizerError when there is none that fits.
+    """
+    return _Search(handle, folders, fetched, (kind, rows)).found()
+
+
 def tokenizer_files(folders: Sequence[Path]) -> Iterator[Path]:
     """Yield the tokenizer files in the folders of the text encoder folders."""
     for folder in folders:
@@ -98,11 +108,20 @@ def tokenizer_files(folders: Sequence[Path]) -> Iterator[Path]:
 class _Search:
     """One look for a tokenizer, which remembers where it has looked."""
 
-    def __init__(self, handle: ClipHandle, folders: Sequence[Path], fetched: Path | None) -> None:
+    def __init__(
+        self,
+        handle: ClipHandle,
+        folders: Sequence[Path],
+        fetched: Path | None,
+        spelling: tuple[str, int] | None = None,
+    ) -> None:
         self.handle, self.folders, self.fetched = handle, folders, fetched
         self.source = Path(handle.source.path)
-        self.rows = int(handle.config["vocab_size"])
-        self.name = tower_of(handle.family, handle.tower).kind
+        self.other = spelling is not None
+        self.name, self.rows = spelling or (
+            tower_of(handle.family, handle.tower).kind,
+            int(handle.config["vocab_size"]),
+        )
         self.kind = kind_named(self.name)
         self.known = known_for(self.name, self.kind.TOKENIZER, self.rows)
 
@@ -110,12 +129,17 @@ class _Search:
         if (own := getattr(self.kind, "own_tokenizer", None)) is not None:
             made: Tokenizer = own()
             return made
-        for step in (self._carried, self._named, self._in_folders, self._fetched, self._in_hub_cache):
+        steps: list[Callable[[], Tokenizer | None]] = [self._in_folders, self._fetched, self._in_hub_cache]
+        if not self.other:
+            steps = [self._carried, self._named, *steps]
+        for step in steps:
             if tokenizer := step():
                 return tokenizer
         raise TokenizerError(self._nothing())
 
     def _made(self, fast: FastTokenizer, where: str) -> JsonTokenizer:
+        if self.other:
+            return JsonTokenizer(fast, where)
         told = self.handle.tokens
         return JsonTokenizer(fast, where, start=told.start, end=told.end)
 
@@ -199,14 +223,20 @@ class _Search:
         places = self.folders[0] if self.folders else "models/text_encoders"
         first = "Run `safelight tokenizers fetch`, or put" if self.known else "Put"
         return (
-            f"{self.source}: no tokenizer with {self.rows} tokens found for its text encoder {self.handle.tower}. "
+            f"{self.source}: no tokenizer with {self.rows} tokens found {self._whose()}. "
             f"{first} the tokenizer.json of {self.kind.TOKENIZER} at {places}/{self.name}/tokenizer.json. "
             f"Tried: {'; '.join(self._tried(places))}."
         )
 
+    def _whose(self) -> str:
+        if self.other:
+            return f"to spell prompts for {self.name} too, as its family wants it"
+        return f"for its text encoder {self.handle.tower}"
+
     def _tried(self, places: Path | str) -> Iterator[str]:
-        yield f"tensors {', '.join(READERS)} and metadata {self.kind.METADATA} of the file"
-        yield "a tokenizer.json beside it or in its diffusers folder"
+        if not self.other:
+            yield f"tensors {', '.join(READERS)} and metadata {self.kind.METADATA} of the file"
+            yield "a tokenizer.json beside it or in its diffusers folder"
         yield f"the folders in {', '.join(map(str, self.folders)) or places}"
         if self.fetched is not None:
             names = ", ".join(dict.fromkeys(known.folder for known in self.known)) or "none is known for it"

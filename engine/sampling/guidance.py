@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
 from engine.sampling.denoisers import Branches, Network, Residuals, Spread, denoised, input_scale
-from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance, Guidance, GuidanceStep
+from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCfgGuidance, Guidance, GuidanceStep
 from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
@@ -88,10 +88,8 @@ class GuidedDenoiser:
         self._guided_channels = around.guided_channels
         lists = prepare(_lists(guidance), around)
         self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
-        self._other = negative and ConditionedNetwork(negative, around.schedule, lists, max_rows)
-        to_sigma = around.schedule.percent_to_sigma
-        ranges = guidance.ranges if isinstance(guidance, CfgGuidance) else ()
-        self._ranges = [(cfg, to_sigma(start), to_sigma(end)) for cfg, start, end in reversed(ranges)]
+        self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
+        self._levels = cfg_levels(around.schedule, guidance.ranges) if isinstance(guidance, CfgGuidance) else []
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
@@ -129,7 +127,7 @@ class GuidedDenoiser:
             (positive, middle, negative), share = self._predicted(x, sigma, (0, 1, 2))
             guided = dual(guidance, positive, middle, negative)
             unconditional = middle if guidance.nested else negative
-        elif (cfg := self._cfg_at(sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
+        elif (cfg := cfg_at(self._levels, sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
             (positive,), share = self._predicted(x, sigma, (0,))
             guided, unconditional = positive, None
         else:
@@ -152,9 +150,16 @@ class GuidedDenoiser:
         (positive,), share = self._predicted(x, sigma, (0,))
         return [positive, *self._other(x, sigma, (1,))], share
 
-    def _cfg_at(self, sigma: float, cfg: float) -> float:
-        """The cfg at a noise level."""
-        return next((other for other, start, end in self._ranges if end <= sigma <= start), cfg)
+
+def cfg_levels(schedule: NoiseSchedule, ranges: Sequence[CfgRange]) -> list[tuple[float, float, float]]:
+    """Return ranges with another cfg as (cfg, noise level from, down to), that which counts first at the beginning."""
+    to_sigma = schedule.percent_to_sigma
+    return [(cfg, to_sigma(start), to_sigma(end)) for cfg, start, end in reversed(ranges)]
+
+
+def cfg_at(levels: Sequence[tuple[float, float, float]], sigma: float, cfg: float) -> float:
+    """Return the cfg at a noise level: that of the first range which holds it, else `cfg`."""
+    return next((other for other, start, end in levels if end <= sigma <= start), cfg)
 
 
 def rescaled(

@@ -1,4 +1,4 @@
-"""Networks of one stream of tokens, in half precision and with packed weights, as templates name them."""
+"""Networks of images by transformers, in half precision and with packed weights, as templates name them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.models.manager import ModelManager
-from tests import tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
+from tests import tiny_anima, tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
 from tests.tiny_packed import fp8, int8, write_both
 
 FILES = {
@@ -18,7 +18,9 @@ FILES = {
     "ideogram4": (tiny_ideogram4, "ideogram4.safetensors", 128, 208),
     "fibo2": (tiny_fibo2, "fibo2.safetensors", 128, 288),
     "joyimage": (tiny_joyimage, "joyimage.safetensors", 16, 16),
+    "anima": (tiny_anima, "anima.safetensors", 16, 32),
 }
+OPTIONS = {"anima": {"t5xxl_ids": torch.tensor([[3, 5, 9, 1]])}}
 WAYS = {
     "fp8": (fp8("weight_scale"), {"format": "float8_e4m3fn"}),
     "int8, rotated": (int8(group=4), {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 4}),
@@ -37,7 +39,7 @@ def called(manager: ModelManager, model: Any) -> torch.Tensor:
     *_, channels, width = FILES[model.family]
     x, context = (torch.randn(1, *size, generator=numbers) for size in ((channels, 4, 6), (5, width)))
     with manager.use(model) as network:
-        return network(x, torch.tensor([500.0]), context)
+        return network(x, torch.tensor([500.0]), context, options=OPTIONS.get(model.family))
 
 
 @pytest.mark.parametrize("way", WAYS)

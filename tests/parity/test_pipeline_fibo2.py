@@ -46,7 +46,7 @@ def theirs(tiny: Tiny, model: Any, cfg: float, prompt: str = PROMPT, images: Any
 
     pipeline = BriaFibo2Pipeline(scheduler=Given(), **tiny.modules, **tiny.tokenizers)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.default_sample_size = 32  # of several pictures to edit; ours is set so too
+    pipeline.default_sample_size = 16  # of several pictures to edit; ours is set so too
     noise = initial_noise(torch.zeros(1, 128, SIDES[0] // 16, SIDES[1] // 16), SEED)
     result = pipeline(
         prompt,
@@ -88,7 +88,7 @@ def test_a_plain_prompt_may_go_through_the_usual_node(tiny):
 def test_pictures_to_edit_give_the_pipelines_picture(tiny, sizes, monkeypatch):
     from PIL import Image
 
-    monkeypatch.setattr("nodes.conditioning_fibo.AREA", 256 * 256)
+    monkeypatch.setattr("nodes.conditioning_fibo.AREA", 128 * 128)
     bench = bench_of(tiny)
     model, clip, vae = parts(bench)
     generator = torch.Generator().manual_seed(5)

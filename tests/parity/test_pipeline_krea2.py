@@ -98,6 +98,9 @@ def test_a_conditioning_of_another_family_is_refused(tiny):
     foreign = [[text(5, 32, 3), {}]]
     with pytest.raises(ModelError, match=r"krea2\.safetensors: expected a conditioning of width 192, got 32"):
         picture(bench, model, vae, foreign, foreign, 1.0, *SIDES)
+    references = [[text(5, LAYERS * TEXT, 3), {"reference_latents": [torch.zeros(1, 16, 1, 6, 10)]}]]
+    with pytest.raises(ModelError, match="pictures to go by is not known here"):
+        picture(bench, model, vae, references, references, 1.0, *SIDES)
 
 
 def test_in_half_precision_its_norms_stay_exact(tiny):

@@ -93,7 +93,8 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     padded to, where a tower has no fixed number. `padding`: of T5 and its like: "seen" as text is, "masked" in the
     encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
     letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
-    nodes use.
+    nodes use. `spells`: options (1, N) of a conditioning in which the prompt stands as another kind's tokens too: {option: (that
+    kind, rows of its table)}.
     """
 
     name: str = "clip_l"
@@ -115,6 +116,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     lower: bool = False
     prompting: Prompting = Prompting()
     styles: Mapping[str, Prompting] = {}
+    spells: Mapping[str, tuple[str, int]] = {}
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:

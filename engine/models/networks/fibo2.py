@@ -68,7 +68,7 @@ class Fibo2Network(Network):
 
 def _bundled(context: Tensor, bundles: int) -> Tensor:
     """Return text (B, T, N * D) as N bundles (B, N, T, D), each layer in it with a root mean square of 1 at every token."""
-    layers = context.unflatten(-1, (bundles, _LAYERS, -1))
+    layers = torch.unflatten(context, -1, (bundles, _LAYERS, -1))
     even = layers * torch.rsqrt(layers.square().mean(dim=-1, keepdim=True) + 1e-6)
     return even.flatten(-2).transpose(1, 2)
 

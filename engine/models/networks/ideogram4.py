@@ -65,17 +65,18 @@ class Ideogram4Network(Network):
     def _interleaved(self, context: Tensor) -> Tensor:
         """Return text (B, T, L * D) with the layers of each of the D numbers side by side."""
         layers = len(self.family.towers[0].prompting.layers)
-        return context.unflatten(-1, (layers, -1)).mT.flatten(-2)
+        return torch.unflatten(context, -1, (layers, -1)).mT.flatten(-2)
 
 
 def _by_place(x: Tensor) -> Tensor:
     """Return (B, C, h, w), each channel's four pixels side by side, as tokens (B, h * w, C) with each pixel's channels so."""
-    return x.flatten(2).unflatten(1, (-1, _SQUARE)).permute(0, 3, 2, 1).flatten(2)
+    return torch.unflatten(x.flatten(2), 1, (-1, _SQUARE)).permute(0, 3, 2, 1).flatten(2)
 
 
 def _by_channel(tokens: Tensor, height: int, width: int) -> Tensor:
     """Return tokens (B, h * w, C) as (B, C, h, w), the inverse of `_by_place`."""
-    return tokens.unflatten(2, (_SQUARE, -1)).permute(0, 3, 2, 1).flatten(1, 2).unflatten(2, (height, width))
+    channels = torch.unflatten(tokens, 2, (_SQUARE, -1)).permute(0, 3, 2, 1).flatten(1, 2)
+    return torch.unflatten(channels, 2, (height, width))
 
 
 def _places(words: int, height: int, width: int) -> Tensor:

@@ -56,7 +56,7 @@ class JoyImageNetwork(Network):
             return_dict=False,
         )[0]
         _, rows, columns = sides[0]
-        own = velocity[:, : rows * columns, :, 0].unflatten(1, (rows, columns))
+        own = torch.unflatten(velocity[:, : rows * columns, :, 0], 1, (rows, columns))
         made = own.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
         return made[..., : x.shape[-2], : x.shape[-1]].reshape(x.shape).to(x)
 
@@ -68,4 +68,5 @@ def _picture(latent: Tensor) -> Tensor:
 
 def _squares(x: Tensor) -> Tensor:
     """Return (B, C, h, w) as (B, h / 2 * w / 2, C, 1, 2, 2)."""
-    return x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)[:, :, :, None]
+    squares = torch.unflatten(torch.unflatten(x, 3, (-1, 2)), 2, (-1, 2))
+    return squares.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)[:, :, :, None]

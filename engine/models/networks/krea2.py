@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 class Krea2Network(Network):
     """Krea 2 (Krea AI 2026) under text (B, T, L * D): of each token, L layers of its encoder one after the other."""
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return {}. Raises ModelError for pictures to go by, which would not be seen."""
+        if options.get("reference_latents"):
+            raise ModelError(
+                f"{self.handle.source.path}: how Krea 2 takes pictures to go by is not known here. Leave them out "
+                "(ReferenceLatent, or the VAE of the node that encodes the prompt)."
+            )
+        return {}
 
     @torch.no_grad()
     def __call__(
@@ -42,7 +52,7 @@ class Krea2Network(Network):
         count = x.shape[2] if x.ndim == 5 else 1
         pictures = even(x.movedim(2, 1).flatten(0, 1) if x.ndim == 5 else x)
         rows, columns = pictures.shape[-2:]
-        text = context.unflatten(-1, (layers, width)).repeat_interleave(count, dim=0)
+        text = torch.unflatten(context, -1, (layers, width)).repeat_interleave(count, dim=0)
         time = (t / self.handle.parameterization.timesteps).repeat_interleave(count)
         where = torch.cat([torch.zeros(text.shape[1], 3), places(rows // 2, columns // 2)])
         velocity: Tensor = self.module(
@@ -53,4 +63,4 @@ class Krea2Network(Network):
             return_dict=False,
         )[0]
         made = unpacked(velocity, rows, columns)[..., : x.shape[-2], : x.shape[-1]].to(x)
-        return made.unflatten(0, (-1, count)).movedim(1, 2) if x.ndim == 5 else made
+        return torch.unflatten(made, 0, (-1, count)).movedim(1, 2) if x.ndim == 5 else made

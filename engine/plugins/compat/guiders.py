@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.denoising.guided import GuidedModel
+from engine.denoising.live import cfg_ranges_of
 from engine.denoising.records import Run, Sampled, Start
 from engine.denoising.run import sample
 from engine.models.handles import HookedModel, ModelHandle
@@ -31,7 +32,7 @@ from engine.plugins.compat.steps import Predictions, steps_of
 from engine.plugins.compat.values import Wrapper
 from engine.sampling.conditions import Surroundings
 from engine.sampling.denoisers import Denoiser, Network
-from engine.sampling.guidance import dual
+from engine.sampling.guidance import cfg_at, cfg_levels, dual
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.samplers.steps import StepInfo
 
@@ -86,8 +87,22 @@ class CFGGuider(Wrapper, metaclass=AbsentMeta):
         negative, positive = self.conds.get("negative"), self.conds.get("positive")
         samplers: Any = importlib.import_module("engine.plugins.compat.samplers")  # where packs put their own
         return samplers.sampling_function(
-            self.inner_model, x, timestep, negative, positive, self.cfg, model_options=model_options, seed=seed
+            self.inner_model,
+            x,
+            timestep,
+            negative,
+            positive,
+            self._cfg_at(timestep),
+            model_options=model_options,
+            seed=seed,
         )
+
+    def _cfg_at(self, timestep: Any) -> float:
+        """How strongly at noise levels (B,): as it was set, or as CFGOverride put it on the model."""
+        ranges = cfg_ranges_of(self.model_patcher.plain_handle)
+        if self.running is None or not ranges:
+            return self.cfg
+        return cfg_at(cfg_levels(self.running.model.schedule, ranges), float(timestep.max()), self.cfg)
 
     def sample(
         self,

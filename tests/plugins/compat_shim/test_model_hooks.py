@@ -91,6 +91,16 @@ def test_our_rescale_counts_for_a_model_with_hooks_too(model: Any, picture: Any)
     assert torch.equal(picture(rescaled), picture(rescale_cfg(model.handle, 0.7)))
 
 
+def test_another_scale_over_a_part_of_the_run_counts_for_a_model_with_hooks_too(model: Any, picture: Any) -> None:
+    from nodes.guidance import cfg_override
+
+    hooked = model.clone()
+    hooked.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    ours = picture(cfg_override(model.handle, 1.0, 0.5, 1.0))
+    assert torch.equal(picture(cfg_override(from_pack(hooked), 1.0, 0.5, 1.0)), ours)
+    assert not torch.equal(picture(model.handle), ours)
+
+
 def test_without_guidance_the_negative_is_predicted_only_when_a_hook_wants_it(model: Any, picture: Any) -> None:
     for wants in (False, True):
         seen: list[Any] = []
