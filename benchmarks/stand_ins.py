@@ -3,7 +3,7 @@
     python benchmarks/stand_ins.py DIR WORKFLOWS… [--family NAME] [--json FILE] [--as-they-are]
 
 WORKFLOWS are files or folders of workflow JSON; of a folder with an `index.json`, as the package comfyui-workflow-templates-json
-has it, the local ones of its group for images are taken. For each family (`stand_in_files.py`) a base directory is made in DIR,
+has it, the local ones of its group for images are taken. For each family (`stand_in_table.py`) a base directory is made in DIR,
 with tiny files under every name that workflows have, and a server runs the workflows that name one of its networks. Pictures are
 small and of two steps, unless `--as-they-are`. Prints a table: workflow, family, whether it ran, and if not, why.
 
@@ -29,7 +29,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from server_process import Server  # noqa: E402
-from stand_in_files import StandIn, families_for  # noqa: E402
+from stand_in_files import StandIn  # noqa: E402
+from stand_in_table import families_for  # noqa: E402
 
 from engine.__main__ import make_app  # noqa: E402
 from engine.graph.workflow import workflow_to_prompt  # noqa: E402
@@ -37,7 +38,10 @@ from engine.graph.workflow import workflow_to_prompt  # noqa: E402
 SIDE: Final = 128
 """Pixels a side of the pictures that are loaded and made."""
 STEPS: Final = 2
-PATIENCE: Final = 240.0
+MEGAPIXELS: Final = 0.1
+"""Least that the field's nodes take."""
+_SIZES: Final = ("width", "height", "longer_size", "shorter_size", "largest_size", "resolution")
+PATIENCE: Final = 120.0
 """Seconds that one workflow may take."""
 MODEL_SUFFIXES: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
@@ -69,13 +73,16 @@ def main() -> int:
         family = next(families_for(names), None)
         if family is None and names:
             outcomes.append(Outcome(path.stem, "", f"no stand-in for {', '.join(sorted(names))}"))
-        elif options.family in (None, family and family.family):
+        elif not options.family or (family and family.family in options.family):
             key = family.family if family else "none"
             groups.setdefault(key, (family, {}))[1][path.stem] = prompt
-    for key, (family, prompts) in groups.items():
-        for outcome in run_group(options.folder / key, key, family, prompts, smaller=not options.as_they_are):
-            outcomes.append(outcome)
-            print(f"{outcome.workflow}: {outcome.reason or 'ran'}", file=sys.stderr, flush=True)
+    try:
+        for key, (family, prompts) in groups.items():
+            for outcome in run_group(options.folder / key, key, family, prompts, smaller=not options.as_they_are):
+                outcomes.append(outcome)
+                print(f"{outcome.workflow}: {outcome.reason or 'ran'}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("Interrupted: what follows is not all.", file=sys.stderr)
     report(outcomes, options.json)
     return 0
 
@@ -87,7 +94,7 @@ def arguments() -> argparse.Namespace:
         "folder", type=Path, metavar="DIR", help="where base directories are made; what is there of them goes"
     )
     parser.add_argument("workflows", type=Path, nargs="+", help="workflow files, or folders of them")
-    parser.add_argument("--family", help="only the workflows of one family")
+    parser.add_argument("--family", action="append", help="only the workflows of a family; may be repeated")
     parser.add_argument("--json", type=Path, help="write the table as JSON too")
     parser.add_argument("--as-they-are", action="store_true", help="leave sizes and steps as they are")
     return parser.parse_args()
@@ -159,24 +166,32 @@ def reduced(prompt: Mapping[str, Any]) -> dict[str, Any]:
     """The same for small pictures of two steps; parts of a schedule keep their share of it."""
     found = {}
     for key, node in prompt.items():
-        inputs = dict(node.get("inputs", {}))
+        inputs = {name: _number(prompt, name, value) for name, value in node.get("inputs", {}).items()}
         steps = inputs.get("steps")
         for name, value in inputs.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            if (
-                name in ("width", "height", "longer_size", "shorter_size", "largest_size", "resolution")
-                and value > SIDE
-            ):
+            if name in _SIZES and _is_number(value) and value > SIDE:
                 inputs[name] = max(SIDE, int(value) // 8 // 16 * 16)
-            elif name == "megapixels" or name.endswith(".megapixels"):
-                inputs[name] = SIDE * SIDE / 1024 / 1024
-            elif name == "steps" and value > STEPS:
-                inputs[name] = STEPS
+            elif name.endswith("megapixels") and _is_number(value):
+                inputs[name] = min(value, MEGAPIXELS)
             elif name in ("start_at_step", "end_at_step") and isinstance(steps, int) and value < steps:
                 inputs[name] = round(value * STEPS / steps)
+        if isinstance(steps, int | list):
+            inputs["steps"] = STEPS
         found[key] = {**node, "inputs": inputs}
     return found
+
+
+def _number(prompt: Mapping[str, Any], name: str, value: Any) -> Any:
+    """What an input for a size is given, where that is a number which another node holds."""
+    if name in _SIZES and isinstance(value, list) and value[0] in prompt:
+        told = prompt[value[0]].get("inputs", {})
+        if set(told) <= {"value", "control_after_generate"} and _is_number(told.get("value")):
+            return told["value"]
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def run(server: Server, prompt: Mapping[str, Any]) -> str:

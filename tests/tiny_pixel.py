@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.models import sd_keys
+from engine.models import sd_keys, vision_names
 from tests.conftest import Bench
 from tests.families import Tiny, clip_tokenizers, save, text_tower, vae
 
@@ -148,7 +148,7 @@ def vision_to_open_clip(state: dict[str, Any], prefix: str) -> dict[str, Any]:
         for name, value in state.items()
         if ".encoder.layers." in name
     }
-    back = {f"vision_model.{ours}": theirs for theirs, ours in sd_keys._VISION_ENDS.items()}
+    back = {f"vision_model.{ours}": theirs for theirs, ours in vision_names.ENDS.items()}
     ends = {f"{prefix}{back[name]}": value for name, value in state.items() if name in back}
     return sd_keys.text_to_open_clip(text, prefix) | ends | {f"{prefix}proj": state["visual_projection.weight"].T}
 

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.datatypes.latent_formats import PIXELS, same_space
 from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind, Variance
-from engine.models import autoencoders, detect
+from engine.models import autoencoders, detect, vision_names
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
@@ -43,7 +43,7 @@ from engine.models.header import Header
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
-from engine.models.sd_keys import CONTROLNET_PREFIX, VISION_PREFIXES
+from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
@@ -224,7 +224,7 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
         known = {ours: part.config.get(theirs) for ours, theirs in told.items()}
         hints = {**{name: value for name, value in known.items() if value is not None}, **hints}
     first = ("conv1.weight", "vision_model.embeddings.class_embedding")
-    prefix = next((one for one in VISION_PREFIXES if any(f"{one}{name}" in header.shapes for name in first)), "")
+    prefix = next((one for one in vision_names.PREFIXES if any(f"{one}{name}" in header.shapes for name in first)), "")
     kind = vision_kind(header.shapes)
     handle = ClipVisionHandle(source=Source(str(weights), files(weights)), family=kind, prefix=prefix)
     try:

@@ -29,8 +29,6 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 CONTROLNET_PREFIX = "control_model."
-VISION_PREFIXES = ("embedder.model.visual.", "visual.", "clip_l_vision.", "")
-"""Of CLIP's vision tower: in checkpoints of unCLIP, in whole CLIPs, in checkpoints of Stable Cascade, alone."""
 
 _RESNET = {
     "norm1": "in_layers.0",
@@ -282,7 +280,7 @@ def open_clip_to_diffusers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename open_clip's text tower (no prefix); (3D, D) `in_proj` becomes three (D, D) views."""
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
-        renamed |= _from_open_clip(name, value)
+        renamed |= from_open_clip(name, value)
     return renamed
 
 
@@ -314,39 +312,6 @@ _OPEN_CLIP_ENDS = {
 _OPEN_CLIP_ENDS_BACK = {theirs: ours for ours, theirs in _OPEN_CLIP_ENDS.items()}
 
 
-_VISION_ENDS = {
-    "class_embedding": "embeddings.class_embedding",
-    "positional_embedding": "embeddings.position_embedding.weight",
-    "conv1.weight": "embeddings.patch_embedding.weight",
-    "ln_pre.weight": "pre_layrnorm.weight",
-    "ln_pre.bias": "pre_layrnorm.bias",
-    "ln_post.weight": "post_layernorm.weight",
-    "ln_post.bias": "post_layernorm.bias",
-}
-"""Of CLIP's vision tower, in the names of OpenAI and open_clip, with those of transformers under `vision_model.`."""
-
-
-def is_open_vision(state: Iterable[str]) -> bool:
-    """Say whether these are CLIP's vision tower in the names of OpenAI and open_clip, without prefix."""
-    return "conv1.weight" in state and "transformer.resblocks.0.attn.in_proj_weight" in state
-
-
-def vision_to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename CLIP's vision tower, without prefix, to `vision_model.*` and `visual_projection.weight`."""
-    if not is_open_vision(state):
-        return {name: value for name, value in state.items() if not name.endswith("position_ids")}
-    renamed: dict[str, Tensor] = {}
-    for name, value in state.items():
-        if name == "proj":
-            renamed["visual_projection.weight"] = value.T
-        elif name in _VISION_ENDS:
-            renamed[f"vision_model.{_VISION_ENDS[name]}"] = value
-        else:
-            layers = _from_open_clip(name, value)
-            renamed |= {one.replace("text_model.", "vision_model.", 1): tensor for one, tensor in layers.items()}
-    return renamed
-
-
 def _to_open_clip(name: str) -> str:
     if name in _OPEN_CLIP_ENDS:
         return _OPEN_CLIP_ENDS[name]
@@ -358,7 +323,8 @@ def _to_open_clip(name: str) -> str:
     return name
 
 
-def _from_open_clip(name: str, value: Tensor) -> dict[str, Tensor]:
+def from_open_clip(name: str, value: Tensor) -> dict[str, Tensor]:
+    """Return one of open_clip's tensors (no prefix) under `text_model.*`, stacked rows as three; {} for another's."""
     if name in _OPEN_CLIP_ENDS_BACK:
         return {_OPEN_CLIP_ENDS_BACK[name]: value}
     if name == "text_projection":

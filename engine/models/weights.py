@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.models import autoencoders, sd_keys
+from engine.models import autoencoders, sd_keys, vision_names
 from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
@@ -98,7 +98,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
     if isinstance(handle, ClipVisionHandle):
         if handle.family != SIGLIP:
-            return sd_keys.vision_to_transformers(state)
+            return vision_names.to_transformers(state)
         kept = {name: value for name, value in state.items() if not name.endswith("position_ids")}
         return {name.removeprefix(PREFIX): value for name, value in kept.items()}
     if isinstance(handle, StyleModelHandle):

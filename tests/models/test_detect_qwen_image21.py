@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.models import autoencoders
+from engine.models import autoencoders, weights
 from engine.models.autoencoders import qwen_image21
 from engine.models.detect import detect
 from engine.models.families import families
+from engine.models.manager import ModelManager
 from engine.models.networks import qwen_image21_sizes
 from tests.models.test_detect import shapes
-from tests.tiny_qwen_image21 import stacked, wan_names
+from tests.tiny_qwen_image21 import autoencoder, encoder, stacked, transformer, wan_names
+from tests.tiny_towers import write_tokenizer
 
 
 def full(**told: Any) -> Any:
@@ -38,6 +42,32 @@ def test_a_full_size_network_is_read_off_its_names_and_shapes() -> None:
             assert (found.latent.channels, found.latent.downscale, len(found.latent.means)) == (64, 16, 64)
         assert shapes(qwen_image21_sizes.renamed(tensors, module.config)) == shapes(state)
         assert [family.name for family in families() if family.fits(shapes(tensors))] == ["qwen_image21"]
+
+
+def test_a_folder_of_diffusers_gives_what_a_file_gives(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    parts = {"transformer": transformer(), "vae": autoencoder(), "text_encoder": encoder(301)}
+    (tmp_path / "model_index.json").write_text("{}")
+    for name, part in parts.items():
+        (tmp_path / name).mkdir()
+        config = part.config.to_dict() if hasattr(part.config, "to_dict") else dict(part.config)
+        (tmp_path / name / "config.json").write_text(json.dumps(config, default=str))
+        file = "model" if name == "text_encoder" else "diffusion_pytorch_model"
+        state = {key: value.contiguous() for key, value in part.state_dict().items() if "lm_head" not in key}
+        save_file(state, tmp_path / name / f"{file}.safetensors")
+    (tmp_path / "processor").mkdir()
+    write_tokenizer(tmp_path, "given", "qwen").rename(tmp_path / "processor" / "tokenizer.json")
+    model, clip, decoder = ModelManager().checkpoint(tmp_path)
+    assert model is not None
+    assert clip is not None
+    assert decoder is not None
+    assert (model.family, model.config["axes_dims_rope"], clip.tower) == ("qwen_image21", [4, 6, 6], "qwen3vl_8b")
+    assert clip.tokenizer is not None
+    assert clip.tokenizer.path.endswith("processor/tokenizer.json")
+    assert (decoder.kind, decoder.latent.means) == ("qwen_image21", model.latent.means)
+    for handle, part in ((model, parts["transformer"]), (decoder, parts["vae"])):
+        assert shapes(weights.empty_module(handle).state_dict()) == shapes(part.state_dict())
 
 
 def test_a_full_size_autoencoder_is_read_off_its_names_and_shapes() -> None:

@@ -136,9 +136,9 @@ def test_text_encoders_that_are_left_out_count_as_zeros(tiny):
     assert options["pooled_output"].shape == (1, POOLED)
 
 
-def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor) -> torch.Tensor:
+def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """What HiDream.ai's own pipeline of E1 does, for which the library has none: the picture at the right, half of what comes."""
-    module, x = tiny.modules["transformer"], noise(64, 32)
+    module, x = tiny.modules["transformer"], noise(*size)
     [[context, options]] = conditioning
     sigmas = [*levels(model), 0.0]
     for sigma, following in itertools.pairwise(sigmas):
@@ -155,16 +155,24 @@ def edited(tiny: Tiny, model: Any, conditioning: Any, seen: torch.Tensor) -> tor
     return (pixels / 2 + 0.5).clamp(0, 1).movedim(1, -1)
 
 
-def test_a_picture_to_edit_stands_beside_the_one_that_is_made(tiny):
+@pytest.mark.parametrize("size", [(64, 32), (64, 64), (32, 64)])
+def test_a_picture_to_edit_stands_beside_the_one_that_is_made(tiny, monkeypatch, size):
+    """Square side by side and not. Its authors give the network room for both, so that nothing is filled up.
+
+    Which are 4608 tokens of 16 by 16 pixels for the two pictures of 768 by 768 that E1 is used with.
+    """
     bench, model, vae = loaded(tiny)
-    pixels = torch.rand(1, 64, 32, 3, generator=torch.Generator().manual_seed(3))
+    height, width = size
+    monkeypatch.setattr(tiny.modules["transformer"], "max_seq", 2 * (height // 16) * (width // 16))
+    pixels = torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(3))
     positive, negative, empty = instruct_pix_to_pix_conditioning(bench, encoded(1), encoded(20), vae, pixels)
     latent = positive[0][1]["concat_latent_image"]
-    assert empty["samples"].shape == latent.shape == (1, 16, 8, 4)
-    got = picture(bench, model, vae, positive, negative, 1.0, 64, 32)
-    assert float((got - edited(tiny, model, positive, (latent - 0.1159) * 0.3611)).abs().max()) <= 1e-4
-    assert float((got - picture(bench, model, vae, encoded(1), encoded(20), 1.0, 64, 32)).abs().max()) > 1e-3
-    with_negative = picture(bench, model, vae, positive, encoded(20), 3.0, 64, 32)  # the negative sees no picture
+    assert empty["samples"].shape == latent.shape == (1, 16, height // 8, width // 8)
+    got = picture(bench, model, vae, positive, negative, 1.0, *size)
+    expected = edited(tiny, model, positive, (latent - 0.1159) * 0.3611, size)
+    assert float((got - expected).abs().max()) <= 1e-4
+    assert float((got - picture(bench, model, vae, encoded(1), encoded(20), 1.0, *size)).abs().max()) > 1e-3
+    with_negative = picture(bench, model, vae, positive, encoded(20), 3.0, *size)  # the negative sees no picture
     assert float((got - with_negative).abs().max()) > 1e-3
 
 

@@ -13,10 +13,11 @@ from engine.sampling.noise import initial_noise
 from nodes import conditioning_qwen
 from nodes.conditioning import text_encode
 from nodes.conditioning_edit import reference_latent, reference_latents_method
+from nodes.latent import set_latent_noise_mask
 from nodes.latent_layers import empty_latent_of_layers
 from nodes.latent_pieces import latent_cut, latent_cut_to_batch
 from nodes.loaders import denoiser_loader, lora_loader_model_only, text_encoder_loader, vae_loader
-from nodes.sampling import ksampler
+from nodes.sampling import ksampler, ksampler_advanced
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench
 from tests.families import Tiny, save
@@ -89,10 +90,11 @@ def theirs(
         "qwenimage_edit": "ImageEdit",
         "qwenimage_edit_plus": "ImageEditPlus",
         "qwenimage_layered": "ImageLayered",
+        "qwenimage_inpaint": "ImageInpaint",
     }
     monkeypatch.setattr(module, "torch", Unscaled())
     processor = Processor(tiny.tokenizers["tokenizer"], "qwen2_5_vl", 14)
-    others = {} if kind == "qwenimage" else {"processor": processor}
+    others = {} if kind in ("qwenimage", "qwenimage_inpaint") else {"processor": processor}
     encoder = tiny.modules["text_encoder"]
     monkeypatch.setattr(encoder, "forward", told_of_pictures(encoder, PICTURE_TOKEN))
     pipeline = getattr(module, f"Qwen{names[kind]}Pipeline")(
@@ -105,13 +107,17 @@ def theirs(
     noise = initial_noise(torch.zeros(1, 16, *((1,) * (3 - len(sizes))), *sizes), SEED)
     layers, height, width = noise.shape[2:]
     packing = (layers,) if kind == "qwenimage_layered" else ()
+    if kind == "qwenimage_inpaint":  # which noises the picture itself, and draws from what the VAE says
+        monkeypatch.setattr(module, "retrieve_latents", lambda output, **_: output.latent_dist.mode())
+        monkeypatch.setattr(module, "randn_tensor", lambda shape, **_: noise.movedim(2, 1))
+    else:
+        told["latents"] = pipeline._pack_latents(noise.movedim(2, 1), 1, 16, height, width, *packing)
     made = pipeline(
         prompt=PROMPT,
         negative_prompt=NEGATIVE if cfg > 1 else None,
         true_cfg_scale=cfg,
         num_inference_steps=STEPS,
         sigmas=levels(model),  # our own levels: how schedules are made is tested elsewhere
-        latents=pipeline._pack_latents(noise.movedim(2, 1), 1, 16, height, width, *packing),
         output_type="pt",
         **told,
     ).images
@@ -252,6 +258,25 @@ def test_a_lora_moves_the_picture_as_in_the_pipeline_and_off_again(plain, monkey
     assert difference(got, expected) <= 1e-4
     assert difference(got, before) > 1e-3
     assert torch.equal(ours(bench, model, vae, prompts(bench), 64, 64), before)
+
+
+def test_what_a_mask_keeps_and_makes_anew_is_the_pipelines(plain, monkeypatch):
+    """The last two of four steps over a picture, of which the right half is made anew."""
+    from PIL import Image
+
+    bench, model, vae = loaded(plain)
+    image, pixels = picture(6, 64, 96)
+    mask = np.zeros((64, 96), dtype=np.uint8)
+    mask[:, 48:] = 255
+    told = {"image": image, "mask_image": Image.fromarray(mask), "strength": 0.5, "height": 64, "width": 96}
+    expected = theirs("qwenimage_inpaint", plain, model, monkeypatch, 3.0, 8, 12, **told)
+    latent = set_latent_noise_mask(vae_encode(bench, pixels, vae), torch.from_numpy(mask)[None] / 255)
+    positive, negative = prompts(bench)
+    steps = {"steps": STEPS, "start_at_step": 2, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple"}
+    done = ksampler_advanced(
+        bench, model, noise_seed=SEED, **steps, positive=positive, negative=negative, latent_image=latent
+    )
+    assert difference(vae_decode(bench, done, vae), expected.movedim(1, -1)) <= 1e-4
 
 
 def test_a_batch_with_masks_and_areas_runs_over_latents_with_frames(plain):

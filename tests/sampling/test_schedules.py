@@ -77,6 +77,15 @@ def test_flow_levels_follow_the_shift():
     assert schedule.alpha(0.25) == 0.75
 
 
+def test_normal_has_the_levels_of_stable_diffusion_3s_authors():
+    """Even in time down to the least level, 3 * 0.001 / 1.002 = 0.002994, which is shifted once more: t to 3 t / (1 + 2 t).
+
+    Of 4 steps the times are 1, 0.667665, 0.335329, 0.002994.
+    """
+    levels = compute_sigmas(NoiseSchedule(FLOW), "normal", 4)
+    assert levels.tolist() == pytest.approx([1.0, 0.857692, 0.602151, 0.008929, 0.0], abs=1e-6)
+
+
 @pytest.mark.parametrize("parameterization", [SD, FLOW], ids=["discrete", "flow"])
 def test_half_log_snr_and_back(parameterization):
     schedule = NoiseSchedule(parameterization)

@@ -33,6 +33,7 @@ FAMILY = Family(
             name="qwen3vl_8b",
             kind="qwen3_vl",
             prefixes=("text_encoders.qwen3vl_8b.transformer.",),
+            tokenizer_folder="processor",
             lora_prefixes=("lora_te_", "lora_te1_"),
             width=4096,
             full_layers=36,

@@ -19,8 +19,9 @@ from engine.models.packed.base import Format
 from engine.models.shapes import Facts, Shape
 
 _ATEN: Any = torch.ops.aten
-_AT_ONCE = 1 << 20
-"""Values that are unpacked at once."""
+_AT_ONCE = {"cpu": 1 << 18}
+_ELSEWHERE = 1 << 24
+"""Values that are unpacked at once: on a GPU many, where each piece costs the start of its computations."""
 
 
 class Kept(Protocol):
@@ -53,10 +54,11 @@ class Stored:
 
     def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the values, unpacked some rows at a time: what is made on the way in float32 takes little memory."""
-        step = max(1, _AT_ONCE // max(1, math.prod(self.shape[1:])))
+        device = self.parts[0].device
+        step = max(1, _AT_ONCE.get(device.type, _ELSEWHERE) // max(1, math.prod(self.shape[1:])))
         if len(self.shape) < 2 or step >= self.shape[0]:
             return self._form.unpacked(self._parts, self._facts, self.shape).to(dtype)
-        found = torch.empty(self.shape, dtype=dtype, device=self.parts[0].device)
+        found = torch.empty(self.shape, dtype=dtype, device=device)
         for start in range(0, self.shape[0], step):
             some = slice(start, min(start + step, self.shape[0]))
             shape = (some.stop - start, *self.shape[1:])

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from engine.models.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+_TURN = "<|im_start|>"
+_HEAD = 3
+"""Tokens that open the user's part of a chat: its mark, "user" and a line break."""
 
 
 class LanguageEncoder:
@@ -73,7 +76,7 @@ class LanguageEncoder:
                 f"{self.handle.source.path}: {self.kind.title} sees no pictures. Encode the prompt without."
             )
         put = self.prompting_of(style)
-        found = self._joined([(row, ()) for row in self.tokenize(text, warn, style)], put)
+        found = self._joined(self.tokenize(text, warn, style), put)
         for option, other in self.spelling.items():
             ids = other.ids(text)
             if put.most and len(ids) >= put.most:
@@ -87,12 +90,15 @@ class LanguageEncoder:
 
     def tokenize(self, text: str, warn: Warn = log.warning, style: str = "") -> list[list[Token]]:
         """Return the prompt's one row: the template with the prompt in it, cut and padded as the family wants it."""
+        return [self.row(text, warn, self.prompting_of(style))]
+
+    def row(self, text: str, warn: Warn, put: Prompting) -> list[Token]:
+        """Return the row of a prompt that is put so."""
         if self.handle.stop_at != -1:
             warn(f"{self.kind.title}: its layers are the family's choice, so that CLIPSetLastLayer changes nothing.")
-        put = self.prompting_of(style)
         before, _, after = put.template.partition("{}")
         if put.alone:
-            return [self._alone(text, put, warn)]
+            return self._alone(text, put, warn)
         apart = put.side == "middle" or put.cut == "prompt"
         ids = self.tokenizer.ids(f"{before}{text}{'' if apart else after}")
         end = self.tokenizer.ids(after) if apart and after else []
@@ -102,7 +108,7 @@ class LanguageEncoder:
                 f"prompt: {len(ids) + len(end)} tokens with the template, cut to {put.most}: the end of it is left out."
             )
         row = [Token(number, 1.0) for number in ids[:most]]
-        return [self._padded(row, [Token(number, 1.0) for number in end], put)]
+        return self._padded(row, [Token(number, 1.0) for number in end], put)
 
     def _alone(self, text: str, put: Prompting, warn: Warn) -> list[Token]:
         """The prompt, cut and padded by itself, between the halves of the template; pictures before it do not count."""
@@ -143,26 +149,43 @@ class LanguageEncoder:
         return found[0]
 
     def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
-        """Return context and options of rows as `tokenize` makes them, one after the other."""
-        return self._joined([(row, ()) for row in rows], self.tower.prompting)
+        """Return context and options of rows as `tokenize` makes them, in any style, one after the other."""
+        return self._joined(rows, self.tower.prompting)
 
     @torch.no_grad()
-    def _joined(self, rows: Sequence[tuple[Sequence[Token], Sequence[Any]]], put: Prompting) -> Encoded:
-        """Rows, each with what is seen in it, one after the other."""
-        found = [self._encoded(row, put, seen) for row, seen in rows]
+    def _joined(self, rows: Sequence[Sequence[Token]], put: Prompting) -> Encoded:
+        found = [self._encoded(row, put) for row in rows]
         masks = torch.cat([mask for _, mask in found], dim=1)
         options: dict[str, Any] = {} if masks.all() else {"attention_mask": masks}
         return Encoded(torch.cat([context for context, _ in found], dim=1), options)
 
-    def _encoded(self, row: Sequence[Token], put: Prompting, seen: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    def _encoded(self, row: Sequence[Token], put: Prompting, seen: Sequence[Any] = ()) -> tuple[Tensor, Tensor]:
         """One row's context (1, T, D) and mask (1, T), without the tokens that are dropped."""
         mask = torch.tensor([[not token.padding for token in row]], dtype=torch.long)
         states = self._states(self._inputs(row, mask, put, seen), put)
-        kept = slice(put.drop, None)
+        kept = self._kept(row, put)
+        return torch.cat(states, dim=-1)[:, kept].float().cpu(), mask[:, kept]
+
+    def _kept(self, row: Sequence[Token], put: Prompting) -> slice:
+        """Which tokens of a row are not the template's: by the style whose template it begins with.
+
+        Of another template, as packs have them, what is before the user's part of the chat is left out.
+        """
         if put.alone:
             first, last = self._halves(put)
-            kept = slice(len(first), len(row) - len(last))
-        return torch.cat(states, dim=-1)[:, kept].float().cpu(), mask[:, kept]
+            return slice(len(first), len(row) - len(last))
+        if not put.drop:
+            return slice(0, None)
+        ids = [token.value if isinstance(token.value, int) else -1 for token in row if not token.padding]
+        for one in (put, *self.tower.promptings):
+            before = self.tokenizer.ids(one.template.partition("{}")[0])[
+                :-1
+            ]  # the last may have become one with the prompt
+            if one.drop and ids[: len(before)] == before:
+                return slice(one.drop, None)
+        turn = self.tokenizer.ids(_TURN)
+        turns = [index for index, number in enumerate(ids) if [number] == turn]
+        return slice(turns[1] + _HEAD if len(turns) > 1 else put.drop, None)
 
     def _states(self, given: Mapping[str, Any], put: Prompting) -> list[Tensor]:
         """The outputs (1, T, width) of the wanted layers, in their order."""

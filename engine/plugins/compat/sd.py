@@ -17,9 +17,9 @@ from engine.plugins.compat import model_management, weight_patches
 from engine.plugins.compat.absent import refuse, refuse_part
 from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
-from engine.plugins.compat.running import model_manager, warn
+from engine.plugins.compat.running import model_manager
 from engine.plugins.compat.tensors_and_files import FileWeights
-from engine.plugins.compat.text_model import TextModel, encode_rows, letter, told
+from engine.plugins.compat.text_model import TextModel, encode_rows, letter, rows_of, told
 from engine.plugins.compat.values import Wrapper, to_pack
 
 _VISION = ("embedder.model.visual.", "conditioner.embedders.0.open_clip.model.visual.")
@@ -101,11 +101,21 @@ class CLIP(Wrapper):
         self._patching.handle = self.handle.with_last_layer(layer_idx)
         self.layer_idx = layer_idx
 
-    def tokenize(self, text: str, return_word_ids: bool = False, **kwargs: Any) -> dict[str, Any]:
-        """The prompt's rows of (token or vector, weight), by the name of the encoder."""
+    def tokenize(
+        self,
+        text: str,
+        return_word_ids: bool = False,
+        images: Sequence[Any] = (),
+        llama_template: str | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The prompt's rows of (token or vector, weight), by the name of the encoder.
+
+        `images` (1, H, W, C) and `llama_template`, which has the prompt at `{}`, are for language models.
+        """
         with model_manager().use(self.handle) as encoder:
             return {
-                letter(one.handle.tower): _told(one, one.tokenize(text, warn), return_word_ids)
+                letter(one.handle.tower): _told(one, rows_of(one, text, images, llama_template), return_word_ids)
                 for one in encoder.encoders
             }
 

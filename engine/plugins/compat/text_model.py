@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from engine.models.encoded import Encoded
 from engine.models.handles import ClipHandle
 from engine.models.joined import JoinedEncoder
-from engine.models.text import Token
+from engine.models.text import Token, refuse_pictures
+from engine.models.towers.language_encoder import LanguageEncoder
+from engine.models.towers.seeing_encoder import SeeingEncoder
 from engine.models.weights import named_parameters
 from engine.plugins.compat.absent import refuse_part
 from engine.plugins.compat.lent import Lent
-from engine.plugins.compat.running import model_manager
+from engine.plugins.compat.running import model_manager, warn
 
 
 def encode_rows(handle: ClipHandle, tokens: Any) -> Encoded:
@@ -19,6 +24,21 @@ def encode_rows(handle: ClipHandle, tokens: Any) -> Encoded:
     with model_manager().use(handle) as encoder:
         each = [_rows(tokens, one.handle.tower) for one in encoder.encoders]
         return encoder.encode_tokens(each) if isinstance(encoder, JoinedEncoder) else encoder.encode_tokens(each[0])
+
+
+def rows_of(encoder: Any, text: str, images: Sequence[Any], template: str | None) -> list[list[Token]]:
+    """A tower's rows of a prompt; of a language model's with pictures, and in a pack's own template."""
+    if not isinstance(encoder, LanguageEncoder):
+        return encoder.tokenize(text, warn)  # type: ignore[no-any-return]
+    put = encoder.tower.prompting
+    if images:
+        put = next((one for one in encoder.tower.promptings if one.picture), put)
+    if template:
+        put = msgspec.structs.replace(put, template=template)
+    if not isinstance(encoder, SeeingEncoder):
+        refuse_pictures(encoder.handle, images)
+        return [encoder.row(text, warn, put)]
+    return [encoder.row_with_pictures(text, warn, put, images)]
 
 
 def letter(tower: str) -> str:

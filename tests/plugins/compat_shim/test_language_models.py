@@ -39,3 +39,36 @@ def test_what_is_tokenised_and_encoded_apart_is_the_nodes_conditioning(family: A
     assert torch.equal(cond, context)
     assert beside["pooled_output"] is None
     assert torch.equal(beside["attention_mask"], options["attention_mask"])
+
+
+def test_a_packs_pictures_and_template_are_what_the_familys_node_gives(family: Any, tmp_path: Path, host: Any) -> None:
+    import comfy.sd
+
+    from tests.models.test_towers_pictures import PICTURE, TEMPLATE, pictures, qwen2_5_vl
+
+    edit = f"Prompting(template={TEMPLATE!r}, drop=5, picture={PICTURE!r})"
+    usual = "Prompting(template='<|im_start|>user\\n{}<|im_end|>', drop=3)"
+    bench = family("seeing", f"kind='qwen2_5_vl', width=32, prompting={usual}, styles={{'edit': {edit}}}")
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen2_5_vl", "qwen"), "<|endoftext|>")
+    module, told_of = qwen2_5_vl(words)
+    written(bench, "seeing", module, told_of)
+    handle = text_encoder_loader(bench, "seeing.safetensors")
+    with bench.models.use(handle) as encoder:
+        expected = encoder.encode(PROMPT, pictures=pictures(), style="edit")
+        plain = encoder.encode(PROMPT)
+    told = Told(bench.paths)
+    told.models = bench.models
+    mine = "<|im_start|>system\nLook.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n"
+    before = "".join(PICTURE.replace("{}", str(number)) for number in (1, 2))
+    with running(told):
+        clip = comfy.sd.load_clip([str(bench.paths.find("text_encoders", "seeing.safetensors"))])
+        cond = clip.encode_from_tokens(clip.tokenize(PROMPT, images=pictures()), return_dict=True)
+        own = clip.encode_from_tokens(clip.tokenize(before + PROMPT, images=pictures(), llama_template=mine))
+        without = clip.encode_from_tokens(clip.tokenize(PROMPT))
+    assert torch.equal(cond["cond"], expected.context)
+    assert torch.equal(cond["picture_slots"], expected.options["picture_slots"])
+    assert torch.equal(without, plain.context)
+    seen = int(expected.options["picture_slots"].sum())
+    after = words(before + PROMPT + "<|im_end|>\n").input_ids
+    user = words("<|im_start|>user\n").input_ids
+    assert own.shape[1] == len(after) - 2 + seen + len(user) - 3  # what follows the system's part and three tokens
