@@ -22,6 +22,7 @@ from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_decode_tiled
 from tests.every_family import MEMBERS, Parts
 
+
 def empty(parts: Parts, side: int = 64) -> torch.Tensor:
     space = parts.model.latent
     return torch.zeros(1, space.channels, side // space.downscale, side // space.downscale)
