@@ -58,7 +58,15 @@ def test_a_conditioning_of_another_width_is_refused_with_both_widths(everyone, n
         assert any(f"{asked} {width}" in told for asked in ("got", "width")) or "got none" in told or "pooled" in told
 
 
-LATENTS = [(1, 4, 8, 8), (1, 16, 8, 8), (1, 16, 1, 8, 8), (1, 16, 3, 8, 8), (1, 64, 4, 4), (1, 128, 4, 4), (1, 3, 64, 64)]
+LATENTS = [
+    (1, 4, 8, 8),
+    (1, 16, 8, 8),
+    (1, 16, 1, 8, 8),
+    (1, 16, 3, 8, 8),
+    (1, 64, 4, 4),
+    (1, 128, 4, 4),
+    (1, 3, 64, 64),
+]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -74,7 +82,9 @@ def test_latents_of_another_kind_are_refused(everyone, name):
                 run(parts, own, latent)
         if not alike or (len(shape) == 5 and space.axes == 2 and "wan" not in parts.vae.kind):
             for decode in (vae_decode, vae_decode_tiled):
-                with pytest.raises((ValueError, ModelError), match=r"this VAE decodes latents|This VAE decodes latents"):
+                with pytest.raises(
+                    (ValueError, ModelError), match=r"this VAE decodes latents|This VAE decodes latents"
+                ):
                     decode(parts.bench, {"samples": latent}, parts.vae)
 
 
@@ -88,7 +98,9 @@ def test_an_empty_latent_of_any_kind_becomes_the_models(everyone, name):
         assert made.ndim == 2 + space.axes
         assert made.shape[1] == space.channels
         assert torch.isfinite(made).all()
-    if space.downscale > 1 and family_named(parts.model.family).network is not U_NET:  # tiny ones norm each channel alone
+    if (
+        space.downscale > 1 and family_named(parts.model.family).network is not U_NET
+    ):  # tiny ones norm each channel alone
         assert run(parts, own, torch.zeros(1, space.channels, 1, 1)).shape[-2:] == (1, 1)
 
 
