@@ -14,7 +14,10 @@ from engine.models.checkpoints import CHECKPOINT_SUFFIXES
 from engine.models.towers.t5_kind import with_padding
 
 PIXELS_PER_LATENT = 8
-"""Areas are given in pixels and kept in latent pixels; the field fixes the ratio at 8."""
+"""Areas are given in pixels and kept in units of eight, which are latent pixels of most models."""
+
+_MASK = "attention_mask"
+"""The option of a conditioning that tells which of its tokens are padding."""
 
 Width = Annotated[int, In(ge=64, le=16384, step=8, tip="Width of the area in pixels.")]
 Height = Annotated[int, In(ge=64, le=16384, step=8, tip="Height of the area in pixels.")]
@@ -73,8 +76,20 @@ def conditioning_combine(conditioning_1: Conditioning, conditioning_2: Condition
 @node("ConditioningConcat", category="conditioning", display_name="Conditioning (Concat)")
 def conditioning_concat(conditioning_to: Conditioning, conditioning_from: Conditioning) -> Conditioning:
     """Append the tokens of `conditioning_from` to each entry of `conditioning_to`: (B, T1 + T2, D), one prediction."""
-    added = _first(conditioning_from, "conditioning_from")[0]
-    return [[_joined(tokens, added), dict(options)] for tokens, options in conditioning_to]
+    added, further = _first(conditioning_from, "conditioning_from")
+    result: Conditioning = []
+    for tokens, options in conditioning_to:
+        new = dict(options)
+        if _MASK in options or _MASK in further:
+            new[_MASK] = torch.cat((_mask(tokens, options), _mask(added, further)), dim=1)
+        result.append([_joined(tokens, added), new])
+    return result
+
+
+def _mask(tokens: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+    """Which tokens of a conditioning (B, T, D) are text and which are padding, 0: (1, T)."""
+    told: torch.Tensor | None = options.get(_MASK)
+    return torch.ones(1, tokens.shape[1], dtype=torch.int64) if told is None else told.to("cpu", torch.int64)
 
 
 def _joined(tokens: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
@@ -105,6 +120,9 @@ def conditioning_average(
             new["pooled_output"] = pooled * share + pooled_from * (1.0 - share)
         elif pooled_from is not None:
             new["pooled_output"] = pooled_from
+        if _MASK in options:  # what either has text in is text
+            seen = _fit_tokens(_mask(tokens_from, options_from)[..., None], tokens.shape[1])[..., 0]
+            new[_MASK] = torch.maximum(_mask(tokens, options), seen)
         result.append([mixed, new])
     return result
 

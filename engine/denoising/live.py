@@ -88,12 +88,13 @@ def cfg_ranges_of(model: ModelHandle | None) -> tuple[CfgRange, ...]:
 def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
     """Return `latent` in the model's shape: an empty (all-zero) one is remade, another that does not fit is an error."""
     samples = fit_empty_latent(latent["samples"], model.latent)
-    channels = model.latent.channels
-    if samples.shape[1] == channels:
+    channels, frames = model.latent.channels, ", T" if model.latent.axes == 3 else ""
+    if samples.ndim == 2 + model.latent.axes and samples.shape[1] == channels and samples.numel():
         return latent if samples is latent["samples"] else {**latent, "samples": samples}
     raise ValueError(
-        f"latent_image: this model denoises latents of {channels} channels (B, {channels}, h, w); "
-        f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model."
+        f"latent_image: this model denoises latents of {channels} channels (B, {channels}{frames}, h, w), none of these 0; "
+        f"it was given {tuple(samples.shape)}. Encode the picture with the VAE that belongs to the model, or make an empty "
+        "latent for it."
     )
 
 

@@ -138,10 +138,10 @@ class Autoencoder:
         return cropped.movedim(-1, 1) * 2.0 - 1.0
 
     def _check(self, latent: Tensor) -> None:
-        if latent.ndim != 4 or latent.shape[1] != self.channels:
+        if latent.ndim != 4 or latent.shape[1] != self.channels or not latent.numel():
             raise ModelError(
-                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), got {list(latent.shape)}. "
-                "Use the VAE of the checkpoint that made the latent."
+                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), none of these 0, got "
+                f"{list(latent.shape)}. Use the VAE of the checkpoint that made the latent."
             )
 
     def _batch(self, height: int, width: int) -> int:

@@ -138,7 +138,7 @@ def _condition(
     positive: bool,
 ) -> Condition:
     latent, schedule = around.latent, around.schedule
-    area, weight = _place(options, latent)
+    area, weight = _place(options, latent, around.latent_format.downscale)
     start, end = options.get("start_percent"), options.get("end_percent")
     given = _inputs(options, around, positive=positive)
     concat = given.pop(CONCAT, None)
@@ -157,11 +157,11 @@ def _condition(
     )
 
 
-def _place(options: Mapping[str, Any], latent: Tensor) -> tuple[Area | None, float | Tensor]:
+def _place(options: Mapping[str, Any], latent: Tensor, downscale: int) -> tuple[Area | None, float | Tensor]:
     """Return where a condition holds and how much its prediction weighs there."""
     height, width = latent.shape[-2:]
     strength = float(options.get("strength", 1.0))
-    area = resolve_area(options["area"], height, width) if options.get("area") is not None else None
+    area = resolve_area(options["area"], height, width, downscale) if options.get("area") is not None else None
     if options.get("mask") is not None:
         mask = repeat_to(fit_mask(options["mask"], latent.shape, latent.device), latent.shape[0])
         if options.get("set_area_to_bounds"):

@@ -59,8 +59,15 @@ def latent_mask(mask: Tensor, latent: Tensor) -> Tensor:
     return repeat_to(fit_mask(mask, latent.shape, latent.device), latent.shape[0])
 
 
-def resolve_area(area: tuple[object, ...] | list[object], height: int, width: int) -> Area:
-    """Return an area option in latent pixels: `(h, w, y, x)`, or `("percentage", h, w, y, x)` in shares of 0..1."""
+_AREA_UNIT = 8
+"""Pixels of the picture that count one in an area option, whatever a latent pixel of the model stands for."""
+
+
+def resolve_area(area: tuple[object, ...] | list[object], height: int, width: int, downscale: int = _AREA_UNIT) -> Area:
+    """Return an area option in latent pixels, each `downscale` pixels of the picture a side.
+
+    The option is `(h, w, y, x)` in units of eight pixels, or `("percentage", h, w, y, x)` in shares of 0..1.
+    """
     if area[0] == "percentage":
         share = [float(str(value)) for value in area[1:]]
         box = (
@@ -70,8 +77,8 @@ def resolve_area(area: tuple[object, ...] | list[object], height: int, width: in
             round(share[3] * width),
         )
     else:
-        h, w, y, x = (int(str(value)) for value in area)
-        box = (h, w, y, x)
+        h, w, y, x = (round(int(str(value)) * _AREA_UNIT / downscale) for value in area)
+        box = (max(1, h), max(1, w), y, x)
     h, w, y, x = box
     y, x = min(y, height - 1), min(x, width - 1)
     return min(h, height - y), min(w, width - x), y, x

@@ -243,11 +243,14 @@ def fit_empty_latent(latent: Tensor, latent_format: LatentFormat) -> Tensor:
 
     An empty latent is made before its model is known, by convention with four channels, or sixteen, for every 8 × 8 pixels of
     the picture: it gets the size that the picture has in the model's latents. Draw noise for what this returns. Of a model
-    whose latents have frames, a latent without them is one frame: (B, C, 1, h, w).
+    whose latents have frames, a latent without them is one frame: (B, C, 1, h, w); of one whose latents have none, an empty one
+    of one frame loses it.
     """
     channels = latent_format.channels
     if latent.dim() == 4 and latent_format.axes == 3:
         latent = latent[:, :, None]
+    elif latent.dim() == 5 and latent_format.axes == 2 and latent.shape[2] == 1 and not torch.count_nonzero(latent):
+        latent = latent[:, :, 0]
     if latent.dim() < 4 or latent.shape[1] == channels or torch.count_nonzero(latent):
         return latent
     sides = latent.shape[-2:]

@@ -111,7 +111,7 @@ def test_pictures_are_seen_as_by_the_library(kind: str, family: Any, tmp_path: P
 
 def test_what_a_model_cannot_do_is_said(writer: Any) -> None:
     bench, _, _ = writer
-    with pytest.raises(ModelError, match="sees no pictures"):
+    with pytest.raises(ModelError, match="expected a text encoder that sees pictures"):
         ours(bench, "qwen3", image=torch.rand(1, 16, 16, 3))
     with pytest.raises(ModelError, match="video: no language model here takes it"):
         ours(bench, "qwen3", video=torch.rand(2, 16, 16, 3))

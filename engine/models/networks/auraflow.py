@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.pooled import even
-from engine.models.networks.widths import check_widths
+from engine.models.networks.widths import check_places, check_widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +39,7 @@ class AuraFlowNetwork(Network):
         """
         check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         height, width = x.shape[-2:]
-        self._check_size(height, width)
+        check_places(self, height, width, math.isqrt(int(self.handle.config["pos_embed_max_size"])))
         velocity: Tensor = self.module(
             hidden_states=even(x).to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),
@@ -48,13 +47,3 @@ class AuraFlowNetwork(Network):
             return_dict=False,
         )[0]
         return velocity[..., :height, :width].to(x)
-
-    def _check_size(self, height: int, width: int) -> None:
-        """Its places are learned, a square of them, of which the middle is taken."""
-        most = math.isqrt(int(self.handle.config["pos_embed_max_size"])) * 2
-        if max(height, width) > most:
-            pixels = self.handle.latent.downscale
-            raise ModelError(
-                f"{self.handle.source.path}: expected a picture of {most * pixels} pixels a side at most, got "
-                f"{width * pixels} × {height * pixels}: this network learned no places beyond. Make the latent smaller."
-            )

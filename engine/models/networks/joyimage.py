@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -45,6 +46,11 @@ class JoyImageNetwork(Network):
         Raises ModelError when the widths of `x` or `context` are not the network's, or x has several frames.
         """
         check_widths(self, x, context, int(self.handle.config["text_dim"]))
+        if x.ndim == 5 and x.shape[2] != 1:
+            raise ModelError(
+                f"{self.handle.source.path}: {self.family.title} makes pictures: expected a latent of one frame "
+                f"(B, {x.shape[1]}, 1, h, w), got {list(x.shape)}. Take one frame of it, or make an empty latent of one."
+            )
         references = [value for name, value in (options or {}).items() if name.startswith(_REFERENCE)]
         pictures = [even(one) for one in (_picture(x), *references)]
         sides = [(1, one.shape[-2] // 2, one.shape[-1] // 2) for one in pictures]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.widths import check_widths
 
@@ -38,11 +39,17 @@ class RadianceNetwork(Network):
         `t` (B,) from 0 to the schedule's number of timesteps, above 0 for a network that predicts the picture itself;
         `context` (B, T, D). Sides that are no whole patches are filled up from the other side for the call.
 
-        Raises ModelError when the widths of `x` or `context` are not the network's.
+        Raises ModelError when the widths of `x` or `context` are not the network's, or for a picture of less than half a patch.
         """
         check_widths(self, x, context, int(self.handle.config["joint_attention_dim"]))
         module: Any = self.module
         height, width = x.shape[-2:]
+        least = (module.patch + 1) // 2
+        if min(height, width) < least:
+            raise ModelError(
+                f"{self.handle.source.path}: expected a picture of {least} pixels a side at least, got {width} × {height}: it is "
+                f"made in patches of {module.patch} pixels. Make the latent larger."
+            )
         filled = functional.pad(x, (0, -width % module.patch, 0, -height % module.patch), mode="circular")
         level = t / self.handle.parameterization.timesteps
         tile = int(self.handle.options.get(TILE_OPTION, _TILE))

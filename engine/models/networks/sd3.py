@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.networks.pooled import PooledTextNetwork, even
+from engine.models.networks.widths import check_places
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,10 +33,12 @@ class SD3Network(PooledTextNetwork):
         `t` (B,) from 0 to 1000; `context` (B, T, D); `options` is what `inputs` made, with a row for each of B. Sides that are
         odd are filled up from the other side for the call.
 
-        Raises ModelError when the widths of `x` or `context` are not the network's.
+        Raises ModelError when the widths of `x` or `context` are not the network's, or for a picture larger than it knows
+        places for.
         """
         self.check(x, context)
         height, width = x.shape[-2:]
+        check_places(self, height, width, int(self.handle.config["pos_embed_max_size"]))
         velocity: Tensor = self.module(
             hidden_states=even(x).to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),

@@ -1,4 +1,4 @@
-"""Whether what a network is given has its widths."""
+"""Whether what a network is given has its sizes."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def check_widths(network: Network, x: Tensor, context: Tensor, width: int) -> No
         )
     if x.shape[1] != network.in_channels:
         raise ModelError(f"{file}: expected a latent of {network.in_channels} channels, got {x.shape[1]}.")
+
+
+def check_places(network: Network, height: int, width: int, places: int) -> None:
+    """Raise ModelError for a latent of more than `places` patches of two by two pixels a side, the square that was learned."""
+    if max(height, width) > 2 * places:
+        pixels = network.handle.latent.downscale
+        raise ModelError(
+            f"{network.handle.source.path}: expected a picture of {2 * places * pixels} pixels a side at most, got "
+            f"{width * pixels} × {height * pixels}: this network learned no places beyond. Make the latent smaller."
+        )

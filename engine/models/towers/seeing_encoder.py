@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from engine.models.encoded import PICTURE_SLOTS, Encoded
+from engine.models.encoder import Warn
 from engine.models.errors import ModelError
-from engine.models.text import Token, Warn
+from engine.models.text import Token
 from engine.models.towers.language_encoder import LanguageEncoder
 from engine.models.towers.pictures import Patches, patches
 
