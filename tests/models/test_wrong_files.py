@@ -46,7 +46,9 @@ def test_what_a_file_holds_instead_is_told_with_its_loader(parts):
         denoiser_loader(bench, put(parts, "diffusion_models", vae))
     with pytest.raises(CheckpointError, match=r"holds no U-Net\..* It holds a text encoder, which CLIPLoader loads\."):
         denoiser_loader(bench, put(parts, "diffusion_models", text))
-    with pytest.raises(CheckpointError, match=r"holds no VAE\..* It holds the network of Z-Image, which UNETLoader loads\."):
+    with pytest.raises(
+        CheckpointError, match=r"holds no VAE\..* It holds the network of Z-Image, which UNETLoader loads\."
+    ):
         vae_loader(bench, put(parts, "vae", network))
     with pytest.raises(CheckpointError, match=r"holds no text encoder\..* It holds the network of Z-Image"):
         text_encoder_loader(bench, put(parts, "text_encoders", network), "stable_diffusion")
@@ -101,7 +103,9 @@ def test_what_a_lora_leaves_over_is_told_without_a_text_encoder_too(parts):
     use(parts, lora() | text)
     assert parts.bench.warned == []
     use(parts, lora() | stray | text)
-    assert parts.bench.warned == [f"wrong.safetensors: 1 tensors fit nothing in this model, such as {next(iter(stray))}."]
+    assert parts.bench.warned == [
+        f"wrong.safetensors: 1 tensors fit nothing in this model, such as {next(iter(stray))}."
+    ]
 
 
 def test_the_model_is_the_same_after_a_lora_was_refused(parts):
