@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,7 @@ MEMBERS: Mapping[str, Member] = {
     "sd3": Member(_with_clip("tests.families:write_sd3", newer=True), "checkpoints/sd3"),
     "flux": Member(_with_clip("tests.families:write_flux"), "checkpoints/flux"),
     "schnell": Member(_with_clip("tests.families:write_flux", guidance=False), "checkpoints/flux"),
-    "chroma": Member(
-        _with_json("tests.tiny_chroma:write"), "diffusion_models/chroma", ("t5xxl",), "chroma", "ae"
-    ),
+    "chroma": Member(_with_json("tests.tiny_chroma:write"), "diffusion_models/chroma", ("t5xxl",), "chroma", "ae"),
     "chroma_radiance": Member(
         _with_json("tests.tiny_radiance:write"), "diffusion_models/radiance", ("t5xxl",), "chroma", "pixel_space"
     ),
@@ -91,15 +88,24 @@ MEMBERS: Mapping[str, Member] = {
     "lumina2": Member(_plain("tests.tiny_lumina2:write_lumina2"), "checkpoints/lumina2"),
     "qwen_image": Member(
         _plain("tests.tiny_qwen_image:write_qwen_image"),
-        "diffusion_models/qwen_image", ("qwen_2.5_vl_7b",), "qwen_image", "qwen_image_vae",
+        "diffusion_models/qwen_image",
+        ("qwen_2.5_vl_7b",),
+        "qwen_image",
+        "qwen_image_vae",
     ),
     "qwen_image_layered": Member(
         _plain("tests.tiny_qwen_image:write_qwen_image", layered=True),
-        "diffusion_models/qwen_image", ("qwen_2.5_vl_7b",), "qwen_image", "qwen_image_vae",
+        "diffusion_models/qwen_image",
+        ("qwen_2.5_vl_7b",),
+        "qwen_image",
+        "qwen_image_vae",
     ),
     "qwen_image21": Member(
         _plain("tests.tiny_qwen_image21:write_qwen_image21"),
-        "diffusion_models/qwen_image_2.1", ("qwen3vl_8b",), "qwen_image", "qwen_image_2.1_vae",
+        "diffusion_models/qwen_image_2.1",
+        ("qwen3vl_8b",),
+        "qwen_image",
+        "qwen_image_2.1_vae",
     ),
     "krea2": Member(
         _plain("tests.tiny_krea2:write"), "diffusion_models/krea2", ("qwen3vl",), "krea2", "qwen_image_vae"
@@ -113,12 +119,17 @@ MEMBERS: Mapping[str, Member] = {
     "hidream": Member(
         _with_clip("tests.tiny_hidream:write_hidream"),
         "diffusion_models/hidream",
-        ("clip_l_hidream", "clip_g_hidream", "t5xxl", "llama_3.1"), "hidream", "ae",
+        ("clip_l_hidream", "clip_g_hidream", "t5xxl", "llama_3.1"),
+        "hidream",
+        "ae",
     ),
     "ovis_image": Member(_plain("tests.tiny_ovis:write_ovis"), "diffusion_models/ovis", ("ovis_2.5",), "ovis", "ae"),
     "longcat_image": Member(
         _plain("tests.tiny_longcat:write_longcat"),
-        "diffusion_models/longcat", ("qwen_2.5_vl",), "longcat_image", "ae",
+        "diffusion_models/longcat",
+        ("qwen_2.5_vl",),
+        "longcat_image",
+        "ae",
     ),
     "fibo2": Member(_plain("tests.tiny_fibo2:write"), "diffusion_models/fibo2", ("qwen3vl",), "fibo2", "flux2-vae"),
     "joyimage": Member(
@@ -126,9 +137,18 @@ MEMBERS: Mapping[str, Member] = {
     ),
     "kandinsky5_image": Member(
         _with_clip("tests.tiny_kandinsky5:write"),
-        "diffusion_models/kandinsky5", ("qwen", "clip_l"), "kandinsky5_image", "ae",
+        "diffusion_models/kandinsky5",
+        ("qwen", "clip_l"),
+        "kandinsky5_image",
+        "ae",
     ),
-    "anima": Member(_plain("tests.tiny_anima:write"), "diffusion_models/anima", ("qwen_3_06b_base",), "stable_diffusion", "qwen_image_vae"),
+    "anima": Member(
+        _plain("tests.tiny_anima:write"),
+        "diffusion_models/anima",
+        ("qwen_3_06b_base",),
+        "stable_diffusion",
+        "qwen_image_vae",
+    ),
 }
 
 

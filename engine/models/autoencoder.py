@@ -140,7 +140,8 @@ class Autoencoder:
     def _check(self, latent: Tensor) -> None:
         if latent.ndim != 4 or latent.shape[1] != self.channels or not latent.numel():
             raise ModelError(
-                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), none of these 0, got {list(latent.shape)}. "
+                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), none of these 0, got "
+                f"{list(latent.shape)}. "
                 "Use the VAE of the checkpoint that made the latent."
             )
 

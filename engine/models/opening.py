@@ -39,8 +39,8 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
-from engine.models.held import held
 from engine.models.header import Header
+from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header

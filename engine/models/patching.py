@@ -63,8 +63,8 @@ class PatchFile:
         used = {name for change in self.changes.values() for name in change.parts.values()}
         if broken := sorted(name for name in used if not is_finite(self.tensors[name])):
             raise LoraError(
-                f"{self.path}: {len(broken)} of its tensors hold NaN or infinity ({shortened(broken)}), expected numbers: all that "
-                "is computed with them would be NaN. Use another copy of the file, or leave this LoRA out."
+                f"{self.path}: {len(broken)} of its tensors hold NaN or infinity ({shortened(broken)}), expected numbers: all "
+                "that is computed with them would be NaN. Use another copy of the file, or leave this LoRA out."
             )
 
     def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:

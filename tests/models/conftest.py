@@ -20,5 +20,3 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Parts,
     parts = {name: loaded(written(root, name), name) for name in MEMBERS}
     logging.disable(logging.NOTSET)
     return {name: (one, text_encode(one.bench, "a red apple", one.clip)) for name, one in parts.items()}
-
-

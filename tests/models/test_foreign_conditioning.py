@@ -17,10 +17,12 @@ from nodes.conditioning import (
     conditioning_set_area,
     conditioning_zero_out,
     text_encode,
+    with_options,
 )
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_decode_tiled
 from tests.every_family import MEMBERS, Parts
+
 
 def empty(parts: Parts, side: int = 64) -> torch.Tensor:
     space = parts.model.latent
@@ -57,7 +59,15 @@ def test_a_conditioning_of_another_width_is_refused_with_both_widths(everyone, n
         assert any(f"{asked} {width}" in told for asked in ("got", "width")) or "got none" in told or "pooled" in told
 
 
-LATENTS = [(1, 4, 8, 8), (1, 16, 8, 8), (1, 16, 1, 8, 8), (1, 16, 3, 8, 8), (1, 64, 4, 4), (1, 128, 4, 4), (1, 3, 64, 64)]
+LATENTS = [
+    (1, 4, 8, 8),
+    (1, 16, 8, 8),
+    (1, 16, 1, 8, 8),
+    (1, 16, 3, 8, 8),
+    (1, 64, 4, 4),
+    (1, 128, 4, 4),
+    (1, 3, 64, 64),
+]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -73,7 +83,9 @@ def test_latents_of_another_kind_are_refused(everyone, name):
                 run(parts, own, latent)
         if not alike or (len(shape) == 5 and space.axes == 2 and "wan" not in parts.vae.kind):
             for decode in (vae_decode, vae_decode_tiled):
-                with pytest.raises((ValueError, ModelError), match=r"this VAE decodes latents|This VAE decodes latents"):
+                with pytest.raises(
+                    (ValueError, ModelError), match=r"this VAE decodes latents|This VAE decodes latents"
+                ):
                     decode(parts.bench, {"samples": latent}, parts.vae)
 
 
@@ -87,7 +99,9 @@ def test_an_empty_latent_of_any_kind_becomes_the_models(everyone, name):
         assert made.ndim == 2 + space.axes
         assert made.shape[1] == space.channels
         assert torch.isfinite(made).all()
-    if space.downscale > 1 and family_named(parts.model.family).network is not U_NET:  # tiny ones norm each channel alone
+    if (
+        space.downscale > 1 and family_named(parts.model.family).network is not U_NET
+    ):  # tiny ones norm each channel alone
         assert run(parts, own, torch.zeros(1, space.channels, 1, 1)).shape[-2:] == (1, 1)
 
 
@@ -171,3 +185,20 @@ def test_a_file_of_an_unknown_family_is_refused_by_what_it_holds(tmp_path):
     save(path, {f"model.diffusion_model.tower.{i}.weight": torch.zeros(2, 2) for i in range(4)})
     with pytest.raises(CheckpointError, match=r"stranger.safetensors: .*tower.0.weight.*Stable Diffusion 1"):
         open_denoiser(path)
+
+
+REFERENCED = [
+    name for name in MEMBERS if name.startswith(("flux", "schnell", "qwen_image", "longcat", "fibo2", "joyimage"))
+]
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_a_reference_of_another_vae_is_refused(everyone, name):
+    parts, own = everyone[name]
+    space = parts.model.latent
+    for shape in LATENTS:
+        if shape[1] != space.channels or len(shape) > 2 + space.axes and shape[2] > 1:
+            with pytest.raises(
+                ModelError, match=rf"goes by latents of {space.channels} channels .* number 1 of ReferenceLatent"
+            ):
+                run(parts, with_options(own, reference_latents=[torch.ones(shape)]))
