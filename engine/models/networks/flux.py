@@ -11,7 +11,7 @@ from torch.nn import functional
 from engine.models.errors import ModelError
 from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
-from engine.models.networks.references import placing
+from engine.models.networks.references import placing, references_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ class FluxNetwork(PooledTextNetwork):
         for pictures that have no place.
         """
         given = super().inputs(options, latent, positive)
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         if references and self.handle.extra_channels:
             raise ModelError(
                 f"{self.handle.source.path}: a network that takes a picture beside the latent has no place for "
