@@ -43,7 +43,7 @@ class _LeftOut(nn.Module):
 
 @contextmanager
 def left_out(module: nn.Module, stack: Stack, numbers: Sequence[int]) -> Iterator[None]:
-    """Leave layers `numbers`, from 0, of a stack out of the calls of `module` in the block; those that it lacks are passed over."""
+    """Leave layers `numbers`, from 0, out of the calls of `module` in the block; those that it lacks are passed over."""
     layers = getattr(module, stack.name)
     taken = {number: layers[number] for number in sorted(set(numbers)) if 0 <= number < len(layers)}
     try:

@@ -65,7 +65,7 @@ class Network:
         for stack, numbers in kinds:
             if stack is not None:
                 wanted.setdefault(stack, set()).update(numbers)
-        if not any(number < stack.count(self.module) for stack, numbers in wanted.items() for number in numbers):
+        if not any(number < stack.count(self.module) for stack, named in wanted.items() for number in named):
             double_count, single_count = (stack.count(self.module) if stack else 0 for stack, _ in kinds)
             raise ModelError(
                 f"{self.handle.source.path}: none of the layers to skip is there: asked for double layers {list(double)} and "
@@ -73,8 +73,8 @@ class Network:
                 "counted from 0. Name layers that it has."
             )
         with ExitStack() as held:
-            for stack, numbers in wanted.items():
-                held.enter_context(left_out(self.module, stack, sorted(numbers)))
+            for stack, named in wanted.items():
+                held.enter_context(left_out(self.module, stack, sorted(named)))
             yield
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:

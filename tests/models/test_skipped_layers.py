@@ -53,11 +53,39 @@ def _lumina(base: Path, tiny_sd: Any) -> Any:
     return write_lumina2(base)
 
 
+def _flux2(base: Path, tiny_sd: Any) -> Any:
+    from tests.tiny_flux2 import write
+
+    return write(base, guidance=False)
+
+
+def _auraflow(base: Path, tiny_sd: Any) -> Any:
+    from tests.tiny_auraflow import write_auraflow
+
+    return write_auraflow(base)
+
+
+def _longcat(base: Path, tiny_sd: Any) -> Any:
+    from tests.tiny_longcat import write_longcat
+
+    return write_longcat(base)
+
+
+def _ovis(base: Path, tiny_sd: Any) -> Any:
+    from tests.tiny_ovis import write_ovis
+
+    return write_ovis(base)
+
+
 Layers = tuple[list[int], list[int]]
 CASES: list[tuple[str, Callable[[Path, Any], Any], list[Layers]]] = [
     ("sd3", _sd3, [([1], []), ([0, 2], [0])]),
     ("flux", _flux, [([1], []), ([], [0]), ([0], [1])]),
     ("chroma", _chroma, [([1], []), ([], [0])]),
+    ("flux2_klein", _flux2, [([0], []), ([], [1])]),
+    ("auraflow", _auraflow, [([0], []), ([], [0])]),
+    ("longcat_image", _longcat, [([0], []), ([], [0])]),
+    ("ovis_image", _ovis, [([0], []), ([], [0])]),
     ("qwen_image", _qwen, [([1], [0])]),
     ("z_image", _z_image, [([1], []), ([], [0])]),
     ("lumina2", _lumina, [([1], []), ([], [0])]),
@@ -66,6 +94,10 @@ LISTS = {
     "sd3": ("transformer_blocks", ""),
     "flux": ("transformer_blocks", "single_transformer_blocks"),
     "chroma": ("transformer_blocks", "single_transformer_blocks"),
+    "flux2_klein": ("transformer_blocks", "single_transformer_blocks"),
+    "auraflow": ("joint_transformer_blocks", "single_transformer_blocks"),
+    "longcat_image": ("transformer_blocks", "single_transformer_blocks"),
+    "ovis_image": ("transformer_blocks", "single_transformer_blocks"),
     "qwen_image": ("transformer_blocks", ""),
     "z_image": ("layers", "layers"),
     "lumina2": ("layers", "layers"),
@@ -91,7 +123,7 @@ def test_layers_left_out_are_layers_that_add_nothing(family, write, wanted, tmp_
     with bench.models.use(model) as network:
         width = next(model.config[key] for key in ("joint_attention_dim", "cap_feat_dim") if key in model.config)
         options = {"pooled_output": text(1, POOLED.get(family, 8), 3)[0]}
-        x = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(4))
+        x = torch.randn(1, model.latent.channels, 8, 8, generator=torch.Generator().manual_seed(4))
         told = network.inputs(options, x, True)
 
         def call() -> torch.Tensor:
@@ -117,4 +149,15 @@ def test_layers_left_out_are_layers_that_add_nothing(family, write, wanted, tmp_
             assert float((got - whole).abs().max()) > 1e-3
         assert torch.equal(call(), whole)
         with pytest.raises(ModelError, match="none of the layers to skip is there"), network.without_layers([90], []):
+            pass
+
+
+def test_a_network_that_keeps_references_says_that_all_its_layers_do(tmp_path, tiny_sd):
+    from nodes.prefix_cache import flux_kv_cache
+
+    bench = bench_of(_flux2(tmp_path, tiny_sd))
+    model = flux_kv_cache(denoiser_loader(bench, "flux2.safetensors"))
+    with bench.models.use(model) as network:
+        refused = pytest.raises(ModelError, match="where references are kept")
+        with refused, network.without_layers([0], []):
             pass
