@@ -182,7 +182,7 @@ def _signal_hint(number: int) -> str:
     hints = {
         "SIGKILL": "; the system may have run out of memory",
         "SIGSEGV": "; it crashed in native code",
-        "SIGBUS": "; it crashed in native code, or the disk is full",
+        "SIGBUS": "; it crashed in native code, the disk is full, or a file was cut short while it was in use",
         "SIGABRT": "; it crashed in native code",
         "SIGILL": "; a library was built for another processor",
     }

@@ -169,10 +169,17 @@ def text_encoders(shapes: Shapes, facts: Facts, family: Family) -> tuple[TextEnc
 
 def _nothing_known(shapes: Shapes, where: str) -> str:
     shown = ", ".join(list(shapes)[:4]) or "none at all"
+    lora = any(is_of_lora(name) for name in shapes)
+    instead = "It is a LoRA: put it into models/loras, and load it with LoraLoader. " if lora else _nearest(shapes)
     return (
-        f"{where}: not a checkpoint of a known family ({len(shapes)} tensors: {shown}, …). Expected a file with "
+        f"{where}: not a checkpoint of a known family ({len(shapes)} tensors: {shown}, …). {instead}Expected a file with "
         f"{UNET_PREFIX}*, {VAE_PREFIX}* or {CLIP_PREFIX}* of one of these: {titles()}."
     )
+
+
+def is_of_lora(name: str) -> bool:
+    """Say whether a tensor is called as trainers call the two halves of a low-rank change."""
+    return name.endswith((".lora_down.weight", ".lora_up.weight", ".lora_A.weight", ".lora_B.weight"))
 
 
 def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
@@ -186,9 +193,10 @@ def _family(unet: Shapes, text: Shapes, facts: Facts, where: str) -> Family:
     if (found := family_of(unet)) is not None:
         return found
     classes = [name for name in CLASS_EMBEDDING if name in unet]
+    width = f"conditioning width {context_dim(unet)}; " if context_dim(unet) else ""
     raise CheckpointError(
-        f"{where}: holds a network of a family this version does not know (conditioning width {context_dim(unet)}"
-        f"{', class embedding' if classes else ''}; tensors: {shortened(list(unet))}). {_nearest(unet)}Known: {titles()}."
+        f"{where}: holds a network of a family this version does not know ({width}"
+        f"{'class embedding; ' if classes else ''}tensors: {shortened(list(unet))}). {_nearest(unet)}Known: {titles()}."
     )
 
 

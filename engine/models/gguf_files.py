@@ -130,7 +130,15 @@ def _read_table(path: Path, size: int, changed: int) -> tuple[dict[str, _Entry],
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data, path).table()
-    except (ValueError, struct.error, UnicodeDecodeError, IndexError, OverflowError) as problem:
+    except (
+        ValueError,
+        struct.error,
+        UnicodeDecodeError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as problem:
         raise CheckpointError(
             f"{path}: not a GGUF file, or truncated: {problem}. Download or export the file again."
         ) from problem
@@ -152,7 +160,9 @@ class _Reader:
         tensors, facts = self._number("Q"), self._number("Q")
         told = {self._text(): self._value(self._number("I")) for _ in range(facts)}
         infos = [self._info() for _ in range(tensors)]
-        alignment = int(told.get("general.alignment", 32))
+        alignment = told.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment < 1:
+            raise ValueError(f"its alignment is {alignment!r}, where a number of bytes was expected")
         start = -(-self._at // alignment) * alignment
         entries = {name: self._entry(name, start, shape, kind, at, told) for name, shape, kind, at in infos}
         entries = {renamed(name, str(told.get(_ARCHITECTURE))): entry for name, entry in entries.items()}
@@ -175,7 +185,9 @@ class _Reader:
             if not shape or shape[-1] % kind.numbers:
                 raise ValueError(f"{name}: rows of {shape[-1:]} numbers in blocks of {kind.numbers}")
             dtype, size = BLOCKS + kind.name, count // kind.numbers * kind.size
-        original = tuple(told.get(_ORIGINAL + name, ()))
+        original = told.get(_ORIGINAL + name, ())
+        if not isinstance(original, tuple):
+            raise ValueError(f"{name}: {original!r} for its shape, where a list of numbers was expected")
         return _Entry(original if math.prod(original or (0,)) == count else shape, dtype, start + at, size)
 
     def _unusual(self, name: str, number: int) -> Kind:
@@ -199,7 +211,7 @@ class _Reader:
         if kind == _STRING:
             return self._text()
         if kind != _ARRAY:
-            return self._number(_SCALARS[kind])
+            return self._number(_scalar(kind))
         inner, count = self._number("I"), self._number("Q")
         if inner == _STRING:  # tokens of a vocabulary, by the ten thousands
             for _ in range(count):
@@ -207,9 +219,15 @@ class _Reader:
             return ()
         if inner == _ARRAY:
             return [self._value(inner) for _ in range(count)]
-        values = struct.unpack_from(f"<{count}{_SCALARS[inner]}", self._data, self._at)
-        self._at += struct.calcsize(f"<{count}{_SCALARS[inner]}")
+        values = struct.unpack_from(f"<{count}{_scalar(inner)}", self._data, self._at)
+        self._at += struct.calcsize(f"<{count}{_scalar(inner)}")
         return values
+
+
+def _scalar(kind: int) -> str:
+    if kind not in _SCALARS:
+        raise ValueError(f"a fact of the kind {kind}, which there is not")
+    return _SCALARS[kind]
 
 
 def _library(what: str) -> tuple[Any, Any]:

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from engine.models.checkpoints import read_json
+from engine.models.families import families
 from engine.models.families.base import Fused, Rows, Tower
 from engine.models.header import Header
 from engine.models.towers import kind_named
@@ -177,6 +178,13 @@ def match_text(header: Header, parameters: Iterable[str], tower: Tower) -> Match
                 names[f"base_model.model.{spelling}"] = module
                 names[spelling] = module
     return _match(header, names, modules, f"{tower.folder}.")
+
+
+def is_for_text(name: str) -> bool:
+    """Say whether a LoRA's tensor is for a text encoder of some family, by how its name begins."""
+    towers = [tower for family in families() for tower in family.towers]
+    begun = {prefix for tower in towers for prefix in (*tower.lora_prefixes, f"{tower.folder}.")}
+    return name.startswith(("text_encoders.", *begun))
 
 
 def _modules(parameters: Iterable[str]) -> dict[str, set[str]]:

@@ -40,6 +40,7 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.header import Header
+from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
@@ -142,10 +143,12 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
         source, family = Source(str(part.weights), files(part.weights)), detect.family_of_text_width(0)
         latent = detect.latent_format(family, facts, None, config, kind)
         return VaeHandle(source=source, family=family.name, kind=kind, config=config, latent=latent)
-    vae = open_checkpoint(path, files).vae
-    if vae is None:
-        raise CheckpointError(f"{path}: holds no VAE. Expected decoder.* tensors, with or without first_stage_model.")
-    return vae
+    opened = open_checkpoint(path, files)
+    if opened.vae is None:
+        raise CheckpointError(
+            f"{path}: holds no VAE. Expected decoder.* tensors, with or without first_stage_model.{held(*opened)}"
+        )
+    return opened.vae
 
 
 def _vae_facts(
@@ -171,9 +174,10 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
         tower = family.towers[0]
         facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
         return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
-    clip = open_checkpoint(path, files).clip
+    opened = open_checkpoint(path, files)
+    clip = opened.clip
     if clip is None:
-        raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.")
+        raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
 
@@ -181,10 +185,10 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
 def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
     """Return the handle of a U-Net: a file of its own, one inside a checkpoint, or a diffusers folder."""
     path = Path(path)
-    model = open_checkpoint(path, files).model
-    if model is None:
-        raise CheckpointError(f"{path}: holds no U-Net. Expected model.diffusion_model.* tensors.")
-    return model
+    opened = open_checkpoint(path, files)
+    if opened.model is None:
+        raise CheckpointError(f"{path}: holds no U-Net. Expected model.diffusion_model.* tensors.{held(*opened)}")
+    return opened.model
 
 
 def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHandle:

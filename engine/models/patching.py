@@ -15,7 +15,7 @@ import msgspec
 
 from engine.models import lora
 from engine.models.checkpoints import load_tensors, read_header
-from engine.models.errors import LoraError
+from engine.models.errors import LoraError, shortened
 from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
 from engine.models.lora import Change, Matched
@@ -53,11 +53,24 @@ class PatchFile:
         self.digest = patch.source.digest
         self.changes = matched(handle, self.path, parameters).changes
         self.tensors = load_tensors(self.path)
+        self._check_numbers()
         self._grows = family_named(handle.family).network.grows if isinstance(handle, ModelHandle) else {}
+
+    def _check_numbers(self) -> None:
+        """Raise LoraError for NaN or infinity among what would be put on the model."""
+        from engine.models.finite import is_finite
+
+        used = {name for change in self.changes.values() for name in change.parts.values()}
+        if broken := sorted(name for name in used if not is_finite(self.tensors[name])):
+            raise LoraError(
+                f"{self.path}: {len(broken)} of its tensors hold NaN or infinity ({shortened(broken)}), expected numbers: all "
+                "that is computed with them would be NaN. Use another copy of the file, or leave this LoRA out."
+            )
 
     def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
         """Return `weight`, the one called `name`, with its change at `strength`, float32. Raises LoraError for wrong sizes."""
         from engine.models import deltas
+        from engine.models.memory import is_out_of_memory
 
         change = self.changes[name]
         here = self._here(change, weight.device)
@@ -66,8 +79,11 @@ class PatchFile:
         try:
             return deltas.patched(change, here, weight, strength)
         except (ValueError, RuntimeError) as problem:
+            if is_out_of_memory(problem):
+                raise
+            told = problem if isinstance(problem, ValueError) else _sizes(weight, here)
             raise LoraError(
-                f"{self.path}: does not fit {name}: {problem}. It was trained for a model of another size or family."
+                f"{self.path}: does not fit {name}: {told}. It was trained for a model of another size or family, or is damaged."
             ) from problem
 
     def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor, float] | None:
@@ -83,6 +99,11 @@ class PatchFile:
             if self.tensors[name].numel() > 1:
                 self.tensors[name] = self.tensors[name].to(device)
         return {name: self.tensors[name] for name in change.parts.values()}
+
+
+def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
+    told = ", ".join(f"{name} {list(part.shape)}" for name, part in parts.items())
+    return f"expected parts that make a change of shape {list(weight.shape)}, got {told}"
 
 
 def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:

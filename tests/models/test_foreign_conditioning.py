@@ -17,6 +17,7 @@ from nodes.conditioning import (
     conditioning_set_area,
     conditioning_zero_out,
     text_encode,
+    with_options,
 )
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_decode_tiled
@@ -184,3 +185,20 @@ def test_a_file_of_an_unknown_family_is_refused_by_what_it_holds(tmp_path):
     save(path, {f"model.diffusion_model.tower.{i}.weight": torch.zeros(2, 2) for i in range(4)})
     with pytest.raises(CheckpointError, match=r"stranger.safetensors: .*tower.0.weight.*Stable Diffusion 1"):
         open_denoiser(path)
+
+
+REFERENCED = [
+    name for name in MEMBERS if name.startswith(("flux", "schnell", "qwen_image", "longcat", "fibo2", "joyimage"))
+]
+
+
+@pytest.mark.parametrize("name", REFERENCED)
+def test_a_reference_of_another_vae_is_refused(everyone, name):
+    parts, own = everyone[name]
+    space = parts.model.latent
+    for shape in LATENTS:
+        if shape[1] != space.channels or (len(shape) > 2 + space.axes and shape[2] > 1):
+            with pytest.raises(
+                ModelError, match=rf"goes by latents of {space.channels} channels .* number 1 of ReferenceLatent"
+            ):
+                run(parts, with_options(own, reference_latents=[torch.ones(shape)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -103,6 +104,27 @@ def test_a_damaged_gguf_file_is_refused_by_name(tmp_path):
         path.write_bytes(cut)
         with pytest.raises(CheckpointError, match=r"x\.gguf: not a GGUF file, or truncated"):
             read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "at", "put"),
+    [
+        ({"general.architecture": "flux"}, b"general.architecture", struct.pack("<I", 77)),  # no such kind of fact
+        ({"general.alignment": "0000"}, b"general.alignment", struct.pack("<II", 4, 0)),
+        ({"general.alignment": "0000"}, b"", b""),
+        ({"comfy.gguf.orig_shape.a.weight": "4, 32"}, b"", b""),
+        ({"list": (1, 2)}, b"list", struct.pack("<II", 9, 77)),
+        ({"list": (1, 2)}, b"list", struct.pack("<IIQ", 9, 5, 1 << 60)),
+    ],
+)
+def test_facts_that_make_no_sense_are_refused_by_name(tmp_path, facts, at, put):
+    data, _ = q4_0(torch.randn(4, 32))
+    path = write_gguf(tmp_path / "x.gguf", {"a.weight": ("Q4_0", (4, 32), data)}, facts)
+    raw = path.read_bytes()
+    begin = raw.index(at) + len(at) if at else 0
+    path.write_bytes(raw[:begin] + put + raw[begin + len(put) :])
+    with pytest.raises(CheckpointError, match=r"x\.gguf: not a GGUF file, or truncated"):
+        read_header(path)
 
 
 def test_a_kind_that_only_the_package_knows_says_how_to_get_it(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
+from engine.models.networks.references import references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class LongCatNetwork(_DiagonalNetwork):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (1, C, h, w), pictures to go by, in network space."""
         space = self.handle.latent
-        found = enumerate(options.get("reference_latents", ()))
+        found = enumerate(references_of(self, options))
         return {f"{_REFERENCE}{number}": even((one - space.shift) * space.scale) for number, one in found}
 
     def places(self, pictures: Sequence[Tensor], length: int) -> Tensor:

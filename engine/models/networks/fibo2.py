@@ -9,6 +9,7 @@ import torch
 
 from engine.models.network import Network
 from engine.models.networks.fibo2_sizes import PATCH
+from engine.models.networks.references import references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Fibo2Network(Network):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (1, C, h, w), pictures to edit, in network space."""
         space = self.handle.latent
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         return {f"{_REFERENCE}{n}": (one - space.shift) * space.scale for n, one in enumerate(references)}
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
-from engine.models.networks.references import placing
+from engine.models.networks.references import placing, references_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class FluxNetwork(PooledTextNetwork):
         for pictures that have no place.
         """
         given = super().inputs(options, latent, positive)
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         if references and self.handle.extra_channels:
             raise ModelError(
                 f"{self.handle.source.path}: a network that takes a picture beside the latent has no place for "

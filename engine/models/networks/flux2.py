@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
-from engine.models.networks.references import placing
+from engine.models.networks.references import placing, references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Flux2Network(Network):
 
         Raises ModelError where these are to be placed in another way than on sheets of their own.
         """
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         given: dict[str, Any] = {
             f"{_REFERENCE}{number}": self.handle.latent.to_network(reference)
             for number, reference in enumerate(references)

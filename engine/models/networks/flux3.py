@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.network import Network
-from engine.models.networks.references import placing
+from engine.models.networks.references import placing, references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Flux3Network(Network):
 
         Raises ModelError where pictures are to be placed in another way than on sheets of their own.
         """
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         given: dict[str, Any] = {
             f"{_REFERENCE}{number}": self.handle.latent.to_network(reference)
             for number, reference in enumerate(references)

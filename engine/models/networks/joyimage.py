@@ -10,6 +10,7 @@ import torch
 from engine.models.errors import ModelError
 from engine.models.network import Network
 from engine.models.networks.pooled import even
+from engine.models.networks.references import references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class JoyImageNetwork(Network):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (b, C, h, w), pictures to edit, in network space."""
         space = self.handle.latent
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         return {f"{_REFERENCE}{number}": _picture(space.to_network(one)) for number, one in enumerate(references)}
 
     @torch.no_grad()

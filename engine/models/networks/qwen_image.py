@@ -11,7 +11,7 @@ from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, unpacked
 from engine.models.networks.pooled import even
-from engine.models.networks.references import placing
+from engine.models.networks.references import placing, references_of
 from engine.models.networks.sheets import METHODS, SheetAngles, laid_out
 from engine.models.networks.widths import check_widths
 
@@ -45,7 +45,7 @@ class QwenImageNetwork(Network):
 
         Raises ModelError for a way to place them that is not known here.
         """
-        references = options.get("reference_latents", ())
+        references = references_of(self, options)
         if not references:
             return {}
         method = placing(options, METHODS, self._usual_method, self.family.title)

@@ -14,6 +14,7 @@ from engine.models.memory import is_out_of_memory
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.prefix_cache import CACHE_OPTION, KeptPrefix
+from engine.models.networks.references import references_of
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class QwenImage21Network(Network):
 
         Raises ModelError for pictures that the text encoder did not see, or saw in another size.
         """
-        references = [even(_flat(one)) for one in options.get("reference_latents", ())]
+        references = [even(one) for one in references_of(self, options, _flat)]
         if not references:
             return {_SLOTS: ()}
         found = options.get(PICTURE_SLOTS)

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from engine.models.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engine.models.network import Network
+
+
+def references_of(
+    network: Network, options: Mapping[str, Any], flat: Callable[[Tensor], Tensor] = lambda one: one
+) -> list[Tensor]:
+    """Return the pictures to go by of a conditioning's options, latents (b, C, h, w), or (b, C, T, h, w) of frames.
+
+    `flat` is called on each first. Raises ModelError for a latent that is not of the network's kind.
+    """
+    space, found = network.handle.latent, [flat(one) for one in options.get("reference_latents", ())]
+    for number, one in enumerate(found, start=1):
+        if one.ndim not in (4, 2 + space.axes) or one.shape[1] != space.channels or not one.numel():
+            raise ModelError(
+                f"{network.handle.source.path}: {network.family.title} goes by latents of {space.channels} channels "
+                f"(B, {space.channels}, {'T, ' * (space.axes == 3)}h, w); number {number} of ReferenceLatent is "
+                f"{tuple(one.shape)}. Encode the picture with the VAE that belongs to the model."
+            )
+    return found
 
 
 def placing(options: Mapping[str, Any], known: Sequence[str], usual: str, title: str) -> str:
