@@ -57,7 +57,7 @@ class Output:
             if not line:
                 continue
             if self._told[own] >= LINES_A_SECOND:
-                self._left_out += 1
+                self._leave_out()
                 continue
             self._told[own] += 1
             self._on_line(_text(line))
@@ -69,6 +69,12 @@ class Output:
         if now - self._second >= 1.0:
             self._tell_left_out()
             self._second, self._told = now, [0, 0]
+
+    def _leave_out(self) -> None:
+        """Count a line; how many there were is told when the second is over, even if nothing more is printed then."""
+        self._left_out += 1
+        if self._left_out == 1:
+            self._loop.call_at(self._second + 1.01, self._begin_second)
 
     def _tell_left_out(self) -> None:
         if self._left_out:

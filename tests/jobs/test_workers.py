@@ -284,6 +284,17 @@ def test_what_the_engine_warns_of_is_told_in_a_flood_of_lines() -> None:
     assert heard[-1] == f"({30_001 - 2 * LINES_A_SECOND} further lines are left out)"
 
 
+def test_how_many_lines_are_left_out_is_told_though_nothing_more_is_printed() -> None:
+    heard: list[str] = []
+
+    async def story() -> None:
+        Output(heard.append).feed(1, b"line\n" * (LINES_A_SECOND + 5), keep=False)
+        await until(lambda: len(heard) > LINES_A_SECOND, 30.0)
+
+    asyncio.run(story())
+    assert heard[-1] == "(5 further lines are left out)"
+
+
 def test_a_grandchild_that_holds_the_pipes_does_not_hide_the_death() -> None:
     script = """
     import subprocess
