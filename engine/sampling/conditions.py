@@ -212,6 +212,11 @@ def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
     """
     latent = around.latent
     picture = options.get("concat_latent_image")
+    if picture is not None and (picture.ndim != latent.ndim or picture.shape[1] != latent.shape[1]):
+        raise ValueError(
+            f"concat_latent_image: expected a picture to fill of {latent.shape[1]} channels, as the latent {tuple(latent.shape)} "
+            f"has, got {tuple(picture.shape)}. Encode it with the VAE that belongs to the model."
+        )
     mask = options.get("concat_mask")
     if mask is not None:
         flat = mask.to(latent).reshape(-1, 1, *mask.shape[-2:])

@@ -20,8 +20,9 @@ from nodes.conditioning import (
     with_options,
 )
 from nodes.sampling import ksampler
-from nodes.vae import vae_decode, vae_decode_tiled
-from tests.every_family import MEMBERS, Parts
+from nodes.vae import vae_decode, vae_decode_tiled, vae_encode
+from tests.conftest import _tokenizer_json
+from tests.every_family import MEMBERS, Parts, loaded
 
 
 def empty(parts: Parts, side: int = 64) -> torch.Tensor:
@@ -197,8 +198,31 @@ def test_a_reference_of_another_vae_is_refused(everyone, name):
     parts, own = everyone[name]
     space = parts.model.latent
     for shape in LATENTS:
-        if shape[1] != space.channels or len(shape) > 2 + space.axes and shape[2] > 1:
+        if shape[1] != space.channels or (len(shape) > 2 + space.axes and shape[2] > 1):
             with pytest.raises(
                 ModelError, match=rf"goes by latents of {space.channels} channels .* number 1 of ReferenceLatent"
             ):
                 run(parts, with_options(own, reference_latents=[torch.ones(shape)]))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 16, 1, 8, 8), (1, 128, 4, 4)])
+@pytest.mark.parametrize("channels", [384, 128])
+def test_a_picture_beside_the_latent_of_another_vae_is_refused(tiny_sd, tmp_path, channels, shape):
+    from tests.families import write_flux
+
+    write_flux(tmp_path, tiny_sd.tokenizer_files, _tokenizer_json(tiny_sd.tokenizer_files), in_channels=channels)
+    parts = loaded(tmp_path, "flux")
+    text = [[torch.zeros(1, 3, 24), {"pooled_output": torch.zeros(1, 32), "concat_latent_image": torch.ones(shape)}]]
+    with pytest.raises(
+        ModelError, match=rf"takes a picture beside the latent, of 16 channels .*got \({shape[0]}, {shape[1]}"
+    ):
+        run(parts, text)
+
+
+def test_no_pictures_and_no_latents_are_refused_by_a_vae(everyone):
+    for name in ("sd1", "qwen_image", "flux2"):
+        parts, _ = everyone[name]
+        with pytest.raises(ModelError, match=r"expected pictures .*got \[0, 64, 64, 3\]"):
+            vae_encode(parts.bench, torch.zeros(0, 64, 64, 3), parts.vae)
+        with pytest.raises(ModelError, match=r"this VAE decodes latents .*got \[0, "):
+            vae_decode(parts.bench, {"samples": empty(parts)[:0]}, parts.vae)
