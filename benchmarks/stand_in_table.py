@@ -337,6 +337,17 @@ hidream_i1_fast_fp8 hidream_i1_full_fp8 hidream_i1_full_fp16"""
         },
     ),
     StandIn(
+        family="anima",
+        write=plain("tests.tiny_anima:write"),
+        networks={"diffusion_models/anima.safetensors": listed("anima-base-v1.0 anima-preview3-base")},
+        parts={
+            "vae/qwen_image_vae.safetensors": listed("qwen_image_vae"),
+            "text_encoders/qwen_3_06b_base.safetensors": listed("qwen_3_06b_base"),
+        },
+        lora_of="diffusion_models/anima.safetensors",
+        loras=listed("anima-turbo-lora-v0.2"),
+    ),
+    StandIn(
         family="kandinsky5_image",
         write=with_clip("tests.tiny_kandinsky5:write"),
         networks={"diffusion_models/kandinsky5.safetensors": listed("kandinsky5lite_t2i")},

@@ -29,10 +29,11 @@ def write_both(
     where: str = "tensors",
     prefix: str = "",
     sides: tuple[int, ...] = (2,),
+    tables: bool = False,
 ) -> tuple[Path, Path]:
     """Write `source` with its weights under `prefix` packed, and with these unpacked.
 
-    `sides`: how many dimensions those have that are packed.
+    `sides`: how many dimensions those have that are packed; `tables`: those of embeddings too.
 
     `told`: the object that tells how each layer is packed, in `tensors` or in the `metadata`.
     """
@@ -40,7 +41,12 @@ def write_both(
     plain: dict[str, Tensor] = {}
     layers = {}
     for name, value in load_tensors(source).items():
-        if value.ndim not in sides or not name.endswith(".weight") or not name.startswith(prefix) or "embed" in name:
+        if (
+            value.ndim not in sides
+            or not name.endswith(".weight")
+            or not name.startswith(prefix)
+            or ("embed" in name and not tables)
+        ):
             packed[name] = plain[name] = value
             continue
         module = name.removesuffix(".weight")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.models.encoded import Encoded
+from engine.models.encoder import Warn, refuse_pictures
 from engine.models.families import family_named
-from engine.models.text import Token, Warn, refuse_pictures
+from engine.models.text import Token
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -17,8 +17,8 @@ import torch
 
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES, load_tensors
 from engine.models.encoded import Encoded
+from engine.models.encoder import Encoder, Warn, refuse_pictures
 from engine.models.errors import EmbeddingError, ModelError, shortened
-from engine.models.families import tower_of
 from engine.models.prompt import phrases, references, segments
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _LARGE = 8
 """A piece of this many tokens is cut where its row is full; a shorter one begins the next row."""
 
 log = logging.getLogger(__name__)
-Warn = Callable[[str], None]
-"""Takes one sentence for whoever wrote the prompt."""
 
 
 class Token(NamedTuple):
@@ -43,16 +41,7 @@ class Token(NamedTuple):
     padding: bool = False
 
 
-def refuse_pictures(handle: ClipHandle, pictures: Sequence[Tensor]) -> None:
-    """Raise ModelError when there are pictures, for an encoder that sees none."""
-    if pictures:
-        raise ModelError(
-            f"{handle.source.path}: expected a text encoder that sees pictures, such as Qwen2.5-VL, got {handle.tower}. "
-            "Load the family's text encoder, or encode the prompt without pictures."
-        )
-
-
-class TextEncoder:
+class TextEncoder(Encoder):
     """A CLIP text tower (Radford et al. 2021) with its tokenizer."""
 
     def __init__(
@@ -64,17 +53,12 @@ class TextEncoder:
         dtype: torch.dtype,
         embedding_folders: Sequence[Path] = (),
     ) -> None:
-        self.module = module
-        self.handle = handle
-        self.tokenizer = tokenizer
-        self.device = device
-        self.dtype = dtype
-        self._folders = embedding_folders
+        super().__init__(module, handle, tokenizer, device, dtype, embedding_folders)
         self._tower: nn.Module = getattr(module, "text_model", module)  # transformers 5 dropped a level
         self._end = tokenizer.end
         pad = handle.tokens.pad
         self._pad = self._end if pad is None else pad
-        self._masked = tower_of(handle.family, handle.tower).padding != "seen"
+        self._masked = self.tower.padding != "seen"
 
     @property
     def length(self) -> int:
@@ -85,15 +69,6 @@ class TextEncoder:
         """Return the context (1, T * rows, D) and the pooled text (1, P) of a prompt with emphasis and embeddings."""
         refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
-
-    @property
-    def encoders(self) -> tuple[TextEncoder, ...]:
-        """The towers: itself."""
-        return (self,)
-
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
-        """Return what `encode` does, of the text for this tower by its name; `text` without one."""
-        return self.encode(texts.get(self.handle.tower, text), warn)
 
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
         """Return the prompt's rows, each `length` tokens: start, text, end, padding.

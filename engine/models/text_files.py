@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from engine.models.checkpoints import read_header
 from engine.models.detect import metadata_facts, text_width
 from engine.models.errors import CheckpointError
 from engine.models.families import families, families_of_type, titles
 from engine.models.families.base import Family, Tower
 from engine.models.handles import ClipHandle, FileDigest, Source, digest_file
 from engine.models.header import Header
+from engine.models.packed import read_header
 from engine.models.shapes import Shapes
 from engine.models.towers import kind_named, kinds
 from engine.models.towers.clip import TextEncoderFacts

@@ -10,7 +10,7 @@ whose vocabulary fits the encoder is taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -53,6 +53,10 @@ class Tokenizer(Protocol):
         """Return the token ids of `text`, without start and end. Special tokens in it, as <|im_start|>, are one id each."""
         ...
 
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, without special tokens."""
+        ...
+
 
 class JsonTokenizer:
     """A tokenizer of the `tokenizers` library."""
@@ -77,6 +81,10 @@ class JsonTokenizer:
     def ids(self, text: str) -> list[int]:
         """Return the token ids of `text`, without start and end."""
         return list(self._fast.encode(text, add_special_tokens=False).ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, without special tokens."""
+        return str(self._fast.decode(list(ids), skip_special_tokens=True))
 
 
 def load_tokenizer(handle: ClipHandle, folders: Sequence[Path] = (), fetched: Path | None = None) -> Tokenizer:
@@ -171,8 +179,9 @@ class _Search:
         return None
 
     def _named(self) -> Tokenizer | None:
+        """The file that the handle names, else one beside the weights."""
         if self.handle.tokenizer is None:
-            return None
+            return self._likely_in(self.source.parent)
         path = self.handle.tokenizer.path
         return self._certain(self._made(read_file(Path(path)), path), path)
 
@@ -194,7 +203,7 @@ class _Search:
         if self.fetched is None:
             return None
         for known in self.known:
-            if tokenizer := self._of(known, self.fetched / known.folder):
+            if tokenizer := self._likely_in(self.fetched / known.folder, known.without):
                 return tokenizer
         return None
 
@@ -204,13 +213,13 @@ class _Search:
         for known in (*self.known, own):
             for model in known.serves:
                 for snapshot in sorted((_hub_cache() / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")):
-                    if tokenizer := self._of(known, snapshot):
+                    if tokenizer := self._likely_in(snapshot, known.without):
                         return tokenizer
         return None
 
-    def _of(self, known: Known, folder: Path) -> Tokenizer | None:
+    def _likely_in(self, folder: Path, without: Collection[str] = ()) -> Tokenizer | None:
         for path in files_in(folder):
-            tokenizer = self._made(read_file(path, known.without), str(path))
+            tokenizer = self._made(read_file(path, without), str(path))
             if self._is_likely(tokenizer):
                 return tokenizer
         return None

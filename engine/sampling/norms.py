@@ -30,17 +30,16 @@ def noise_as_long_as_positive(strength: float) -> Hook:
     """
 
     def scale(step: GuidanceStep) -> Tensor:
-        positive, guided = (
-            step.x - step.positive,
-            step.x - step.denoised,
-        )  # of either kind of noise process, up to a factor
+        # Of either kind of noise process, up to a factor.
+        positive, guided = step.x - step.positive, step.x - step.denoised
         return step.x - guided * (_ratio(positive, guided) * strength)
 
     return scale
 
 
 def _ratio(wanted: Tensor, given: Tensor) -> Tensor:
-    return wanted.norm(dim=1, keepdim=True) / (given.norm(dim=1, keepdim=True) + _NEAR_ZERO)
+    ratio: Tensor = wanted.norm(dim=1, keepdim=True) / (given.norm(dim=1, keepdim=True) + _NEAR_ZERO)
+    return ratio
 
 
 def held_to_positive(below: float, share: float) -> Hook:

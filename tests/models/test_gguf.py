@@ -191,3 +191,15 @@ def test_the_names_of_t5_are_those_of_the_package() -> None:
     ours |= {"enc.blk.1.ffn_up.weight", "enc.blk.1.ffn_down.weight"}
     back = {renamed(name, "t5encoder"): name for name in ours}
     assert {name: names.get_name(name, (".weight",)) for name in back} == back
+
+
+def test_the_loaders_of_networks_and_encoders_take_gguf_files(flux):
+    from engine.paths import Paths
+    from nodes.loaders import denoiser_loader, text_encoder_loader
+    from tests.conftest import Bench
+
+    as_gguf(flux.file("diffusion_models", "flux.safetensors"), flux.file("diffusion_models", "q8.gguf"), "Q8_0", "flux")
+    as_gguf(flux.file("text_encoders", "clip_l.safetensors"), flux.file("text_encoders", "l.gguf"), "Q4_0", "clip")
+    bench = Bench(ModelManager(), Paths(flux.base))
+    assert denoiser_loader(bench, "q8.gguf").family == "flux"
+    assert text_encoder_loader(bench, "l.gguf").config["hidden_size"] == 32

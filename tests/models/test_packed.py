@@ -174,3 +174,8 @@ def test_packed_weights_cannot_be_written_into(checkpoints):
     one = next(iter(packed_parameters(manager, manager.checkpoint(packed).model).values()))
     with pytest.raises(TypeError, match="kept packed"):
         one.zero_()
+    copied = one.data.clone()
+    assert not isinstance(copied, PackedTensor), "a copy is a tensor as others are"
+    assert torch.equal(copied, one.unpacked())
+    assert copied.zero_().sum() == 0
+    assert one.unpacked().abs().sum() > 0

@@ -157,6 +157,11 @@ def test_bitsandbytes_has_the_first_number_in_the_high_half_and_may_pack_factors
         ({"weight": torch.zeros(4, 4, dtype=torch.uint8)}, None, "kept as U8"),
         ({"weight": torch.zeros(4, 4, dtype=torch.int8)}, {"format": "int8_tensorwise"}, "does not go with I8"),
         ({"weight": torch.zeros(4, 4)}, {"format": "of_tomorrow"}, "packed as 'of_tomorrow'"),
+        (
+            {"weight": torch.zeros(4, 4, dtype=torch.int8), "weight_scale": torch.ones(4)},
+            {"format": "int8_tensorwise", "rotated_by": 4},
+            "does not go with I8",
+        ),
     ],
 )
 def test_what_cannot_be_unpacked_for_certain_is_refused_by_name(tmp_path, parts, told, said):

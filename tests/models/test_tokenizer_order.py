@@ -67,7 +67,7 @@ def written(checkpoint: Path, folder: Path, tensors: dict[str, bytes], **metadat
 
 
 def put(folder: Path, text: str) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(text)
 
 
@@ -87,6 +87,8 @@ def test_one_place_comes_after_the_other(checkpoint: Path, rows: int, places: di
     for number, place in enumerate(("hub", "fetched", "any", "kind")):
         put(places[place], words(rows, number))
         assert red_in(bare, tmp_path) == [number]
+    put(tmp_path, words(rows, 6))  # beside the weights
+    assert red_in(bare, tmp_path) == [6]
     told = {"safelight.tokenizer": words(rows, 7)}
     assert red_in(written(checkpoint, tmp_path, {}, **told), tmp_path) == [7]
     carried = {"tokenizer_json": words(rows, 8).encode()}

@@ -208,7 +208,7 @@ _WHOLE = frozenset(
 )
 """Unpacked before torch takes them apart, so that they compute as with a weight that was never packed."""
 
-_SAME = frozenset({_ATEN.detach.default, _ATEN.alias.default, _ATEN.clone.default, _ATEN.contiguous.default})
+_SAME = frozenset({_ATEN.detach.default, _ATEN.alias.default, _ATEN.contiguous.default})
 _LATER = frozenset(
     getattr(_ATEN, name).default
     for name in ("view", "_unsafe_view", "reshape", "t", "permute", "squeeze", "unsqueeze", "cat", "expand", "flip")

@@ -19,6 +19,15 @@ def fact(told: Facts, name: str, usual: Any) -> Any:
     return told.get(name, params.get(name, usual) if isinstance(params, Mapping) else usual)
 
 
+def turned_otherwise(told: Facts) -> bool:
+    """Say whether a rotation is told of in words that are not known here: unpacked as not rotated, it would be noise."""
+    params = told.get("params")
+    words = [*told, *(params if isinstance(params, Mapping) else ())]
+    return any(hint in word for word in words for hint in ("rot", "hadamard")) and not any(
+        "convrot" in word for word in words
+    )
+
+
 def group(told: Facts, columns: int, *, usual: int = GROUP) -> int | None:
     """Return in groups of how many columns a weight was rotated; None when there can be none of this size."""
     size = fact(told, "convrot_groupsize", usual)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.models.towers import chat
 from engine.models.towers.language import LanguageKind
 
 KIND: Final = LanguageKind(
     name="gemma3",
     title="Gemma 3",
+    chat=chat.GEMMA3,
     model="transformers.models.gemma3.modeling_gemma3:Gemma3TextModel",
     settings="transformers.models.gemma3.configuration_gemma3:Gemma3TextConfig",
     tokenizer="google/gemma-3-4b-it",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from engine.models.families.base import Tower, named
 from engine.models.handles import TokenFacts
 from engine.models.shapes import Facts, Shapes, count
+from engine.models.towers.chat import Chat
 from engine.models.towers.clip import TextEncoderFacts
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class LanguageKind:
     `lacks`: the tensors that tell it, as the library's bare model names them, `check`: a rule on sizes. `head_dim`: where no norm
     of queries tells it. `constants`: the arguments of `settings` that tensors do not tell. `pad`: the token of padding.
     `sees`: whether a file has a vision tower too, by which some are told; None: either.
+    `chat`: how it is talked to, where it can write.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LanguageKind:
     head_dim: int = 128
     constants: Mapping[str, Any] = field(default_factory=dict)
     sees: bool | None = None
+    chat: Chat | None = None
 
     ENCODER = "engine.models.towers.language_encoder:LanguageEncoder"
     HALF: Literal["bfloat16"] = field(default="bfloat16", init=False)
@@ -116,6 +119,10 @@ class LanguageKind:
             "num_key_value_heads": keys // head_dim,
             "head_dim": head_dim,
         }
+
+    def with_all_layers(self, config: Mapping[str, Any], cut: int) -> dict[str, Any]:
+        """Return `config` with the `cut` layers at the end that prompts do not need."""
+        return {**config, "num_hidden_layers": int(config["num_hidden_layers"]) + cut}
 
     def build(self, config: Mapping[str, Any]) -> nn.Module:
         """Make the library's model, without a head."""

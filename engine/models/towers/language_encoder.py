@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from engine.models.encoded import Encoded
-from engine.models.errors import ModelError, TokenizerError
-from engine.models.families import tower_of
-from engine.models.text import Token, Warn
+from engine.models.encoder import Encoder, Warn, refuse_pictures
+from engine.models.errors import TokenizerError
+from engine.models.text import Token
 from engine.models.towers import kind_named
 from engine.models.towers.language import LanguageKind, numbered
 from engine.models.towers.quotes import letter_by_letter, pictures_before
@@ -31,7 +31,7 @@ _HEAD = 3
 """Tokens that open the user's part of a chat: its mark, "user" and a line break."""
 
 
-class LanguageEncoder:
+class LanguageEncoder(Encoder):
     """A decoder-only language model with its tokenizer. It takes a prompt as it is: parentheses are text, and weigh nothing."""
 
     spelling: Mapping[str, Tokenizer] = {}
@@ -46,19 +46,9 @@ class LanguageEncoder:
         dtype: torch.dtype,
         embedding_folders: Sequence[Path] = (),
     ) -> None:
-        self.module = module
-        self.handle = handle
-        self.tokenizer = tokenizer
-        self.device = device
-        self.dtype = dtype
-        self.tower = tower_of(handle.family, handle.tower)
+        super().__init__(module, handle, tokenizer, device, dtype, embedding_folders)
         self.kind = cast("LanguageKind", kind_named(self.tower.kind))
         self._language: nn.Module = getattr(module, "language_model", module)
-
-    @property
-    def encoders(self) -> tuple[LanguageEncoder, ...]:
-        """The towers: itself."""
-        return (self,)
 
     def prompting_of(self, style: str) -> Prompting:
         """How the family puts prompts of a style (`Tower.styles`); its usual way where it has none of that name."""
@@ -71,22 +61,14 @@ class LanguageEncoder:
         (1, T) is 0 there. `style`: one of the tower's `styles`, "" for the usual one. `warn` is told when a prompt is cut.
         Raises ModelError for pictures where the model sees none.
         """
-        if pictures:
-            raise ModelError(
-                f"{self.handle.source.path}: {self.kind.title} sees no pictures. Encode the prompt without."
-            )
         put = self.prompting_of(style)
-        found = self._joined(self.tokenize(text, warn, style), put)
+        found = self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
         for option, other in self.spelling.items():
             ids = other.ids(text)
             if put.most and len(ids) >= put.most:
                 warn(f"prompt: {len(ids) + 1} tokens of {option}, cut to {put.most}: the end of it is left out.")
             found.options[option] = torch.tensor([[*ids[: put.most - 1 if put.most else None], other.end]])
         return found
-
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
-        """Return what `encode` does, of the text for this tower by its name; `text` without one."""
-        return self.encode(texts.get(self.handle.tower, text), warn)
 
     def tokenize(self, text: str, warn: Warn = log.warning, style: str = "") -> list[list[Token]]:
         """Return the prompt's one row: the template with the prompt in it, cut and padded as the family wants it."""
@@ -208,6 +190,16 @@ class LanguageEncoder:
                 hook.remove()
         seen.setdefault(depth, last)
         return [seen[number] for number in wanted]
+
+    def row_with_pictures(self, text: str, warn: Warn, put: Prompting, pictures: Sequence[Tensor]) -> list[Token]:
+        """Return the row of a prompt that is put so. Raises ModelError for pictures, which it does not see."""
+        refuse_pictures(self.handle, pictures)
+        return self.row(text, warn, put)
+
+    def prepared(self, row: Sequence[Token], put: Prompting) -> dict[str, Any]:
+        """What the library's model is called with for a row."""
+        mask = torch.tensor([[not token.padding for token in row]], dtype=torch.long)
+        return self._inputs(row, mask, put)
 
     def _inputs(self, row: Sequence[Token], mask: Tensor, put: Prompting, seen: Sequence[Any] = ()) -> dict[str, Any]:
         """What the library's model is called with, for one row and what is seen in it."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.models.towers import chat
 from engine.models.towers.language import MISTRAL_TOKENS, TABLE, LanguageKind
 
 KIND: Final = LanguageKind(
     name="llama",
     title="Llama 3.1",
+    chat=chat.LLAMA,
     model="transformers.models.llama.modeling_llama:LlamaModel",
     settings="transformers.models.llama.configuration_llama:LlamaConfig",
     tokenizer="meta-llama/Llama-3.1-8B-Instruct",

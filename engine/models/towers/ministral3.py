@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.models.shapes import Shapes
+from engine.models.towers import chat
 from engine.models.towers.language import LLAMA_TOKENS, MISTRAL_SMALL_SIZE, TABLE, LanguageKind, feed_forward
 
 
@@ -16,6 +17,7 @@ def is_ministral(shapes: Shapes) -> bool:
 KIND: Final = LanguageKind(
     name="ministral3",
     title="Ministral 3",
+    chat=chat.MISTRAL,
     model="transformers.models.ministral3.modeling_ministral3:Ministral3Model",
     settings="transformers.models.ministral3.configuration_ministral3:Ministral3Config",
     tokenizer="mistralai/Ministral-3-3B-Instruct-2512",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.models.shapes import Shapes
+from engine.models.towers import chat
 from engine.models.towers.language import LLAMA_TOKENS, MINISTRAL_SIZES, TABLE, LanguageKind, feed_forward
 
 
@@ -16,6 +17,7 @@ def is_mistral(shapes: Shapes) -> bool:
 KIND: Final = LanguageKind(
     name="mistral",
     title="Mistral Small 3",
+    chat=chat.MISTRAL,
     model="transformers.models.mistral.modeling_mistral:MistralModel",
     settings="transformers.models.mistral.configuration_mistral:MistralConfig",
     tokenizer="mistralai/Mistral-Small-3.2-24B-Instruct-2506",

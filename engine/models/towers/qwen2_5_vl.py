@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine.models.shapes import Shapes, count
+from engine.models.towers import chat
 from engine.models.towers.seeing import SeeingKind
 
 
@@ -22,6 +23,7 @@ def vision(shapes: Shapes) -> dict[str, Any]:
 KIND: Final = SeeingKind(
     name="qwen2_5_vl",
     title="Qwen2.5-VL",
+    chat=chat.QWEN2_5_VL,
     model="transformers.models.qwen2_5_vl.modeling_qwen2_5_vl:Qwen2_5_VLTextModel",
     settings="transformers.models.qwen2_5_vl.configuration_qwen2_5_vl:Qwen2_5_VLTextConfig",
     tokenizer="Qwen/Qwen2.5-VL-7B-Instruct",

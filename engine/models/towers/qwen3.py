@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.models.towers import chat
 from engine.models.towers.language import LanguageKind
 
 KIND: Final = LanguageKind(
     name="qwen3",
     title="Qwen3",
+    chat=chat.QWEN3,
     model="transformers.models.qwen3.modeling_qwen3:Qwen3Model",
     settings="transformers.models.qwen3.configuration_qwen3:Qwen3Config",
     tokenizer="Qwen/Qwen3-4B",

@@ -5,6 +5,7 @@ The base of its rotation and the width of a key are those of the published model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,12 +13,13 @@ import msgspec
 
 from engine.models.families.base import Tower
 from engine.models.shapes import Facts, Shapes, count
-from engine.models.towers import qwen3_vl
+from engine.models.towers import chat, qwen3_vl
 from engine.models.towers.clip import TextEncoderFacts
 from engine.models.towers.language import TABLE
 from engine.models.towers.seeing import SeeingKind
 
 _KEY_WIDTH: Final = 128
+_ATTENDS_EVERY: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,12 @@ class RecurrentKind(SeeingKind):
         facts = super().text_facts(shapes, hints, tower)
         kinds = facts.config["layer_types"][: facts.config["num_hidden_layers"]]
         return msgspec.structs.replace(facts, config=facts.config | {"layer_types": kinds})
+
+    def with_all_layers(self, config: Mapping[str, Any], cut: int) -> dict[str, Any]:
+        """As `LanguageKind.with_all_layers`; every fourth layer attends, as in all published ones."""
+        whole = super().with_all_layers(config, cut)
+        attends = [(index + 1) % _ATTENDS_EVERY == 0 for index in range(whole["num_hidden_layers"])]
+        return {**whole, "layer_types": ["full_attention" if one else "linear_attention" for one in attends]}
 
     def _sizes(self, found: Shapes, hints: Facts) -> dict[str, Any]:
         attends = [f"layers.{i}.self_attn.q_norm.weight" in found for i in range(count(found, "layers."))]
@@ -60,6 +68,7 @@ def vision(shapes: Shapes) -> dict[str, Any]:
 KIND: Final = RecurrentKind(
     name="qwen3_5",
     title="Qwen3.5",
+    chat=chat.QWEN3,
     model="transformers.models.qwen3_5.modeling_qwen3_5:Qwen3_5TextModel",
     settings="transformers.models.qwen3_5.configuration_qwen3_5:Qwen3_5TextConfig",
     tokenizer="Qwen/Qwen3.5-9B",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine.models.shapes import Shapes, count
+from engine.models.towers import chat
 from engine.models.towers.seeing import SeeingKind
 
 _DEEP = {24: (5, 11, 17), 27: (8, 16, 24)}
@@ -28,6 +29,7 @@ def vision(shapes: Shapes) -> dict[str, Any]:
 KIND: Final = SeeingKind(
     name="qwen3_vl",
     title="Qwen3-VL",
+    chat=chat.QWEN3_VL,
     model="transformers.models.qwen3_vl.modeling_qwen3_vl:Qwen3VLTextModel",
     settings="transformers.models.qwen3_vl.configuration_qwen3_vl:Qwen3VLTextConfig",
     tokenizer="Qwen/Qwen3-VL-4B-Instruct",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from engine.models.encoded import PICTURE_SLOTS, Encoded
+from engine.models.encoder import Warn
 from engine.models.errors import ModelError
-from engine.models.text import Token, Warn
+from engine.models.text import Token
 from engine.models.towers.language_encoder import LanguageEncoder
 from engine.models.towers.pictures import Patches, patches
 
@@ -82,12 +83,19 @@ class SeeingEncoder(LanguageEncoder):
             return token
         return token._replace(value=cast("Any", self._patches(token.value)))
 
+    def prepared(self, row: Sequence[Token], put: Prompting) -> dict[str, Any]:
+        """What the library's model is called with for a row, its pictures with it."""
+        whole, found = self._whole([self._seen(one) for one in row])
+        return self._inputs(whole, torch.ones(1, len(whole), dtype=torch.long), put, found)
+
+    def _whole(self, row: Sequence[Token]) -> tuple[list[Token], list[Patches]]:
+        """A row with a token for each part of a picture, and the pictures."""
+        token = Token(self._picture_token(), 1.0) if any(_is_seen(one) for one in row) else None
+        whole = [token if token and _is_seen(one) else one for one in row for _ in range(_tokens(one))]
+        return whole, [cast("Patches", one.value) for one in row if _is_seen(one)]
+
     def _encoded(self, row: Sequence[Token], put: Prompting, seen: Sequence[Any] = ()) -> tuple[Tensor, Tensor]:
-        found = [one.value for one in row if _is_seen(one)]
-        if not found:
-            return super()._encoded(row, put)
-        token = Token(self._picture_token(), 1.0)
-        whole = [token if _is_seen(one) else one for one in row for _ in range(_tokens(one))]
+        whole, found = self._whole(row)
         return super()._encoded(whole, put, found)
 
     def _patches(self, picture: Any) -> Patches:

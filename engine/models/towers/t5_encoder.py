@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from engine.models.encoded import Encoded
-from engine.models.families import tower_of
+from engine.models.encoder import Encoder, Warn, refuse_pictures
 from engine.models.families.base import Padding
 from engine.models.prompt import segments
-from engine.models.text import Token, Warn, refuse_pictures
+from engine.models.text import Token
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class T5Encoder:
+class T5Encoder(Encoder):
     """T5's encoder (Raffel et al. 2020) with its tokenizer. Padding is seen like any other token, unless the family masks it."""
 
     def __init__(
@@ -36,29 +36,15 @@ class T5Encoder:
         dtype: torch.dtype,
         embedding_folders: Sequence[Path] = (),
     ) -> None:
-        self.module = module
-        self.handle = handle
-        self.tokenizer = tokenizer
-        self.device = device
-        self.dtype = dtype
+        super().__init__(module, handle, tokenizer, device, dtype, embedding_folders)
         self._pad = handle.tokens.pad or 0
-        tower = tower_of(handle.family, handle.tower)
-        self._padding: Padding = tower.padding
-        self._lower = tower.lower
-
-    @property
-    def encoders(self) -> tuple[T5Encoder, ...]:
-        """The towers: itself."""
-        return (self,)
+        self._padding: Padding = self.tower.padding
+        self._lower = self.tower.lower
 
     def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the context (1, T, D), and as pooled text (1, D) the mean over tokens, which no model uses."""
         refuse_pictures(self.handle, pictures)
         return self.encode_tokens(self.tokenize(text, warn))
-
-    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
-        """Return what `encode` does, of the text for this tower by its name; `text` without one."""
-        return self.encode(texts.get(self.handle.tower, text), warn)
 
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
         """Return the prompt's one row: text, end token, padding up to the least length, but so often at least as is told."""

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from engine.models.encoded import Encoded
+from engine.models.encoder import refuse_pictures
 from engine.models.handles import ClipHandle
 from engine.models.joined import JoinedEncoder
-from engine.models.text import Token, refuse_pictures
+from engine.models.text import Token
 from engine.models.towers.language_encoder import LanguageEncoder
 from engine.models.towers.seeing_encoder import SeeingEncoder
 from engine.models.weights import named_parameters

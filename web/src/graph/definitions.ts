@@ -39,7 +39,7 @@ export interface InputDefinition {
   readonly labelOff?: string;
   /** Name of the widget that a pack brings for it. */
   readonly widget?: string;
-  /** Least height of that widget. */
+  /** Least height of that widget, or of a canvas. */
   readonly height?: number;
   /** The inputs that each of its choices brings. */
   readonly branches?: Branches;
@@ -221,7 +221,7 @@ function parsed(name: string, entry: Json | undefined, required: boolean, seeds:
     labelOn: text(options["label_on"]),
     labelOff: text(options["label_off"]),
     widget: packWidget(options),
-    height: heightOf(options),
+    height: drawsBoxes({ type, kind, advanced: options["advanced"] === true }) ? BOXES_HEIGHT : heightOf(options),
     options,
     ...dynamicParts(type, options, parseInner),
   };
@@ -248,6 +248,12 @@ function packWidget(options: JsonObject): string | undefined {
 
 const LOWEST = 24;
 const HIGHEST = 1200;
+const BOXES_HEIGHT = 300;
+
+/** Whether an input has a canvas to draw boxes on. An advanced one only keeps boxes: it is text. */
+export function drawsBoxes({ type, kind, advanced }: Pick<InputDefinition, "type" | "kind" | "advanced">): boolean {
+  return type === "BOUNDING_BOXES" && kind === "json" && advanced !== true;
+}
 
 function heightOf(options: JsonObject): number | undefined {
   const height = text(options["widgetType"]) ? finite(options["widgetHeight"]) : undefined;

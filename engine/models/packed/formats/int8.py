@@ -1,6 +1,7 @@
 """Weights as eight-bit whole numbers times a factor, one for all or one for each row; rotated before, where metadata says so.
 
-Whether a weight is rotated shows neither in names nor in types nor in shapes: without metadata none of these is read.
+Whether a weight is rotated shows neither in names nor in types nor in shapes: without metadata none of these is read. What
+metadata calls it (`convrot`, `convrot_groupsize`) is inferred from the parameters of the library's layout.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def found(header: Header, name: str, told: Facts) -> Packing | None:
         return None
     shape, parts = header.shapes[name], beside(header, name, (SCALE,))
     if SCALE not in parts or math.prod(header.shapes[parts[SCALE]]) not in (1, shape[0]):
+        return None
+    if tell.turned_otherwise(told):
         return None
     if not tell.fact(told, "convrot", False):
         return Packing(format="int8", shape=shape, parts=parts)

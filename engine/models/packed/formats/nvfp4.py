@@ -27,6 +27,8 @@ _VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 def found(header: Header, name: str, told: Facts) -> Packing | None:
     """Recognise a weight by what is told of it."""
     kept, parts = header.shapes[name], beside(header, name, BESIDE)
+    if header.dtypes[name] not in ("U8", "I8", "torch.uint8", "torch.int8"):
+        return None
     if told.get("format") not in TOLD or len(parts) != 3 or len(kept) != 2 or kept[1] * 2 % _BLOCK:
         return None
     padded = (kept[0], 2 * kept[1])

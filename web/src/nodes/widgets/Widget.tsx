@@ -1,5 +1,5 @@
 import { type ComponentType, lazy, memo, type ReactNode, Suspense } from "react";
-import type { InputDefinition } from "@/graph/definitions";
+import { drawsBoxes, type InputDefinition } from "@/graph/definitions";
 import { BooleanWidget } from "./BooleanWidget";
 import { ColorWidget } from "./ColorWidget";
 import { ComboWidget } from "./ComboWidget";
@@ -17,6 +17,14 @@ const PackWidget = lazy<ComponentType<Brought>>(() =>
   import("./PackWidget").then(
     (module) => ({ default: module.PackWidget }),
     () => ({ default: ({ ordinary }) => ordinary }),
+  ),
+);
+
+/** A canvas is there for few nodes; where its part cannot come, the boxes are text. */
+const BoxesWidget = lazy<ComponentType<{ input: InputDefinition }>>(() =>
+  import("./boxes/BoxesWidget").then(
+    (module) => ({ default: module.BoxesWidget }),
+    () => ({ default: JsonWidget }),
   ),
 );
 
@@ -44,7 +52,12 @@ function Ordinary({ input }: { input: InputDefinition }) {
     case "color":
       return <ColorWidget input={input} />;
     default:
-      return <JsonWidget input={input} />;
+      if (!drawsBoxes(input)) return <JsonWidget input={input} />;
+      return (
+        <Suspense>
+          <BoxesWidget input={input} />
+        </Suspense>
+      );
   }
 }
 
