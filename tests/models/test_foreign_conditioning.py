@@ -13,8 +13,10 @@ from engine.models.families import families, family_named
 from engine.models.networks.unet_sizes import U_NET
 from nodes.conditioning import (
     conditioning_average,
+    conditioning_combine,
     conditioning_concat,
     conditioning_set_area,
+    conditioning_set_timestep_range,
     conditioning_zero_out,
     text_encode,
     with_options,
@@ -226,3 +228,14 @@ def test_no_pictures_and_no_latents_are_refused_by_a_vae(everyone):
             vae_encode(parts.bench, torch.zeros(0, 64, 64, 3), parts.vae)
         with pytest.raises(ModelError, match=r"this VAE decodes latents .*got \[0, "):
             vae_decode(parts.bench, {"samples": empty(parts)[:0]}, parts.vae)
+
+
+def test_a_foreign_text_of_later_steps_is_refused_before_the_first(everyone, monkeypatch):
+    parts, own = everyone["z_image"]
+    _, foreign = everyone["flux"]
+    steps = []
+    monkeypatch.setattr(type(parts.bench), "progress", lambda *args: steps.append(args))
+    late = conditioning_set_timestep_range(foreign, 0.9, 1.0)
+    with pytest.raises(ValueError, match=r"the positive conditioning has texts of the widths 24, 32"):
+        run(parts, conditioning_combine(own, late))
+    assert not steps
