@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from engine.models.families import family_named
+from engine.models.networks.unet_sizes import U_NET
+from engine.models.weights import parameter_shapes
 from nodes.conditioning import (
     conditioning_combine,
     conditioning_set_area,
@@ -16,8 +19,10 @@ from nodes.conditioning import (
     text_encode,
 )
 from nodes.latent import set_latent_noise_mask
+from nodes.loaders import lora_loader_model_only
 from nodes.sampling import ksampler, ksampler_advanced
 from tests.every_family import MEMBERS, Parts
+from tests.families import save
 
 NEGATIVE = "blue dog on a tree, a tree"
 SIDE = 64
@@ -129,3 +134,23 @@ def test_samplers_run_with_and_without_guidance(everyone, sampler):
             for cfg in (1.0, 2.0):
                 made = run(parts, good, good, empty(parts), sampler_name=sampler, cfg=cfg)
                 assert made.shape[1] == parts.model.latent.channels, name
+
+
+def test_a_lora_on_off_and_on_gives_the_same_bits(family):
+    parts, good, bad = family
+    shapes = {n: s for n, s in parameter_shapes(parts.model).items() if len(s) == 2 and n.endswith(".weight")}
+    generator, tensors = torch.Generator().manual_seed(3), {}
+    for name, (rows, columns) in list(shapes.items())[-6:]:
+        module = f"{'unet' if is_u_net(parts) else 'transformer'}.{name.removesuffix('.weight')}"
+        tensors[f"{module}.lora_A.weight"] = torch.randn(2, columns, generator=generator) * 0.1
+        tensors[f"{module}.lora_B.weight"] = torch.randn(rows, 2, generator=generator) * 0.1
+    save(parts.bench.paths.base / "models" / "loras" / "on_off.safetensors", tensors)
+    patched = replace(parts, model=lora_loader_model_only(parts.bench, parts.model, "on_off.safetensors", 1.0))
+    off, on, again, once_more = (run(one, good, bad, empty(parts)) for one in (parts, patched, parts, patched))
+    assert torch.equal(off, again)
+    assert torch.equal(on, once_more)
+    assert not torch.equal(off, on)
+
+
+def is_u_net(parts: Parts) -> bool:
+    return family_named(parts.model.family).network is U_NET
