@@ -11,7 +11,6 @@ import torch
 
 from engine.api import Clip, Conditioning, Context, In, Mask, Mentions, node
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES
-from engine.models.towers.t5_kind import with_padding
 
 PIXELS_PER_LATENT = 8
 """Areas are given in pixels and kept in units of eight, which are latent pixels of most models."""
@@ -55,16 +54,6 @@ def clip_set_last_layer(
 ) -> Clip:
     """Take the conditioning from an earlier layer of the text encoder (clip skip)."""
     return clip.with_last_layer(stop_at_clip_layer)
-
-
-@node("T5TokenizerOptions", category="_for_testing/conditioning", display_name=None)
-def t5_tokenizer_options(
-    clip: Clip,
-    min_padding: Annotated[int, In(ge=0, le=10000, step=1, tip="Padding tokens after each text, at least.")] = 0,
-    min_length: Annotated[int, In(ge=0, le=10000, step=1, tip="Tokens that a text is padded to.")] = 0,
-) -> Clip:
-    """Say how T5's encoders pad texts; encoders of other kinds stay as they are."""
-    return with_padding(clip, min_padding, min_length)
 
 
 @node("ConditioningCombine", category="conditioning", display_name="Conditioning (Combine)")

@@ -24,6 +24,7 @@ from engine.denoising.records import (
     StepPlan,
     TakesOver,
 )
+from engine.denoising.skipped_layers import negative_skip_of, skips_of
 from engine.sampling.conditions import Inputs, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
@@ -216,7 +217,8 @@ def _denoiser(
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other)
+        skips = skips_of(model), negative_skip_of(model if model.negative is None else model.negative)
+        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips)
     if around.noise_mask is None:
         return denoiser, unit_noise
     kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from engine.models.errors import ModelError
 from engine.models.families import family_named
+from engine.models.layers import Stack, left_out
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,6 +27,12 @@ class Network:
 
     repeats_text: ClassVar[bool] = False
     """Whether a text that is repeated says the same: true of cross-attention, not where text stands among other tokens."""
+
+    double_layers: ClassVar[Stack | None] = None
+    """Layers with weights of their own for text and picture, which a call can leave out."""
+
+    single_layers: ClassVar[Stack | None] = None
+    """Layers in which both are one. Networks that have but one kind, not parted by text and picture, name it as both."""
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         self.module = module
@@ -45,6 +53,29 @@ class Network:
                 f"{got}. Encode the prompt with its text encoders, {towers}."
             )
         return found
+
+    @contextmanager
+    def without_layers(self, double: Sequence[int], single: Sequence[int]) -> Iterator[None]:
+        """Leave layers, numbered from 0, out of the calls in the block; numbers that the network lacks are passed over.
+
+        Raises ModelError when it has none of them.
+        """
+        kinds = ((self.double_layers, double), (self.single_layers, single))
+        wanted: dict[Stack, set[int]] = {}
+        for stack, numbers in kinds:
+            if stack is not None:
+                wanted.setdefault(stack, set()).update(numbers)
+        if not any(number < stack.count(self.module) for stack, named in wanted.items() for number in named):
+            double_count, single_count = (stack.count(self.module) if stack else 0 for stack, _ in kinds)
+            raise ModelError(
+                f"{self.handle.source.path}: none of the layers to skip is there: asked for double layers {list(double)} and "
+                f"single layers {list(single)}; {self.family.title} has {double_count} double and {single_count} single ones, "
+                "counted from 0. Name layers that it has."
+            )
+        with ExitStack() as held:
+            for stack, named in wanted.items():
+                held.enter_context(left_out(self.module, stack, sorted(named)))
+            yield
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return what this network takes beside text and time, of a conditioning's options; made once for a run.

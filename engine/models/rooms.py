@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from engine.models.families import family_named, page_of
 from engine.sources import Sources
 
 ROOMS: Final = tuple(f"engine.models.{name}" for name in ("families", "networks", "towers", "autoencoders"))
@@ -31,6 +30,8 @@ def code_of(family: str, autoencoder: str = "") -> str:
 
     Comments and docstrings do not count.
     """
+    from engine.models.families import family_named, page_of  # which scanning for nodes needs none of
+
     modules = [f"engine.models.autoencoders.{autoencoder}"] if autoencoder else []
     if (page := page_of(family)) is not None:
         modules += [page, *(f"engine.models.towers.{tower.kind}" for tower in family_named(family).towers)]

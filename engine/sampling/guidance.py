@@ -14,6 +14,7 @@ from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCf
 from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.skips import Skip, away_from
 
 # Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
 _NO_WEIGHT = 1e-37
@@ -78,10 +79,14 @@ class GuidedDenoiser:
         around: Surroundings,
         max_rows: int | None = None,
         negative: Network | None = None,
+        skips: Sequence[Skip] = (),
+        negative_skip: Skip | None = None,
     ):
         """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
 
-        `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another.
+        `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another. `skips`:
+        networks without some layers, which guidance goes away from. `negative_skip`: one that predicts for the negative
+        conditioning of a CfgGuidance in its range.
         """
         self._guidance = guidance
         self._schedule = around.schedule
@@ -89,6 +94,11 @@ class GuidedDenoiser:
         lists = prepare(_lists(guidance), around)
         self._predict = ConditionedNetwork(network, around.schedule, lists, max_rows)
         self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
+        self._skips = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in skips]
+        self._negative_skip = negative_skip
+        self._shallow = (
+            ConditionedNetwork(negative_skip.network, around.schedule, lists, max_rows) if negative_skip else None
+        )
         self._levels = cfg_levels(around.schedule, guidance.ranges) if isinstance(guidance, CfgGuidance) else []
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
@@ -139,16 +149,26 @@ class GuidedDenoiser:
             if self._guided_channels is not None:
                 guided = torch.cat([guided[:, : self._guided_channels], positive[:, self._guided_channels :]], dim=1)
         guided = limited(self._schedule.parameterization, guided)
+        for skip, shallow in self._skips:
+            if self._within(skip, sigma):
+                skipped = shallow(x, sigma, (0,))[0][:, : x.shape[1]]
+                guided = away_from(guided, positive, skipped, skip.scale, skip.rescale)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
         return guided, unconditional, share
 
     def _both(self, x: Tensor, sigma: float) -> tuple[list[Tensor], Tensor | None]:
         """The predictions for the positive and the negative conditioning: of one network, or of one each; and the variance."""
-        if self._other is None:
+        skip = self._negative_skip
+        other = self._shallow if skip is not None and self._within(skip, sigma) else self._other
+        if other is None:
             return self._predicted(x, sigma, (0, 1))
         (positive,), share = self._predicted(x, sigma, (0,))
-        return [positive, *self._other(x, sigma, (1,))], share
+        return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, (1,)))], share
+
+    def _within(self, skip: Skip, sigma: float) -> bool:
+        to_sigma = self._schedule.percent_to_sigma
+        return to_sigma(skip.end) <= sigma <= to_sigma(skip.start)
 
 
 def cfg_levels(schedule: NoiseSchedule, ranges: Sequence[CfgRange]) -> list[tuple[float, float, float]]:

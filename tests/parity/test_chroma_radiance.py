@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from engine.sampling.noise import initial_noise
-from nodes.conditioning import t5_tokenizer_options, text_encode
+from nodes.conditioning import text_encode
 from nodes.latent import empty_latent_in_pixels
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.model_options import chroma_radiance_options
 from nodes.sampling import ksampler
+from nodes.t5_options import t5_tokenizer_options
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny, save

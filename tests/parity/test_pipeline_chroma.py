@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from nodes.conditioning import t5_tokenizer_options, text_encode
+from nodes.conditioning import text_encode
 from nodes.latent import empty_latent_of_16_channels
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
+from nodes.t5_options import t5_tokenizer_options
 from nodes.vae import vae_decode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny, save

@@ -11,10 +11,11 @@ import torch
 from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
-from nodes.conditioning import t5_tokenizer_options, text_encode
+from nodes.conditioning import text_encode
 from nodes.conditioning_edit import reference_latent
 from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
+from nodes.t5_options import t5_tokenizer_options
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny, save, write_flux

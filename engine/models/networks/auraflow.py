@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_places, check_widths
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class AuraFlowNetwork(Network):
     """AuraFlow (fal 2024) under text (B, T, D), which is padded with zeros."""
+
+    double_layers = Stack("joint_transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks")
 
     @torch.no_grad()
     def __call__(

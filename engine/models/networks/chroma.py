@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class ChromaNetwork(Network):
     """Chroma (Lodestone Rock 2025) under text (B, T, D); a guidance in a conditioning is not for it."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks")
 
     @torch.no_grad()
     def __call__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
@@ -21,6 +22,9 @@ _REFERENCE = "reference "
 
 class _DiagonalNetwork(Network):
     """A transformer under text (B, T, D), over patches of two by two latent pixels."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks", STREAMS)
 
     @torch.no_grad()
     def __call__(

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from engine.models.errors import ModelError
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
@@ -28,6 +29,9 @@ _GUIDANCE = 3.5
 
 class FluxNetwork(PooledTextNetwork):
     """FLUX.1 (Black Forest Labs 2024) under text (B, T, D) and a pooled text (B, P)."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks", STREAMS)
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P), and `guidance` (1,) for a network that was distilled to take it.

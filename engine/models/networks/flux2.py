@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
+from engine.models.errors import ModelError
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.references import placing, references_of
 from engine.models.networks.widths import check_widths
@@ -30,12 +33,26 @@ _SHEETS = 10
 class Flux2Network(Network):
     """FLUX.2 dev and klein (Black Forest Labs 2025) under text (B, T, D)."""
 
+    double_layers = Stack("transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks")
+
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, handle, device, dtype)
         self._keeps = bool(handle.options.get(KEEPS_OPTION, False))
         self._kept: Any = WeakIdKeyDictionary()
         if self._keeps:
             _let_keep(module)
+
+    @contextmanager
+    def without_layers(self, double: Sequence[int], single: Sequence[int]) -> Iterator[None]:
+        """Leave layers out. Raises ModelError when it has none of them, or where references are kept, which every layer does."""
+        if self._keeps:
+            raise ModelError(
+                f"{self.handle.source.path}: layers cannot be skipped where references are kept for all steps, since layers "
+                "left out would keep nothing. Leave out the skip-layer guidance, or the node that keeps references."
+            )
+        with super().without_layers(double, single):
+            yield
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `guidance` (1,) for a network that was distilled to take it, and `reference 0`… (1, C, h, w) to go by.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class Lumina2Network(Network):
     """Lumina-Image 2 (Qin et al. 2025) under text (B, T, D): one stream of the text's tokens and the picture's."""
+
+    double_layers = Stack("layers")
+    single_layers = Stack("layers")
 
     @torch.no_grad()
     def __call__(

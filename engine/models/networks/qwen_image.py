@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, unpacked
 from engine.models.networks.pooled import even
@@ -25,6 +26,8 @@ _METHOD = "placed by"
 
 class QwenImageNetwork(Network):
     """Qwen-Image, its Edit models and Qwen-Image-Layered (Wu et al. 2025) under text (B, T, D)."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, handle, device, dtype)

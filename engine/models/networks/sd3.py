@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.widths import check_places
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class SD3Network(PooledTextNetwork):
     """Stable Diffusion 3 and 3.5 (Esser et al. 2024) under text (B, T, D) and a pooled text (B, P)."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
 
     @torch.no_grad()
     def __call__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class ZImageNetwork(Network):
     """Z-Image (Tongyi Lab 2025) under text (B, T, D): one stream of pictures' and text's tokens, each filled up to 32."""
+
+    double_layers = Stack("layers", ("x",))
+    single_layers = Stack("layers", ("x",))
 
     @torch.no_grad()
     def __call__(
