@@ -1,4 +1,4 @@
-"""Every family under what workflows do to runs: batches, parts of a schedule, masks, areas; and runs again, to the bit."""
+"""Every family under what workflows do to runs: batches, parts of a schedule, masks, areas; and again with a LoRA, to the bit."""
 
 from __future__ import annotations
 
@@ -62,11 +62,6 @@ def test_a_picture_of_a_batch_is_the_one_that_is_made_alone(family):
     assert not same(alone[0], alone[1])
 
 
-def test_a_run_again_gives_the_same_bits(family):
-    parts, good, bad = family
-    assert torch.equal(run(parts, good, bad, empty(parts)), run(parts, good, bad, empty(parts)))
-
-
 def test_two_halves_of_a_schedule_are_the_whole(family):
     parts, good, bad = family
 
@@ -127,13 +122,12 @@ def test_places_and_times_change_the_picture_and_mean_the_same_everywhere(family
         assert not torch.equal(changed, plain)
 
 
-@pytest.mark.parametrize("sampler", ["dpmpp_2m", "dpmpp_sde", "ddim", "uni_pc", "lcm", "res_multistep"])
-def test_samplers_run_with_and_without_guidance(everyone, sampler):
+@pytest.mark.parametrize(("sampler", "cfg"), [("dpmpp_sde", 1.0), ("ddim", 2.0), ("uni_pc", 2.0), ("lcm", 1.0)])
+def test_samplers_run_with_and_without_guidance(everyone, sampler, cfg):
     for name, (parts, good) in everyone.items():
         if family_named(parts.model.family).towers:
-            for cfg in (1.0, 2.0):
-                made = run(parts, good, good, empty(parts), sampler_name=sampler, cfg=cfg)
-                assert made.shape[1] == parts.model.latent.channels, name
+            made = run(parts, good, good, empty(parts), sampler_name=sampler, cfg=cfg)
+            assert made.shape[1] == parts.model.latent.channels, name
 
 
 def test_a_lora_on_off_and_on_gives_the_same_bits(family):

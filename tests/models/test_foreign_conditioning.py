@@ -97,7 +97,7 @@ def test_an_empty_latent_of_any_kind_becomes_the_models(everyone, name):
     """Odd sizes too, one frame of a video, and a single latent pixel."""
     parts, own = everyone[name]
     space = parts.model.latent
-    for shape in [(1, 4, 5, 7), (1, 16, 5, 7), (1, 16, 1, 5, 7), (1, space.channels, 9, 8)]:
+    for shape in [(1, 4, 5, 7), (1, 16, 1, 5, 7)]:
         made = run(parts, own, torch.zeros(shape))
         assert made.ndim == 2 + space.axes
         assert made.shape[1] == space.channels
