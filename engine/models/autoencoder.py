@@ -127,7 +127,7 @@ class Autoencoder:
         colours = self._colours_in
         if pixels.ndim == 4 and colours == 4 and pixels.shape[-1] == 3:
             pixels = functional.pad(pixels, (0, 1), value=1.0)
-        if pixels.ndim != 4 or pixels.shape[-1] < colours or min(pixels.shape[1:3]) < self.downscale:
+        if pixels.ndim != 4 or pixels.shape[-1] < colours or min(pixels.shape[1:3]) < self.downscale or not len(pixels):
             raise ModelError(
                 f"{self.handle.source.path}: expected pictures (B, H, W, {colours}) of at least {self.downscale} pixels a side, "
                 f"got {list(pixels.shape)}"
@@ -140,8 +140,8 @@ class Autoencoder:
     def _check(self, latent: Tensor) -> None:
         if latent.ndim != 4 or latent.shape[1] != self.channels or not latent.numel():
             raise ModelError(
-                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), none of these 0, got "
-                f"{list(latent.shape)}. Use the VAE of the checkpoint that made the latent."
+                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, h, w), got {list(latent.shape)}. "
+                "Use the VAE of the checkpoint that made the latent."
             )
 
     def _batch(self, height: int, width: int) -> int:

@@ -107,7 +107,7 @@ class FramesAutoencoder(Autoencoder):
         videos = latent[:, :, None] if latent.ndim == 4 else latent
         if videos.ndim != 5 or videos.shape[1] != self.channels or not videos.numel():
             raise ModelError(
-                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, …, h, w), none of these 0, "
+                f"{self.handle.source.path}: this VAE decodes latents (B, {self.channels}, …, h, w), "
                 f"got {list(latent.shape)}. Use the VAE of the model that made the latent."
             )
         return videos

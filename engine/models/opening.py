@@ -320,7 +320,7 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
         raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
     config = configs.get(_NETWORK, {})
     shapes = {name: header.shapes for name, header in headers.items()}
-    family = _folder_family(folder, configs, shapes)
+    family = _folder_family(folder, shapes)
     unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
     if other := [name for name in _PARTS if config.get(name) and not (unet or {}).get(name)]:
         raise CheckpointError(
@@ -344,11 +344,9 @@ def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], header
     )
 
 
-def _folder_family(
-    folder: Path, configs: Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Mapping[str, tuple[int, ...]]]
-) -> Family:
+def _folder_family(folder: Path, shapes: Mapping[str, Mapping[str, tuple[int, ...]]]) -> Family:
     if _NETWORK not in shapes:
-        return detect.family_of_text_width(configs.get("text_encoder", {}).get("hidden_size", 0))
+        return detect.family_of_text(shapes.get("text_encoder", {}))
     if (family := family_of(shapes[_NETWORK])) is None:
         raise CheckpointError(f"{folder}: a network of a family not known here. Known: {titles()}.")
     return family

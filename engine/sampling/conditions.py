@@ -107,11 +107,17 @@ class Surroundings:
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
     """Resolve the conditionings of a guidance (positive first) for a run.
 
-    Raises ValueError where a conditioning is empty, or has a control that nothing here can run.
+    Raises ValueError where a conditioning is empty, has texts of several widths, or has a control that nothing here can run.
     """
     for name, conditioning in zip(("positive", "second", "third"), lists):
         if not conditioning:
             raise ValueError(f"the {name} conditioning is empty: expected at least one encoded text; connect one")
+        widths = sorted({context.shape[-1] for context, _ in conditioning})
+        if len(widths) > 1:  # told now, and not at the step from which one of them holds
+            raise ValueError(
+                f"the {name} conditioning has texts of the widths {', '.join(map(str, widths))}, of text encoders of different "
+                "models; encode all of them with those of the model that samples"
+            )
     chains: dict[int, tuple[ControlLink, ...]] = {}
     prepared = [
         [_condition(context, options, around, chains, positive=number == 0) for context, options in entries]
@@ -212,6 +218,11 @@ def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
     """
     latent = around.latent
     picture = options.get("concat_latent_image")
+    if picture is not None and (picture.ndim != latent.ndim or picture.shape[1] != latent.shape[1]):
+        raise ValueError(
+            f"concat_latent_image: expected a picture to fill of {latent.shape[1]} channels, as the latent {tuple(latent.shape)} "
+            f"has, got {tuple(picture.shape)}. Encode it with the VAE that belongs to the model."
+        )
     mask = options.get("concat_mask")
     if mask is not None:
         flat = mask.to(latent).reshape(-1, 1, *mask.shape[-2:])

@@ -13,15 +13,18 @@ from engine.models.families import families, family_named
 from engine.models.networks.unet_sizes import U_NET
 from nodes.conditioning import (
     conditioning_average,
+    conditioning_combine,
     conditioning_concat,
     conditioning_set_area,
+    conditioning_set_timestep_range,
     conditioning_zero_out,
     text_encode,
     with_options,
 )
 from nodes.sampling import ksampler
-from nodes.vae import vae_decode, vae_decode_tiled
-from tests.every_family import MEMBERS, Parts
+from nodes.vae import vae_decode, vae_decode_tiled, vae_encode
+from tests.conftest import _tokenizer_json
+from tests.every_family import MEMBERS, Parts, loaded
 
 
 def empty(parts: Parts, side: int = 64) -> torch.Tensor:
@@ -94,7 +97,7 @@ def test_an_empty_latent_of_any_kind_becomes_the_models(everyone, name):
     """Odd sizes too, one frame of a video, and a single latent pixel."""
     parts, own = everyone[name]
     space = parts.model.latent
-    for shape in [(1, 4, 5, 7), (1, 16, 5, 7), (1, 16, 1, 5, 7), (1, space.channels, 9, 8)]:
+    for shape in [(1, 4, 5, 7), (1, 16, 1, 5, 7)]:
         made = run(parts, own, torch.zeros(shape))
         assert made.ndim == 2 + space.axes
         assert made.shape[1] == space.channels
@@ -202,3 +205,37 @@ def test_a_reference_of_another_vae_is_refused(everyone, name):
                 ModelError, match=rf"goes by latents of {space.channels} channels .* number 1 of ReferenceLatent"
             ):
                 run(parts, with_options(own, reference_latents=[torch.ones(shape)]))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 16, 1, 8, 8), (1, 128, 4, 4)])
+@pytest.mark.parametrize("channels", [384, 128])
+def test_a_picture_beside_the_latent_of_another_vae_is_refused(tiny_sd, tmp_path, channels, shape):
+    from tests.families import write_flux
+
+    write_flux(tmp_path, tiny_sd.tokenizer_files, _tokenizer_json(tiny_sd.tokenizer_files), in_channels=channels)
+    parts = loaded(tmp_path, "flux")
+    text = [[torch.zeros(1, 3, 24), {"pooled_output": torch.zeros(1, 32), "concat_latent_image": torch.ones(shape)}]]
+    with pytest.raises(
+        ModelError, match=rf"takes a picture beside the latent, of 16 channels .*got \({shape[0]}, {shape[1]}"
+    ):
+        run(parts, text)
+
+
+def test_no_pictures_and_no_latents_are_refused_by_a_vae(everyone):
+    for name in ("sd1", "qwen_image", "flux2"):
+        parts, _ = everyone[name]
+        with pytest.raises(ModelError, match=r"expected pictures .*got \[0, 64, 64, 3\]"):
+            vae_encode(parts.bench, torch.zeros(0, 64, 64, 3), parts.vae)
+        with pytest.raises(ModelError, match=r"this VAE decodes latents .*got \[0, "):
+            vae_decode(parts.bench, {"samples": empty(parts)[:0]}, parts.vae)
+
+
+def test_a_foreign_text_of_later_steps_is_refused_before_the_first(everyone, monkeypatch):
+    parts, own = everyone["z_image"]
+    _, foreign = everyone["flux"]
+    steps = []
+    monkeypatch.setattr(type(parts.bench), "progress", lambda *args: steps.append(args))
+    late = conditioning_set_timestep_range(foreign, 0.9, 1.0)
+    with pytest.raises(ValueError, match=r"the positive conditioning has texts of the widths 24, 32"):
+        run(parts, conditioning_combine(own, late))
+    assert not steps

@@ -7,9 +7,12 @@ import torch
 
 from engine.models.checkpoints import load_tensors
 from engine.models.errors import CheckpointError, LoraError
-from nodes.loaders import denoiser_loader, lora_loader_model_only, text_encoder_loader, vae_loader
+from engine.models.handles import ClipHandle, ModelHandle, VaeHandle
+from nodes.loaders import denoiser_loader, diffusers_loader, lora_loader_model_only, text_encoder_loader, vae_loader
 from tests.every_family import Parts, loaded, written
 from tests.families import save
+from tests.tiny_pixel import bench_of, write_folder
+from tests.tiny_z_image import write_z_image
 
 QKV = "diffusion_model.layers.0.attention.qkv"
 
@@ -115,3 +118,28 @@ def test_the_model_is_the_same_after_a_lora_was_refused(parts):
         use(parts, lora(rows=96))
     with parts.bench.models.use(parts.model) as network:
         assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("gone", "place", "told"),
+    [
+        ("transformer", "MODEL", "holds no denoiser; load one with UNETLoader."),
+        ("text_encoder", "CLIP", "holds no text encoder; load one with CLIPLoader."),
+        ("vae", "VAE", "holds no VAE; load one with VAELoader."),
+    ],
+)
+def test_a_folder_without_a_part_says_which_loader_brings_it(tmp_path, gone, place, told):
+    """And gives the others."""
+    made = write_z_image(tmp_path)
+    write_folder(
+        tmp_path / "models" / "diffusers" / "z",
+        {name: part for name, part in made.modules.items() if name != gone},
+        {"_class_name": "ZImagePipeline"},
+        {},
+    )
+    found, kinds = (
+        diffusers_loader(bench_of(tmp_path), "z")._asdict(),
+        {"MODEL": ModelHandle, "CLIP": ClipHandle, "VAE": VaeHandle},
+    )
+    assert found.pop(place).message == f"z {told}"
+    assert {type(part) for part in found.values()} == {ModelHandle, ClipHandle, VaeHandle} - {kinds[place]}

@@ -12,7 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
 from engine.models.networks.pooled import PooledTextNetwork, even
-from engine.models.networks.references import placing, references_of
+from engine.models.networks.references import picture_beside, placing, references_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ class FluxNetwork(PooledTextNetwork):
 
         Without a picture it is an empty one, and without a mask all of it is to be made.
         """
-        picture = options.get("concat_latent_image", torch.zeros_like(latent[:1]))
+        picture = picture_beside(self, options, latent)
         rows, columns = latent.shape[-2:]
         seen = self.handle.latent.to_network(fill(picture.to(latent), rows, columns, mode="bilinear"))
         if self.handle.extra_channels == latent.shape[1]:

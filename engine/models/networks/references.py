@@ -31,6 +31,22 @@ def references_of(
     return found
 
 
+def picture_beside(network: Network, options: Mapping[str, Any], latent: Tensor) -> Tensor:
+    """Return the picture (b, C, h', w'), in the VAE's space, that goes beside `latent` (B, C, h, w); zeros without one.
+
+    Raises ModelError for one that is not of the network's kind.
+    """
+    picture: Tensor | None = options.get("concat_latent_image")
+    if picture is None:
+        return latent.new_zeros(latent[:1].shape)
+    if picture.ndim != latent.ndim or picture.shape[1] != latent.shape[1] or not picture.numel():
+        raise ModelError(
+            f"{network.handle.source.path}: {network.family.title} takes a picture beside the latent, of {latent.shape[1]} "
+            f"channels as {tuple(latent.shape)} has, got {tuple(picture.shape)}. Encode it with the VAE of the model."
+        )
+    return picture
+
+
 def placing(options: Mapping[str, Any], known: Sequence[str], usual: str, title: str) -> str:
     """Return the way to place references that a conditioning's options name, else `usual`; ModelError for none of `known`."""
     method = str(options.get("reference_latents_method", usual))

@@ -9,6 +9,7 @@ import torch
 
 from engine.models.errors import ModelError
 from engine.models.network import Network
+from engine.models.networks.references import picture_beside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ class UNet(Network):
         """As the VAE gives it: these networks were trained on its latents without the scale. Zeros where there is none."""
         if self.handle.extra_channels != latent.shape[1]:
             return {}
-        return {"concat": options.get("concat_latent_image", torch.zeros_like(latent[:1]))}
+        return {"concat": picture_beside(self, options, latent)}
 
     def _sizes(self, options: Mapping[str, Any], latent: Tensor, *, positive: bool) -> dict[str, Tensor]:
         facts = self.family.size_facts
