@@ -17,7 +17,8 @@ import msgspec
 
 from engine.models import autoencoders, opening, weights
 from engine.models.cores import Cores
-from engine.models.errors import CheckpointError, LoraError, shortened
+from engine.models.entries import Entry, Instance, LoadedFact, unchanged
+from engine.models.errors import LoraError, shortened
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
@@ -34,16 +35,13 @@ from engine.models.handles import (
     digest_file,
 )
 from engine.models.opening import Opened
-from engine.models.patching import PatchedWeights, PatchFile, grown, matched
+from engine.models.patching import grown, matched
 from engine.models.shards import with_shards
 from engine.models.text_files import open_text_encoders
 from engine.models.tokenizer import Tokenizer, load_spelling, load_tokenizer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-
-    import torch
-    from torch import Tensor, nn
 
     from engine.models.autoencoder import Autoencoder
     from engine.models.joined import JoinedEncoder
@@ -62,18 +60,6 @@ class LoraResult(msgspec.Struct, frozen=True):
     model: ModelHandle | None
     clip: ClipHandle | None
     unmatched: tuple[str, ...]
-
-
-class LoadedFact(msgspec.Struct, frozen=True):
-    """One model in memory: `bytes` counts its weights and their patched copies."""
-
-    part: str
-    path: str
-    digest: str
-    dtype: str
-    bytes: int
-    patches: int
-    in_use: bool
 
 
 class ModelManager:
@@ -106,7 +92,7 @@ class ModelManager:
         self._fetched_tokenizers = fetched_tokenizers
         self._lock = threading.RLock()
         self._cores = Cores(device)
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._tiny_decoders: dict[str, TinyDecoder] = {}
 
@@ -244,7 +230,7 @@ class ModelManager:
         kind = autoencoders.kind_named(handle.kind)
         return named(kind.CODEC)(named(kind.MODULE)(), handle, torch.device("cpu"), torch.float32)
 
-    def _live(self, handle: Handle, entry: _Entry, instance: _Instance, tokenizer: Tokenizer | None) -> Any:
+    def _live(self, handle: Handle, entry: Entry, instance: Instance, tokenizer: Tokenizer | None) -> Any:
         place = entry.device, entry.dtype
         if isinstance(handle, ModelHandle):
             return named(family_named(handle.family).network.call)(instance.module, handle, *place)
@@ -308,14 +294,14 @@ class ModelManager:
 
     # --- loading ---
 
-    def _entry(self, handle: Handle) -> _Entry:
+    def _entry(self, handle: Handle) -> Entry:
         key = _key(handle)
         entry = self._entries.pop(key, None)
         if entry is None:
             dtype = self._dtype_of(handle)
-            _unchanged(handle.source, self._files)
+            unchanged(handle.source, self._files)
             self._make_room(weights.bytes_needed(handle, 4 if dtype == "float32" else 2))
-            entry = self.attempt(lambda: _Entry.load(handle, self.device, dtype, self._files))
+            entry = self.attempt(lambda: Entry.load(handle, self.device, dtype, self._files))
         self._entries[key] = entry  # last = most recently used
         return entry
 
@@ -354,102 +340,3 @@ def _key(handle: Handle) -> str:
     """Name what handles must share to share weights: the part, the file, the sizes."""
     config = msgspec.json.encode(handle.config, order="sorted").decode()
     return f"{weights.title(handle)} {handle.source.digest} {config}"
-
-
-def _unchanged(source: Source, files: FileDigest) -> None:
-    """Raise CheckpointError when a file no longer holds what its handle names: its weights would pass for another's."""
-    path = Path(source.path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: the file is gone since this model was opened. Put it back, or load another.")
-    if (found := files(path)) != source.digest:
-        raise CheckpointError(
-            f"{path}: changed since this model was opened (its content was {source.digest}, is {found}). Run the loader again."
-        )
-
-
-class _Instance:
-    """One module on shared weights. `users` counts the `use` blocks it is in."""
-
-    def __init__(self, module: nn.Module, originals: dict[str, Tensor]) -> None:
-        self.module = module
-        self.users = 0
-        self.patches: tuple[Patch, ...] = ()
-        self.weights = PatchedWeights(weights.named_parameters(module), originals)
-
-
-class _Entry:
-    """The weights of one part of one file on the device, and the modules that hold them."""
-
-    def __init__(
-        self, handle: Handle, originals: dict[str, Tensor], device: torch.device, dtype: torch.dtype, files: FileDigest
-    ) -> None:
-        self._handle = handle
-        self._files = files
-        self._originals = originals
-        self._instances: list[_Instance] = []
-        self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
-        self._patch_files: dict[str, PatchFile] = {}
-        self.parameters = sum(tensor.numel() for tensor in originals.values())
-        self.device = device
-        self.dtype = dtype
-
-    @classmethod
-    def load(cls, handle: Handle, device: str, dtype: str, files: FileDigest) -> _Entry:
-        import torch
-
-        place, kind = torch.device(device), getattr(torch, dtype)
-        return cls(handle, weights.load_parameters(handle, device=place, dtype=kind), place, kind, files)
-
-    @property
-    def in_use(self) -> bool:
-        return any(instance.users for instance in self._instances)
-
-    @property
-    def bytes(self) -> int:
-        return self._original_bytes + sum(instance.weights.patched_bytes for instance in self._instances)
-
-    def fact(self) -> LoadedFact:
-        return LoadedFact(
-            part=weights.title(self._handle),
-            path=self._handle.source.path,
-            digest=self._handle.source.digest,
-            dtype=str(self.dtype).removeprefix("torch."),
-            bytes=self.bytes,
-            patches=max((len(instance.patches) for instance in self._instances), default=0),
-            in_use=self.in_use,
-        )
-
-    def instance_for(self, handle: Handle) -> _Instance:
-        """Return a module with the handle's patches: one that has them, an idle one re-patched, or a new one.
-
-        A new one is only needed while the same weights are in use with other patches; it shares the unpatched ones.
-        """
-        patches = handle.patches if isinstance(handle, ModelHandle | ClipHandle) else ()
-        for instance in self._instances:
-            if instance.patches == patches:
-                return instance
-        instance = next((i for i in self._instances if not i.users), None) or self._new_instance(handle)
-        self._patch(instance, handle, patches)
-        return instance
-
-    def _new_instance(self, handle: Handle) -> _Instance:
-        instance = _Instance(weights.module_with(handle, self._originals), self._originals)
-        self._instances = [i for i in self._instances if i.users] + [instance]
-        return instance
-
-    def _patch(self, instance: _Instance, handle: Handle, patches: tuple[Patch, ...]) -> None:
-        instance.patches = ()
-        if isinstance(handle, ModelHandle | ClipHandle):
-            instance.weights.apply(
-                [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
-            )
-        instance.patches = patches
-        wanted = {patch.source.digest for one in self._instances for patch in one.patches}
-        self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}
-
-    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: _Instance) -> PatchFile:
-        digest = patch.source.digest
-        if digest not in self._patch_files:
-            _unchanged(patch.source, self._files)
-            self._patch_files[digest] = PatchFile(handle, patch, instance.weights.names)
-        return self._patch_files[digest]

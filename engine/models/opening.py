@@ -5,7 +5,7 @@ A path is a single file (original or diffusers naming) or a diffusers folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.datatypes.latent_formats import PIXELS, same_space
-from engine.datatypes.parameterization import Parameterization, Prediction, ScheduleKind, Variance
-from engine.models import autoencoders, detect, vision_names
+from engine.models import detect, folders, vision_names
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
@@ -26,8 +25,7 @@ from engine.models.checkpoints import (
 )
 from engine.models.detect import Detected
 from engine.models.errors import CheckpointError, shortened
-from engine.models.families import families, family_of, titles
-from engine.models.families.base import Family, Tower
+from engine.models.families import titles
 from engine.models.handles import (
     ClipHandle,
     ClipVisionHandle,
@@ -39,7 +37,6 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
-from engine.models.header import Header
 from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.networks.unet_sizes import controlnet_config
@@ -51,26 +48,6 @@ from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
-
-_DENOISERS = ("unet", "transformer", "prior", "decoder")
-"""What a diffusers folder calls a network, by its kind."""
-
-_AUTOENCODERS = ("vae", "vqgan")
-"""What it calls an autoencoder."""
-
-_NETWORK = "network"
-"""What either is called here."""
-
-_PARTS = ("class_embed_type", "encoder_hid_dim_type", "num_class_embeds", "time_embedding_dim")
-"""What a U-Net's config tells of parts that few families have."""
-
-_PREDICTIONS: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-_VARIANCES: dict[str, Variance] = {"fixed_large": "most", "fixed_large_log": "most"}
-_SCHEDULES: dict[str, ScheduleKind] = {
-    "scaled_linear": "scaled_linear",
-    "linear": "linear",
-    "squaredcos_cap_v2": "cosine",
-}
 
 
 class Opened(NamedTuple):
@@ -138,8 +115,8 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
     path = Path(path)
     if path.is_dir() and (path / "config.json").is_file():
         part = _required(folder_component(path, ""), path)
-        facts = {"vae": _vae_hints(part.config)}
-        kind, config = _vae_facts(part.weights, read_header(part.weights).shapes, facts["vae"])
+        facts = {"vae": folders.vae_hints(part.config)}
+        kind, config = folders.vae_facts(part.weights, read_header(part.weights).shapes, facts["vae"])
         source, family = Source(str(part.weights), files(part.weights)), detect.family_of_text_width(0)
         latent = detect.latent_format(family, facts, None, config, kind)
         return VaeHandle(source=source, family=family.name, kind=kind, config=config, latent=latent)
@@ -149,19 +126,6 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
             f"{path}: holds no VAE. Expected decoder.* tensors, with or without first_stage_model.{held(*opened)}"
         )
     return opened.vae
-
-
-def _vae_facts(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], hints: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return the kind and the library's arguments of the VAE that is alone in a folder's weights."""
-    kind = autoencoders.kind_in(shapes)
-    if kind is None:
-        raise CheckpointError(
-            f"{path}: a VAE of a kind not known here (tensors: {shortened(list(shapes))}). "
-            f"Known: {', '.join(autoencoders.kinds())}."
-        )
-    return kind, autoencoders.kind_named(kind).config(shapes, hints)
 
 
 def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle:
@@ -204,7 +168,11 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
             f"{weights}: not a ControlNet: expected input_hint_block.* or controlnet_cond_embedding.*, got {shown}."
         )
     config = part.config if part else _config_beside(weights)
-    hints = _network_hints(config) if config else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+    hints = (
+        folders.network_hints(config)
+        if config
+        else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+    )
     try:
         family = detect.family_of_denoiser(shapes)
         kwargs = controlnet_config(shapes, hints, family)
@@ -271,143 +239,29 @@ def _required(part: Component | None, path: Path) -> Component:
     return part
 
 
-# --- diffusers folders ----------------------------------------------------------------------------------------------
-
-
 def _open_folder(folder: Path, files: FileDigest) -> Opened:
     if not is_diffusers_folder(folder):
         raise CheckpointError(
             f"{folder}: a folder, but not a diffusers model: expected model_index.json and unet/config.json."
         )
-    names = (*_DENOISERS, *_AUTOENCODERS, *(tower.folder for tower in _most_towers()))
-    parts = {name: part for name in names if (part := folder_component(folder, name))}
-    called = dict.fromkeys(_DENOISERS, _NETWORK) | dict.fromkeys(_AUTOENCODERS, "vae")
-    parts = {called.get(name, name): part for name, part in parts.items()}
-    if not parts and (folder / "config.json").is_file():  # a network alone, beside the index
-        parts = {_NETWORK: _required(folder_component(folder, ""), folder)}
+    parts = folders.parts_of(folder)
     headers = {name: read_header(part.weights) for name, part in parts.items()}
     sources = {name: Source(str(part.weights), files(part.weights)) for name, part in parts.items()}
     try:
-        found = _detect_parts(folder, {name: part.config for name, part in parts.items()}, headers)
+        found = folders.detect_parts(folder, {name: part.config for name, part in parts.items()}, headers)
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{folder}: not a model of a known family ({titles()}): lacks {problem}.") from problem
     anywhere = next(iter(sources.values()))
     towers = [facts.tower for facts in found.texts]
     opened = _opened(
         found,
-        sources.get(_NETWORK, anywhere),
+        sources.get(folders.NETWORK, anywhere),
         [sources[tower.folder] for tower in towers],
         sources.get("vae", anywhere),
         [_tokenizer(folder, files, tower.tokenizer_folder) for tower in towers],
     )
-    classes = _class_names(folder)
+    classes = folders.class_names(folder)
     return opened._replace(model=opened.model.with_option(OPTION, classes)) if opened.model and classes else opened
-
-
-def _class_names(folder: Path) -> dict[str, str]:
-    """What the index of a folder calls the classes that its network knows, by number; {} where it tells none."""
-    index = folder / "model_index.json"
-    told = read_json(index).get("id2label") if index.is_file() else None
-    return {str(number): str(name) for number, name in told.items()} if isinstance(told, dict) else {}
-
-
-def _most_towers() -> tuple[Tower, ...]:
-    return max((family.towers for family in families()), key=len)
-
-
-def _detect_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]], headers: Mapping[str, Header]) -> Detected:
-    if not headers:
-        raise CheckpointError(f"{folder}: holds none of unet/, transformer/, vae/, text_encoder/.")
-    config = configs.get(_NETWORK, {})
-    shapes = {name: header.shapes for name, header in headers.items()}
-    family = _folder_family(folder, shapes)
-    unet = family.network.sizes(shapes[_NETWORK], _network_hints(config), family) if _NETWORK in shapes else None
-    if other := [name for name in _PARTS if config.get(name) and not (unet or {}).get(name)]:
-        raise CheckpointError(
-            f"{folder}: a U-Net with {', '.join(other)}, of a family not known here. Known: {titles()}."
-        )
-    vae_hints = _vae_hints(configs.get("vae", {}), family)
-    kind, vae = _vae_facts(folder / "vae", shapes["vae"], vae_hints) if "vae" in shapes else ("kl", None)
-    texts = tuple(
-        kind_named(tower.kind).text_facts(shapes[tower.folder], config_hints(configs[tower.folder]), tower)
-        for tower in family.towers
-        if tower.folder in shapes
-    )
-    return Detected(
-        family=family.name,
-        parameterization=_folder_parameterization(folder, family, unet, headers.get(_NETWORK)),
-        latent=detect.latent_format(family, {"vae": vae_hints}, unet, vae, kind),
-        network=unet,
-        vae=vae,
-        vae_kind=kind,
-        texts=texts,
-    )
-
-
-def _folder_family(folder: Path, shapes: Mapping[str, Mapping[str, tuple[int, ...]]]) -> Family:
-    if _NETWORK not in shapes:
-        return detect.family_of_text(shapes.get("text_encoder", {}))
-    if (family := family_of(shapes[_NETWORK])) is None:
-        raise CheckpointError(f"{folder}: a network of a family not known here. Known: {titles()}.")
-    return family
-
-
-def _network_hints(config: Mapping[str, Any]) -> dict[str, Any]:
-    heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-    return {
-        **config,
-        "heads": heads,
-        "norm_groups": config.get("norm_num_groups", 32),
-        "norm_eps": config.get("norm_eps", 1e-5),
-        "act": config.get("act_fn", "silu"),
-        "size_width": config.get("addition_time_embed_dim") or 256,
-        "axes": config.get("axes_dims_rope") or config.get("axes_dim_rope") or config.get("axes_dims"),
-        "zero_cond_t": config.get("zero_cond_t", False),
-    }
-
-
-def _vae_hints(config: Mapping[str, Any], family: Family | None = None) -> dict[str, Any]:
-    told = {name: value for name, value in config.items() if value is not None and name != "scale_factor"}
-    hints = {**told, "norm_groups": config.get("norm_num_groups", 32), "act": config.get("act_fn", "silu")}
-    usual = (family or detect.family_of_text_width(0)).latent.scale
-    if (scale := config.get("scaling_factor")) is not None and scale != usual:
-        hints["scale_factor"] = scale
-    if (shift := config.get("shift_factor")) is not None:
-        hints["shift_factor"] = shift
-    return hints
-
-
-def _folder_parameterization(
-    folder: Path, family: Family, unet: Mapping[str, Any] | None, header: Header | None
-) -> Parameterization:
-    """What the folder's scheduler says; without one, what the U-Net's own tensors tell."""
-    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
-    path = next((place for place in places if place.is_file()), places[0])
-    base = family.parameterization
-    if not path.is_file() or base.schedule in ("flow", "cosine_time"):  # whose shift is the family's
-        if header is None:
-            return base
-        read = partial(spread, Path(header.path))
-        return detect.with_prediction_by_spread(base, header.shapes, family, unet, read)
-    config = read_json(path)
-    return Parameterization(
-        prediction=_PREDICTIONS.get(config.get("prediction_type", "epsilon"), base.prediction),
-        schedule=_SCHEDULES.get(config.get("beta_schedule", "scaled_linear"), base.schedule),
-        timesteps=int(config.get("num_train_timesteps", base.timesteps)),
-        beta_start=float(config.get("beta_start", base.beta_start)),
-        beta_end=float(config.get("beta_end", base.beta_end)),
-        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
-        **(_bounds(config, base) if base.clip else {}),
-    )
-
-
-def _bounds(config: Mapping[str, Any], base: Parameterization) -> dict[str, Any]:
-    """What a scheduler says of the values of pictures, and of the noise of a step."""
-    told: dict[str, Any] = {"variance": _VARIANCES.get(config.get("variance_type", "fixed_small"), "least")}
-    if config.get("thresholding", False):
-        quantile = float(config.get("dynamic_thresholding_ratio", 0.995))
-        return told | {"clip": float(config.get("sample_max_value", 1.0)), "clip_quantile": quantile}
-    return told | {"clip": float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample", True) else 0.0}
 
 
 def _tokenizer(folder: Path, files: FileDigest, part: str = "tokenizer") -> Source | None:
