@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 COMMAND = Path(__file__).parents[1] / "benchmarks" / "mutants.py"
@@ -70,3 +71,16 @@ def test_it_ends_well_when_enough_are_caught_and_badly_when_the_tests_fail_anywa
     status, told = run(folder, "--name", "wrong end")
     assert status == 2
     assert "tests/test_numbers.py: caught tests/test_numbers.py::test_largest" in told
+
+
+def test_every_line_that_is_to_be_changed_is_in_the_code_once_and_its_tests_are_there():
+    """A bug that cannot be put in is never noticed to be missed."""
+    root, stale = COMMAND.parents[1], []
+    for page in sorted((root / "tests" / "mutants").glob("*.toml")):
+        for entry in tomllib.loads(page.read_text())["mutant"]:
+            file = root / entry["file"]
+            there = file.is_file() and file.read_text().count(entry["old"]) == 1
+            tests = all((root / test.partition("::")[0]).exists() for test in entry["tests"])
+            if not (there and tests):
+                stale.append(f"{page.name}: {entry['name']}")
+    assert stale == []
