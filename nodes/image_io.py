@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from engine.api import Context, Files, Image, In, Mask, WithUi, node
+from engine.api import Context, Files, Image, In, Mask, Out, WithUi, node
 from engine.media.load import load_channel, load_picture
 from engine.media.resizing import as_masks
 
@@ -14,6 +14,8 @@ InputPicture = Annotated[
         choices=Files("input"), options={"image_upload": True}, tip="A picture in the input folder; upload or drop one."
     ),
 ]
+
+PassedOn = Annotated[Image, Out(name="images", tip="The same pictures, for whatever comes after.")]
 
 _IN_FILES = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
 
@@ -54,22 +56,22 @@ def save_image(
     filename_prefix: Annotated[
         str, In(tip="Beginning of the file name; a/b makes folders, %date:yyyy-MM-dd% and %Node.input% are filled in.")
     ] = "ComfyUI",
-) -> WithUi[None]:
-    """Save pictures (B, H, W, C) as PNG files in the output folder, with the workflow inside."""
+) -> WithUi[PassedOn]:
+    """Save pictures (B, H, W, C) as PNG files in the output folder, with the workflow inside, and pass them on."""
     return _shown(ctx, images, filename_prefix, "output")
 
 
 @node("PreviewImage", category="image", display_name="Preview Image", output=True, hidden=_IN_FILES)
-def preview_image(ctx: Context, images: Image) -> WithUi[None]:
-    """Show pictures (B, H, W, C) without keeping them."""
+def preview_image(ctx: Context, images: Image) -> WithUi[PassedOn]:
+    """Show pictures (B, H, W, C) without keeping them, and pass them on."""
     return _shown(ctx, images, "preview", "temp")
 
 
 @node("MaskPreview", category="mask", display_name="MaskPreview", output=True, hidden=_IN_FILES)
 def mask_preview(ctx: Context, mask: Mask) -> WithUi[None]:
     """Show masks (B, H, W) as grey pictures without keeping them."""
-    return _shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp")
+    return WithUi(ui=_shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp").ui)
 
 
-def _shown(ctx: Context, images: Image, prefix: str, folder: str) -> WithUi[None]:
-    return WithUi(ui={"images": list(ctx.save_images(images, prefix, folder))})
+def _shown(ctx: Context, images: Image, prefix: str, folder: str) -> WithUi[Image]:
+    return WithUi(images, ui={"images": list(ctx.save_images(images, prefix, folder))})

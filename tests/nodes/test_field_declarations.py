@@ -19,6 +19,7 @@ from engine.server.routes.object_info_form import ASKED_FOR, node_form
 FACTS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "field_declarations.json").read_text())
 
 _NO_SUCH_NODE = "There is no such node here; it is listed for one editor, and kept out of the menus."
+_PASSED_ON = "Releases after 0.3.64 pass the pictures on, and saved workflows link them."
 _LATER = "Releases after 0.3.64 return the text too, and saved workflows link it."
 
 OTHERWISE: dict[tuple[str, str], str] = {
@@ -28,6 +29,11 @@ OTHERWISE: dict[tuple[str, str], str] = {
     ("PreviewAny", "output"): _LATER,
     ("PreviewAny", "output_is_list"): _LATER,
     ("PreviewAny", "output_name"): _LATER,
+    **{
+        (node, fact): _PASSED_ON
+        for node in ("SaveImage", "PreviewImage")
+        for fact in ("output", "output_is_list", "output_name")
+    },
 }
 """Facts that are otherwise here, and why."""
 
