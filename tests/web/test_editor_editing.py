@@ -91,7 +91,7 @@ def test_the_main_flow_needs_no_mouse(editor):
     for start, output, end, name in LINKS:
         editor.reveal(end)
         page.keyboard.press("l")
-        page.get_by_placeholder("Link which socket?").fill(name)
+        page.get_by_placeholder("Link which socket?").fill(f"{name} input")
         page.keyboard.press("Enter")
         source = next(kind for number, (kind, _) in enumerate(CHAIN, 1) if str(number) == start)
         page.get_by_placeholder("Link ").wait_for()
