@@ -95,7 +95,8 @@ def test_a_node_that_calls_sys_exit_fails_only_its_job(server: Any) -> None:
 
 
 def test_a_node_that_prints_megabytes_does_no_harm(server: Any) -> None:
-    jobs = [server.post(chain({"type": "TestLoud"})) for _ in range(8)]  # one alone may have ended before it is looked at
+    # One alone may have ended before it is looked at.
+    jobs = [server.post(chain({"type": "TestLoud"})) for _ in range(8)]
     meanwhile = 0
     while not server.get(f"/history/{jobs[-1]}"):
         assert "devices" in server.get("/system_stats")
