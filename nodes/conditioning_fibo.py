@@ -89,7 +89,8 @@ def _size(width: int, height: int, pictures: list[Image]) -> tuple[int, int]:
     """Width and height of the result."""
     if pictures and not width and not height:
         return _trained(pictures[0])
-    return tuple(max(_STEP, (side or math.isqrt(AREA)) // _STEP * _STEP) for side in (width, height))  # type: ignore[return-value]
+    across, down = (max(_STEP, (side or math.isqrt(AREA)) // _STEP * _STEP) for side in (width, height))
+    return across, down
 
 
 def _trained(picture: Image) -> tuple[int, int]:

@@ -130,26 +130,24 @@ class _Draw:
     def __init__(self, sampling: Sampling | None) -> None:
         self._told = sampling
         self._generator = torch.Generator().manual_seed(sampling.seed if sampling else 0)
+        self._of_written, self._of_all = ([], []) if sampling is None else self._steps(sampling)
 
     def __call__(self, scores: Tensor, written: Sequence[int]) -> int:
         if self._told is None:
             return int(scores.argmax())
         ids = torch.tensor([list(written)], dtype=torch.long)
         scores[0, list(set(written))] -= self._told.presence
-        for step in self._steps(self._told, bool(written)):
+        for step in (*(self._of_written if written else ()), *self._of_all):
             scores = step(ids, scores)
         return int(torch.multinomial(scores.softmax(dim=-1), 1, generator=self._generator))
 
     @staticmethod
-    def _steps(told: Sampling, begun: bool) -> list[Any]:
+    def _steps(told: Sampling) -> tuple[list[Any], list[Any]]:
+        """The library's steps for scores: those that need something written, and the others."""
         from transformers.generation import logits_process as library
 
-        return [
-            *(
-                [library.RepetitionPenaltyLogitsProcessor(told.repetition)]
-                if begun and told.repetition not in (0, 1)
-                else []
-            ),
+        repeated = [library.RepetitionPenaltyLogitsProcessor(told.repetition)] if told.repetition not in (0, 1) else []
+        return repeated, [
             library.TemperatureLogitsWarper(told.temperature),
             *([library.TopKLogitsWarper(told.top_k)] if told.top_k else []),
             *([library.TopPLogitsWarper(told.top_p)] if told.top_p < 1 else []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -54,8 +55,12 @@ def fitted(height: int, width: int, factor: int, least: int, most: int) -> tuple
     rows, columns = round(height / factor) * factor, round(width / factor) * factor
     if rows * columns > most:
         ratio = math.sqrt(height * width / most)
-        return tuple(max(factor, math.floor(side / ratio / factor) * factor) for side in (height, width))  # type: ignore[return-value]
+        return _each(lambda side: max(factor, math.floor(side / ratio / factor) * factor), height, width)
     if rows * columns < least:
         ratio = math.sqrt(least / (height * width))
-        return tuple(math.ceil(side * ratio / factor) * factor for side in (height, width))  # type: ignore[return-value]
+        return _each(lambda side: math.ceil(side * ratio / factor) * factor, height, width)
     return rows, columns
+
+
+def _each(fit: Callable[[int], int], height: int, width: int) -> tuple[int, int]:
+    return fit(height), fit(width)
