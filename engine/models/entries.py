@@ -115,11 +115,11 @@ class Entry:
         return instance
 
     def _patch(self, instance: Instance, handle: Handle, patches: tuple[Patch, ...]) -> None:
-        instance.patches = ()
         if isinstance(handle, ModelHandle | ClipHandle):
-            instance.weights.apply(
-                [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
-            )
+            # What cannot be opened is told before the instance, which may have other patches, is touched.
+            items = [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
+            instance.patches = ()
+            instance.weights.apply(items)
         instance.patches = patches
         wanted = {patch.source.digest for one in self._instances for patch in one.patches}
         self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}
