@@ -321,7 +321,7 @@ _WEIGHT_FILES = (
 )
 
 
-_READ = ("bitsandbytes",)
+_READ = ("bitsandbytes", "torchao")
 """Libraries whose quantised weights are read."""
 
 
@@ -357,6 +357,11 @@ def folder_component(folder: Path, name: str) -> Component | None:
     weights = next((part / file for file in _WEIGHT_FILES if (part / file).is_file()), None)
     if weights is None:
         raise CheckpointError(f"{part}: no weights. Expected one of {', '.join(_WEIGHT_FILES)}.")
+    if method == "torchao" and weights.name.removesuffix(".index.json").endswith(PICKLE_SUFFIXES):
+        raise CheckpointError(
+            f"{weights}: refused: weights quantised by torchao in a pickle are objects of that library, which could run code. "
+            "Nothing was run. Save the model as safetensors, with torchao 0.16 or later (`save_pretrained`), or use another file."
+        )
     return Component(weights, config)
 
 
