@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import numpy as np
 
-from engine.models import gguf_files
+from engine.models import gguf_files, gguf_tensors
 from engine.models.errors import CheckpointError, shortened
 from engine.models.header import Header
 from engine.models.shapes import Shape
@@ -57,7 +57,7 @@ def read_header(path: Path) -> Header:
     if is_index(path):
         return _joined(path)
     if path.suffix.lower() == gguf_files.SUFFIX:
-        return gguf_files.read_header(path)
+        return gguf_tensors.read_header(path)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return _header_of(path, _load_pickle(path))
     return _safetensors_header(path)
@@ -170,7 +170,7 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     if is_index(path):
         return _load_shards(path, names)
     if path.suffix.lower() == gguf_files.SUFFIX:
-        return gguf_files.load_tensors(path, names)
+        return gguf_tensors.load_tensors(path, names)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         tensors = _load_pickle(path)
         return tensors if names is None else {name: tensors[name] for name in names}

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.models import checkpoints
 from engine.models.errors import CheckpointError
 from engine.models.header import Header
@@ -36,7 +38,7 @@ class Contents(Header, frozen=True, kw_only=True):
 
     packings: dict[str, Packing]
     packed_bytes: dict[str, int]
-    called: dict[str, str] = {}
+    called: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read_header(path: Path) -> Contents:

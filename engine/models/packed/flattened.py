@@ -53,7 +53,7 @@ def _told(header: Header) -> dict[str, Facts]:
     """What metadata tells of tensors that were of a class of torchao, by the weight's name."""
     if _NAMES not in header.metadata:
         return {}
-    found = {}
+    found: dict[str, Facts] = {}
     for name, text in header.metadata.items():
         fact = _fact(text)
         kind = fact.get("_type")
