@@ -96,7 +96,7 @@ def _references(value: Any) -> int:
 
 class _Held:
     def __init__(self) -> None:
-        self.values: tuple[Any, ...] = tuple([object()])
+        self.values: tuple[Any, ...] = (object(),)
 
 
 def _of_values() -> int:
@@ -105,7 +105,7 @@ def _of_values() -> int:
 
 
 def _of_item() -> int:
-    for item in tuple([object()]):
+    for item in (object(),):
         return getrefcount(item)
     raise AssertionError
 

@@ -21,16 +21,16 @@ HOLDING = {
     "a view": lambda value: value[:1],
     "a view made without gradients": lambda value: value.detach(),
     "data": lambda value: value.data,
-    "an iterator": lambda value: iter(value),
+    "an iterator": iter,
     "its storage": lambda value: value.untyped_storage(),
     "an array": lambda value: value.numpy(),
     "an array of a view": lambda value: value[1:].numpy(),
     "a buffer": lambda value: memoryview(value.numpy()),
-    "a capsule": lambda value: torch.utils.dlpack.to_dlpack(value),
-    "a tensor over its capsule": lambda value: torch.from_dlpack(value),
-    "an array over its capsule": lambda value: np.from_dlpack(value),
+    "a capsule": torch.utils.dlpack.to_dlpack,
+    "a tensor over its capsule": torch.from_dlpack,
+    "an array over its capsule": np.from_dlpack,
     "a bound method": lambda value: value.fill_,
-    "a weak reference": lambda value: weakref.ref(value),
+    "a weak reference": weakref.ref,
     "a weak reference to its storage": lambda value: weakref.ref(value.untyped_storage()),
     "a graph of gradients": lambda value: torch.ones(4, requires_grad=True) * value,
     "another tensor on its storage": lambda value: torch.empty(0).set_(value.untyped_storage()),
@@ -49,7 +49,7 @@ def test_a_result_that_is_let_go_of_is_taken_over_as_it_is():
 @pytest.mark.parametrize("way", HOLDING)
 @pytest.mark.parametrize("within", [False, True], ids=["bare", "in a dict"])
 def test_a_tensor_that_somebody_holds_is_copied(way: str, within: bool):
-    result = NodeResult(tuple([{"samples": torch.ones(4)}]) if within else tuple([torch.ones(4)]))
+    result = NodeResult(({"samples": torch.ones(4)},) if within else (torch.ones(4),))
     held = HOLDING[way](result.values[0]["samples"] if within else result.values[0])
     kept = Copies().of_given(result)
     given, own = (result.values[0]["samples"], kept[0]["samples"]) if within else (result.values[0], kept[0])
@@ -62,7 +62,7 @@ def test_a_tensor_that_somebody_holds_is_copied(way: str, within: bool):
     "container", [lambda result: result.values, lambda result: result.values[0], lambda result: result.values[0]["in"]]
 )
 def test_a_tensor_in_a_container_that_somebody_holds_is_copied(container: Any):
-    result = NodeResult(tuple([{"in": [torch.ones(4)]}]))
+    result = NodeResult(({"in": [torch.ones(4)]},))
     held = container(result)
     kept = Copies().of_given(result)
     assert kept[0]["in"][0].data_ptr() != result.values[0]["in"][0].data_ptr()
@@ -92,7 +92,7 @@ def test_memory_that_is_not_torchs_own_is_not_taken_over(make: Any, tmp_path):
 
 def test_a_tensor_of_inference_mode_is_copied_as_writes_into_it_are_not_counted():
     with torch.inference_mode():
-        result = NodeResult(tuple([torch.ones(4)]))
+        result = NodeResult((torch.ones(4),))
     assert not Copies().of_given(result)[0].is_inference()
 
 

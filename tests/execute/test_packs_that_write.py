@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -322,8 +321,8 @@ KEEPING = {
     "view": lambda value: value[:1],
     "storage": lambda value: value.untyped_storage(),
     "array": lambda value: value.numpy(),
-    "capsule": lambda value: torch.from_dlpack(value),
-    "weak": lambda value: weakref.ref(value),
+    "capsule": torch.from_dlpack,
+    "weak": weakref.ref,
     "nothing": lambda value: None,
 }
 
