@@ -2,6 +2,7 @@
 
     python benchmarks/loading.py                        # a random FLUX.1 of about a gigabyte in bf16, in a folder of its own
     python benchmarks/loading.py --width 768 --json result.json
+    python benchmarks/loading.py --width 3072 --parts loading      # 4.4 gigabytes
 
 - loading ÷ `safetensors.torch.load_file`, both until every byte of every weight was read: files are mapped, and a mapped file is
   read when it is used, so what `load_file` gives is summed up once, as loading does with its weights to find NaN;
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 FORMS = ("bf16", "fp8", "int8", "Q4_0")
+PARTS = ("loading", "memory", "patching")
 LORAS, RANK = 20, 16
 _HEAD = 128
 
@@ -53,7 +55,7 @@ def shapes(width: int) -> dict[str, tuple[int, ...]]:
         return {n: tuple(p.shape) for n, p in FluxTransformer2DModel(**config(width)).named_parameters()}
 
 
-def write_models(folder: Path, width: int) -> None:
+def write_models(folder: Path, width: int, packed_too: bool = True) -> None:
     """One file for each form: matrices packed, vectors in bf16."""
     import torch
     from safetensors.torch import save_file
@@ -69,6 +71,8 @@ def write_models(folder: Path, width: int) -> None:
 
     plain = {name: random(shape) for name, shape in shapes(width).items()}
     save_file(plain, folder / "bf16.safetensors")
+    if not packed_too:
+        return
     matrices = [name for name, value in plain.items() if value.ndim == 2]
     packed = dict(plain)
     for name in matrices:
@@ -247,6 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=1536, help="of the network, a multiple of 128")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     told = parser.parse_args()
@@ -255,12 +260,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_models(folder, told.width)
-        result = {
-            "loading": loading(folder / "bf16.safetensors", told.repeats),
-            "memory": memory(folder),
-            "patching": patching(folder / "bf16.safetensors", write_loras(folder, told.width), told.repeats),
+        write_models(folder, told.width, "memory" in told.parts)
+        plain = folder / "bf16.safetensors"
+        measured: dict[str, Callable[[], dict[str, Any]]] = {
+            "loading": lambda: loading(plain, told.repeats),
+            "memory": lambda: memory(folder),
+            "patching": lambda: patching(plain, write_loras(folder, told.width), told.repeats),
         }
+        result = {part: measured[part]() for part in told.parts}
     for part, facts in result.items():
         rows = facts.items() if isinstance(next(iter(facts.values())), dict) else [(part, facts)]
         for row, numbers in rows:
