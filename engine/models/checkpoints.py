@@ -174,13 +174,13 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     if path.suffix.lower() in PICKLE_SUFFIXES:
         tensors = _load_pickle(path)
         return tensors if names is None else {name: tensors[name] for name in names}
-    read_header(path)
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-    except SafetensorError as problem:
+    except (SafetensorError, OSError) as problem:
+        read_header(path)  # which tells more of what is wrong
         raise CheckpointError(f"{path}: cannot be read as safetensors: {problem}. {_REMAKE}") from problem
 
 
