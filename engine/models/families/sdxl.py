@@ -31,7 +31,7 @@ CLIP_G = Tower(
 FAMILY = Family(
     name="sdxl",
     title="Stable Diffusion XL",
-    layouts=layouts(sized=True, width=lambda width: width not in (1024, 1280)),
+    layouts=layouts(sized=True, width=lambda width: width not in (0, 1024, 1280)),
     network=U_NET,
     context_dim=2048,
     head_dim=64,
