@@ -218,7 +218,7 @@ def _decode_handle(data: bytes) -> Any:
     return handle
 
 
-_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous")
+_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous", "vae", "mask")
 
 
 def _control_facts(use: Any) -> dict[str, Any]:

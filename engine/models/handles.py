@@ -181,7 +181,13 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
-    """A network whose residuals steer a denoiser by a picture."""
+    """A network whose residuals steer a denoiser by a picture; `kind`: the module of `engine.models.controls` that knows it.
+
+    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none.
+    """
+
+    kind: str = "unet"
+    mode: str = ""
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
@@ -211,7 +217,8 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind)]
+    control = handle.kind if isinstance(handle, ControlNetHandle) else ""
+    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
@@ -230,7 +237,8 @@ class ControlUse:
     """One ControlNet put on a conditioning, standing under the option `control`; `previous` is the one it adds to.
 
     `hint` (B, 3, H, W) in 0..1 at picture size; the residuals count `strength` times, while the share of sampling done is
-    within `start_percent`..`end_percent` (0..1).
+    within `start_percent`..`end_percent` (0..1). `vae` is for networks that take latents, `mask` (B, 1, H, W), 1 where the
+    picture is to be made, for those that take one.
     """
 
     handle: ControlNetHandle
@@ -239,6 +247,8 @@ class ControlUse:
     start_percent: float = 0.0
     end_percent: float = 1.0
     previous: ControlUse | None = None
+    vae: VaeHandle | None = None
+    mask: Tensor | None = None
 
     def chain(self) -> list[ControlUse]:
         """Return the controls from the first applied to this one."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, opening, weights
+from engine.models import autoencoders, controls, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
 from engine.models.errors import LoraError, shortened
@@ -235,9 +235,7 @@ class ModelManager:
         if isinstance(handle, ModelHandle):
             return named(family_named(handle.family).network.call)(instance.module, handle, *place)
         if isinstance(handle, ControlNetHandle):
-            from engine.models.network import ControlNetwork
-
-            return ControlNetwork(instance.module, handle, *place)
+            return named(controls.kind_named(handle.kind).CALL)(instance.module, handle, *place)
         if isinstance(handle, VaeHandle):
             return named(autoencoders.kind_named(handle.kind).CODEC)(instance.module, handle, *place)
         if isinstance(handle, ClipVisionHandle):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.datatypes.latent_formats import PIXELS, same_space
-from engine.models import detect, folders, vision_names
+from engine.models import controls, detect, folders, vision_names
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
@@ -39,7 +39,6 @@ from engine.models.handles import (
 )
 from engine.models.held import held
 from engine.models.labels import OPTION
-from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
@@ -156,17 +155,24 @@ def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
 
 
 def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHandle:
-    """Return the handle of a ControlNet: original (`control_model.*` or bare) or diffusers naming, file or folder."""
-    path = Path(path)
+    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder."""
+    return _open_control(Path(path), files, ControlNetHandle)
+
+
+def _open_control(path: Path, files: FileDigest, handle: type[ControlNetHandle]) -> ControlNetHandle:
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
-    shapes = part_of(header.shapes, CONTROLNET_PREFIX) or header.shapes
-    if not any(name.startswith(("input_hint_block.", "controlnet_cond_embedding.")) for name in shapes):
+    prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
+    shapes = part_of(header.shapes, prefix) if prefix else header.shapes
+    name = controls.kind_in(shapes)
+    if name is None:
         shown = shortened(list(header.shapes))
         raise CheckpointError(
-            f"{weights}: not a ControlNet: expected input_hint_block.* or controlnet_cond_embedding.*, got {shown}."
+            f"{weights}: not a ControlNet: expected tensors such as input_hint_block.*, controlnet_cond_embedding.* or "
+            f"controlnet_x_embedder.* of a kind that is known ({_control_titles()}), got {shown}."
         )
+    kind = controls.kind_named(name)
     config = part.config if part else _config_beside(weights)
     hints = (
         folders.network_hints(config)
@@ -174,14 +180,16 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
         else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
     )
     try:
-        family = detect.family_of_denoiser(shapes)
-        kwargs = controlnet_config(shapes, hints, family)
+        family, kwargs = kind.family(shapes), kind.config(shapes, hints)
     except (KeyError, IndexError) as problem:
-        raise CheckpointError(f"{weights}: looks like a ControlNet, but lacks tensor {problem}.") from problem
-    prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
-    return ControlNetHandle(
-        source=Source(str(weights), files(weights)), family=family.name, config=kwargs, prefix=prefix
-    )
+        raise CheckpointError(f"{weights}: looks like a {kind.TITLE}, but lacks tensor {problem}.") from problem
+    source = Source(str(weights), files(weights))
+    return handle(source=source, family=family, config=kwargs, prefix=prefix, kind=name)
+
+
+def _control_titles() -> str:
+    kinds = [controls.kind_named(name) for name in controls.kinds()]
+    return ", ".join(kind.TITLE for kind in kinds if not kind.PATCH)
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:

@@ -1,0 +1,74 @@
+"""Full-size ControlNets of transformers, told by names and shapes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.models import controls
+from engine.models.families.base import named
+from tests.tiny_control import stability, xlabs
+
+FLUX = {"attention_head_dim": 128, "num_attention_heads": 24, "joint_attention_dim": 4096, "pooled_projection_dim": 768}
+SD3 = {"attention_head_dim": 64, "caption_projection_dim": 1536, "pos_embed_max_size": 192}
+"""Of InstantX's and alimama's."""
+LARGE = {
+    "num_layers": 19,
+    "num_attention_heads": 38,
+    "joint_attention_dim": None,
+    "use_pos_embed": False,
+    "force_zeros_for_pooled_projection": False,
+    "caption_projection_dim": 2432,
+}
+"""Of Stability AI's for 3.5 large."""
+
+SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    "InstantX's union of FLUX.1": ("flux", {**FLUX, "num_layers": 5, "num_single_layers": 10, "num_mode": 10}),
+    "alimama's of FLUX.1": ("flux", {**FLUX, "num_layers": 6, "num_single_layers": 0, "extra_channels": 4}),
+    "XLabs' of FLUX.1": (
+        "flux",
+        {**FLUX, "num_layers": 1, "num_single_layers": 0, "patch_size": 2, "conditioning_embedding_channels": 16},
+    ),
+    "InstantX's of Qwen-Image": ("qwen_image", {"num_layers": 5}),
+    "InstantX's of Qwen-Image for inpainting": ("qwen_image", {"num_layers": 6, "extra_condition_channels": 4}),
+    "InstantX's of SD 3": ("sd3", {**SD3, "num_layers": 6, "num_attention_heads": 24}),
+    "alimama's of SD 3": (
+        "sd3",
+        {**SD3, "num_layers": 23, "num_attention_heads": 24, "extra_conditioning_channels": 1},
+    ),
+    "Stability AI's of SD 3.5": ("sd3", LARGE),
+}
+
+
+def made(kind: str, config: dict[str, Any]) -> Any:
+    with torch.device("meta"):
+        return named(controls.kind_named(kind).MODULE)(**config)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_full_size_controlnet_is_read_off_its_tensors(name):
+    kind, config = SIZES[name]
+    if kind == "flux":
+        config = {"guidance_embeds": True, **config}
+    module = made(kind, config)
+    tensors = module.state_dict()
+    if name.startswith("XLabs"):
+        tensors = xlabs(tensors)
+    if name.startswith("Stability"):
+        tensors = stability(tensors, 1, LARGE["num_layers"])
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    assert controls.kind_in(shapes) == kind
+    page = controls.kind_named(kind)
+    found = page.config(shapes, {})
+    again = made(kind, found)
+    expected = {name: tuple(value.shape) for name, value in again.state_dict().items()}
+    renamed = page.renamed({name: torch.empty(shape, device="meta") for name, shape in shapes.items()}, found)
+    assert {name: tuple(value.shape) for name, value in renamed.items()} == expected
+    wanted = {one: config[one] for one in config if one in again.config}
+    assert {one: tuple(v) if isinstance(v := again.config[one], list) else v for one in wanted} == wanted
+
+
+def test_what_is_of_no_kind_is_none():
+    assert controls.kind_in({"controlnet_x_embedder.weight": (4, 4)}) is None
