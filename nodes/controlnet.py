@@ -99,7 +99,7 @@ def control_net_apply_for_inpainting(
     if strength == 0.0:
         return PositiveNegative(positive, negative)
     apply = _Applied(
-        control_net, image, strength, start_percent, end_percent, vae=vae, mask=_as_large(mask, *image.shape[1:3])
+        control_net, image, strength, start_percent, end_percent, vae=vae, mask=as_large(mask, *image.shape[1:3])
     )
     return PositiveNegative(
         apply(positive, control_apply_to_uncond=False), apply(negative, control_apply_to_uncond=False)
@@ -115,8 +115,8 @@ def set_union_control_net_type(
     return msgspec.structs.replace(control_net, mode="" if type == "auto" else type)
 
 
-def _as_large(mask: Any, height: int, width: int) -> Any:
-    """A mask (B, H, W) as (B, 1, H, W) in the picture's size."""
+def as_large(mask: Any, height: int, width: int) -> Any:
+    """Return a mask (B, H, W) as (B, 1, `height`, `width`), the size of its picture."""
     return functional.interpolate(mask[:, None].float(), size=(height, width), mode="bilinear")
 
 

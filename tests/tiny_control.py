@@ -119,3 +119,26 @@ def qwen_image_control(**told: Any) -> Any:
             **told,
         )
     )
+
+
+def blockwise(*, masked: bool = False) -> Any:
+    """DiffSynth's for `tests.tiny_qwen_image.transformer`."""
+    from engine.models.networks.qwen_image_blocks import BlockwiseControl
+
+    torch.manual_seed(24)
+    return filled(BlockwiseControl(layers=2, width=32, channels=68 if masked else 64, masked=masked))
+
+
+def z_image_control(*, version: str = "1.0") -> Any:
+    """For `tests.tiny_z_image.z_transformer`, in its first layer, or in both."""
+    from engine.models.networks.z_image_control import z_image_control_net
+
+    torch.manual_seed(25)
+    refined = {"1.0": None, "2.0": "control_layers", "2.1": "control_noise_refiner"}[version]
+    return filled(
+        z_image_control_net(
+            **{"control_layers_places": [0, 1], "control_refiner_layers_places": [0], "dim": 64, "n_heads": 2}
+            | {"n_kv_heads": 2, "n_refiner_layers": 1, "control_in_dim": 33 if refined else 16}
+            | {"add_control_noise_refiner": refined}
+        )
+    )

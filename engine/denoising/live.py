@@ -59,6 +59,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             handle=handle,
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
+            steering=handle.controls,
         )
 
 

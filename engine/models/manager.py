@@ -28,6 +28,7 @@ from engine.models.handles import (
     FileDigest,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     Patch,
     Source,
     StyleModelHandle,
@@ -121,6 +122,10 @@ class ModelManager:
     def controlnet(self, path: Path) -> ControlNetHandle:
         """Return the handle of a ControlNet file."""
         return opening.open_controlnet(path, self._files)
+
+    def model_patch(self, path: Path) -> ModelPatchHandle:
+        """Return the handle of a model patch's file."""
+        return opening.open_model_patch(path, self._files)
 
     def vision(self, path: Path) -> ClipVisionHandle:
         """Return the handle of an image encoder file."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ from engine.models.handles import (
     ControlNetHandle,
     FileDigest,
     ModelHandle,
+    ModelPatchHandle,
     Source,
     StyleModelHandle,
     VaeHandle,
@@ -47,6 +48,8 @@ from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
+
+AControl = TypeVar("AControl", bound=ControlNetHandle)
 
 
 class Opened(NamedTuple):
@@ -159,18 +162,26 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
     return _open_control(Path(path), files, ControlNetHandle)
 
 
-def _open_control(path: Path, files: FileDigest, handle: type[ControlNetHandle]) -> ControlNetHandle:
+def open_model_patch(path: Path, files: FileDigest = digest_file) -> ModelPatchHandle:
+    """Return the handle of a network that works within a denoiser, in a file of its own."""
+    return _open_control(Path(path), files, ModelPatchHandle)
+
+
+def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> AControl:
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
     prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
     shapes = part_of(header.shapes, prefix) if prefix else header.shapes
-    name = controls.kind_in(shapes)
+    patch = issubclass(handle, ModelPatchHandle)
+    name = controls.kind_in(shapes, patch=patch)
     if name is None:
-        shown = shortened(list(header.shapes))
+        what, known = ("model patch" if patch else "ControlNet"), ", ".join(controls.titles(patch=patch))
+        other = controls.kind_in(shapes, patch=not patch)
+        hint = f" It is a {controls.kind_named(other).TITLE}: load it by {_LOADERS[not patch]}." if other else ""
         raise CheckpointError(
-            f"{weights}: not a ControlNet: expected tensors such as input_hint_block.*, controlnet_cond_embedding.* or "
-            f"controlnet_x_embedder.* of a kind that is known ({_control_titles()}), got {shown}."
+            f"{weights}: not a {what} of a kind that is known ({known}), its tensors are "
+            f"{shortened(list(header.shapes))}.{hint}"
         )
     kind = controls.kind_named(name)
     config = part.config if part else _config_beside(weights)
@@ -180,16 +191,14 @@ def _open_control(path: Path, files: FileDigest, handle: type[ControlNetHandle])
         else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
     )
     try:
-        family, kwargs = kind.family(shapes), kind.config(shapes, hints)
+        family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{weights}: looks like a {kind.TITLE}, but lacks tensor {problem}.") from problem
     source = Source(str(weights), files(weights))
     return handle(source=source, family=family, config=kwargs, prefix=prefix, kind=name)
 
 
-def _control_titles() -> str:
-    kinds = [controls.kind_named(name) for name in controls.kinds()]
-    return ", ".join(kind.TITLE for kind in kinds if not kind.PATCH)
+_LOADERS = {False: "ControlNetLoader", True: "ModelPatchLoader"}
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:

@@ -25,6 +25,7 @@ from engine.models.handles import (
     ControlNetHandle,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     StyleModelHandle,
     VaeHandle,
 )
@@ -43,6 +44,7 @@ _TITLES: dict[type, str] = {
     ModelHandle: "network",
     ClipHandle: "text encoder",
     VaeHandle: "VAE",
+    ModelPatchHandle: "model patch",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
     StyleModelHandle: "style model",

@@ -23,6 +23,11 @@ LARGE = {
     "caption_projection_dim": 2432,
 }
 """Of Stability AI's for 3.5 large."""
+NEWER = {
+    "control_refiner_layers_places": [0, 1],
+    "control_in_dim": 33,
+    "add_control_noise_refiner": "control_noise_refiner",
+}
 
 SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "InstantX's union of FLUX.1": ("flux", {**FLUX, "num_layers": 5, "num_single_layers": 10, "num_mode": 10}),
@@ -39,6 +44,14 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         {**SD3, "num_layers": 23, "num_attention_heads": 24, "extra_conditioning_channels": 1},
     ),
     "Stability AI's of SD 3.5": ("sd3", LARGE),
+    "DiffSynth's of Qwen-Image": ("qwen_image_blocks", {"layers": 60, "width": 3072, "channels": 64, "masked": False}),
+    "DiffSynth's of Qwen-Image for inpainting": (
+        "qwen_image_blocks",
+        {"layers": 60, "width": 3072, "channels": 68, "masked": True},
+    ),
+    "1.0 of Z-Image": ("z_image", {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}),
+    "2.1 of Z-Image": ("z_image", {"control_layers_places": list(range(0, 30, 2)), **NEWER}),
+    "2.1 lite of Z-Image": ("z_image", {"control_layers_places": [0, 10, 20], **NEWER}),
 }
 
 
@@ -59,15 +72,17 @@ def test_a_full_size_controlnet_is_read_off_its_tensors(name):
     if name.startswith("Stability"):
         tensors = stability(tensors, 1, LARGE["num_layers"])
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    assert controls.kind_in(shapes) == kind
     page = controls.kind_named(kind)
-    found = page.config(shapes, {})
+    assert controls.kind_in(shapes, patch=page.PATCH) == kind
+    assert controls.kind_in(shapes, patch=not page.PATCH) is None
+    found = page.config(shapes, {}, lambda _: 1.0)
     again = made(kind, found)
     expected = {name: tuple(value.shape) for name, value in again.state_dict().items()}
     renamed = page.renamed({name: torch.empty(shape, device="meta") for name, shape in shapes.items()}, found)
     assert {name: tuple(value.shape) for name, value in renamed.items()} == expected
-    wanted = {one: config[one] for one in config if one in again.config}
-    assert {one: tuple(v) if isinstance(v := again.config[one], list) else v for one in wanted} == wanted
+    assert {name: found[name] for name in config if name in found} == {
+        name: value for name, value in config.items() if name in found
+    }
 
 
 def test_what_is_of_no_kind_is_none():

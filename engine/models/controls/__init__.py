@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.models.shapes import Facts, Shapes
+    from engine.models.shapes import Facts, Shapes, Spread
 
 
 class Kind(Protocol):
@@ -33,7 +33,7 @@ class Kind(Protocol):
         """Say whether tensors without a prefix are a control network of this kind."""
         ...
 
-    def config(self, shapes: Shapes, hints: Facts) -> dict[str, Any]:
+    def config(self, shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
         """Return the arguments; KeyError or IndexError for a tensor that is not there.
 
         `hints`: what a file's metadata or a config.json says of it.
@@ -64,3 +64,9 @@ def kind_in(shapes: Shapes, *, patch: bool = False) -> str | None:
     """Return the name of the kind that these tensors, without a prefix, are; None for none that is known."""
     found = ((name, kind_named(name)) for name in kinds())
     return next((name for name, kind in found if kind.PATCH is patch and kind.is_there(shapes)), None)
+
+
+def titles(*, patch: bool = False) -> list[str]:
+    """Return what messages call the kinds."""
+    found = map(kind_named, kinds())
+    return [kind.TITLE for kind in found if kind.PATCH is patch]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.models.networks.flux_sizes import axes_of, fused, names_of, paths
 from engine.models.networks.stacked import unstacked
-from engine.models.shapes import Facts, Shapes, count
+from engine.models.shapes import Facts, Shapes, Spread, count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ def family(shapes: Shapes) -> str:
     return ""
 
 
-def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
+def config(shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
     """Return the arguments of `flux_control_net`."""
     names = names_of(shapes)
     width, channels = shapes[f"{names.first}.weight"]

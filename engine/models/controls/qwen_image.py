@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.models.shapes import Facts, Shapes, count
+from engine.models.shapes import Facts, Shapes, Spread, count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ def family(shapes: Shapes) -> str:
     return ""
 
 
-def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
+def config(shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
     """Return QwenImageControlNetModel's arguments."""
     width, channels = shapes["img_in.weight"]
     head = shapes["transformer_blocks.0.attn.norm_q.weight"][0]

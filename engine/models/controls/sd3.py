@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.models.networks.sd3_sizes import HEAD
 from engine.models.networks.stacked import stacked, unstacked
-from engine.models.shapes import Facts, Shapes, count
+from engine.models.shapes import Facts, Shapes, Spread, count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def family(shapes: Shapes) -> str:
     return ""
 
 
-def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
+def config(shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
     """Return the arguments of `sd3_control_net`.
 
     Tensors do not tell whether the pooled text is left out; the networks of two streams were trained so.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.models import detect, sd_keys
 from engine.models.families import family_named
 from engine.models.networks.unet_sizes import controlnet_config
-from engine.models.shapes import Facts, Shapes
+from engine.models.shapes import Facts, Shapes, Spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ def family(shapes: Shapes) -> str:
     return detect.family_of_denoiser(shapes).name
 
 
-def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
+def config(shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
     """Return ControlNetModel's arguments."""
     return controlnet_config(shapes, hints, family_named(family(shapes)))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.handles import ModelPatchHandle
 from engine.models.network import ControlNetwork, fill, repeat_to
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class LatentControl(ControlNetwork):
         self._seen: tuple[Tensor, tuple[int, int], Tensor] | None = None
 
     @property
+    def title(self) -> str:
+        """What messages call it."""
+        return "model patch" if isinstance(self.handle, ModelPatchHandle) else "ControlNet"
+
+    @property
     def masked(self) -> bool:
         """Whether it takes a mask."""
         return False
@@ -40,7 +46,7 @@ class LatentControl(ControlNetwork):
         if company is None or not isinstance(company.network, network):
             got = "another model" if company is None else company.network.family.title
             raise ModelError(
-                f"{self.handle.source.path}: this ControlNet is for {self.steers}, got {got}. Use one that was trained for the "
+                f"{self.handle.source.path}: this {self.title} is for {self.steers}, got {got}. Use one that was trained for the "
                 "model's family."
             )
         return company
@@ -49,7 +55,7 @@ class LatentControl(ControlNetwork):
         """Raise ModelError for a text (B, T, D) that is not `width` wide."""
         if context.shape[-1] != width:
             raise ModelError(
-                f"{self.handle.source.path}: this ControlNet is for models with a conditioning of width {width}, got "
+                f"{self.handle.source.path}: this {self.title} is for models with a conditioning of width {width}, got "
                 f"{context.shape[-1]}. Use one that was trained for the model's size."
             )
 
@@ -67,7 +73,7 @@ class LatentControl(ControlNetwork):
     def _encoded(self, hint: Tensor, company: Company, size: tuple[int, int], space: LatentFormat) -> Tensor:
         if company.encode is None:
             raise ModelError(
-                f"{self.handle.source.path}: this ControlNet takes its picture as a latent, and was given no VAE. Link the "
+                f"{self.handle.source.path}: this {self.title} takes its picture as a latent, and was given no VAE. Link the "
                 "model's VAE to the node that applies it (ControlNetApplyAdvanced, ControlNetInpaintingAliMamaApply)."
             )
         height, width = (side * space.downscale for side in size)
@@ -75,8 +81,8 @@ class LatentControl(ControlNetwork):
         if self.masked:
             if company.mask is None:
                 raise ModelError(
-                    f"{self.handle.source.path}: this ControlNet is for inpainting and was given no mask. Apply it by "
-                    "ControlNetInpaintingAliMamaApply."
+                    f"{self.handle.source.path}: this {self.title} is for inpainting and was given no mask. Apply it "
+                    "with one (ControlNetInpaintingAliMamaApply, QwenImageDiffsynthControlnet)."
                 )
             mask = fill(company.mask.to(picture), height, width)
             picture = repeat_to(picture, max(len(picture), len(mask)))
