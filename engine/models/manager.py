@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, lora_families, opening, weights
+from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
 from engine.models.errors import LoraError
@@ -28,6 +28,7 @@ from engine.models.handles import (
     FileDigest,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     Patch,
     Source,
     StyleModelHandle,
@@ -121,6 +122,10 @@ class ModelManager:
     def controlnet(self, path: Path) -> ControlNetHandle:
         """Return the handle of a ControlNet file."""
         return opening.open_controlnet(path, self._files)
+
+    def model_patch(self, path: Path) -> ModelPatchHandle:
+        """Return the handle of a model patch's file."""
+        return opening.open_model_patch(path, self._files)
 
     def vision(self, path: Path) -> ClipVisionHandle:
         """Return the handle of an image encoder file."""
@@ -232,9 +237,7 @@ class ModelManager:
         if isinstance(handle, ModelHandle):
             return named(family_named(handle.family).network.call)(instance.module, handle, *place)
         if isinstance(handle, ControlNetHandle):
-            from engine.models.network import ControlNetwork
-
-            return ControlNetwork(instance.module, handle, *place)
+            return named(controls.kind_named(handle.kind).CALL)(instance.module, handle, *place)
         if isinstance(handle, VaeHandle):
             return named(autoencoders.kind_named(handle.kind).CODEC)(instance.module, handle, *place)
         if isinstance(handle, ClipVisionHandle):

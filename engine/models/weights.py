@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.models import autoencoders, sd_keys, vision_names
+from engine.models import autoencoders, controls, sd_keys, vision_names
 from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
@@ -25,6 +25,7 @@ from engine.models.handles import (
     ControlNetHandle,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     StyleModelHandle,
     VaeHandle,
 )
@@ -43,6 +44,7 @@ _TITLES: dict[type, str] = {
     ModelHandle: "network",
     ClipHandle: "text encoder",
     VaeHandle: "VAE",
+    ModelPatchHandle: "model patch",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
     StyleModelHandle: "style model",
@@ -95,7 +97,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         network = family_named(handle.family).network
         return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
-        return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
+        return controls.kind_named(handle.kind).renamed(state, handle.config)
     if isinstance(handle, ClipVisionHandle):
         if handle.family != SIGLIP:
             return vision_names.to_transformers(state)
@@ -189,15 +191,12 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, VaeHandle):
                 made: nn.Module = named(autoencoders.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
                 return made
+            if isinstance(handle, ControlNetHandle):
+                control: nn.Module = named(controls.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
+                return control
             return _BUILDERS[part(handle)](handle)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
-
-
-def _controlnet(handle: Handle) -> nn.Module:
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-
-    return cast("nn.Module", ControlNetModel(**_tuples(handle.config)))
 
 
 def _vision(handle: Handle) -> nn.Module:
@@ -219,7 +218,6 @@ def _style(handle: Handle) -> nn.Module:
 
 
 _BUILDERS: dict[type, Callable[[Handle], nn.Module]] = {
-    ControlNetHandle: _controlnet,
     ClipVisionHandle: _vision,
     StyleModelHandle: _style,
 }
