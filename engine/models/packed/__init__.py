@@ -52,7 +52,9 @@ def read_header(path: Path) -> Contents:
     way that is not known.
     """
     path = Path(path)
-    if is_index(path) or path.suffix.lower() == SUFFIX or not path.is_file():  # other files belong to it, with their own times
+    if (
+        is_index(path) or path.suffix.lower() == SUFFIX or not path.is_file()
+    ):  # other files belong to it, with their own times
         return _contents(path)
     found = path.stat()
     return _remembered(path, (found.st_ino, found.st_size, found.st_mtime_ns))
