@@ -137,11 +137,9 @@ def instruct_pix_to_pix_conditioning(
     ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
 ) -> InpaintConditioning:
     """Give a model that edits pictures (InstructPix2Pix) the picture, and make an empty latent of its size."""
-    step = vae.latent.downscale
-    top, left = (side % step // 2 for side in pixels.shape[1:3])
-    height, width = (side // step * step for side in pixels.shape[1:3])
+    rows, columns = (_middle(side, vae.latent.downscale) for side in pixels.shape[1:3])
     with ctx.models.use(vae) as autoencoder:
-        seen = autoencoder.encode(pixels[:, top : top + height, left : left + width, :3])
+        seen = autoencoder.encode(pixels[:, rows, columns, :3])
     facts = {"concat_latent_image": seen}
     empty = {"samples": torch.zeros_like(seen)}
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), empty)
@@ -167,9 +165,14 @@ def _on_the_grid(pixels: torch.Tensor, mask: torch.Tensor, step: int) -> tuple[t
     fitted = functional.interpolate(
         mask.reshape((-1, 1, *mask.shape[-2:])).float(), size=(height, width), mode="bilinear"
     )
-    top, left = height % step // 2, width % step // 2
-    rows, columns = slice(top, top + height // step * step), slice(left, left + width // step * step)
+    rows, columns = _middle(height, step), _middle(width, step)
     return pixels[:, rows, columns, :3], fitted[:, :, rows, columns]
+
+
+def _middle(side: int, step: int) -> slice:
+    """The middle of a side that is a multiple of `step`; all of one that is shorter, which autoencoders refuse."""
+    kept = side // step * step or side
+    return slice((side - kept) // 2, (side - kept) // 2 + kept)
 
 
 def _greyed_out(picture: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -130,11 +130,11 @@ class Entry:
 
     def _patch(self, instance: Instance, handle: Handle, patched: Patched) -> None:
         patches, whose = patched
-        instance.patched = ((), "")
         if isinstance(handle, ModelHandle | ClipHandle):
-            instance.weights.apply(
-                [(self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches]
-            )
+            # What cannot be opened is told before the instance, which may have other patches, is touched.
+            files = [(self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches]
+            instance.patched = ((), "")
+            instance.weights.apply(files)
         instance.patched = patched
         wanted = {(patch.source.digest, _whose(one)) for one in self._instances for patch in one.patched[0]}
         self._patch_files = {key: file for key, file in self._patch_files.items() if key in wanted}
