@@ -108,6 +108,7 @@ def _vae(found: Detected, source: Source) -> VaeHandle | None:
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
+            beside_network=found.network is not None,
         )
     return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
