@@ -210,6 +210,12 @@ class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
     """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
 
 
+class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
+    """A network that makes pictures larger; its kind is told when it is read."""
+
+    family: str = ""
+
+
 Handle: TypeAlias = (
     ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ModelPatchHandle | ClipVisionHandle | StyleModelHandle
 )
