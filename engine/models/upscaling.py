@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,18 +95,16 @@ class Upscaler:
         taken = getattr(self._network, "input_channels", _COLOURS), getattr(self._network, "output_channels", _COLOURS)
         if taken != (_COLOURS, _COLOURS) or pictures.ndim != 4 or pictures.shape[-1] < _COLOURS:
             raise ModelError(
-                f"{self._name}: a network from {taken[0]} to {taken[1]} channels, given pictures {list(pictures.shape)}: expected "
-                f"{_COLOURS} colours for all. Use a network for colour pictures, and pictures (B, H, W, {_COLOURS} or 4)."
+                f"{self._name}: a network from {taken[0]} to {taken[1]} channels, given pictures {list(pictures.shape)}: "
+                f"expected {_COLOURS} colours for all. Use a network for colour pictures, and pictures (B, H, W, {_COLOURS} or 4)."
             )
         planes, tile = pictures[..., :_COLOURS].movedim(-1, 1), TILE
-        while True:
-            side = tile
-            found = unless_out_of_memory(lambda: self._in_tiles(planes, side, report))
+        while tile > LEAST_TILE:
+            found = unless_out_of_memory(partial(self._in_tiles, planes, tile, report))
             if found is not None:
                 return found
             tile //= 2
-            if tile < LEAST_TILE:
-                return self._in_tiles(planes, LEAST_TILE, report)
+        return self._in_tiles(planes, LEAST_TILE, report)
 
     def _in_tiles(self, planes: Tensor, tile: int, report: Callable[[int, int], None]) -> Tensor:
         batch, _, height, width = planes.shape

@@ -91,16 +91,16 @@ def test_values_stay_within_a_pictures_and_gray_networks_are_refused():
 def library(monkeypatch):
     """In the place of spandrel: it knows tensors named `doubling`."""
 
-    class Unsupported(Exception):
+    class UnsupportedError(Exception):
         pass
 
     class Loader:
         def load_from_state_dict(self, tensors: dict[str, Any]) -> Any:
             if "doubling" not in tensors:
-                raise Unsupported
+                raise UnsupportedError
             return Doubling() if len(tensors) == 1 else SimpleNamespace()
 
-    made = SimpleNamespace(ModelLoader=Loader, UnsupportedModelError=Unsupported, ImageModelDescriptor=Doubling)
+    made = SimpleNamespace(ModelLoader=Loader, UnsupportedModelError=UnsupportedError, ImageModelDescriptor=Doubling)
     monkeypatch.setitem(sys.modules, "spandrel", made)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: made)
 

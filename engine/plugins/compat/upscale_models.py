@@ -1,4 +1,4 @@
-"""`comfy_extras.chainner_models.model_loading`: upscaling networks, which need the package spandrel; and ours as packs know them."""
+"""`comfy_extras.chainner_models.model_loading`: upscaling networks, which need the package spandrel; and ours for packs."""
 
 from __future__ import annotations
 
