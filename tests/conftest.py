@@ -37,7 +37,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, path in paths.items():
         for marker in lanes.markers(path):
             item.add_marker(marker)
+        if os.environ.get("CI") and lanes.timed(path):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items.sort(key=lambda item: lanes.turn(paths[item]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last of all which tests failed: only the end of a long output may be kept."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    for outcome, told in (("failed", "Failed"), ("error", "Failed around"), ("rerun", "Failed at the first try")):
+        for name in dict.fromkeys(report.nodeid for report in reporter.stats.get(outcome, ())):
+            reporter.write_line(f"{told}: {name}")
 
 
 @dataclass

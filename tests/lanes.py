@@ -47,9 +47,18 @@ FIRST: Final = (
 """What takes longest for a module, or waits more than it computes, begins first: no lane is left with it alone at the end."""
 
 
+TIMED: Final = ("tests/web/", "tests/serving/", "tests/server/", *MARKERS["server"], *MARKERS["command"])
+"""Where a test waits for other processes. In CI one of these that fails is tried once more, and the end of the output names it."""
+
+
 def markers(path: str) -> list[str]:
     """The markers of the tests of a module, given as a path below the root."""
     return [marker for marker, beginnings in MARKERS.items() if path.startswith(beginnings)]
+
+
+def timed(path: str) -> bool:
+    """Whether the tests of a module wait for other processes."""
+    return path.startswith(TIMED)
 
 
 def turn(path: str) -> int:

@@ -185,9 +185,11 @@ class JobStore:
         sort: str = "created_at",
         descending: bool = True,
         workflow_id: str | None = None,
+        without: Collection[str] = (),
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
 
+        Jobs with an id in `without` are left out, and not counted.
         What is long is left empty in them: prompt, extra_data, outputs, meta, messages, nodes.
         """
         from engine.jobs import store_reader
@@ -200,6 +202,7 @@ class JobStore:
             sort=sort,
             descending=descending,
             workflow_id=workflow_id,
+            without=without,
         )
 
     async def clear_history(self) -> None:

@@ -116,11 +116,14 @@ def ended_jobs(
     sort: str,
     descending: bool,
     workflow_id: str | None,
+    without: Collection[str],
 ) -> tuple[list[HistoryEntry], int]:
-    """A page of short entries, and how many there are in all."""
+    """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if without:
+        which.append(JOBS.c.id.not_in(without))
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))
     order = [key.desc() if descending else key for key in keys]
     page = select(*_SHORT).where(*which).order_by(*order).limit(limit).offset(offset)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, controls, opening, weights
+from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError, shortened
+from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
@@ -162,10 +162,7 @@ class ModelManager:
         matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
         unmatched = set.intersection(*(set(match.unmatched) for match in matches)) if matches else set()
         if matches and not any(match.changes for match in matches):
-            raise LoraError(
-                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(sorted(unmatched))}). "
-                "Use a LoRA that was trained for the checkpoint's family."
-            )
+            raise LoraError(lora_families.nothing_fits(path, family_named(parts[0][0].family).title))
         patched = [
             (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
                 msgspec.structs.replace(patch, strength=float(strength))

@@ -110,15 +110,17 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return kind_of(handle).renamed(state, handle.config)
 
 
-def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def load_parameters(
+    handle: Handle, *, device: torch.device, dtype: torch.dtype, module: nn.Module | None = None
+) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
-    What the library's network computes in float32, whatever the rest is in, is in float32.
+    What the library's network computes in float32, whatever the rest is in, is in float32. `module`: what `empty_module` made.
 
     Raises CheckpointError when tensors that the handle's config calls for are missing, have another shape or are not finite.
     """
     header = read_header(Path(handle.source.path))
-    module = empty_module(handle)
+    module = module or empty_module(handle)
     expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
@@ -149,13 +151,19 @@ def _check_finite(handle: Handle, path: str, parameters: Mapping[str, Tensor]) -
         )
 
 
-def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
-    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients."""
-    module = empty_module(handle)
+def module_with(handle: Handle, parameters: Mapping[str, Tensor], module: nn.Module | None = None) -> nn.Module:
+    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients.
+
+    `module`: what `empty_module` made, to be filled; without it one is made.
+    """
+    module = module or empty_module(handle)
     strip = isinstance(handle, ClipHandle) and not hasattr(module, "text_model")
     state = sd_keys.without_text_model(parameters) if strip else dict(parameters)
     module.load_state_dict(state, strict=True, assign=True)
-    return module.to(next(iter(parameters.values())).device).requires_grad_(False).eval()
+    place = next(iter(parameters.values())).device
+    if any(table.device != place for table in module.buffers()):
+        module.to(place)
+    return module.requires_grad_(False).eval()
 
 
 def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -251,6 +251,7 @@ def test_lists_are_short_sorted_and_filtered(tmp_path, new_job, new_outcome):
             await page(sort="execution_duration"),
             await page(["done"], sort="execution_duration", descending=False),
             await page(workflow_id="odd"),
+            await page(without=["d", "none"]),
             await page([]),
         ]
         (entry, *_), _ = await store.finished(every, limit=1, offset=0)
@@ -258,7 +259,7 @@ def test_lists_are_short_sorted_and_filtered(tmp_path, new_job, new_outcome):
         return pages, entry
 
     pages, entry = asyncio.run(scenario())
-    assert pages == [("dcba", 4), ("bc", 4), ("acdb", 4), ("ca", 2), ("ca", 2), ("", 0)]
+    assert pages == [("dcba", 4), ("bc", 4), ("acdb", 4), ("ca", 2), ("ca", 2), ("cba", 3), ("", 0)]
     assert (entry.job.prompt, entry.outcome.outputs, entry.outcome.messages) == (b"", b"{}", b"[]")
     assert (entry.outcome.preview, entry.outcome.outputs_count, entry.job.outputs) == (b"{}", 2, ("1",))
 

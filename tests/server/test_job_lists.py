@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
 import msgspec
 import pytest
+
+from engine.jobs.store import JobStore
 
 PROMPT = {"1": {"class_type": "PreviewAny", "inputs": {"source": "well"}}}
 
@@ -45,6 +48,23 @@ def test_pages_go_from_jobs_that_wait_to_jobs_that_have_ended_and_leave_none_out
     assert {told["total"] for _, told in found} == {5}
     assert page(whole, workflow, limit=5) == (ids, {"offset": 0, "limit": 5, "total": 5, "has_more": False})
     assert page(whole, workflow, offset=5)[0] == []
+
+
+def test_a_job_whose_end_is_being_written_is_listed_once(whole, monkeypatch):
+    finish = JobStore.finish
+
+    async def slowly(store: JobStore, *told: Any) -> None:
+        await finish(store, *told)
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(JobStore, "finish", slowly)
+    workflow = uuid.uuid4().hex
+    job = post(whole, workflow)["prompt_id"]
+    whole.ask("POST", f"/jobs/{job}/cancel")
+    seen = [page(whole, workflow)]
+    while page(whole, workflow, status="in_progress")[0]:
+        seen.append(page(whole, workflow))
+    assert {(tuple(ids), told["total"]) for ids, told in seen} == {((job,), 1)}
 
 
 def test_a_list_is_of_the_statuses_that_were_asked_for(whole, listed):

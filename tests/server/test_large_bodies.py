@@ -22,6 +22,7 @@ from engine.server.large_bodies import BODIES, WRITERS, LargeBodies
 from engine.server.refusals import Refusal
 from engine.server.routes import history, prompts
 from engine.server.routing import Route
+from tests.harness import until
 
 LONG = 1_500_000
 
@@ -167,6 +168,7 @@ def test_only_one_large_body_is_worked_on_at_a_time(guarded: Any, bodies: LargeB
 def test_a_long_history_is_sent_entry_by_entry_and_says_the_same(whole: Any, monkeypatch: Any) -> None:
     job = whole.ask("POST", "/prompt", msgspec.json.encode({"prompt": prompt_of("h")})).json()["prompt_id"]
     whole.ask("POST", f"/api/jobs/{job}/cancel")
+    until(lambda: whole.ask("GET", f"/history/{job}").json(), "the end of the job to be written")
     at_once = whole.ask("GET", "/history").json()
     monkeypatch.setattr(history, "AT_ONCE", -1)
     assert whole.ask("GET", "/history").json() == at_once

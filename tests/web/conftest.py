@@ -62,6 +62,14 @@ class Visit:
         """Data of the websocket messages of a type."""
         return [message["data"] for message in self.texts if message["type"] == kind]
 
+    def hears(self, kind: str, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Data of the websocket messages of a type, once these are as wanted."""
+        for _ in range(PATIENCE * 20):
+            if holds(data := self.received(kind)):
+                return data
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"Waited {PATIENCE} s in vain for the messages {kind}; there are {self.received(kind)}")
+
     def previews(self) -> list[bytes]:
         """Intermediate pictures with their metadata (binary message 4)."""
         return [data for data in self.binaries if data[:4] == b"\0\0\0\4"]
@@ -164,6 +172,22 @@ def _look(answer: Any, visit: Visit) -> None:
         visit.failed.append(f"{answer.status} {answer.request.method} {answer.url.removeprefix(visit.url)}")
 
 
+KEPT = """() => new Promise((resolve, reject) => {
+  const opening = indexedDB.open("safelight");
+  opening.onerror = () => reject(opening.error);
+  opening.onsuccess = () => {
+    const asked = opening.result.transaction("tabs").objectStore("tabs").getAll();
+    asked.onerror = () => reject(asked.error);
+    asked.onsuccess = () => {
+      opening.result.close();
+      const active = asked.result.find((record) => record.active);
+      resolve(JSON.stringify(active?.json) === JSON.stringify(safelight.workflow()));
+    };
+  };
+})"""
+"""Whether autosave has written the workflow in view."""
+
+
 class Editor:
     """Our editor in a window: what a person finds on it, and what they do to it."""
 
@@ -214,6 +238,11 @@ class Editor:
         """Names of the open workflows."""
         return [str(name) for name in self.page.locator(".sl-wtab__name").all_text_contents()]
 
+    def kept(self) -> None:
+        """Wait until the browser's own copy of the workflow in view is as it stands, and nothing waits to be written."""
+        self.page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 700))")  # later than what waits already
+        self.until(KEPT)
+
     def picture(self, node: Any, number: int = 1) -> Any:
         """The picture on a node, once it is there."""
         image = self.node(node).locator(".sl-preview-picture img").nth(number - 1)
@@ -230,11 +259,7 @@ class Editor:
 
     def hears(self, kind: str, count: int) -> None:
         """Wait until that many messages of a type have come over the websocket."""
-        for _ in range(PATIENCE * 20):
-            if len(self.visit.received(kind)) >= count:
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"{len(self.visit.received(kind))} messages {kind} instead of {count}")
+        self.visit.hears(kind, lambda data: len(data) >= count)
 
     # What people do
 

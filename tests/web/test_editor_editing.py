@@ -222,8 +222,8 @@ def test_a_whole_number_feeds_a_float_over_the_conversion_that_is_offered(editor
     )
     (whole,) = (node["id"] for node in editor.nodes("PrimitiveInt"))
     before = editor.links()
+    page.emulate_media(reduced_motion="reduce")  # the view is where it goes at once
     page.evaluate("() => safelight.canvas().fitView()")
-    page.wait_for_timeout(400)
     editor.drag(editor.socket(whole, "Output", "INT"), editor.widget(5, "cfg"))
     text = editor.toast("These two do not fit")
     assert "INT cannot feed an input of type FLOAT." in text

@@ -40,7 +40,7 @@ def test_a_saved_workflow_is_marked_reopened_and_as_it_was_left(editor, home):
     page.get_by_role("tab", name="cat", exact=True).wait_for()
     left = editor.workflow()
     assert json.loads(stored.read_text()) == left
-    page.wait_for_timeout(900)  # until the browser's own copy is written
+    editor.kept()
     page.reload()
     page.get_by_role("tab", name="cat", exact=True).wait_for()
     assert editor.value(2, "text") == "black cat"
@@ -52,11 +52,32 @@ def test_a_saved_workflow_is_marked_reopened_and_as_it_was_left(editor, home):
     assert editor.value(2, "text") == "black cat"
 
 
+def test_a_reload_finds_its_tabs_while_the_page_before_it_is_still_going_away(editor, visit, open_editor, home):
+    page = editor.page
+    editor.load(editor.workflow(), "Lighthouses")
+    editor.kept()
+    other = open_editor(visit(home.url, page.context))
+    # As that page would, it holds the lock of this window for a while longer.
+    other.page.evaluate(
+        """async () => {
+          const {held} = await navigator.locks.query();
+          const release = new Promise((resolve) => { window.gone = resolve; });
+          for (const {name} of held) void navigator.locks.request(name, () => release);
+        }"""
+    )
+    page.reload(wait_until="commit")
+    page.wait_for_function("() => navigator.locks.query().then(({pending}) => pending.length > 0)")
+    other.page.evaluate("() => window.gone()")
+    page.get_by_role("tab", name="Lighthouses").wait_for()
+
+
 def test_what_was_not_saved_survives_a_crashed_page(editor, visit, open_editor, home):
     page = editor.page
     change_prompt(editor, "lighthouse")
+    editor.kept()
     editor.empty()
-    page.wait_for_timeout(1200)
+    page.get_by_role("tab", name="Untitled").wait_for()
+    editor.kept()
     context = page.context
     with page.expect_event("crash"), contextlib.suppress(Exception):
         page.goto("chrome://crash", timeout=5000)  # never answered
@@ -157,6 +178,9 @@ def test_the_templates_have_pictures_and_open(editor):
     assert len(editor.tabs()) in (1, 2)
 
 
+SETTINGS_SENT = "() => JSON.parse(localStorage.getItem('safelight.settings')).unsent.length === 0"
+
+
 def test_settings_persist_on_the_server_and_the_theme_changes_at_once(editor, visit, open_editor, home):
     page = editor.page
     shade = "() => getComputedStyle(document.querySelector('.sl-bar')).backgroundColor"
@@ -174,14 +198,14 @@ def test_settings_persist_on_the_server_and_the_theme_changes_at_once(editor, vi
     assert toggle.get_attribute("aria-checked") == "false"
     editor.shot("editor-settings")
     page.keyboard.press("Escape")
-    page.wait_for_timeout(300)
+    editor.until(SETTINGS_SENT)
     other = open_editor(visit(home.url))  # another browser
     other.until("() => document.documentElement.dataset.theme === 'light'")
     assert other.page.locator(".sl-minimap").count() == 0
     other.command("canvas.toggleMinimap")
     other.command("view.theme")
     other.until("() => document.documentElement.dataset.theme === 'dark'")
-    other.page.wait_for_timeout(300)
+    other.until(SETTINGS_SENT)
     other.healthy()
 
 

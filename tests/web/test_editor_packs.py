@@ -370,6 +370,7 @@ def test_the_value_of_a_packs_widget_is_undone_saved_and_run(points: Any, packs_
     points.load(saved, "Saved")
     node.get_by_text("3 points").wait_for()
     page.wait_for_function("() => document.querySelector('input[type=range]')?.value === '7'")
+    points.kept()
     page.reload()
     points.node(1).get_by_text("3 points").wait_for()  # as autosaved
 

@@ -94,6 +94,9 @@ class JobRoutes:
         descending = _one_of(request, "sort_order", ("desc", "asc")) == "desc"
         workflow_id = request.query.get("workflow_id")
         active = self._active(statuses, workflow_id, descending)
+        recording = [
+            job.id for job in self._dispatcher.active()
+        ]  # on disk already or not: they stand once, among the active
         listed = [_active_item(job) for job in active[offset : offset + limit]]
         ended = [status for status in ("done", "failed", "cancelled") if status in statuses]
         total = len(active)
@@ -105,6 +108,7 @@ class JobRoutes:
                 sort=sort,
                 descending=descending,
                 workflow_id=workflow_id,
+                without=recording,
             )
             listed += [_ended_item(entry) for entry in entries]
             total += count

@@ -8,12 +8,13 @@ const KEY = "safelight.window";
 const LOCK = "safelight-window-";
 const CHANNEL = "safelight-windows";
 const ANSWER_MS = 150;
+/** A duplicated tab begins this much later, its original being there to stay. */
+const LEAVING_MS = 2000;
 
 /** The id of this window: the same after a reload, another one for a duplicated browser tab. */
 export async function claimWindow(): Promise<string> {
   const before = read();
-  const alive = await livingWindows();
-  const id = before !== null && !alive.has(before) ? before : crypto.getRandomValues(new Uint32Array(2)).join("-");
+  const id = before !== null && (await isFree(before)) ? before : crypto.getRandomValues(new Uint32Array(2)).join("-");
   try {
     sessionStorage.setItem(KEY, id);
   } catch {
@@ -21,6 +22,12 @@ export async function claimWindow(): Promise<string> {
   }
   stayAlive(id);
   return id;
+}
+
+/** Whether no other window lives under this id. A page that is being left holds its lock for a while after the reload has begun. */
+async function isFree(id: string): Promise<boolean> {
+  if (!("locks" in navigator)) return !(await livingWindows()).has(id);
+  return navigator.locks.request(LOCK + id, { signal: AbortSignal.timeout(LEAVING_MS) }, () => true).catch(() => false);
 }
 
 function read(): string | null {
