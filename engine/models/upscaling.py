@@ -96,7 +96,7 @@ class Upscaler:
         if taken != (_COLOURS, _COLOURS) or pictures.ndim != 4 or pictures.shape[-1] < _COLOURS:
             raise ModelError(
                 f"{self._name}: a network from {taken[0]} to {taken[1]} channels, given pictures {list(pictures.shape)}: "
-                f"expected {_COLOURS} colours for all. Use a network for colour pictures, and pictures (B, H, W, {_COLOURS} or 4)."
+                f"expected {_COLOURS} colours for all. Use a network for colours, and pictures (B, H, W, 3 or 4)."
             )
         planes, tile = pictures[..., :_COLOURS].movedim(-1, 1), TILE
         while tile > LEAST_TILE:
