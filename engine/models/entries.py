@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import msgspec
 from engine.models import weights
 from engine.models.errors import CheckpointError
 from engine.models.handles import ClipHandle, FileDigest, Handle, ModelHandle, Patch, Source
-from engine.models.patching import PatchedWeights, PatchFile
+from engine.models.merging import OtherModel
+from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +64,7 @@ class Entry:
         self._instances: list[Instance] = []
         self._unfilled: nn.Module | None = None
         self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
-        self._patch_files: dict[str, PatchFile] = {}
+        self._patch_files: dict[str, PatchSource] = {}
         self.parameters = sum(tensor.numel() for tensor in originals.values())
         self.device = device
         self.dtype = dtype
@@ -128,12 +130,17 @@ class Entry:
                 [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
             )
         instance.patches = patches
-        wanted = {patch.source.digest for one in self._instances for patch in one.patches}
+        wanted = {patch.key for one in self._instances for patch in one.patches}
         self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}
 
-    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance) -> PatchFile:
-        digest = patch.source.digest
-        if digest not in self._patch_files:
-            unchanged(patch.source, self._files)
-            self._patch_files[digest] = PatchFile(handle, patch, instance.weights.names)
-        return self._patch_files[digest]
+    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance) -> PatchSource:
+        if patch.key not in self._patch_files:
+            self._patch_files[patch.key] = self._opened(handle, patch, instance.weights.names)
+        return self._patch_files[patch.key]
+
+    def _opened(self, handle: ModelHandle | ClipHandle, patch: Patch, names: Sequence[str]) -> PatchSource:
+        unchanged(patch.source, self._files)
+        if patch.other is None:
+            return PatchFile(handle, patch, names)
+        other = patch.other
+        return OtherModel(handle, patch, lambda one, shared: self._opened(other, one, shared))
