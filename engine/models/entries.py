@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,7 +11,8 @@ import msgspec
 from engine.models import weights
 from engine.models.errors import CheckpointError
 from engine.models.handles import ClipHandle, FileDigest, Handle, ModelHandle, Patch, Source
-from engine.models.patching import PatchedWeights, PatchFile
+from engine.models.merging import OtherModel
+from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +72,7 @@ class Entry:
         self._originals: dict[str, dict[str, Tensor]] = {}
         self._unfilled: dict[str, nn.Module] = {}
         self._instances: list[Instance] = []
-        self._patch_files: dict[tuple[str, str], PatchFile] = {}
+        self._patch_files: dict[tuple[str, str], PatchSource] = {}
         self.device = torch.device(device)
         self.dtype: torch.dtype = getattr(torch, dtype)
 
@@ -132,19 +134,29 @@ class Entry:
         patches, whose = patched
         if isinstance(handle, ModelHandle | ClipHandle):
             # What cannot be opened is told before the instance, which may have other patches, is touched.
-            files = [(self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches]
+            files = [
+                (self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches
+            ]
             instance.patched = ((), "")
             instance.weights.apply(files)
         instance.patched = patched
-        wanted = {(patch.source.digest, _whose(one)) for one in self._instances for patch in one.patched[0]}
+        wanted = {(patch.key, _whose(one)) for one in self._instances for patch in one.patched[0]}
         self._patch_files = {key: file for key, file in self._patch_files.items() if key in wanted}
 
-    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance, whose: str) -> PatchFile:
-        key = patch.source.digest, f"{whose} {instance.sizes}"
+    def _patch_file(
+        self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance, whose: str
+    ) -> PatchSource:
+        key = patch.key, f"{whose} {instance.sizes}"
         if key not in self._patch_files:
-            unchanged(patch.source, self._files)
-            self._patch_files[key] = PatchFile(handle, patch, instance.weights.names)
+            self._patch_files[key] = self._opened(handle, patch, instance.weights.names)
         return self._patch_files[key]
+
+    def _opened(self, handle: ModelHandle | ClipHandle, patch: Patch, names: Sequence[str]) -> PatchSource:
+        unchanged(patch.source, self._files)
+        if patch.other is None:
+            return PatchFile(handle, patch, names)
+        other = patch.other
+        return OtherModel(handle, patch, lambda one, shared: self._opened(other, one, shared))
 
 
 Patched: TypeAlias = tuple[tuple[Patch, ...], str]

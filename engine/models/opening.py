@@ -35,6 +35,7 @@ from engine.models.handles import (
     ModelPatchHandle,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
@@ -243,6 +244,15 @@ def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelH
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
     return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
+
+
+def open_upscale_model(path: Path, files: FileDigest = digest_file) -> UpscaleHandle:
+    """Return the handle of a network that makes pictures larger. Raises ModelError without the library that reads it."""
+    from engine.models.upscaling import check_library
+
+    check_library()
+    read_header(Path(path))
+    return UpscaleHandle(source=Source(str(path), files(Path(path))))
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:
