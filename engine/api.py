@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.models.handles import ClipVisionHandle as ClipVision
     from engine.models.handles import ControlNetHandle as ControlNet
     from engine.models.handles import ModelHandle as Model
+    from engine.models.handles import ModelPatchHandle as ModelPatch
     from engine.models.handles import StyleModelHandle as StyleModel
     from engine.models.handles import VaeHandle as Vae
     from engine.sampling.names import Sampler as SamplerObject
@@ -46,6 +47,7 @@ else:
         ControlNet,
         Guider,
         Model,
+        ModelPatch,
         Noise,
         SamplerObject,
         StyleModel,
@@ -77,6 +79,7 @@ __all__ = [
     "Mask",
     "Mentions",
     "Model",
+    "ModelPatch",
     "Noise",
     "Out",
     "SamplerObject",

@@ -91,6 +91,9 @@ else:
     class ControlNet(Socket, io_type="CONTROL_NET"):
         """Handle of a control network."""
 
+    class ModelPatch(Socket, io_type="MODEL_PATCH"):
+        """Handle of a network that works within a denoising network."""
+
     class ClipVision(Socket, io_type="CLIP_VISION"):
         """Handle of an image encoder."""
 
@@ -99,6 +102,9 @@ else:
 
     class StyleModel(Socket, io_type="STYLE_MODEL"):
         """Handle of a style model, which makes tokens of text of what an image encoder saw."""
+
+    class UpscaleModel(Socket, io_type="UPSCALE_MODEL"):
+        """Handle of a network that makes pictures larger."""
 
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""

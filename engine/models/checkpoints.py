@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import numpy as np
 
-from engine.models import gguf_files
+from engine.models import gguf_files, gguf_tensors
 from engine.models.errors import CheckpointError, shortened
 from engine.models.header import Header
 from engine.models.shapes import Shape
@@ -57,7 +57,7 @@ def read_header(path: Path) -> Header:
     if is_index(path):
         return _joined(path)
     if path.suffix.lower() == gguf_files.SUFFIX:
-        return gguf_files.read_header(path)
+        return gguf_tensors.read_header(path)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         return _header_of(path, _load_pickle(path))
     return _safetensors_header(path)
@@ -170,17 +170,17 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     if is_index(path):
         return _load_shards(path, names)
     if path.suffix.lower() == gguf_files.SUFFIX:
-        return gguf_files.load_tensors(path, names)
+        return gguf_tensors.load_tensors(path, names)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         tensors = _load_pickle(path)
         return tensors if names is None else {name: tensors[name] for name in names}
-    read_header(path)
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-    except SafetensorError as problem:
+    except (SafetensorError, OSError) as problem:
+        read_header(path)  # which tells more of what is wrong
         raise CheckpointError(f"{path}: cannot be read as safetensors: {problem}. {_REMAKE}") from problem
 
 
@@ -321,7 +321,7 @@ _WEIGHT_FILES = (
 )
 
 
-_READ = ("bitsandbytes",)
+_READ = ("bitsandbytes", "torchao")
 """Libraries whose quantised weights are read."""
 
 
@@ -357,6 +357,11 @@ def folder_component(folder: Path, name: str) -> Component | None:
     weights = next((part / file for file in _WEIGHT_FILES if (part / file).is_file()), None)
     if weights is None:
         raise CheckpointError(f"{part}: no weights. Expected one of {', '.join(_WEIGHT_FILES)}.")
+    if method == "torchao" and weights.name.removesuffix(".index.json").endswith(PICKLE_SUFFIXES):
+        raise CheckpointError(
+            f"{weights}: refused: weights quantised by torchao in a pickle are objects of that library, which could run code. "
+            "Nothing was run. Save the model as safetensors, with torchao 0.16 or later (`save_pretrained`), or use another file."
+        )
     return Component(weights, config)
 
 

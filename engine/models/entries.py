@@ -60,6 +60,7 @@ class Entry:
         self._files = files
         self._originals = originals
         self._instances: list[Instance] = []
+        self._unfilled: nn.Module | None = None
         self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
         self._patch_files: dict[str, PatchFile] = {}
         self.parameters = sum(tensor.numel() for tensor in originals.values())
@@ -72,7 +73,12 @@ class Entry:
         import torch
 
         place, kind = torch.device(device), getattr(torch, dtype)
-        return cls(handle, weights.load_parameters(handle, device=place, dtype=kind), place, kind, files)
+        module = weights.empty_module(handle)
+        entry = cls(
+            handle, weights.load_parameters(handle, device=place, dtype=kind, module=module), place, kind, files
+        )
+        entry._unfilled = module
+        return entry
 
     @property
     def in_use(self) -> bool:
@@ -110,7 +116,8 @@ class Entry:
         return instance
 
     def _new_instance(self, handle: Handle) -> Instance:
-        instance = Instance(weights.module_with(handle, self._originals), self._originals)
+        module, self._unfilled = weights.module_with(handle, self._originals, self._unfilled), None
+        instance = Instance(module, self._originals)
         self._instances = [i for i in self._instances if i.users] + [instance]
         return instance
 

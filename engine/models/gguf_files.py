@@ -1,7 +1,8 @@
 """Reading GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), versions 2 and 3. No torch for headers.
 
 Dimensions stand there the other way round; tensors that do not fit their blocks were reshaped, and metadata has their shape as
-`comfy.gguf.orig_shape.NAME`. A tensor in blocks has the dtype `GGUF_` and its kind, and is read as its bytes.
+`comfy.gguf.orig_shape.NAME`. A tensor in blocks has the dtype `GGUF_` and its kind, and is read as its bytes. What the tensors
+are called and worth elsewhere is `gguf_tensors`'.
 """
 
 from __future__ import annotations
@@ -9,27 +10,21 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from engine.models.errors import CheckpointError
-from engine.models.gguf_names import renamed
-from engine.models.header import Header
 from engine.models.shapes import Shape
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SUFFIX: Final = ".gguf"
 BLOCKS: Final = "GGUF_"
 """What dtypes of tensors in blocks begin with."""
 
 _PLAIN: Final = {0: "F32", 1: "F16", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 30: "BF16"}
-_NUMPY: Final = {
+NUMPY: Final = {
     "F32": "<f4",
     "F16": "<f2",
     "I8": "i1",
@@ -39,6 +34,7 @@ _NUMPY: Final = {
     "F64": "<f8",
     "BF16": "<u2",
 }
+"""numpy's types by dtype; BF16 is read as the bits of it."""
 _BLOCKS: Final = {
     2: ("Q4_0", 32, 18),
     3: ("Q4_1", 32, 20),
@@ -57,7 +53,9 @@ _BLOCKS: Final = {
 
 _SCALARS: Final = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_ARCHITECTURE: Final = "general.architecture"
+ARCHITECTURE: Final = "general.architecture"
+"""The fact that says what kind of model a file holds."""
+
 _ORIGINAL: Final = "comfy.gguf.orig_shape."
 
 
@@ -69,7 +67,9 @@ class Kind(NamedTuple):
     size: int
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """A tensor of a file: where its bytes are."""
+
     shape: Shape
     dtype: str
     begin: int
@@ -85,51 +85,29 @@ def kind_named(name: str) -> Kind:
     return Kind(name, *sizes[types[name]])
 
 
-def read_header(path: Path) -> Header:
-    """Return the names, shapes and dtypes of a GGUF file, `gguf.architecture` among its metadata.
+def table(path: Path) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """Return a file's tensors by the names that it has for them, and its facts without lists of texts.
 
     Raises CheckpointError naming the file and what is wrong with it.
     """
-    entries, told = _table(path)
-    return Header(
-        path=str(path),
-        shapes={name: entry.shape for name, entry in entries.items()},
-        dtypes={name: entry.dtype for name, entry in entries.items()},
-        metadata={"gguf.architecture": str(told.get(_ARCHITECTURE, ""))},
-    )
+    about = path.stat()
+    return _read_table(path, about.st_size, about.st_mtime_ns)
 
 
-def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
-    """Return tensors by name, mapped, on the CPU: plain ones in their shape, those in blocks as bytes (N,).
-
-    Raises CheckpointError for a file that cannot be read and KeyError for a name that it does not hold.
-    """
-    import torch
-
-    entries, _ = _table(path)
-    whole = np.memmap(path, mode="c")
-    found = {}
-    for name in entries if names is None else names:
-        entry = entries[name]
-        kept = whole[entry.begin : entry.begin + entry.size]
-        if entry.dtype.startswith(BLOCKS):
-            found[name] = torch.from_numpy(kept)
-            continue
-        value = torch.from_numpy(kept.view(_NUMPY[entry.dtype]))
-        found[name] = (value.view(torch.bfloat16) if entry.dtype == "BF16" else value).reshape(entry.shape)
-    return found
+def facts(path: Path) -> dict[str, Any]:
+    """Return a file's facts with their lists of texts, as tokens by the ten thousands. Raises CheckpointError as `table`."""
+    return _read(path, texts=True)[1]
 
 
-def _table(path: Path) -> tuple[dict[str, _Entry], dict[str, Any]]:
-    facts = path.stat()
-    return _read_table(path, facts.st_size, facts.st_mtime_ns)
+@lru_cache(maxsize=16)
+def _read_table(path: Path, size: int, changed: int) -> tuple[dict[str, Entry], dict[str, Any]]:
+    return _read(path, texts=False)
 
 
-@lru_cache(maxsize=8)
-def _read_table(path: Path, size: int, changed: int) -> tuple[dict[str, _Entry], dict[str, Any]]:
+def _read(path: Path, *, texts: bool) -> tuple[dict[str, Entry], dict[str, Any]]:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Reader(data, path).table()
+            return _Reader(data, path, texts).table()
     except (
         ValueError,
         struct.error,
@@ -145,13 +123,14 @@ def _read_table(path: Path, size: int, changed: int) -> tuple[dict[str, _Entry],
 
 
 class _Reader:
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
+    def __init__(self, data: mmap.mmap, path: Path, texts: bool) -> None:
         self._data = data
         self._path = path
+        self._texts = texts
         self._at = 0
 
-    def table(self) -> tuple[dict[str, _Entry], dict[str, Any]]:
-        """Return the tensors' entries and the metadata, without lists of texts."""
+    def table(self) -> tuple[dict[str, Entry], dict[str, Any]]:
+        """Return the tensors' entries and the metadata."""
         if self._data[:4] != b"GGUF":
             raise ValueError(f"it begins with {bytes(self._data[:4])!r}")
         self._at = 4
@@ -165,7 +144,6 @@ class _Reader:
             raise ValueError(f"its alignment is {alignment!r}, where a number of bytes was expected")
         start = -(-self._at // alignment) * alignment
         entries = {name: self._entry(name, start, shape, kind, at, told) for name, shape, kind, at in infos}
-        entries = {renamed(name, str(told.get(_ARCHITECTURE))): entry for name, entry in entries.items()}
         if (needed := max((entry.begin + entry.size for entry in entries.values()), default=0)) > len(self._data):
             raise ValueError(f"{needed} bytes are promised, the file has {len(self._data)}")
         return entries, told
@@ -175,11 +153,11 @@ class _Reader:
         shape = tuple(self._number("Q") for _ in range(self._number("I")))[::-1]
         return name, shape, self._number("I"), self._number("Q")
 
-    def _entry(self, name: str, start: int, shape: Shape, number: int, at: int, told: dict[str, Any]) -> _Entry:
+    def _entry(self, name: str, start: int, shape: Shape, number: int, at: int, told: dict[str, Any]) -> Entry:
         count = math.prod(shape)
         if number in _PLAIN:
             dtype = _PLAIN[number]
-            size = count * np.dtype(_NUMPY[dtype]).itemsize
+            size = count * np.dtype(NUMPY[dtype]).itemsize
         else:
             kind = Kind(*_BLOCKS[number]) if number in _BLOCKS else self._unusual(name, number)
             if not shape or shape[-1] % kind.numbers:
@@ -188,7 +166,7 @@ class _Reader:
         original = told.get(_ORIGINAL + name, ())
         if not isinstance(original, tuple):
             raise ValueError(f"{name}: {original!r} for its shape, where a list of numbers was expected")
-        return _Entry(original if math.prod(original or (0,)) == count else shape, dtype, start + at, size)
+        return Entry(original if math.prod(original or (0,)) == count else shape, dtype, start + at, size)
 
     def _unusual(self, name: str, number: int) -> Kind:
         types, sizes = _library(f"{self._path}: {name}, of ggml's type {number},")
@@ -213,9 +191,12 @@ class _Reader:
         if kind != _ARRAY:
             return self._number(_scalar(kind))
         inner, count = self._number("I"), self._number("Q")
-        if inner == _STRING:  # tokens of a vocabulary, by the ten thousands
+        if inner == _STRING and self._texts:
+            return tuple(self._text() for _ in range(count))
+        if inner == _STRING:
             for _ in range(count):
-                self._at += self._number("Q")
+                size = self._number("Q")  # which moves on itself
+                self._at += size
             return ()
         if inner == _ARRAY:
             return [self._value(inner) for _ in range(count)]

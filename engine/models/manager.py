@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, opening, weights
+from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError, shortened
+from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
@@ -28,6 +28,7 @@ from engine.models.handles import (
     FileDigest,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     Patch,
     Source,
     StyleModelHandle,
@@ -122,6 +123,10 @@ class ModelManager:
         """Return the handle of a ControlNet file."""
         return opening.open_controlnet(path, self._files)
 
+    def model_patch(self, path: Path) -> ModelPatchHandle:
+        """Return the handle of a model patch's file."""
+        return opening.open_model_patch(path, self._files)
+
     def vision(self, path: Path) -> ClipVisionHandle:
         """Return the handle of an image encoder file."""
         return opening.open_vision(path, self._files)
@@ -150,10 +155,7 @@ class ModelManager:
         matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
         unmatched = set.intersection(*(set(match.unmatched) for match in matches)) if matches else set()
         if matches and not any(match.changes for match in matches):
-            raise LoraError(
-                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(sorted(unmatched))}). "
-                "Use a LoRA that was trained for the checkpoint's family."
-            )
+            raise LoraError(lora_families.nothing_fits(path, family_named(parts[0][0].family).title))
         patched = [
             (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
                 msgspec.structs.replace(patch, strength=float(strength))
@@ -235,9 +237,7 @@ class ModelManager:
         if isinstance(handle, ModelHandle):
             return named(family_named(handle.family).network.call)(instance.module, handle, *place)
         if isinstance(handle, ControlNetHandle):
-            from engine.models.network import ControlNetwork
-
-            return ControlNetwork(instance.module, handle, *place)
+            return named(controls.kind_named(handle.kind).CALL)(instance.module, handle, *place)
         if isinstance(handle, VaeHandle):
             return named(autoencoders.kind_named(handle.kind).CODEC)(instance.module, handle, *place)
         if isinstance(handle, ClipVisionHandle):

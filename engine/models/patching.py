@@ -58,9 +58,11 @@ class PatchFile:
 
     def _check_numbers(self) -> None:
         """Raise LoraError for NaN or infinity among what would be put on the model."""
-        from engine.models.finite import is_finite
+        from engine.models.finite import are_finite, is_finite
 
         used = {name for change in self.changes.values() for name in change.parts.values()}
+        if are_finite([self.tensors[name] for name in used]):
+            return
         if broken := sorted(name for name in used if not is_finite(self.tensors[name])):
             raise LoraError(
                 f"{self.path}: {len(broken)} of its tensors hold NaN or infinity ({shortened(broken)}), expected numbers: all "
@@ -95,10 +97,11 @@ class PatchFile:
 
     def _here(self, change: Change, device: torch.device) -> dict[str, Tensor]:
         """Return a change's tensors on a device, where they stay: packed weights take them at each call. Numbers stay here."""
-        for name in change.parts.values():
-            if self.tensors[name].numel() > 1:
-                self.tensors[name] = self.tensors[name].to(device)
-        return {name: self.tensors[name] for name in change.parts.values()}
+        found = {name: self.tensors[name] for name in change.parts.values()}
+        for name, tensor in found.items():
+            if tensor.device != device and tensor.numel() > 1:
+                found[name] = self.tensors[name] = tensor.to(device)
+        return found
 
 
 def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
@@ -107,7 +110,7 @@ def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
 
 
 def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:
-    """Return a weight, float32, with patches on it in their order; plain LoRAs that follow one another in one product."""
+    """Return a weight with patches on it in their order, in its dtype or float32; plain LoRAs in a row are one product."""
     from engine.models.deltas import with_factors
 
     waiting: list[tuple[Tensor, Tensor, float]] = []
@@ -117,7 +120,7 @@ def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, f
             waiting.append(factors)
             continue
         value, waiting = with_factors(value, waiting), []
-        value = file.patched(name, value if keep == 1.0 else keep * value, strength)
+        value = file.patched(name, value if keep == 1.0 else keep * value.float(), strength)
     return with_factors(value, waiting)
 
 
@@ -190,5 +193,5 @@ class PatchedWeights:
             if any(file.factors(name, original, strength) is None for file, strength, _ in items):
                 parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
         else:
-            parameter.data = changed(original.float()).to(original.dtype)
+            parameter.data = changed(original).to(original.dtype)
         self._plans[name] = plan

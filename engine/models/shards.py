@@ -10,6 +10,7 @@ from typing import Any
 import xxhash
 
 from engine.models.errors import CheckpointError, shortened
+from engine.models.gguf_tensors import picture_file
 
 
 def is_index(path: Path) -> bool:
@@ -41,13 +42,19 @@ def shards(path: Path) -> dict[str, Path]:
 
 
 def with_shards(files: Callable[[Path], str]) -> Callable[[Path], str]:
-    """Return what names a file by its content as `files` does, and an index by its own and all its files' contents."""
+    """Return what names a file by its content as `files` does, and one that is read with others by all their contents.
+
+    These are an index with its files, and a language model in a GGUF file with its vision tower.
+    """
 
     def digest(path: Path) -> str:
         path = Path(path)
-        if not is_index(path):
+        if is_index(path):
+            parts = [path, *dict.fromkeys(shards(path).values())]
+        elif tower := picture_file(path):
+            parts = [path, tower]
+        else:
             return files(path)
-        parts = [path, *dict.fromkeys(shards(path).values())]
         return xxhash.xxh3_128("\n".join(files(part) for part in parts).encode()).hexdigest()
 
     return digest

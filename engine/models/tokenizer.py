@@ -1,10 +1,10 @@
 """Finding the tokenizer of a text encoder. No torch, no transformers.
 
-In order: what the text encoder's file carries, as a tensor (`spiece_model`, `tekken_model`, `tokenizer_json`) or in its
-metadata (`safelight.tokenizer`, of T5 `safelight.tokenizer.t5`; the text of a tokenizer.json); the file that a handle names
-(beside the weights, or a diffusers folder's own); the text encoder folders, `NAME/tokenizer.json` or another form of
-`tokenizer_files`; what `safelight tokenizers fetch` put into the base directory; the hub's cache on this machine. Only one
-whose vocabulary fits the encoder is taken.
+In order: what the text encoder's file carries, as a tensor (`spiece_model`, `tekken_model`, `tokenizer_json`), in its metadata
+(`safelight.tokenizer`, of T5 `safelight.tokenizer.t5`; the text of a tokenizer.json) or in the facts of a GGUF file; the file
+that a handle names (beside the weights, or a diffusers folder's own); the text encoder folders, `NAME/tokenizer.json` or another
+form of `tokenizer_files`; what `safelight tokenizers fetch` put into the base directory; the hub's cache on this machine. Only
+one whose vocabulary fits the encoder is taken.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from engine.models import tokenizer_gguf
 from engine.models.checkpoints import PICKLE_SUFFIXES, read_bytes, read_header
 from engine.models.errors import TokenizerError
 from engine.models.families import tower_of
+from engine.models.gguf_files import SUFFIX as GGUF
 from engine.models.pinned import Known, known_for
 from engine.models.tokenizer_files import END, START, files_in, parse, read_file
 from engine.models.tokenizer_stored import READERS
@@ -163,6 +165,10 @@ class _Search:
         """What the file has: a tensor at the encoder's level or above, or its metadata."""
         if self.source.suffix.lower() in PICKLE_SUFFIXES:
             return None
+        if self.source.suffix.lower() == GGUF:
+            told = tokenizer_gguf.read(self.source)
+            where = f"{self.source}, facts tokenizer.ggml"
+            return self._certain(self._made(told, where), where) if told else None
         header = read_header(self.source)
         for level in _levels(self.handle.prefix):
             for name, read in READERS.items():
@@ -245,6 +251,8 @@ class _Search:
     def _tried(self, places: Path | str) -> Iterator[str]:
         if not self.other:
             yield f"tensors {', '.join(READERS)} and metadata {self.kind.METADATA} of the file"
+            if self.source.suffix.lower() == GGUF:
+                yield "its facts tokenizer.ggml"
             yield "a tokenizer.json beside it or in its diffusers folder"
         yield f"the folders in {', '.join(map(str, self.folders)) or places}"
         if self.fetched is not None:

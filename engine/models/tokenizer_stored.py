@@ -19,7 +19,7 @@ from engine.models.tokenizer_files import letter_of_byte, parse
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_BAR: Final = "\u2581"
+BAR: Final = "\u2581"
 """What SentencePiece writes for a space."""
 _CONTROL, _USER_DEFINED = 3, 4
 _UNIGRAM, _BPE = 1, 2
@@ -47,30 +47,36 @@ class PieceModel(NamedTuple):
 
 def sentencepiece(data: bytes, where: str) -> Tokenizer:
     """Return the tokenizer of a serialized SentencePiece model. Raises TokenizerError, which names `where`."""
-    from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
-
     try:
-        model = read_pieces(data)
-        fast = Tokenizer(_pieces_model(model))
-        steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
-        if model.one_space:
-            steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
-        fast.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", _BAR)])
-        after = "always" if model.algorithm == _UNIGRAM else "first"  # a unigram's text is stripped, and needs it again
-        scheme = after if model.prefix else "never"
-        fast.pre_tokenizer = pre_tokenizers.Metaspace(replacement=_BAR, prepend_scheme=scheme, split=False)
-        fast.add_tokens(
-            [
-                # A piece with spaces is found in the text as it is after they are written as bars.
-                AddedToken(piece.text, normalized=_BAR in piece.text, special=piece.kind == _CONTROL)
-                for piece in model.pieces
-                if piece.kind in (_CONTROL, _USER_DEFINED)
-            ]
-        )
+        return of_pieces(read_pieces(data))
     except TokenizerError:
         raise
     except Exception as problem:  # the library raises a bare Exception
         raise TokenizerError(f"{where}: not a SentencePiece model: {problem}. Download the file again.") from problem
+
+
+def of_pieces(model: PieceModel) -> Tokenizer:
+    """Return the tokenizer of a SentencePiece model. Raises ValueError, and what the library raises, for one that is none."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+
+    fast = Tokenizer(_pieces_model(model))
+    steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+    if model.one_space:
+        steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
+    fast.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", BAR)])
+    after = "always" if model.algorithm == _UNIGRAM else "first"  # a unigram's text is stripped, and needs it again
+    scheme = after if model.prefix else "never"
+    fast.pre_tokenizer = pre_tokenizers.Metaspace(replacement=BAR, prepend_scheme=scheme, split=False)
+    back: list[Any] = [decoders.Replace(BAR, " "), decoders.ByteFallback(), decoders.Fuse()]
+    fast.decoder = decoders.Sequence([*back, *([decoders.Strip(" ", 1, 0)] if model.prefix else [])])
+    fast.add_tokens(
+        [
+            # A piece with spaces is found in the text as it is after they are written as bars.
+            AddedToken(piece.text, normalized=BAR in piece.text, special=piece.kind == _CONTROL)
+            for piece in model.pieces
+            if piece.kind in (_CONTROL, _USER_DEFINED)
+        ]
+    )
     return fast
 
 

@@ -74,8 +74,8 @@ def test_a_missing_file_is_named_with_what_to_do(flux, folder):
 
 def test_a_part_that_another_library_quantised_is_refused_by_its_name(flux, folder):
     config = folder / "transformer" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": {"quant_method": "torchao"}}))
-    with pytest.raises(CheckpointError, match="transformer: its weights were quantised by torchao, which is not read"):
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": {"quant_method": "quanto"}}))
+    with pytest.raises(CheckpointError, match="transformer: its weights were quantised by quanto, which is not read"):
         manager_of(flux).checkpoint(folder)
 
 

@@ -178,6 +178,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """What saved workflows call it in the loaders of text encoders."""
     size_facts: int = 0
     """How many numbers about sizes the network takes: 6 for Stable Diffusion XL, 5 for its refiner."""
+    full: Mapping[str, Any] | None = None
+    """Arguments of the full-size network, of which there are most layers, where they are not the defaults of the library's
+    class; by its names and sizes a LoRA of the family is known when it is put on another. None: it is known by nothing."""
 
     def fits(self, shapes: Shapes) -> bool:
         """Say whether these tensors, the prefix taken off, are a network of this family."""

@@ -49,4 +49,5 @@ FAMILY = Family(
     parameterization=NOISE,
     towers=(MISTRAL,),
     loader_types=("flux2",),
+    full={},
 )

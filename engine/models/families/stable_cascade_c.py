@@ -30,4 +30,13 @@ FAMILY = Family(
     parameterization=Parameterization(schedule="cosine_time", timesteps=10_000, shift=2.0),
     towers=(CLIP_G,),
     loader_types=("stable_cascade",),
+    full={
+        "block_out_channels": (2048, 2048),
+        "num_attention_heads": (32, 32),
+        "down_num_layers_per_block": (8, 24),
+        "up_num_layers_per_block": (24, 8),
+        "clip_text_in_channels": 1280,
+        "clip_image_in_channels": 768,
+        "switch_level": (False,),
+    },
 )

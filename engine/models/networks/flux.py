@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -11,6 +11,7 @@ from torch.nn import functional
 from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
+from engine.models.networks.added import added_to, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
 
@@ -93,7 +94,8 @@ class FluxNetwork(PooledTextNetwork):
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
         `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
-        a row for each of B; `concat` (B, C', h, w) is appended on channels. Sides that are odd are filled up from the other
+        a row for each of B; `concat` (B, C', h, w) is appended on channels; `control` is what ControlNets add ("double",
+        "single"). Sides that are odd are filled up from the other
         side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
@@ -121,8 +123,21 @@ class FluxNetwork(PooledTextNetwork):
             guidance=None if guidance is None else guidance.to(self.device, self.dtype),
             return_dict=False,
             **bias,
+            **self._controlled(control, hidden),
         )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+    def _controlled(self, control: Mapping[str, Any] | None, hidden: Tensor) -> dict[str, Any]:
+        """What ControlNets add after each layer; `hidden` (B, T, C): the tokens of the picture and of those to go by."""
+        module, place = cast("Any", self.module), torch.empty(0, device=self.device, dtype=self.dtype)
+        stacks = (
+            ("double", "block", module.transformer_blocks),
+            ("single", "single_block", module.single_transformer_blocks),
+        )
+        return {
+            f"controlnet_{name}_samples": per_layer(added_to(control, kind), len(blocks), hidden.shape[1], place)
+            for kind, name, blocks in stacks
+        }
 
 
 def style_bias(styles: Tensor, words: int, others: int) -> Tensor:

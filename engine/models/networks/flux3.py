@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.references import placing, references_of
 from engine.models.networks.widths import check_widths
@@ -24,6 +25,9 @@ _STRIDE = 0.5
 
 class Flux3Network(Network):
     """FLUX.3 klein (Black Forest Labs 2026) under text (B, T, D)."""
+
+    double_layers = Stack("mode_blocks.image", beside=("mode_blocks.image_cond", "txt_mode_blocks"))
+    single_layers = Stack("single_transformer_blocks", STREAMS)
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (1, C, h, w) to go by; and `levels` (1, n + 1) of the run for a network distilled to few steps.

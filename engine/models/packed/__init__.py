@@ -1,22 +1,28 @@
 """Files with packed weights, read as if they were not: shapes are those of the unpacked weights, tensors stay packed in memory.
 
 What a file tells of a layer's packing is the JSON object in its tensor `NAME.comfy_quant` (or `NAME.weight.quant_state.…` of
-bitsandbytes), else in the metadata entry `_quantization_metadata` ({"layers": {NAME: object or name of the format}}). No torch
-but for tensors.
+bitsandbytes), else in the metadata entry `_quantization_metadata` ({"layers": {NAME: object or name of the format}}), else in
+torchao's of the weight's name (`engine.models.packed.flattened`). No torch but for tensors.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from engine.models import checkpoints
 from engine.models.errors import CheckpointError
+from engine.models.gguf_files import SUFFIX
 from engine.models.header import Header
 from engine.models.packed.base import Packing, all_formats, module_of
+from engine.models.packed.flattened import as_weights
 from engine.models.shapes import Facts
+from engine.models.shards import is_index
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,19 +34,40 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class Contents(Header, frozen=True, kw_only=True):
-    """A header as it is with every weight unpacked, and how the packed ones are kept: `packings` by name."""
+    """A header as it is with every weight unpacked, and how the packed ones are kept: `packings` by name.
+
+    `called`: what the file calls a tensor of another name here.
+    """
 
     packings: dict[str, Packing]
     packed_bytes: dict[str, int]
+    called: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read_header(path: Path) -> Contents:
     """Return what a file holds, with the shapes of unpacked weights and nothing of what is kept beside them.
 
-    Raises CheckpointError for a file that cannot be read, or with weights packed in a way that is not known.
+    What was found in a file is remembered while its size and time stay: a model's file is looked at by its loader, by each LoRA
+    that is put on it, and when it is loaded. Raises CheckpointError for a file that cannot be read, or with weights packed in a
+    way that is not known.
     """
-    raw = checkpoints.read_header(path)
-    told = _told(raw)
+    path = Path(path)
+    if (
+        is_index(path) or path.suffix.lower() == SUFFIX or not path.is_file()
+    ):  # other files belong to it, with their own times
+        return _contents(path)
+    found = path.stat()
+    return _remembered(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _remembered(path: Path, stamp: tuple[int, int, int]) -> Contents:
+    return _contents(path)
+
+
+def _contents(path: Path) -> Contents:
+    raw, called, flat = as_weights(checkpoints.read_header(path))
+    told = flat | _told(raw)
     names = _weights(raw)
     packings = {name: packing for name in names if (packing := _packing(raw, name, told.get(module_of(name), {})))}
     _check(raw, [name for name in names if name not in packings], told)
@@ -55,6 +82,7 @@ def read_header(path: Path) -> Contents:
             for name, packing in packings.items()
             if _stays(packing)
         },
+        called=called,
     )
 
 
@@ -69,7 +97,9 @@ def load_tensors(header: Contents, names: Iterable[str]) -> dict[str, Tensor]:
     parts = {name: packing.parts for name in names if (packing := header.packings.get(name))}
     wanted = {name: None for name in names if name not in parts}
     wanted |= {part: None for those in parts.values() for part in those.values()}
-    tensors = checkpoints.load_tensors(Path(header.path), wanted)
+    in_file = {name: header.called.get(name, name) for name in wanted}
+    loaded = checkpoints.load_tensors(Path(header.path), in_file.values())
+    tensors = {name: loaded[kept] for name, kept in in_file.items()}
     found: dict[str, Tensor] = {}
     for name in names:
         if name not in parts:

@@ -88,7 +88,8 @@ class LanguageKind:
     def text_facts(self, shapes: Shapes, hints: Facts, tower: Tower) -> TextEncoderFacts:
         """Return the arguments of the library's config, and how many layers run; KeyError for a tensor that is not there.
 
-        `hints` may tell "heads", "head_dim", "norm_eps" and "rope" (`rope_parameters`).
+        `hints` may tell "heads", "head_dim", "norm_eps", "rope" (`rope_parameters`), and of the rotation "rope_theta" and
+        "mrope_section" alone.
         """
         found = bare(shapes)
         depth = count(found, "layers.")
@@ -100,6 +101,9 @@ class LanguageKind:
             config["rms_norm_eps"] = float(hints["norm_eps"])
         if hints.get("rope"):
             config["rope_parameters"] = dict(hints["rope"])
+        else:
+            rope = config["rope_parameters"]
+            config["rope_parameters"] = {name: hints.get(name, value) for name, value in rope.items()}
         tokens = TokenFacts(pad=hints.get("pad"))
         return TextEncoderFacts(
             tower=tower, config=config, tokens=tokens, stop_at=-1, cut_layers=depth - config["num_hidden_layers"]
