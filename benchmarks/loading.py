@@ -2,12 +2,14 @@
 
     python benchmarks/loading.py                        # a random FLUX.1 of about a gigabyte in bf16, in a folder of its own
     python benchmarks/loading.py --width 768 --json result.json
+    python benchmarks/loading.py --width 3072 --parts loading      # 4.4 gigabytes
 
 - loading ÷ `safetensors.torch.load_file`, both until every byte of every weight was read: files are mapped, and a mapped file is
   read when it is used, so what `load_file` gives is summed up once, as loading does with its weights to find NaN;
 - peak memory of loading ÷ the file, and while a call of the network runs ÷ that of bf16: each in a process of its own, peak
   resident memory above what it had before loading. Mapped pages count;
-- putting 20 LoRAs on ÷ reading their files.
+- putting 20 LoRAs on ÷ reading their files; beside it the bound: of each weight one product of all factors, side by side and in
+  the weight's type already, added to it into new memory, which takes longer than reading wherever weights are on a CPU.
 
 Pairs alternate, best of `--repeats`, the files in the page cache. Random weights: what is measured does not depend on them.
 """
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 FORMS = ("bf16", "fp8", "int8", "Q4_0")
+PARTS = ("loading", "memory", "patching")
 LORAS, RANK = 20, 16
 _HEAD = 128
 
@@ -52,7 +55,7 @@ def shapes(width: int) -> dict[str, tuple[int, ...]]:
         return {n: tuple(p.shape) for n, p in FluxTransformer2DModel(**config(width)).named_parameters()}
 
 
-def write_models(folder: Path, width: int) -> None:
+def write_models(folder: Path, width: int, packed_too: bool = True) -> None:
     """One file for each form: matrices packed, vectors in bf16."""
     import torch
     from safetensors.torch import save_file
@@ -68,6 +71,8 @@ def write_models(folder: Path, width: int) -> None:
 
     plain = {name: random(shape) for name, shape in shapes(width).items()}
     save_file(plain, folder / "bf16.safetensors")
+    if not packed_too:
+        return
     matrices = [name for name, value in plain.items() if value.ndim == 2]
     packed = dict(plain)
     for name in matrices:
@@ -160,6 +165,22 @@ def loading(path: Path, repeats: int) -> dict[str, float]:
     return {"seconds": seconds, "load_file": wanted, "ratio": seconds / wanted}
 
 
+def products(path: Path, loras: list[Path]) -> Callable[[], object]:
+    """What nothing can do without: of each weight, one product that is added to it."""
+    import torch
+    from safetensors.torch import load_file
+
+    weights, files = load_file(path), [load_file(one) for one in loras]
+    modules = [name.removesuffix(".lora_A.weight") for name in files[0] if name.endswith(".lora_A.weight")]
+    found = []
+    for module in modules:
+        weight = weights[f"{module.removeprefix('transformer.')}.weight"]
+        ups = torch.cat([file[f"{module}.lora_B.weight"] for file in files], dim=1).to(weight.dtype)
+        downs = torch.cat([file[f"{module}.lora_A.weight"] for file in files]).to(weight.dtype)
+        found.append((weight, ups, downs))
+    return lambda: [torch.addmm(*one) for one in found]
+
+
 def patching(path: Path, loras: list[Path], repeats: int) -> dict[str, float]:
     from safetensors.torch import load_file
 
@@ -184,8 +205,10 @@ def patching(path: Path, loras: list[Path], repeats: int) -> dict[str, float]:
     def theirs() -> float:
         return timed(lambda: [read_through(load_file(one).values()) for one in loras])
 
-    seconds, wanted = best(repeats, ours, theirs)
-    return {"seconds": seconds, "reading": wanted, "ratio": seconds / wanted}
+    alone = products(path, loras)
+    seconds, wanted, bound = best(repeats, ours, theirs, lambda: timed(alone))
+    ratios = {"ratio": seconds / wanted, "ours / bound": seconds / bound, "bound / reading": bound / wanted}
+    return {"seconds": seconds, "reading": wanted, "bound": bound, **ratios}
 
 
 def peak() -> int:
@@ -228,6 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=1536, help="of the network, a multiple of 128")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     told = parser.parse_args()
@@ -236,12 +260,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_models(folder, told.width)
-        result = {
-            "loading": loading(folder / "bf16.safetensors", told.repeats),
-            "memory": memory(folder),
-            "patching": patching(folder / "bf16.safetensors", write_loras(folder, told.width), told.repeats),
+        write_models(folder, told.width, "memory" in told.parts)
+        plain = folder / "bf16.safetensors"
+        measured: dict[str, Callable[[], dict[str, Any]]] = {
+            "loading": lambda: loading(plain, told.repeats),
+            "memory": lambda: memory(folder),
+            "patching": lambda: patching(plain, write_loras(folder, told.width), told.repeats),
         }
+        result = {part: measured[part]() for part in told.parts}
     for part, facts in result.items():
         rows = facts.items() if isinstance(next(iter(facts.values())), dict) else [(part, facts)]
         for row, numbers in rows:

@@ -94,7 +94,7 @@ def _declared() -> list[Any]:
 
     @node("FirstPicture")
     def first_picture(salt: int, side: int) -> object:
-        return torch.full((1, side, side, 3), salt % 97 / 97)
+        return torch.full((1, side, side, 3), salt * 0.618034 % 1)
 
     @node("NextPicture")
     def next_picture(value: object) -> object:

@@ -195,13 +195,20 @@ def handle_codecs() -> list[Codec]:
     return [
         Codec("model-handle", _is_handle, _encode_handle, _decode_handle),
         Codec("control-use", _is_control_use, _control_facts, _control_use),
+        Codec("controlled-model", _is_controlled, _controlled_facts, _controlled_model),
     ]
 
 
 def _is_handle(value: Any) -> bool:
     """Told by name: importing the class would cost every run that meets none."""
     kind = type(value)
-    return kind.__module__ == "engine.models.handles" and kind.__name__.endswith("Handle")
+    named = kind.__module__ == "engine.models.handles" and kind.__name__.endswith("Handle")
+    return named and not getattr(value, "controls", ())
+
+
+def _is_controlled(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "engine.models.handles" and kind.__name__ == "ModelHandle" and bool(value.controls)
 
 
 def _is_control_use(value: Any) -> bool:
@@ -228,7 +235,19 @@ def _decode_handle(data: bytes) -> Any:
     return handle
 
 
-_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous")
+def _controlled_facts(handle: Any) -> dict[str, Any]:
+    import msgspec
+
+    return {"handle": msgspec.structs.replace(handle, controls=()), "controls": list(handle.controls)}
+
+
+def _controlled_model(facts: dict[str, Any]) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]))
+
+
+_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous", "vae", "mask")
 
 
 def _control_facts(use: Any) -> dict[str, Any]:

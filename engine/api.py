@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from engine.models.handles import ClipVisionHandle as ClipVision
     from engine.models.handles import ControlNetHandle as ControlNet
     from engine.models.handles import ModelHandle as Model
+    from engine.models.handles import ModelPatchHandle as ModelPatch
     from engine.models.handles import StyleModelHandle as StyleModel
+    from engine.models.handles import UpscaleHandle as UpscaleModel
     from engine.models.handles import VaeHandle as Vae
     from engine.sampling.names import Sampler as SamplerObject
 else:
@@ -46,9 +48,11 @@ else:
         ControlNet,
         Guider,
         Model,
+        ModelPatch,
         Noise,
         SamplerObject,
         StyleModel,
+        UpscaleModel,
         Vae,
     )
 
@@ -77,6 +81,7 @@ __all__ = [
     "Mask",
     "Mentions",
     "Model",
+    "ModelPatch",
     "Noise",
     "Out",
     "SamplerObject",
@@ -87,6 +92,7 @@ __all__ = [
     "StyleModel",
     "Subgraph",
     "Text",
+    "UpscaleModel",
     "Vae",
     "WithUi",
     "node",

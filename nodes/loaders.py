@@ -9,7 +9,7 @@ import msgspec
 from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, Model, Out, Vae, node
 from engine.models.autoencoders import pixel
 from engine.models.families import loader_types
-from engine.models.lora import is_for_text
+from engine.models.lora_families import left_over
 from nodes.checkpoint_config import read_config
 
 ConfigName = Annotated[str, In(choices=Files("configs"), tip="A YAML file in models/configs.")]
@@ -214,8 +214,8 @@ def _with_lora(
 ) -> tuple[Any, Any]:
     if strength_model == 0.0 and strength_clip == 0.0:
         return model, clip
-    result = ctx.models.lora(ctx.paths.find("loras", name), model, clip, strength_model, strength_clip)
-    left = [tensor for tensor in result.unmatched if clip is not None or not is_for_text(tensor)]
-    if left:  # alone, a model leaves the text encoder's part over
-        ctx.warn(f"{name}: {len(left)} tensors fit nothing in this model, such as {left[0]}.")
+    path = ctx.paths.find("loras", name)
+    result = ctx.models.lora(path, model, clip, strength_model, strength_clip)
+    if note := left_over(name, path, result.unmatched, with_text=clip is not None):
+        ctx.warn(note)
     return result.model, result.clip

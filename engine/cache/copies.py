@@ -19,6 +19,8 @@ import msgspec
 
 from engine.cache.codecs import Codec, CodecError
 from engine.cache.digests import frozen_fields, is_array, is_tensor
+from engine.cache.sole import Holder, held_alone, sole_tensors
+from engine.cache.spare import Spare
 from engine.cache.stamps import IMMUTABLE
 
 HUGE_BYTES = 32 << 20
@@ -33,6 +35,7 @@ class Copies:
 
     def __init__(self, codecs: Iterable[Codec] = ()) -> None:
         self._codecs = tuple(codecs)
+        self.spare = Spare()
 
     def of_each(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """`values` by name, each a copy; what is one object under two names, or within two of them, stays one object."""
@@ -43,6 +46,18 @@ class Copies:
         """The same for values in a row."""
         known: Known = {}
         return tuple([self._top(value, known) for value in values])
+
+    def of_given(self, holder: Holder) -> tuple[Any, ...]:
+        """The same for `holder.values`, but for tensors that nobody else holds: these are taken over as they are."""
+        known: Known = {}
+        if held_alone(holder):
+            known = {name: (tensor, tensor) for name, tensor in sole_tensors(holder.values).items()}
+        return tuple([self._top(value, known) for value in holder.values])
+
+    def let_go(self, copies: dict[str, Any]) -> None:
+        """What `of_each` made is needed no more by whom it was made for: memory that nobody else holds is for others."""
+        for tensor in sole_tensors(copies).values():
+            self.spare.give(tensor)
 
     def of(self, value: Any) -> Any:
         """A copy of one value."""
@@ -119,7 +134,12 @@ class Copies:
         return made
 
     def _tensor(self, value: Any, known: Known) -> Any:
-        made = _tensor(value, type(value))
+        if value.requires_grad or value.nbytes >= HUGE_BYTES or value.__dict__:
+            made = _tensor(value, type(value))
+        elif value.is_contiguous() and (spare := self.spare.take(value)) is not None:
+            made = spare.copy_(value)
+        else:
+            made = value.clone()
         known[id(value)] = (made, value)
         return made
 

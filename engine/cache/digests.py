@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import struct
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -136,9 +138,17 @@ def frozen_fields(kind: type) -> tuple[str, ...] | None:
 
 def is_tensor(value: Any) -> bool:
     """Whether `value` is a torch tensor; never imports torch (without torch there are no tensors)."""
-    torch = sys.modules.get("torch")
-    kind = getattr(torch, "Tensor", None)
-    return kind is not None and isinstance(value, kind)
+    if type(value) in _TENSOR:
+        return True
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)
+    if kind is None:
+        return False
+    _TENSOR.add(kind)
+    return isinstance(value, kind)
+
+
+_TENSOR: set[type] = set()
+"""The class of plain tensors, once there is one: they are asked for more often than all others."""
 
 
 def is_array(value: Any) -> bool:
@@ -151,16 +161,38 @@ def is_array(value: Any) -> bool:
 def _tensor(value: Any) -> Digest:
     if not _is_hashable(value):
         raise _NoContent
-    state = xxh3_128(f"t{value.dtype}{tuple(value.shape)}".encode())
+    state = xxh3_128(_tensor_head(value.dtype, value.shape))
+    if _is_laid_out(value):
+        return _of_memory(state, value)
     flat = tensor_bytes(value)
     for start in range(0, flat.numel(), CHUNK_BYTES):
         state.update(flat[start : start + CHUNK_BYTES].cpu().numpy())
     return state.digest()
 
 
+@lru_cache(maxsize=1024)
+def _tensor_head(dtype: Any, shape: Any) -> bytes:
+    return f"t{dtype}{tuple(shape)}".encode()
+
+
 def _is_hashable(value: Any) -> bool:
     torch = sys.modules["torch"]
-    return value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
+    return value.layout is torch.strided and not value.is_quantized and not value.is_meta
+
+
+def _is_laid_out(value: Any) -> bool:
+    """Whether the memory of a strided tensor holds its numbers in their order and nothing else."""
+    torch = sys.modules["torch"]
+    plain = type(value) is torch.Tensor or type(value) is torch.nn.Parameter
+    return plain and value.is_cpu and value.is_contiguous() and not (value.is_conj() or value.is_neg())
+
+
+def _of_memory(state: xxh3_128, value: Any) -> Digest:
+    """The digest once the memory of a tensor is added. A tenth of the time of an array over it, where that is small."""
+    size = value.numel() * value.element_size()
+    if size:
+        state.update((ctypes.c_char * size).from_address(value.data_ptr()))
+    return state.digest()
 
 
 def tensor_bytes(value: Any) -> Any:

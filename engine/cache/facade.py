@@ -95,6 +95,7 @@ class Cache:
     def trim(self) -> None:
         """Let go of every value in RAM."""
         self._memory.clear()
+        self.copies.spare.clear()
 
     def recorded(self, seconds: float = 0.0) -> None:
         """Tell the background writer that there is a new record, of an action that took `seconds`."""

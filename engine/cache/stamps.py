@@ -32,7 +32,16 @@ def _part(value: Any) -> Any:
 
 def _leaf(value: Any) -> Any:
     if is_tensor(value):
-        return (id(value), None) if value.is_inference() else (id(value), value._version)
+        return id(value), version(value)
     if is_array(value):
         return digest(value)
     return id(value)
+
+
+def version(tensor: Any) -> int | None:
+    """How often torch wrote into a tensor; None of one made in inference mode, of which torch does not count it."""
+    try:
+        count: int = tensor._version  # unlike `is_inference()` it does not let go of the interpreter's lock
+    except RuntimeError:
+        return None
+    return count

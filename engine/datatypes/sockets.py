@@ -62,7 +62,10 @@ else:
         """Float32 tensor (B, H, W), values 0..1."""
 
     class Latent(Socket, io_type="LATENT"):
-        """Dict with `samples` (B, C, h, w) or (B, C, T, h, w); optional `noise_mask` and `batch_index`."""
+        """Dict with `samples` (B, C, h, w) or (B, C, T, h, w); optional `noise_mask` and `batch_index`.
+
+        `latent_space` tells whose latents they are (`engine.models.latent_spaces`).
+        """
 
     class Conditioning(Socket, io_type="CONDITIONING"):
         """List of `[tensor (B, T, D), options]`, with the field's option names (`pooled_output`, `area`, `mask`, …)."""
@@ -91,6 +94,9 @@ else:
     class ControlNet(Socket, io_type="CONTROL_NET"):
         """Handle of a control network."""
 
+    class ModelPatch(Socket, io_type="MODEL_PATCH"):
+        """Handle of a network that works within a denoising network."""
+
     class ClipVision(Socket, io_type="CLIP_VISION"):
         """Handle of an image encoder."""
 
@@ -99,6 +105,9 @@ else:
 
     class StyleModel(Socket, io_type="STYLE_MODEL"):
         """Handle of a style model, which makes tokens of text of what an image encoder saw."""
+
+    class UpscaleModel(Socket, io_type="UPSCALE_MODEL"):
+        """Handle of a network that makes pictures larger."""
 
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""

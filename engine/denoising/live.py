@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
-from engine.models.handles import ControlUse, ModelHandle
+from engine.models.handles import ControlUse, ModelHandle, VaeHandle
+from engine.models.network import Company
 from engine.sampling.guiders import CfgRange
 from engine.sampling.masks import repeat_to
 from engine.sampling.noise_schedule import NoiseSchedule, fit_empty_latent
@@ -18,6 +20,7 @@ from engine.sampling.samplers.steps import Callback, StepInfo
 
 if TYPE_CHECKING:
     from engine.models.manager import ModelManager
+    from engine.models.network import Network
     from engine.sampling.conditions import ControlFunction
 
 RESCALE_OPTION = "cfg_rescale"
@@ -47,7 +50,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             network,
             NoiseSchedule.of(handle.parameterization),
             handle.latent,
-            controls=lambda use, pictures: _control(models, held, use, pictures),
+            controls=lambda use, pictures: _control(models, held, use, pictures, network),
             device=network.device,
             inpaint_model=handle.extra_channels > 0,
             inputs=network.inputs,
@@ -56,6 +59,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             handle=handle,
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
+            steering=handle.controls,
         )
 
 
@@ -98,15 +102,30 @@ def latent_for(model: ModelHandle, latent: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _control(models: ModelManager, held: ExitStack, use: ControlUse, pictures: int) -> ControlFunction:
+def _control(
+    models: ModelManager, held: ExitStack, use: ControlUse, pictures: int, network: Network
+) -> ControlFunction:
     """The residuals of one control; the network fits the control pictures to whatever size and rows it is asked for.
 
     They are repeated (or cut) to the pictures of the run first, so that each picture has the same under every condition.
     """
-    network = held.enter_context(models.use(use.handle))
-    hint = use.hint if len(use.hint) == 1 else repeat_to(use.hint, pictures)
+    control = held.enter_context(models.use(use.handle))
+    hint, mask = (one if one is None or len(one) == 1 else repeat_to(one, pictures) for one in (use.hint, use.mask))
+    company = Company(network, _encoder(models, use.vae), mask)
 
     def residuals(x: Tensor, t: Tensor, context: Tensor, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return network(x, t, context, hint, use.strength, options)
+        return control(x, t, context, hint, use.strength, options, company)
 
     return residuals
+
+
+def _encoder(models: ModelManager, vae: VaeHandle | None) -> Callable[[Tensor], Tensor] | None:
+    """What makes latents of control pictures (N, H, W, 3)."""
+    if vae is None:
+        return None
+
+    def encode(pictures: Tensor) -> Tensor:
+        with models.use(vae) as autoencoder:
+            return torch.cat([autoencoder.encode(one[None]) for one in pictures])
+
+    return encode

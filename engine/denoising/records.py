@@ -34,6 +34,7 @@ class LiveModel:
     `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
     conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
+    `steering`: control objects that steer every run of it.
     """
 
     network: Network
@@ -49,6 +50,7 @@ class LiveModel:
     handle: ModelHandle | None = None
     negative: LiveModel | None = None
     guided_channels: int | None = None
+    steering: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ from engine.denoising.records import (
     TakesOver,
 )
 from engine.denoising.skipped_layers import negative_skip_of, skips_of
-from engine.sampling.conditions import Inputs, Surroundings
+from engine.denoising.spaces import check_start, ended
+from engine.sampling.conditions import Inputs, Steering, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
@@ -111,9 +112,10 @@ def ksampler(
         noise = initial_noise(samples, seed, latent.get("batch_index"))
     else:
         noise = torch.zeros_like(samples, device="cpu")
+    check_start(model, latent, noise, sigmas)
     start = Start(samples, noise, latent.get("noise_mask"), seed)
     result = sample(model, start, guidance, sigmas, plan.sampler_name, callback)
-    return {**latent, "samples": result.samples}
+    return ended(model, latent, result.samples)
 
 
 def levels_of(plan: StepPlan, schedule: NoiseSchedule) -> Tensor:
@@ -168,6 +170,7 @@ def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surrounding
     place = torch.device(start.latent.device if model.device is None else model.device)
     latent = to_network_space(start.latent.to(place, torch.float32), model.latent_format)
     mask = None if start.noise_mask is None else latent_mask(start.noise_mask, latent)
+    steering = _steering(model)
     return Surroundings(
         model.schedule,
         model.latent_format,
@@ -180,7 +183,14 @@ def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surrounding
         model.guided_channels,
         start.seed,
         sigmas,
+        steering=steering,
+        negative_steering=steering if model.negative is None else _steering(model.negative),
     )
+
+
+def _steering(model: LiveModel) -> tuple[Steering, ...]:
+    make = model.controls
+    return () if make is None else tuple(Steering(make, control) for control in model.steering)
 
 
 def _each_its_own(model: LiveModel, negative: LiveModel) -> Inputs:

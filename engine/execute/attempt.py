@@ -31,7 +31,7 @@ class Attempt:
         self.state = state
         self.definition = definition
         self.inputs = inputs
-        self.instance = run.executor.instance(state.id, definition)
+        self.instance = run.executor.instance(state.id, definition) if definition.make is not None else ()
         self.apart = not definition.trusted or _runs_foreign_code(state, inputs)
         """Whether it gets copies, and copies of what it gives are kept."""
         if self.apart and inputs.writable:
@@ -47,29 +47,27 @@ class Attempt:
         given = self.handed(call)
         before = None if given is call else _stamps(given)
         result = self.definition.read(self.state.facts.spec, self._invoke(given))
-        if self.apart:
-            result = self._kept(result)
         if before is not None:
             self._tell_written(given, before)
-        return result
+            self.run.cache.copies.let_go(given)
+        del given  # what it gave of that is nobody's but its own now
+        return self._kept(result) if self.apart else result
 
     async def call_async(self, call: dict[str, Any]) -> NodeResult:
         """Call an async node with keyword arguments."""
         given = self.handed(call)
         before = None if given is call else _stamps(given)
         result = self.definition.read(self.state.facts.spec, await self._invoke(given))
-        if self.apart:
-            result = self._kept(result)
         if before is not None:
             self._tell_written(given, before)
-        return result
+            self.run.cache.copies.let_go(given)
+        del given  # what it gave of that is nobody's but its own now
+        return self._kept(result) if self.apart else result
 
     def handed(self, values: dict[str, Any]) -> dict[str, Any]:
         """Arguments as functions of the node get them: `values` itself where nothing in it has to be copied."""
-        if self.apart:
-            for value in values.values():
-                if type(value) not in IMMUTABLE:
-                    return self.run.cache.copies.of_each(values)
+        if self.apart and not IMMUTABLE.issuperset(map(type, values.values())):
+            return self.run.cache.copies.of_each(values)
         return values
 
     def _invoke(self, call: dict[str, Any]) -> Any:
@@ -87,9 +85,8 @@ class Attempt:
             ui = copies.of(dict(ui) if isinstance(ui, Mapping) else ui)
         if expand is not None:
             expand = {name: Node(one.class_type, copies.of_each(one.inputs), one.meta) for name, one in expand.items()}
-        for value in result.values:
-            if type(value) not in IMMUTABLE:
-                return NodeResult(copies.of_all(result.values), ui, expand)
+        if not IMMUTABLE.issuperset(map(type, result.values)):
+            return NodeResult(copies.of_given(result), ui, expand)
         return NodeResult(result.values, ui, expand) if ui is not None or expand is not None else result
 
     def _tell_written(self, given: dict[str, Any], before: dict[str, Any]) -> None:

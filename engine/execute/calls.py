@@ -33,6 +33,8 @@ def calls_of(facts: SpecFacts, inputs: Inputs) -> list[Call]:
         value = kwargs[name] = held.value
         if type(value) is ExecutionBlocker:
             blocker = value
+    if not streams:
+        return [blocker or kwargs]
     empty = {name for name, items in streams.items() if not items}
     if empty:
         streams = {name: items for name, items in streams.items() if items}

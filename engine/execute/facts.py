@@ -17,6 +17,7 @@ class SpecFacts:
 
     __slots__ = (
         "files",
+        "gives_lists",
         "inputs",
         "lazy",
         "lists",
@@ -40,6 +41,7 @@ class SpecFacts:
         self.mentions: Mapping[str, Mentions] = {i.name: i.mentions for i in spec.inputs if i.mentions is not None}
         self.outputs = spec.slots
         self.lists = tuple(output.is_list for output in spec.outputs) + (False,) * (self.outputs - len(spec.outputs))
+        self.gives_lists = any(self.lists)
         self.open_inputs = spec.open_inputs
         self.plain = not (
             self.files or self.mentions or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache

@@ -27,7 +27,11 @@ from engine.graph.prompt import Link
 
 def finish(run: Run, state: NodeState, inputs: Inputs, results: list[NodeResult | ExecutionBlocker]) -> None:
     """Take over the results of the calls of `state`; a blocker stands for a call that was not made."""
-    if spoilt(run, state, inputs):
+    if inputs.writable and spoilt(run, state, inputs):
+        return
+    only = results[0] if len(results) == 1 else None
+    if type(only) is NodeResult and not only.expand:  # nearly every node: no need to sort its calls
+        _finish_with_values(run, state, [only])
         return
     made = [result if type(result) is NodeResult else None for result in results]
     blockers = [result for result in results if type(result) is ExecutionBlocker]
@@ -106,7 +110,7 @@ def _finish_with_values(run: Run, state: NodeState, results: list[NodeResult | N
     digests: list[SlotDigests] = []
     held: list[Held] = []
     only = results[0] if len(results) == 1 else None
-    if only is not None and len(only.values) == state.facts.outputs and not any(state.facts.lists):
+    if only is not None and len(only.values) == state.facts.outputs and not state.facts.gives_lists:
         for slot, value in enumerate(only.values):
             name, entry = store(run, value, b"%s:%d" % (key, slot), state.seconds)
             digests.append(name)

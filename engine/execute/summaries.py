@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from engine.cache.digests import is_array, is_tensor
@@ -16,15 +18,20 @@ def describe(value: Any) -> str:
         text = repr(value)
         return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     if is_tensor(value):
-        return f"Tensor {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+        return _tensor(value.shape, value.dtype)
     if is_array(value):
         return f"array {value.shape} {value.dtype}"
     if kind is list or kind is tuple:
         return f"{kind.__name__} of {len(value)}" + (f": {describe(value[0])}" if len(value) == 1 else "")
     if kind is dict:
-        parts = ", ".join(f"{key}: {_brief(item)}" for key, item in list(value.items())[:4])
+        parts = ", ".join([f"{key}: {_brief(item)}" for key, item in islice(value.items(), 4)])
         return f"{{{parts}{', …' if len(value) > 4 else ''}}}"
     return str(kind.__name__)
+
+
+@lru_cache(maxsize=1024)
+def _tensor(shape: Any, dtype: Any) -> str:
+    return f"Tensor {tuple(shape)} {str(dtype).removeprefix('torch.')}"
 
 
 def _brief(value: Any) -> str:

@@ -34,9 +34,15 @@ class Telling:
             return
         if not self.announced:
             self._early.append(event)
-        else:
-            with self._lock:
-                self._send(event)
+            return
+        with self._lock:
+            if self._sink is not None:
+                try:
+                    self._sink(event)
+                except BaseException as error:
+                    self._sink = None
+                    self.failure = error
+                    self._cancel.cancel()
 
     def announce(self, *events: AnyEvent) -> None:
         """Planning is over: send `events`, then what was held back."""
@@ -44,12 +50,3 @@ class Telling:
         self.announced = True
         for event in (*events, *early):
             self.emit(event)
-
-    def _send(self, event: AnyEvent) -> None:
-        if self._sink is not None:
-            try:
-                self._sink(event)
-            except BaseException as error:
-                self._sink = None
-                self.failure = error
-                self._cancel.cancel()

@@ -157,8 +157,8 @@ def _not_safetensors(path: Path, size: int, length: int) -> str:
         return f"{path}: a text or web page of {size} bytes, not a checkpoint. {_REMAKE}"
     if size >= 8 and start[:2] in (b"PK", b"\x80\x02"):
         return f"{path}: a pickle under a safetensors name. Rename it to .ckpt, or convert it to safetensors."
-    found = "shorter than its 8-byte length field" if size < 8 else f"its header would be {length} bytes long"
-    return f"{path}: not a safetensors file, or truncated: it has {size} bytes and {found}. {_REMAKE}"
+    found = "its header begins after 8" if size < 8 else f"its header would be {length} bytes long"
+    return f"{path}: not a safetensors file, or truncated: it has {size} bytes, and {found}. {_REMAKE}"
 
 
 def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -174,13 +174,13 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     if path.suffix.lower() in PICKLE_SUFFIXES:
         tensors = _load_pickle(path)
         return tensors if names is None else {name: tensors[name] for name in names}
-    read_header(path)
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
-    except SafetensorError as problem:
+    except (SafetensorError, OSError) as problem:
+        read_header(path)  # which tells more of what is wrong
         raise CheckpointError(f"{path}: cannot be read as safetensors: {problem}. {_REMAKE}") from problem
 
 

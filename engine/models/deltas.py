@@ -67,17 +67,45 @@ def factors(
 
 
 def with_factors(weight: Tensor, found: Sequence[tuple[Tensor, Tensor, float]]) -> Tensor:
-    """Return `weight`, float32, with what several plain LoRAs add, in one product."""
+    """Return `weight` with what several plain LoRAs add, in one product of all their factors side by side.
+
+    Where the device multiplies bfloat16 quickly, a bfloat16 weight takes factors in bfloat16, summed in float32 and rounded once,
+    in the end, to bfloat16: what the factors lose is to what they add as that rounding is to the weight. Of all other weights
+    factors and result are float32.
+    """
     if not found:
         return weight
-    ups = torch.cat([up for up, _, _ in found], dim=1).float()
-    downs = torch.cat([down for _, down, _ in found]).float()
-    scales = torch.tensor([scale for _, down, scale in found for _ in down], device=weight.device)
+    dtype = weight.dtype if weight.dtype is torch.bfloat16 and multiplies_bfloat16(weight.device) else torch.float32
+    ups, downs = side_by_side(found, dtype)
+    flat = weight.flatten(1)
+    summed = torch.addmm(flat, ups, downs) if flat.dtype is dtype else flat.float().addmm_(ups, downs)
+    return summed.reshape(weight.shape)
+
+
+def side_by_side(found: Sequence[tuple[Tensor, Tensor, float]], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return factors (R, r) and (r, C) in `dtype` of which the product is that of all `found`; the smaller has the scales."""
+    ups, downs = torch.cat([up for up, _, _ in found], dim=1), torch.cat([down for _, down, _ in found])
+    scales = torch.tensor([scale for _, _, scale in found]).repeat_interleave(
+        torch.tensor([len(down) for _, down, _ in found])
+    )
+    scales = scales.to(ups.device)
     if ups.numel() < downs.numel():
-        ups = ups * scales
+        ups = ups.float() * scales
     else:
-        downs = downs * scales[:, None]
-    return torch.addmm(weight.flatten(1), ups, downs).reshape(weight.shape)
+        downs = downs.float() * scales[:, None]
+    return _in(ups, dtype), _in(downs, dtype)
+
+
+def _in(factor: Tensor, dtype: torch.dtype) -> Tensor:
+    """By way of float32: on a CPU half precision to bfloat16 takes four times as long without."""
+    return factor if factor.dtype is dtype else factor.float().to(dtype)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 no more slowly than float32, and sums it in float32."""
+    if device.type == "cpu":
+        return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return device.type == "cuda"
 
 
 _A_ROW_EACH = ("magnitude", "rescale", "dora_scale")

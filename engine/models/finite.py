@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -14,6 +15,14 @@ _LEAST: Final = {torch.float8_e4m3fn: 0x7F, torch.float8_e5m2: 0x7C}
 
 _BYTES: Final = 0x0101010101010101
 _PIECE: Final = 1 << 20
+
+
+def are_finite(tensors: Sequence[Tensor]) -> bool:
+    """Say whether many tensors have neither NaN nor infinity, at less cost for each than `is_finite`, where they are small."""
+    plain = [one.sum().float() for one in tensors if one.is_floating_point() and one.element_size() > 1]
+    others = [one for one in tensors if not one.is_floating_point() or one.element_size() == 1]
+    whole = not plain or bool(torch.stack(plain).isfinite().all())
+    return all(is_finite(one) for one in (others if whole else tensors))
 
 
 def is_finite(tensor: Tensor) -> bool:

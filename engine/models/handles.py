@@ -45,13 +45,24 @@ class Source(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
-    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas.
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with the weights
+    of `other`, those whose names in the original layout begin with one of `within` (() for all) and none of `without`.
     """
 
     kind: str
     source: Source
     strength: float = 1.0
     keep: float = 1.0
+    other: ModelHandle | ClipHandle | None = None
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names what is put on, whatever its strength."""
+        if self.other is None:
+            return self.source.digest
+        return " ".join((self.other.identity(), *self.within, "-", *self.without))
 
 
 class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +92,16 @@ class _Handle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
-    """A denoiser. `config` holds the arguments of its network's class; `options` what samplers and nodes attach."""
+    """A denoiser. `config` holds the arguments of its network's class; `options` what samplers and nodes attach.
+
+    `controls`: a ControlUse for each model patch, which steers every run whatever its conditionings.
+    """
 
     parameterization: Parameterization
     latent: LatentFormat
     patches: tuple[Patch, ...] = ()
     options: dict[str, Any] = {}
+    controls: tuple[Any, ...] = ()
 
     @property
     def in_channels(self) -> int:
@@ -117,6 +132,10 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     def with_latent(self, latent: LatentFormat) -> ModelHandle:
         """Return a copy with another latent format."""
         return msgspec.structs.replace(self, latent=latent)
+
+    def with_control(self, use: ControlUse) -> ModelHandle:
+        """Return a copy that a model patch steers too."""
+        return msgspec.structs.replace(self, controls=(*self.controls, use))
 
     def with_option(self, name: str, value: Any) -> ModelHandle:
         """Return a copy with one option set; `value` must be plain data (numbers, text, lists, dicts)."""
@@ -178,10 +197,22 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 
     latent: LatentFormat
     kind: str = "kl"
+    beside_network: bool = False
+    """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
-    """A network whose residuals steer a denoiser by a picture."""
+    """A network whose residuals steer a denoiser by a picture; `kind`: the module of `engine.models.controls` that knows it.
+
+    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none.
+    """
+
+    kind: str = "unet"
+    mode: str = ""
+
+
+class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_patch"):
+    """A network that works within a denoiser, between its layers."""
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
@@ -192,7 +223,15 @@ class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
     """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
 
 
-Handle: TypeAlias = ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ClipVisionHandle | StyleModelHandle
+class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
+    """A network that makes pictures larger; its kind is told when it is read."""
+
+    family: str = ""
+
+
+Handle: TypeAlias = (
+    ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ModelPatchHandle | ClipVisionHandle | StyleModelHandle
+)
 
 
 def encode_handle(handle: Handle) -> bytes:
@@ -211,7 +250,12 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind)]
+    control = handle.kind if isinstance(handle, ControlNetHandle) else ""
+    uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
+    if isinstance(handle, ModelHandle) and uses:
+        handle = msgspec.structs.replace(handle, controls=())
+    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
+    data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
@@ -230,7 +274,8 @@ class ControlUse:
     """One ControlNet put on a conditioning, standing under the option `control`; `previous` is the one it adds to.
 
     `hint` (B, 3, H, W) in 0..1 at picture size; the residuals count `strength` times, while the share of sampling done is
-    within `start_percent`..`end_percent` (0..1).
+    within `start_percent`..`end_percent` (0..1). `vae` is for networks that take latents, `mask` (B, 1, H, W), 1 where the
+    picture is to be made, for those that take one.
     """
 
     handle: ControlNetHandle
@@ -239,6 +284,18 @@ class ControlUse:
     start_percent: float = 0.0
     end_percent: float = 1.0
     previous: ControlUse | None = None
+    vae: VaeHandle | None = None
+    mask: Tensor | None = None
+
+    def identity(self) -> str:
+        """Return 32 hex digits; equal ones mean the same network, picture and facts, without what it adds to."""
+        handles = [handle and handle.identity() for handle in (self.handle, self.vae)]
+        digest = xxhash.xxh3_128(repr((*handles, self.strength, self.start_percent, self.end_percent)).encode())
+        for tensor in (self.hint, self.mask):
+            if tensor is not None:
+                digest.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def chain(self) -> list[ControlUse]:
         """Return the controls from the first applied to this one."""

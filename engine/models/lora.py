@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def match_unet(
         for spelling in (module, old) if old else (module,):
             names |= dict.fromkeys(_spellings(spelling), module)
     found = _match(header, names, modules)
-    return _with_fused(header, found, fused, modules) if fused else found
+    return _with_fused(header, found, fused, modules) if fused and found.unmatched else found
 
 
 def _spellings(path: str) -> list[str]:
@@ -231,6 +232,7 @@ def _match(
     return Matched(changes, unmatched)
 
 
+@lru_cache(maxsize=1 << 14)  # the LoRAs that are put on one model have the same names
 def split_name(tensor: str) -> tuple[str, str]:
     """Return (module as the file calls it, part); part "" for a name of no known layout."""
     if tensor.endswith(("query_norm.scale", "key_norm.scale")):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, opening, weights
+from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError, shortened
+from engine.models.errors import LoraError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
@@ -28,9 +28,11 @@ from engine.models.handles import (
     FileDigest,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     Patch,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from engine.models.style import StyleModel
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
+    from engine.models.upscaling import Upscaler
     from engine.models.vision import VisionEncoder
 
 T = TypeVar("T")
@@ -95,6 +98,7 @@ class ModelManager:
         self._entries: dict[str, Entry] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._tiny_decoders: dict[str, TinyDecoder] = {}
+        self._upscaler: tuple[UpscaleHandle, Upscaler] | None = None
 
     # --- opening: headers only ---
 
@@ -122,9 +126,17 @@ class ModelManager:
         """Return the handle of a ControlNet file."""
         return opening.open_controlnet(path, self._files)
 
+    def model_patch(self, path: Path) -> ModelPatchHandle:
+        """Return the handle of a model patch's file."""
+        return opening.open_model_patch(path, self._files)
+
     def vision(self, path: Path) -> ClipVisionHandle:
         """Return the handle of an image encoder file."""
         return opening.open_vision(path, self._files)
+
+    def upscale_model(self, path: Path) -> UpscaleHandle:
+        """Return the handle of a file with a network that makes pictures larger."""
+        return opening.open_upscale_model(path, self._files)
 
     def style_model(self, path: Path) -> StyleModelHandle:
         """Return the handle of a style model file."""
@@ -150,10 +162,7 @@ class ModelManager:
         matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
         unmatched = set.intersection(*(set(match.unmatched) for match in matches)) if matches else set()
         if matches and not any(match.changes for match in matches):
-            raise LoraError(
-                f"{path}: none of its {len(unmatched)} tensors fits this model ({shortened(sorted(unmatched))}). "
-                "Use a LoRA that was trained for the checkpoint's family."
-            )
+            raise LoraError(lora_families.nothing_fits(path, family_named(parts[0][0].family).title))
         patched = [
             (grown(handle, path, match) if isinstance(handle, ModelHandle) else handle).with_patch(
                 msgspec.structs.replace(patch, strength=float(strength))
@@ -183,6 +192,8 @@ class ModelManager:
     def use(self, handle: ClipVisionHandle) -> AbstractContextManager[VisionEncoder]: ...
     @overload
     def use(self, handle: StyleModelHandle) -> AbstractContextManager[StyleModel]: ...
+    @overload
+    def use(self, handle: UpscaleHandle) -> AbstractContextManager[Upscaler]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -199,6 +210,10 @@ class ModelManager:
         if isinstance(handle, VaeHandle) and not handle.source.digest:
             yield self._without_weights(handle)
             return
+        if isinstance(handle, UpscaleHandle):
+            with self._lock:
+                yield self._upscaler_of(handle)
+            return
         with self._held(handle) as model:
             yield model
 
@@ -211,7 +226,7 @@ class ModelManager:
             instance = entry.instance_for(handle)
             instance.users += 1
             try:
-                with self._cores.computing(entry.parameters):
+                with self._cores.computing(instance.parameters):
                     yield self._live(handle, entry, instance, tokenizer)
             finally:
                 instance.users -= 1
@@ -235,9 +250,7 @@ class ModelManager:
         if isinstance(handle, ModelHandle):
             return named(family_named(handle.family).network.call)(instance.module, handle, *place)
         if isinstance(handle, ControlNetHandle):
-            from engine.models.network import ControlNetwork
-
-            return ControlNetwork(instance.module, handle, *place)
+            return named(controls.kind_named(handle.kind).CALL)(instance.module, handle, *place)
         if isinstance(handle, VaeHandle):
             return named(autoencoders.kind_named(handle.kind).CODEC)(instance.module, handle, *place)
         if isinstance(handle, ClipVisionHandle):
@@ -254,6 +267,17 @@ class ModelManager:
         if spells := tower_of(handle.family, handle.tower).spells:
             encoder.spelling = {option: self._spelling(handle, *other) for option, other in spells.items()}
         return encoder
+
+    def _upscaler_of(self, handle: UpscaleHandle) -> Upscaler:
+        """The network of a file. One is kept, that which was used last, until room is wanted."""
+        from engine.models.upscaling import Upscaler
+
+        if self._upscaler is None or self._upscaler[0].source.digest != handle.source.digest:
+            self._upscaler = None
+            unchanged(handle.source, self._files)
+            self._make_room(Path(handle.source.path).stat().st_size)
+            self._upscaler = (handle, self.attempt(lambda: Upscaler.load(handle, self.device)))
+        return self._upscaler[1]
 
     def tiny_decoder(self, path: Path) -> TinyDecoder:
         """Return the tiny decoder in a file, on this device. It is so small that it is kept until `free`.
@@ -285,8 +309,9 @@ class ModelManager:
         """Drop every model that is not in use, and return the bytes that frees."""
         with self._lock:
             self._tiny_decoders.clear()
+            freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
-            return sum(self._entries.pop(key).bytes for key in idle)
+            return freed + sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
         """Return what is in memory, least recently used first."""
@@ -295,14 +320,22 @@ class ModelManager:
     # --- loading ---
 
     def _entry(self, handle: Handle) -> Entry:
-        key = _key(handle)
+        dtype = self._dtype_of(handle)
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype}"
         entry = self._entries.pop(key, None)
-        if entry is None:
-            dtype = self._dtype_of(handle)
-            unchanged(handle.source, self._files)
-            self._make_room(weights.bytes_needed(handle, 4 if dtype == "float32" else 2))
-            entry = self.attempt(lambda: Entry.load(handle, self.device, dtype, self._files))
-        self._entries[key] = entry  # last = most recently used
+        try:
+            if entry is None or not entry.holds(handle):
+                entry = self._loaded(handle, entry or Entry(handle, self.device, dtype, self._files), dtype)
+        finally:
+            if entry is not None:
+                self._entries[key] = entry  # last = most recently used
+        return entry
+
+    def _loaded(self, handle: Handle, entry: Entry, dtype: str) -> Entry:
+        """Return the entry with the weights of the handle too."""
+        unchanged(handle.source, self._files)
+        self._make_room(max(entry.bytes, weights.bytes_needed(handle, 4 if dtype == "float32" else 2)))
+        self.attempt(lambda: entry.hold(handle))
         return entry
 
     def _make_room(self, needed: int) -> None:
@@ -312,6 +345,9 @@ class ModelManager:
 
             self._budget = default_budget(self.device)
         excess = sum(entry.bytes for entry in self._entries.values()) + needed - self._budget
+        if self._upscaler is not None:
+            self._upscaler = self._upscaler if excess + self._upscaler[1].bytes <= 0 else None
+            excess += self._upscaler[1].bytes if self._upscaler else 0
         for key, entry in list(self._entries.items()):
             if excess <= 0:
                 return
@@ -334,9 +370,3 @@ class ModelManager:
         if (key := f"{kind} {rows}") not in self._tokenizers:
             self._tokenizers[key] = load_spelling(handle, kind, rows, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
-
-
-def _key(handle: Handle) -> str:
-    """Name what handles must share to share weights: the part, the file, the sizes."""
-    config = msgspec.json.encode(handle.config, order="sorted").decode()
-    return f"{weights.title(handle)} {handle.source.digest} {config}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -98,6 +99,18 @@ class Network:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, eq=False)
+class Company:
+    """What a ControlNet may need beside its picture: the denoiser of the run, an autoencoder, and a mask.
+
+    `encode` makes latents of pictures (N, H, W, 3); `mask` (N, 1, H, W) is 1 where the picture is to be made.
+    """
+
+    network: Network
+    encode: Callable[[Tensor], Tensor] | None = None
+    mask: Tensor | None = None
+
+
 class ControlNetwork:
     """A ControlNet (Zhang et al. 2023): residuals for a denoiser from a hint picture."""
 
@@ -119,6 +132,7 @@ class ControlNetwork:
         hint: Tensor,
         strength: float = 1.0,
         options: Mapping[str, Any] | None = None,
+        company: Company | None = None,
     ) -> dict[str, Any]:
         """Return {"down": [tensors], "mid": tensor}, times `strength`, on the device and in the dtype of `x`.
 

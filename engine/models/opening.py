@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from engine.datatypes.latent_formats import PIXELS, same_space
-from engine.models import detect, folders, vision_names
+from engine.models import controls, detect, folders, vision_names
 from engine.models.autoencoders import pixel
 from engine.models.checkpoints import (
     Component,
@@ -32,14 +32,15 @@ from engine.models.handles import (
     ControlNetHandle,
     FileDigest,
     ModelHandle,
+    ModelPatchHandle,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
 from engine.models.held import held
 from engine.models.labels import OPTION
-from engine.models.networks.unet_sizes import controlnet_config
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX
 from engine.models.shapes import part as part_of
@@ -48,6 +49,8 @@ from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
+
+AControl = TypeVar("AControl", bound=ControlNetHandle)
 
 
 class Opened(NamedTuple):
@@ -106,6 +109,7 @@ def _vae(found: Detected, source: Source) -> VaeHandle | None:
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
+            beside_network=found.network is not None,
         )
     return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
@@ -156,17 +160,32 @@ def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
 
 
 def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHandle:
-    """Return the handle of a ControlNet: original (`control_model.*` or bare) or diffusers naming, file or folder."""
-    path = Path(path)
+    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder."""
+    return _open_control(Path(path), files, ControlNetHandle)
+
+
+def open_model_patch(path: Path, files: FileDigest = digest_file) -> ModelPatchHandle:
+    """Return the handle of a network that works within a denoiser, in a file of its own."""
+    return _open_control(Path(path), files, ModelPatchHandle)
+
+
+def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> AControl:
     part = folder_component(path, "") if path.is_dir() else None
     weights = part.weights if part else path
     header = read_header(weights)
-    shapes = part_of(header.shapes, CONTROLNET_PREFIX) or header.shapes
-    if not any(name.startswith(("input_hint_block.", "controlnet_cond_embedding.")) for name in shapes):
-        shown = shortened(list(header.shapes))
+    prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
+    shapes = part_of(header.shapes, prefix) if prefix else header.shapes
+    patch = issubclass(handle, ModelPatchHandle)
+    name = controls.kind_in(shapes, patch=patch)
+    if name is None:
+        what, known = ("model patch" if patch else "ControlNet"), ", ".join(controls.titles(patch=patch))
+        other = controls.kind_in(shapes, patch=not patch)
+        hint = f" It is a {controls.kind_named(other).TITLE}: load it by {_LOADERS[not patch]}." if other else ""
         raise CheckpointError(
-            f"{weights}: not a ControlNet: expected input_hint_block.* or controlnet_cond_embedding.*, got {shown}."
+            f"{weights}: not a {what} of a kind that is known ({known}), its tensors are "
+            f"{shortened(list(header.shapes))}.{hint}"
         )
+    kind = controls.kind_named(name)
     config = part.config if part else _config_beside(weights)
     hints = (
         folders.network_hints(config)
@@ -174,14 +193,14 @@ def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHa
         else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
     )
     try:
-        family = detect.family_of_denoiser(shapes)
-        kwargs = controlnet_config(shapes, hints, family)
+        family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
     except (KeyError, IndexError) as problem:
-        raise CheckpointError(f"{weights}: looks like a ControlNet, but lacks tensor {problem}.") from problem
-    prefix = CONTROLNET_PREFIX if part_of(header.shapes, CONTROLNET_PREFIX) else ""
-    return ControlNetHandle(
-        source=Source(str(weights), files(weights)), family=family.name, config=kwargs, prefix=prefix
-    )
+        raise CheckpointError(f"{weights}: looks like a {kind.TITLE}, but lacks tensor {problem}.") from problem
+    source = Source(str(weights), files(weights))
+    return handle(source=source, family=family, config=kwargs, prefix=prefix, kind=name)
+
+
+_LOADERS = {False: "ControlNetLoader", True: "ModelPatchLoader"}
 
 
 def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle:
@@ -225,6 +244,15 @@ def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelH
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
     return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
+
+
+def open_upscale_model(path: Path, files: FileDigest = digest_file) -> UpscaleHandle:
+    """Return the handle of a network that makes pictures larger. Raises ModelError without the library that reads it."""
+    from engine.models.upscaling import check_library
+
+    check_library()
+    read_header(Path(path))
+    return UpscaleHandle(source=Source(str(path), files(Path(path))))
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 
 Plan: TypeAlias = tuple[tuple[str, float, float], ...]
 """The patches of one weight in order: digest of the file, strength, share kept of what was there."""
+
+
+class PatchSource(Protocol):
+    """What is put on one model: a LoRA's file, or another model."""
+
+    digest: str
+    changes: Mapping[str, Any]
+    """The weights that it changes."""
+
+    def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
+        """Return `weight`, the one called `name`, with its change at `strength`, float32."""
+        ...
+
+    def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor, float] | None:
+        """Return what `engine.models.deltas.factors` does of the change of the weight `name`."""
+        ...
 
 
 def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[str]) -> Matched:
@@ -58,9 +74,11 @@ class PatchFile:
 
     def _check_numbers(self) -> None:
         """Raise LoraError for NaN or infinity among what would be put on the model."""
-        from engine.models.finite import is_finite
+        from engine.models.finite import are_finite, is_finite
 
         used = {name for change in self.changes.values() for name in change.parts.values()}
+        if are_finite([self.tensors[name] for name in used]):
+            return
         if broken := sorted(name for name in used if not is_finite(self.tensors[name])):
             raise LoraError(
                 f"{self.path}: {len(broken)} of its tensors hold NaN or infinity ({shortened(broken)}), expected numbers: all "
@@ -95,10 +113,11 @@ class PatchFile:
 
     def _here(self, change: Change, device: torch.device) -> dict[str, Tensor]:
         """Return a change's tensors on a device, where they stay: packed weights take them at each call. Numbers stay here."""
-        for name in change.parts.values():
-            if self.tensors[name].numel() > 1:
-                self.tensors[name] = self.tensors[name].to(device)
-        return {name: self.tensors[name] for name in change.parts.values()}
+        found = {name: self.tensors[name] for name in change.parts.values()}
+        for name, tensor in found.items():
+            if tensor.device != device and tensor.numel() > 1:
+                found[name] = self.tensors[name] = tensor.to(device)
+        return found
 
 
 def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
@@ -106,8 +125,8 @@ def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
     return f"expected parts that make a change of shape {list(weight.shape)}, got {told}"
 
 
-def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:
-    """Return a weight, float32, with patches on it in their order; plain LoRAs that follow one another in one product."""
+def patched(name: str, value: Tensor, items: Sequence[tuple[PatchSource, float, float]]) -> Tensor:
+    """Return a weight with patches on it in their order, in its dtype or float32; plain LoRAs in a row are one product."""
     from engine.models.deltas import with_factors
 
     waiting: list[tuple[Tensor, Tensor, float]] = []
@@ -117,7 +136,7 @@ def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, f
             waiting.append(factors)
             continue
         value, waiting = with_factors(value, waiting), []
-        value = file.patched(name, value if keep == 1.0 else keep * value, strength)
+        value = file.patched(name, value if keep == 1.0 else keep * value.float(), strength)
     return with_factors(value, waiting)
 
 
@@ -142,13 +161,13 @@ class PatchedWeights:
         patched = [self._parameters[name] for name in self._plans]
         return sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
 
-    def apply(self, patches: Sequence[tuple[PatchFile, float, float]]) -> int:
+    def apply(self, patches: Sequence[tuple[PatchSource, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
 
         A patch is (file, strength, share kept of what was there before).
         When a patch does not fit, every weight is restored and LoraError is raised.
         """
-        wanted: dict[str, list[tuple[PatchFile, float, float]]] = {}
+        wanted: dict[str, list[tuple[PatchSource, float, float]]] = {}
         for patch in patches:
             for name in patch[0].changes:
                 wanted.setdefault(name, []).append(patch)
@@ -170,7 +189,7 @@ class PatchedWeights:
         for name in list(self._plans):
             self._set(name, [], None)
 
-    def _set(self, name: str, items: Sequence[tuple[PatchFile, float, float]], plan: Plan | None) -> None:
+    def _set(self, name: str, items: Sequence[tuple[PatchSource, float, float]], plan: Plan | None) -> None:
         from engine.models.packed.tensor import Changed, PackedTensor
 
         original, parameter = self._originals[name], self._parameters[name]
@@ -183,12 +202,12 @@ class PatchedWeights:
             return
 
         def changed(value: Tensor) -> Tensor:
-            return _patched(name, value, items)
+            return patched(name, value, items)
 
         if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
             parameter.kept = Changed(original.kept, changed)
             if any(file.factors(name, original, strength) is None for file, strength, _ in items):
                 parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
         else:
-            parameter.data = changed(original.float()).to(original.dtype)
+            parameter.data = changed(original).to(original.dtype)
         self._plans[name] = plan

@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.sources import Sources
 
-ROOMS: Final = tuple(f"engine.models.{name}" for name in ("families", "networks", "towers", "autoencoders"))
+ROOMS: Final = tuple(f"engine.models.{name}" for name in ("families", "networks", "towers", "autoencoders", "controls"))
 """Packages whose modules belong to the families that name them."""
 
 _SHARED = ("engine.models.families.base", *ROOMS)
@@ -25,14 +25,17 @@ def is_room(module: str) -> bool:
 
 
 @cache
-def code_of(family: str, autoencoder: str = "") -> str:
-    """Return the digest of a family's own code, with that of a kind of autoencoder; of the latter alone for an unknown family.
+def code_of(family: str, autoencoder: str = "", control: str = "") -> str:
+    """Return the digest of a family's own code, with that of a kind of autoencoder or control network.
+
+    Of the latter alone for an unknown family.
 
     Comments and docstrings do not count.
     """
     from engine.models.families import family_named, page_of  # which scanning for nodes needs none of
 
     modules = [f"engine.models.autoencoders.{autoencoder}"] if autoencoder else []
+    modules += [f"engine.models.controls.{control}"] if control else []
     if (page := page_of(family)) is not None:
         modules += [page, *(f"engine.models.towers.{tower.kind}" for tower in family_named(family).towers)]
     sources = _sources()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.models import autoencoders, sd_keys, vision_names
+from engine.models import autoencoders, controls, sd_keys, vision_names
 from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
@@ -25,6 +25,7 @@ from engine.models.handles import (
     ControlNetHandle,
     Handle,
     ModelHandle,
+    ModelPatchHandle,
     StyleModelHandle,
     VaeHandle,
 )
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from engine.models.places import Place
+
 Shape = tuple[int, ...]
 
 _TITLES: dict[type, str] = {
     ModelHandle: "network",
     ClipHandle: "text encoder",
     VaeHandle: "VAE",
+    ModelPatchHandle: "model patch",
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
     StyleModelHandle: "style model",
@@ -95,7 +99,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         network = family_named(handle.family).network
         return grown(network, handle.config, network.renamed(state, handle.config))
     if isinstance(handle, ControlNetHandle):
-        return dict(sd_keys.controlnet_to_diffusers(state, handle.config))
+        return controls.kind_named(handle.kind).renamed(state, handle.config)
     if isinstance(handle, ClipVisionHandle):
         if handle.family != SIGLIP:
             return vision_names.to_transformers(state)
@@ -108,24 +112,40 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     return kind_of(handle).renamed(state, handle.config)
 
 
-def load_parameters(handle: Handle, *, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def load_parameters(
+    handle: Handle,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    module: nn.Module | None = None,
+    held: dict[Place, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
-    What the library's network computes in float32, whatever the rest is in, is in float32.
+    What the library's network computes in float32, whatever the rest is in, is in float32. `module`: what `empty_module` made.
+    `held`: tensors of the same file that are there already, which are taken instead; the others are added.
 
     Raises CheckpointError when tensors that the handle's config calls for are missing, have another shape or are not finite.
     """
+    from engine.models.places import Places
+
     header = read_header(Path(handle.source.path))
-    module = empty_module(handle)
+    module = module or empty_module(handle)
     expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
         raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
-    tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
+    in_file = load_tensors(header, file_names(handle, header.shapes))
+    tensors, places = renamed(handle, in_file), Places(in_file)
     dtypes = _dtypes(module, expected, dtype) if isinstance(handle, ModelHandle) else dict.fromkeys(expected, dtype)
-    found = {name: tensors[name].to(device=device, dtype=dtypes[name]) for name in expected}
-    _check_finite(handle, header.path, found)
-    return found
+    there = {} if held is None else held
+    at = {name: places.of(tensors[name], dtypes[name]) for name in expected}
+    new = {
+        name: tensors[name].to(device=device, dtype=dtypes[name]) for name, place in at.items() if place not in there
+    }
+    _check_finite(handle, header.path, new)
+    there |= {place: new[name] for name, place in at.items() if place is not None and name in new}
+    return {name: new[name] if name in new else there[cast("Place", place)] for name, place in at.items()}
 
 
 def _dtypes(module: nn.Module, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.dtype]:
@@ -147,13 +167,19 @@ def _check_finite(handle: Handle, path: str, parameters: Mapping[str, Tensor]) -
         )
 
 
-def module_with(handle: Handle, parameters: Mapping[str, Tensor]) -> nn.Module:
-    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients."""
-    module = empty_module(handle)
+def module_with(handle: Handle, parameters: Mapping[str, Tensor], module: nn.Module | None = None) -> nn.Module:
+    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients.
+
+    `module`: what `empty_module` made, to be filled; without it one is made.
+    """
+    module = module or empty_module(handle)
     strip = isinstance(handle, ClipHandle) and not hasattr(module, "text_model")
     state = sd_keys.without_text_model(parameters) if strip else dict(parameters)
     module.load_state_dict(state, strict=True, assign=True)
-    return module.to(next(iter(parameters.values())).device).requires_grad_(False).eval()
+    place = next(iter(parameters.values())).device
+    if any(table.device != place for table in module.buffers()):
+        module.to(place)
+    return module.requires_grad_(False).eval()
 
 
 def named_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -181,15 +207,12 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, VaeHandle):
                 made: nn.Module = named(autoencoders.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
                 return made
+            if isinstance(handle, ControlNetHandle):
+                control: nn.Module = named(controls.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
+                return control
             return _BUILDERS[part(handle)](handle)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem
-
-
-def _controlnet(handle: Handle) -> nn.Module:
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-
-    return cast("nn.Module", ControlNetModel(**_tuples(handle.config)))
 
 
 def _vision(handle: Handle) -> nn.Module:
@@ -211,7 +234,6 @@ def _style(handle: Handle) -> nn.Module:
 
 
 _BUILDERS: dict[type, Callable[[Handle], nn.Module]] = {
-    ControlNetHandle: _controlnet,
     ClipVisionHandle: _vision,
     StyleModelHandle: _style,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -82,13 +82,21 @@ class Condition:
         return self.end <= sigma <= self.start
 
 
+class Steering(NamedTuple):
+    """A control of a model itself, and what makes its function."""
+
+    make: Controls
+    control: Any
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What conditions are resolved against: the latent of the run (in network space) and the facts about its model.
 
     `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
     `repeats_text`: whether a text that is repeated says the same to it. `guided_channels`: how many of the first channels
-    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run.
+    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run. `steering`: controls of the model itself, and of that of
+    negative conditionings.
     """
 
     schedule: NoiseSchedule
@@ -102,6 +110,8 @@ class Surroundings:
     guided_channels: int | None = None
     seed: int = 0
     levels: Tensor | None = None
+    steering: tuple[Steering, ...] = ()
+    negative_steering: tuple[Steering, ...] = ()
 
 
 def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Condition]]:
@@ -132,7 +142,12 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
     to_all = [c.control for (_, options), c in zip(lists[0], prepared[0]) if options.get("control_apply_to_uncond")]
     for conditions in prepared[1:]:
         _lend_control([control for control in to_all if control], conditions)
-    return prepared
+    own = _own(around, positive=True)
+    others = own if around.negative_steering is around.steering else _own(around, positive=False)
+    return [
+        [replace(one, control=one.control + (others if number else own)) for one in conditions]
+        for number, conditions in enumerate(prepared)
+    ]
 
 
 def _condition(
@@ -194,6 +209,17 @@ def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLi
             link = link.previous
         chains[id(control)] = tuple(links)
     return chains[id(control)]
+
+
+def _own(around: Surroundings, *, positive: bool) -> tuple[ControlLink, ...]:
+    """Return the links of what steers the model itself; the same for every conditioning that it predicts for."""
+    percent_to_sigma, pictures = around.schedule.percent_to_sigma, around.latent.shape[0]
+    return tuple(
+        ControlLink(
+            make(control, pictures), percent_to_sigma(control.start_percent), percent_to_sigma(control.end_percent)
+        )
+        for make, control in (around.steering if positive else around.negative_steering)
+    )
 
 
 def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> dict[str, Any]:

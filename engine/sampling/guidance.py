@@ -236,10 +236,13 @@ def _positive_number(weight: float | Tensor) -> bool:
 
 
 def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
-    """Return the sum of the links' residuals."""
+    """Return the sum of the links' residuals; those that their network is to add up itself stand one after the other."""
     outputs = [link.function(x, t, batch.context, batch.options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
+    if not any("down" in output for output in outputs):
+        names = dict.fromkeys(name for output in outputs for name in output)
+        return {name: [part for output in outputs for part in output.get(name, ())] for name in names}
     down: list[list[Tensor | None]] = [list(output["down"]) for output in outputs]
     return {
         "down": [_sum(list(parts)) for parts in zip(*down, strict=True)],

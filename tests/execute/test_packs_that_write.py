@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -314,3 +315,39 @@ def test_what_the_library_reads_from_packs_is_handed_copies_and_built_in_nodes_a
     library = Library(files, records)
     assert library.definition("Own").trusted
     assert not library.definition("Others").trusted
+
+
+KEEPING = {
+    "view": lambda value: value[:1],
+    "storage": lambda value: value.untyped_storage(),
+    "array": lambda value: value.numpy(),
+    "capsule": torch.from_dlpack,
+    "weak": weakref.ref,
+    "nothing": lambda value: None,
+}
+
+
+@pytest.mark.parametrize("what", KEEPING)
+def test_a_result_of_which_only_a_part_is_kept_is_what_it_was(lab: Lab, what):
+    """Results that nobody holds are not copied: whatever leads to their memory counts as holding them."""
+    held: list[Any] = []
+
+    @lab.node("Part")
+    def part() -> object:
+        made = torch.full((4, 4), 0.5)
+        held.append(KEEPING[what](made))
+        return {"samples": made}
+
+    @lab.node("Writer")
+    def writer(value: object) -> str:
+        kept = held[0]() if isinstance(held[0], weakref.ref) else held[0]
+        if isinstance(kept, torch.UntypedStorage):
+            kept.fill_(0)
+        elif kept is not None:
+            kept[...] = 7
+        return "done"
+
+    add_readers(lab)
+    prompt = graph(p=("Part", {}), w=("Writer", {"value": "@p"}))
+    lab.run(prompt, "w")
+    assert_read(lab, prompt, "p", 1, "{'samples': '(4, 4) [0.5]'}")

@@ -20,3 +20,19 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Parts,
     parts = {name: loaded(written(root, name), name) for name in MEMBERS}
     logging.disable(logging.NOTSET)
     return {name: (one, text_encode(one.bench, "a red apple", one.clip)) for name, one in parts.items()}
+
+
+@pytest.fixture(autouse=True)
+def one_family(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tests recognise full-size networks, at most one family fits each of them."""
+    if not request.path.name.startswith("test_detect_"):
+        return
+    from engine.models import detect
+    from engine.models.families import families
+
+    def only(shapes: Any) -> Any:
+        fitting = [family for family in families() if family.fits(shapes)]
+        assert len(fitting) <= 1, [family.name for family in fitting]
+        return fitting[0] if fitting else None
+
+    monkeypatch.setattr(detect, "family_of", only)

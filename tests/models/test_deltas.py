@@ -269,6 +269,22 @@ def test_the_two_factors_of_a_plain_lora_give_what_it_adds() -> None:
         assert factors(change, tensors, shape, 0.7) is None
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("sizes", [(96, 200), (200, 96)])
+def test_a_weight_in_bfloat16_takes_loras_with_no_more_error_than_its_own_rounding(dtype: Any, sizes: Any) -> None:
+    torch.manual_seed(0)
+    rows, columns = sizes
+    weight = (torch.randn(rows, columns) * 0.05).bfloat16()
+    found = [(torch.randn(rows, 8).to(dtype) * 0.03, torch.randn(8, columns).to(dtype) * 0.03, 0.3) for _ in range(20)]
+    exact = weight.double() + sum(scale * (up.double() @ down.double()) for up, down, scale in found)
+    added = float((exact - weight.double()).std() / weight.double().std())
+    assert 0.05 < added < 0.2
+    got = deltas.with_factors(weight, found).bfloat16().double()
+    least = float((exact.bfloat16().double() - exact).norm())
+    assert float((got - exact).norm()) < 1.05 * least
+    assert float((got - exact).abs().max()) < exact.abs().max() * 2**-8
+
+
 # --- stacked weights ------------------------------------------------------------------------------------------------
 
 STACKED: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from engine.models.checkpoints import load_tensors, read_header
 from engine.models.errors import CheckpointError
-from engine.models.finite import is_finite
+from engine.models.finite import are_finite, is_finite
 from engine.models.manager import ModelManager
 
 
@@ -31,6 +31,17 @@ def test_sums_that_overflow_are_no_alarm():
     assert is_finite(torch.full((1000,), 60000.0, dtype=torch.float16))
     assert not is_finite(torch.tensor([1.0, float("inf")], dtype=torch.float16))
     assert is_finite(torch.tensor([1, 2]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float8_e4m3fn"])
+def test_one_number_among_many_tensors_is_found(dtype):
+    kind = getattr(torch, dtype)
+    tensors = [torch.full((5,), 440.0).to(kind) for _ in range(3)]
+    many = [torch.full((1000,), 60000.0, dtype=torch.float16), torch.tensor([1, 2]), *tensors]
+    assert are_finite(many)
+    assert are_finite([])
+    tensors[1][4] = float("nan")
+    assert not are_finite(many)
 
 
 @pytest.mark.parametrize("way", ["plain", "fp8", "a factor"])

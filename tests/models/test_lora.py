@@ -87,6 +87,22 @@ def test_stacked_loras_add_up_in_any_order_but_keep_their_own_strengths(
     assert torch.allclose(ab[TO_Q], ba[TO_Q], atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_was_on_before_leaves_nothing_in_the_weights(
+    dtype: str, opened: Any, kohya: Path, diffusers: Path
+) -> None:
+    manager = ModelManager(dtype=dtype)
+    one = manager.lora(kohya, opened.model, None, 0.5).model
+    both = manager.lora(diffusers, one, None, -0.3).model
+    other = manager.lora(diffusers, opened.model, None, 0.9).model
+    at_once = weights(ModelManager(dtype=dtype), both)
+    plain = weights(manager, opened.model)
+    for before in (one, other, both, opened.model):
+        weights(manager, before)
+        assert equal(weights(manager, both), at_once)
+    assert equal(weights(manager, opened.model), plain)
+
+
 def test_the_same_lora_twice_counts_twice(manager: ModelManager, opened: Any, kohya: Path) -> None:
     twice = manager.lora(kohya, manager.lora(kohya, opened.model, None, 0.4).model, None, 0.4).model
     once = manager.lora(kohya, opened.model, None, 0.8).model

@@ -1,161 +1,129 @@
-"""A network without some layers is that network with layers that add nothing."""
+"""A network without some layers is that network with layers that add nothing; all families."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.families import family_named
+from engine.models.networks.unet_sizes import U_NET
+from nodes.conditioning import with_options
 from nodes.loaders import denoiser_loader
-from tests.conftest import _tokenizer_json
-from tests.runs import bench_of, text
+from nodes.skip_layers import skip_layer_guidance_dit
+from tests.every_family import MEMBERS
+from tests.runs import bench_of
 
-POOLED = {"sd3": 72, "flux": 32}
-
-
-def _flux(base: Path, tiny_sd: Any) -> Any:
-    from tests.families import write_flux
-
-    return write_flux(base, tiny_sd.tokenizer_files, _tokenizer_json(tiny_sd.tokenizer_files))
-
-
-def _sd3(base: Path, tiny_sd: Any) -> Any:
-    from tests.families import write_sd3
-
-    return write_sd3(base, tiny_sd.tokenizer_files, _tokenizer_json(tiny_sd.tokenizer_files), newer=True)
-
-
-def _chroma(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_chroma import write
-
-    return write(base, _tokenizer_json(tiny_sd.tokenizer_files))
-
-
-def _qwen(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_qwen_image import write_qwen_image
-
-    return write_qwen_image(base)
-
-
-def _z_image(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_z_image import write_z_image
-
-    return write_z_image(base)
-
-
-def _lumina(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_lumina2 import write_lumina2
-
-    return write_lumina2(base)
-
-
-def _flux2(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_flux2 import write
-
-    return write(base, guidance=False)
-
-
-def _auraflow(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_auraflow import write_auraflow
-
-    return write_auraflow(base)
-
-
-def _longcat(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_longcat import write_longcat
-
-    return write_longcat(base)
-
-
-def _ovis(base: Path, tiny_sd: Any) -> Any:
-    from tests.tiny_ovis import write_ovis
-
-    return write_ovis(base)
-
-
-Layers = tuple[list[int], list[int]]
-CASES: list[tuple[str, Callable[[Path, Any], Any], list[Layers]]] = [
-    ("sd3", _sd3, [([1], []), ([0, 2], [0])]),
-    ("flux", _flux, [([1], []), ([], [0]), ([0], [1])]),
-    ("chroma", _chroma, [([1], []), ([], [0])]),
-    ("flux2_klein", _flux2, [([0], []), ([], [1])]),
-    ("auraflow", _auraflow, [([0], []), ([], [0])]),
-    ("longcat_image", _longcat, [([0], []), ([], [0])]),
-    ("ovis_image", _ovis, [([0], []), ([], [0])]),
-    ("qwen_image", _qwen, [([1], [0])]),
-    ("z_image", _z_image, [([1], []), ([], [0])]),
-    ("lumina2", _lumina, [([1], []), ([], [0])]),
-]
-LISTS = {
+APART = ("transformer_blocks", "single_transformer_blocks")
+LISTS: dict[str, tuple[str, str]] = {
     "sd3": ("transformer_blocks", ""),
-    "flux": ("transformer_blocks", "single_transformer_blocks"),
-    "chroma": ("transformer_blocks", "single_transformer_blocks"),
-    "flux2_klein": ("transformer_blocks", "single_transformer_blocks"),
+    "flux": APART,
+    "schnell": APART,
+    "chroma": APART,
+    "chroma_radiance": APART,
     "auraflow": ("joint_transformer_blocks", "single_transformer_blocks"),
-    "longcat_image": ("transformer_blocks", "single_transformer_blocks"),
-    "ovis_image": ("transformer_blocks", "single_transformer_blocks"),
-    "qwen_image": ("transformer_blocks", ""),
+    "flux2": APART,
+    "flux2_klein": APART,
+    "flux3": ("mode_blocks.image txt_mode_blocks mode_blocks.image_cond", "single_transformer_blocks"),
+    "flux3_distilled": ("mode_blocks.image txt_mode_blocks mode_blocks.image_cond", "single_transformer_blocks"),
     "z_image": ("layers", "layers"),
     "lumina2": ("layers", "layers"),
+    "qwen_image": ("transformer_blocks", ""),
+    "qwen_image_layered": ("transformer_blocks", ""),
+    "qwen_image21": ("transformer_blocks", "transformer_blocks"),
+    "krea2": ("transformer_blocks", "transformer_blocks"),
+    "ideogram4": ("layers", "layers"),
+    "ernie_image": ("layers", "layers"),
+    "hidream": ("double_stream_blocks", "single_stream_blocks"),
+    "ovis_image": APART,
+    "longcat_image": APART,
+    "fibo2": ("layers", "layers"),
+    "joyimage": ("double_blocks", ""),
+    "kandinsky5_image": ("visual_transformer_blocks", "visual_transformer_blocks"),
+    "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
+"""Where the library has the layers that the first input numbers, and the second."""
+
+SEES_PICTURES = ("flux2_klein", "flux3", "longcat_image", "fibo2", "joyimage")
 
 
-def model_of(bench: Any, tiny: Any) -> Any:
-    from nodes.loaders import checkpoint_loader
-
-    folder = tiny.base / "models"
-    files = sorted(path.name for path in (folder / "diffusion_models").glob("*.safetensors"))
-    if files:
-        return denoiser_loader(bench, files[0])
-    return checkpoint_loader(bench, min(path.name for path in (folder / "checkpoints").glob("*3.safetensors"))).MODEL
+def layers_of(module: Any, paths: str, number: int) -> list[Any]:
+    return [module.get_submodule(path)[number] for path in paths.split()]
 
 
-@pytest.mark.parametrize(("family", "write", "wanted"), CASES, ids=[case[0] for case in CASES])
-def test_layers_left_out_are_layers_that_add_nothing(family, write, wanted, tmp_path, tiny_sd):
-    tiny = write(tmp_path, tiny_sd)
-    bench = bench_of(tiny)
-    model = model_of(bench, tiny)
-    assert model.family == family
-    with bench.models.use(model) as network:
-        width = next(model.config[key] for key in ("joint_attention_dim", "cap_feat_dim") if key in model.config)
-        options = {"pooled_output": text(1, POOLED.get(family, 8), 3)[0]}
-        x = torch.randn(1, model.latent.channels, 8, 8, generator=torch.Generator().manual_seed(4))
+def test_every_transformer_under_texts_has_layers_to_leave_out():
+    assert set(LISTS) == {name for name in MEMBERS if name not in ("sd1", "sd2", "sdxl", "sdxl_refiner")}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_layers_left_out_are_layers_that_add_nothing(everyone, name):
+    parts, own = everyone[name]
+    space = parts.model.latent
+    if name in SEES_PICTURES:
+        seen = torch.randn(1, space.channels, 4, 4, generator=torch.Generator().manual_seed(5))
+        own = with_options(own, reference_latents=[seen])
+    [[context, options]] = own
+    side = 32 if space.downscale == 1 else 8
+    x = torch.randn(1, space.channels, side, side, generator=torch.Generator().manual_seed(4))
+    with parts.bench.models.use(parts.model) as network:
         told = network.inputs(options, x, True)
 
-        def call() -> torch.Tensor:
-            return network(x, torch.tensor([500.0]), text(5, width, 5), options=told)
+        def call(text: torch.Tensor = context) -> torch.Tensor:
+            return network(x, torch.tensor([500.0]), text, options=told)
 
         whole = call()
-        for double, single in wanted:
+        doubles, singles = LISTS[name]
+        for double, single, paths in (([1], [], doubles), ([0], [], doubles), ([], [0], singles), ([], [1], singles)):
+            if not paths:
+                continue
             with network.without_layers([*double, 90], single):
                 got = call()
-            layers = {
-                getattr(network.module, name)[number]
-                for name, numbers in zip(LISTS[family], (double, single), strict=True)
-                for number in numbers
-                if name
-            }
-            kept = [(one, one.clone()) for layer in layers for one in layer.parameters()]
+                assert torch.equal(call(), got)
+            kept = [
+                (one, one.clone())
+                for layer in layers_of(network.module, paths, (double or single)[0])
+                for one in layer.parameters()
+            ]
             for one, _ in kept:
                 one.zero_()
-            expected = call()
+            # Another tensor of the same text: a network that keeps what it made of a text makes it again.
+            expected = call(context.clone())
             for one, before in kept:
                 one.copy_(before)
-            assert float((got - expected).abs().max()) <= 1e-5
-            assert float((got - whole).abs().max()) > 1e-3
+            change = float((expected - whole).abs().max())
+            assert change > 1e-5
+            assert float((got - expected).abs().max()) <= max(1e-6, 0.02 * change)
         assert torch.equal(call(), whole)
-        with pytest.raises(ModelError, match="none of the layers to skip is there"), network.without_layers([90], []):
+        with pytest.raises(ModelError) as refused, network.without_layers([90], [70]):
             pass
+    double, single = (len(module_list(network.module, paths)) for paths in LISTS[name])
+    assert "asked for double layers [90] and single layers [70]" in str(refused.value)
+    assert f"{title(parts)} has {double} double and {single} single ones, counted from 0." in str(refused.value)
 
 
-def test_a_network_that_keeps_references_says_that_all_its_layers_do(tmp_path, tiny_sd):
+def module_list(module: Any, paths: str) -> Any:
+    return module.get_submodule(paths.split()[0]) if paths else ()
+
+
+def title(parts: Any) -> str:
+    return family_named(parts.model.family).title
+
+
+@pytest.mark.parametrize("name", sorted(set(MEMBERS) - set(LISTS)))
+def test_a_u_net_has_none_and_says_so_before_a_run(everyone, name):
+    parts, _ = everyone[name]
+    assert family_named(parts.model.family).network is U_NET
+    with pytest.raises(ModelError, match="has no layers here that can be skipped one by one"):
+        skip_layer_guidance_dit(parts.model)
+
+
+def test_a_network_that_keeps_references_says_that_all_its_layers_do(tmp_path):
     from nodes.prefix_cache import flux_kv_cache
+    from tests.tiny_flux2 import write
 
-    bench = bench_of(_flux2(tmp_path, tiny_sd))
+    bench = bench_of(write(tmp_path, guidance=False))
     model = flux_kv_cache(denoiser_loader(bench, "flux2.safetensors"))
     with bench.models.use(model) as network:
         refused = pytest.raises(ModelError, match="where references are kept")

@@ -117,20 +117,47 @@ def test_of_two_families_of_one_type_the_file_tells_which(family: Any, tmp_path:
     assert text_encoder_loader(bench, "zeta.safetensors", "shared").family == "small"
 
 
-def test_a_wrong_file_for_a_type_is_told_what_it_is_and_which_types_it_fits(family: Any, tmp_path: Path) -> None:
-    from engine.models.errors import CheckpointError
+def test_a_language_model_of_another_type_writes_and_is_no_text_encoder(family: Any, tmp_path: Path) -> None:
+    from engine.models.errors import ModelError
+    from nodes.text_generate import text_generate
 
     family("right", "kind='qwen3', width=32", "rightly")
     bench = family("wrong", "kind='qwen2_5_vl', width=3584", "wrongly")
     words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
     written(bench, "zeta", qwen3(len(words)))
-    message = (
-        r"wrongly takes wrong \(width 3584\) for Made-up wrong; but zeta.safetensors holds Qwen3 of width 32. .*rightly"
-    )
+    asked = {"prompt": PROMPT, "max_length": 6, "sampling_mode": {"sampling_mode": "off"}}
+    expected = text_generate(bench, text_encoder_loader(bench, "zeta.safetensors", "rightly"), **asked)
+    assert expected.generated_text
+    for kind in ("wrongly", "yue2"):  # workflows give it the type of any family, of one that is not known too
+        clip = text_encoder_loader(bench, "zeta.safetensors", kind)
+        assert text_generate(bench, clip, **asked) == expected
+        message = r"zeta.safetensors: holds Qwen3, .*loaded to write texts alone\. Types that take it: .*rightly"
+        with pytest.raises(ModelError, match=message):
+            encoded_by(bench, clip)
+
+
+def encoded_by(bench: Any, clip: Any) -> Any:
+    from nodes.conditioning import text_encode
+
+    return text_encode(bench, PROMPT, clip)
+
+
+def test_a_wrong_file_for_a_type_is_told_what_it_is_and_which_types_it_fits(
+    family: Any, tmp_path: Path, tiny_sd: Any
+) -> None:
+    import shutil
+
+    from engine.models.errors import CheckpointError
+
+    bench = family("wrong", "kind='qwen2_5_vl', width=3584", "wrongly")
+    folder = tmp_path / "models" / "text_encoders"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tiny_sd.file("checkpoints", "tiny.safetensors"), folder / "clip.safetensors")
+    message = r"wrongly takes wrong \(width 3584\) for Made-up wrong; but clip.safetensors holds no text encoder"
     with pytest.raises(CheckpointError, match=message):
-        text_encoder_loader(bench, "zeta.safetensors", "wrongly")
+        text_encoder_loader(bench, "clip.safetensors", "wrongly")
     with pytest.raises(CheckpointError, match="no family with 1 text encoders is called 'yue2'"):
-        text_encoder_loader(bench, "zeta.safetensors", "yue2")
+        text_encoder_loader(bench, "clip.safetensors", "yue2")
 
 
 def test_pictures_for_a_model_that_sees_none_are_refused(family: Any, tmp_path: Path) -> None:

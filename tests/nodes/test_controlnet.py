@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from nodes.conditioning import conditioning_combine
-from nodes.controlnet import control_net_apply, control_net_apply_advanced
+from nodes.controlnet import (
+    control_net_apply,
+    control_net_apply_advanced,
+    control_net_apply_for_inpainting,
+    set_union_control_net_type,
+)
 from nodes.loaders import checkpoint_loader, control_net_loader
 from nodes.sampling import ksampler
 
@@ -96,3 +101,34 @@ def test_control_pictures_are_repeated_for_each_picture_under_every_text(bench, 
     assert (made(pictures) - repeated).abs().max() < 1e-3
     assert (made(pictures) - made(pictures[[0, 1, 1]])).abs().max() > 5e-3
     assert (made(torch.cat([pictures, pictures])) - repeated).abs().max() < 1e-3
+
+
+def test_the_cache_keeps_every_fact_of_a_control(edges):
+    from dataclasses import fields
+
+    from engine.__main__ import _CONTROL_FIELDS, _control_facts, _control_use
+    from engine.models.handles import ControlUse
+
+    assert tuple(field.name for field in fields(ControlUse)) == _CONTROL_FIELDS
+    use = ControlUse(edges, torch.rand(1, 3, 8, 8), 0.5, mask=torch.rand(1, 1, 8, 8))
+    again = _control_use(_control_facts(use))
+    assert (again.handle, again.strength, again.vae) == (edges, 0.5, None)
+    assert torch.equal(again.mask, use.mask)
+
+
+def test_a_task_is_told_on_a_copy_and_auto_takes_it_back(edges):
+    told = set_union_control_net_type(edges, "depth")
+    assert (edges.mode, told.mode, set_union_control_net_type(told).mode) == ("", "depth", "")
+    assert told.identity() != edges.identity()
+
+
+def test_a_mask_is_brought_to_the_size_of_its_picture(bench, edges):
+    vae = checkpoint_loader(bench, "tiny.safetensors").VAE
+    mask = torch.zeros(1, 8, 8)
+    mask[:, :4] = 1.0
+    applied = control_net_apply_for_inpainting(entry(), entry(), edges, vae, torch.rand(1, 16, 24, 3), mask, 0.5)
+    use = applied.positive[0][1]["control"]
+    assert applied.negative[0][1]["control"] is use
+    assert (use.mask.shape, use.vae, use.strength) == ((1, 1, 16, 24), vae, 0.5)
+    assert (float(use.mask[..., :7, :].min()), float(use.mask[..., 9:, :].max())) == (1.0, 0.0)
+    assert control_net_apply_for_inpainting(entry(), entry(), edges, vae, torch.rand(1, 8, 8, 3), mask, 0.0)

@@ -26,4 +26,14 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
     towers=(QWEN,),
     loader_types=("stable_diffusion",),
+    full={
+        "transformer": {
+            "in_channels": 16,
+            "out_channels": 16,
+            "num_attention_heads": 16,
+            "num_layers": 28,
+            "extra_pos_embed_type": None,
+        },
+        "text_conditioner": {"num_layers": 6},
+    },
 )

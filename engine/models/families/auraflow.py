@@ -26,4 +26,5 @@ FAMILY = Family(
     latent=latent_formats.SDXL,
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=1.73),
     towers=(PILE_T5_XL,),
+    full={},
 )

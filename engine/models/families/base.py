@@ -94,7 +94,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
     letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
     nodes use. `spells`: options (1, N) of a conditioning in which the prompt stands as another kind's tokens too: {option: (that
-    kind, rows of its table)}.
+    kind, rows of its table)}. `only_writes`: it is no text encoder, and is asked for texts alone.
     """
 
     name: str = "clip_l"
@@ -117,6 +117,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     prompting: Prompting = Prompting()
     styles: Mapping[str, Prompting] = {}
     spells: Mapping[str, tuple[str, int]] = {}
+    only_writes: bool = False
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:
@@ -146,7 +147,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One family.
+    """One family; without `layouts`, text encoders of no network.
 
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the
@@ -177,6 +178,9 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """What saved workflows call it in the loaders of text encoders."""
     size_facts: int = 0
     """How many numbers about sizes the network takes: 6 for Stable Diffusion XL, 5 for its refiner."""
+    full: Mapping[str, Any] | None = None
+    """Arguments of the full-size network, of which there are most layers, where they are not the defaults of the library's
+    class; by its names and sizes a LoRA of the family is known when it is put on another. None: it is known by nothing."""
 
     def fits(self, shapes: Shapes) -> bool:
         """Say whether these tensors, the prefix taken off, are a network of this family."""

@@ -24,4 +24,5 @@ FAMILY = Family(
     towers=(T5,),
     patch=2,
     loader_types=("chroma",),
+    full={},
 )

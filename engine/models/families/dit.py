@@ -15,4 +15,5 @@ FAMILY = Family(
     latent=latent_formats.SD,
     gives=2,
     parameterization=Parameterization(schedule="linear", beta_start=1e-4, beta_end=0.02),
+    full={},
 )

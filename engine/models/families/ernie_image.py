@@ -22,4 +22,11 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
     towers=(MINISTRAL,),
     loader_types=("flux2",),
+    full={
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_layers": 36,
+        "ffn_hidden_size": 12288,
+        "text_in_dim": 3072,
+    },
 )

@@ -34,4 +34,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(1.15)),
     towers=(QWEN,),
     loader_types=("fibo2",),
+    full={},
 )

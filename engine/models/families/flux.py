@@ -64,4 +64,5 @@ FAMILY = Family(
     patch=2,
     prediction=prediction,
     loader_types=("flux",),
+    full={},
 )

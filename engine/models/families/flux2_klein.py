@@ -31,4 +31,5 @@ FAMILY = Family(
     parameterization=NOISE,
     towers=(QWEN3,),
     loader_types=("flux2",),
+    full={"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680},
 )

@@ -16,4 +16,5 @@ FAMILY = msgspec.structs.replace(
     layouts=layouts(guidance=False, text=lambda width: width == flux2_klein.WIDE),
     context_dim=flux2_klein.WIDE,
     towers=(QWEN3,),
+    full={"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288},
 )

@@ -31,4 +31,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=6.93),
     towers=(QWEN3_VL,),
     loader_types=("flux3",),
+    full={"flow_map": True},
 )

@@ -60,4 +60,10 @@ FAMILY = Family(
     towers=(CLIP_L, CLIP_G, T5, LLAMA),
     join=join,
     loader_types=("hidream",),
+    full={
+        "patch_size": 2,
+        "in_channels": 16,
+        "caption_channels": (4096, 4096),
+        "llama_layers": (*range(32), *[31] * 16),
+    },
 )

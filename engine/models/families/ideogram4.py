@@ -34,4 +34,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow"),
     towers=(QWEN,),
     loader_types=("ideogram4",),
+    full={},
 )

@@ -33,4 +33,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
     towers=(QWEN,),
     loader_types=("joyimage",),
+    full={},
 )

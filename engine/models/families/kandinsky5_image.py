@@ -48,4 +48,13 @@ FAMILY = Family(
     towers=(QWEN, CLIP_L),
     join=join,
     loader_types=("kandinsky5_image",),
+    full={
+        "in_text_dim": 3584,
+        "in_text_dim2": 768,
+        "time_dim": 512,
+        "model_dim": 2560,
+        "ff_dim": 10240,
+        "num_text_blocks": 2,
+        "num_visual_blocks": 50,
+    },
 )

@@ -35,4 +35,5 @@ FAMILY = Family(
     towers=(QWEN,),
     patch=2,
     loader_types=("krea2",),
+    full={},
 )

@@ -50,4 +50,5 @@ FAMILY = Family(
     towers=(QWEN25_7B,),
     patch=2,
     loader_types=("longcat_image",),
+    full={},
 )

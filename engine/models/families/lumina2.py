@@ -26,4 +26,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=6.0),
     towers=(GEMMA2_2B,),
     loader_types=("lumina2",),
+    full={"cap_feat_dim": 2304},
 )

@@ -35,4 +35,5 @@ FAMILY = Family(
     towers=(OVIS_2_5,),
     patch=2,
     loader_types=("ovis",),
+    full={},
 )

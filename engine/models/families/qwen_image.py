@@ -54,4 +54,5 @@ FAMILY = Family(
     ),
     patch=2,
     loader_types=("qwen_image", "stable_diffusion"),  # the second is inferred: whose its encoder is by default
+    full={},
 )

@@ -42,4 +42,5 @@ FAMILY = Family(
         ),
     ),
     loader_types=("qwen_image",),
+    full={},
 )

@@ -15,4 +15,5 @@ FAMILY = Family(
     latent=latent_formats.SD,
     towers=(Tower(prefixes=("cond_stage_model.transformer.",), act="quick_gelu"),),
     loader_types=("stable_diffusion",),
+    full={"cross_attention_dim": 768},
 )

@@ -58,4 +58,5 @@ FAMILY = Family(
     ),
     prediction=prediction,
     loader_types=("stable_diffusion",),
+    full={"cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "use_linear_projection": True},
 )

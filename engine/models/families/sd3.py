@@ -44,4 +44,13 @@ FAMILY = Family(
     towers=(CLIP_L, CLIP_G, T5),
     join=join,
     loader_types=("sd3",),
+    full={
+        "in_channels": 16,
+        "num_layers": 38,
+        "num_attention_heads": 38,
+        "caption_projection_dim": 2432,
+        "joint_attention_dim": 4096,
+        "dual_attention_layers": tuple(range(13)),
+        "qk_norm": "rms_norm",
+    },
 )

@@ -31,7 +31,7 @@ CLIP_G = Tower(
 FAMILY = Family(
     name="sdxl",
     title="Stable Diffusion XL",
-    layouts=layouts(sized=True, width=lambda width: width not in (1024, 1280)),
+    layouts=layouts(sized=True, width=lambda width: width not in (0, 1024, 1280)),
     network=U_NET,
     context_dim=2048,
     head_dim=64,
@@ -40,4 +40,16 @@ FAMILY = Family(
     pooled=1,
     loader_types=("sdxl",),
     size_facts=6,
+    full={
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "cross_attention_dim": 2048,
+        "attention_head_dim": (5, 10, 20),
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
 )

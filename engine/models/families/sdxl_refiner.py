@@ -20,4 +20,16 @@ FAMILY = Family(
     towers=(msgspec.structs.replace(CLIP_G, prefixes=("conditioner.embedders.0.model.",)),),
     loader_types=("sdxl",),
     size_facts=5,
+    full={
+        "block_out_channels": (384, 768, 1536, 1536),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": 4,
+        "cross_attention_dim": 1280,
+        "attention_head_dim": (6, 12, 24, 24),
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2560,
+    },
 )

@@ -26,4 +26,5 @@ FAMILY = Family(
     parameterization=Parameterization(prediction="flow", schedule="flow", shift=3.0),
     towers=(QWEN3_4B,),
     loader_types=("lumina2", "stable_diffusion"),  # the second is inferred: whose its encoder is by default
+    full={},
 )

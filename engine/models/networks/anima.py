@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from engine.models.errors import ModelError
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -35,6 +36,8 @@ class Anima(nn.Module):
 
 class AnimaNetwork(Network):
     """Anima (CircleStone Labs 2026) under text (B, T, D) and T5's tokens of the same text."""
+
+    double_layers = single_layers = Stack("transformer.transformer_blocks")
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `t5xxl_ids` (1, N), and `attention_mask` (1, T) where a text is nothing but padding.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.widths import check_widths
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class ErnieImageNetwork(Network):
     """ERNIE-Image (Baidu 2026) under text (B, T, D): one stream of the latent's pixels and the text's tokens."""
+
+    double_layers = single_layers = Stack("layers", ("x",))
 
     @torch.no_grad()
     def __call__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.fibo2_sizes import PATCH
 from engine.models.networks.references import references_of
@@ -24,6 +25,8 @@ _LAYERS = 3
 
 class Fibo2Network(Network):
     """Fibo 2 (Bria AI 2026) under text (B, T, N * D): of each token, N bundles of three layers of its encoder."""
+
+    double_layers = single_layers = Stack("layers", ("x",))
 
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, handle, device, dtype)

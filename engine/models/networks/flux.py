@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -11,8 +11,10 @@ from torch.nn import functional
 from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
+from engine.models.networks.added import added_to, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
+from engine.models.networks.turns import Turns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +95,8 @@ class FluxNetwork(PooledTextNetwork):
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
         `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
-        a row for each of B; `concat` (B, C', h, w) is appended on channels. Sides that are odd are filled up from the other
+        a row for each of B; `concat` (B, C', h, w) is appended on channels; `control` is what ControlNets add ("double",
+        "single"). Sides that are odd are filled up from the other
         side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
@@ -111,18 +114,33 @@ class FluxNetwork(PooledTextNetwork):
         if _STYLES in given:
             mask = style_bias(given[_STYLES], context.shape[1], hidden.shape[1])
             bias["joint_attention_kwargs"] = {"attention_mask": mask.to(self.device, self.dtype)}
-        velocity: Tensor = self.module(
-            hidden_states=hidden.to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            pooled_projections=given["pooled"].to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=_all_places(filled, references, given.get(_METHOD, _METHODS[0])).to(self.device, self.dtype),
-            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
-            guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-            return_dict=False,
-            **bias,
-        )[0]
+        where = _all_places(filled, references, given.get(_METHOD, _METHODS[0])), torch.zeros(context.shape[1], 3)
+        with Turns.of(self.module).at(*where, device=self.device, dtype=self.dtype) as (pictured, written):
+            velocity: Tensor = self.module(
+                hidden_states=hidden.to(self.device, self.dtype),
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                pooled_projections=given["pooled"].to(self.device, self.dtype),
+                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_ids=pictured,
+                txt_ids=written,
+                guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+                return_dict=False,
+                **bias,
+                **self._controlled(control, hidden),
+            )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+    def _controlled(self, control: Mapping[str, Any] | None, hidden: Tensor) -> dict[str, Any]:
+        """What ControlNets add after each layer; `hidden` (B, T, C): the tokens of the picture and of those to go by."""
+        module, place = cast("Any", self.module), torch.empty(0, device=self.device, dtype=self.dtype)
+        stacks = (
+            ("double", "block", module.transformer_blocks),
+            ("single", "single_block", module.single_transformer_blocks),
+        )
+        return {
+            f"controlnet_{name}_samples": per_layer(added_to(control, kind), len(blocks), hidden.shape[1], place)
+            for kind, name, blocks in stacks
+        }
 
 
 def style_bias(styles: Tensor, words: int, others: int) -> Tensor:

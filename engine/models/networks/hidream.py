@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.layers import TURNED, Stack
 from engine.models.networks.flux import places
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.widths import check_widths
@@ -24,6 +25,9 @@ class HiDreamNetwork(PooledTextNetwork):
 
     HiDream-E1, which has the same network, sees the picture to edit at the right of the one that it makes.
     """
+
+    double_layers = Stack("double_stream_blocks", TURNED)
+    single_layers = Stack("single_stream_blocks")
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P), `layers` (1, L, T, D), and `picture` (1, C, h, w) in network space where there is one.

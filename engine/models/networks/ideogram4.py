@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.widths import check_widths
 
@@ -28,6 +29,8 @@ class Ideogram4Network(Network):
     The library's module would carry the text's width, thirteen layers of an encoder, along every pixel; its parts are called
     here one by one, so that only words have it. All tokens of a row see each other, so there is no mask.
     """
+
+    double_layers = single_layers = Stack("layers")
 
     @torch.no_grad()
     def __call__(

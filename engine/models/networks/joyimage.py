@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.layers import TURNED, Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.references import references_of
@@ -21,6 +22,8 @@ _REFERENCE = "reference "
 
 class JoyImageNetwork(Network):
     """JoyAI-Image-Edit and Edit Plus (JD 2026) under text (B, T, D), with pictures to edit."""
+
+    double_layers = Stack("double_blocks", TURNED)
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (b, C, h, w), pictures to edit, in network space."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 class Kandinsky5Network(Network):
     """Kandinsky 5 (Kandinsky Lab 2025) under text (B, T, D), which it reads by cross-attention, and a pooled text (B, P)."""
+
+    double_layers = single_layers = Stack("visual_transformer_blocks", ("visual_embed",))
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `pooled` (1, P). Raises ModelError for a conditioning whose pooled text is not of this family."""

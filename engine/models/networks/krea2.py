@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 class Krea2Network(Network):
     """Krea 2 (Krea AI 2026) under text (B, T, L * D): of each token, L layers of its encoder one after the other."""
+
+    double_layers = single_layers = Stack("transformer_blocks")
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return {}. Raises ModelError for pictures to go by, which would not be seen."""

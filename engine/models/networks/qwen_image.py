@@ -9,6 +9,7 @@ import torch
 
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
+from engine.models.networks.added import added_to, per_layer, within
 from engine.models.networks.flux import packed, unpacked
 from engine.models.networks.pooled import even
 from engine.models.networks.references import placing, references_of
@@ -67,7 +68,9 @@ class QwenImageNetwork(Network):
         """Return the velocity (B, C, h, w) or (B, C, L, h, w) in the shape and dtype and on the device of `x`.
 
         L counts layers. `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what
-        `inputs` made, with a row for each of B. Sides that are odd are filled up from the other side for the call.
+        `inputs` made, with a row for each of B; `control` is what ControlNets add ("double",
+        "within"). Sides that are odd are filled
+        up from the other side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
@@ -80,14 +83,18 @@ class QwenImageNetwork(Network):
         layers = [(rows, columns)] * (x.shape[2] if x.ndim == 5 else 1)
         frames = [(h, w) for one, (_, h, w) in zip(references, others, strict=True) for _ in range(one.shape[2])]
         self._take_references_as_clean(wanted=bool(references) and method == "index_timestep_zero")
-        velocity: Tensor = self.module(
-            hidden_states=torch.cat([own, *(tokens for tokens, _, _ in others)], dim=1).to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_shapes=[laid_out(layers, frames, method)] * x.shape[0],
-            additional_t_cond=torch.zeros_like(t, dtype=torch.long, device=self.device) if self._layered else None,
-            return_dict=False,
-        )[0]
+        hidden = torch.cat([own, *(tokens for tokens, _, _ in others)], dim=1).to(self.device, self.dtype)
+        blocks: Any = self.module.transformer_blocks
+        with within(blocks, control, own.shape[1]):
+            velocity: Tensor = self.module(
+                hidden_states=hidden,
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_shapes=[laid_out(layers, frames, method)] * x.shape[0],
+                additional_t_cond=torch.zeros_like(t, dtype=torch.long, device=self.device) if self._layered else None,
+                controlnet_block_samples=per_layer(added_to(control, "double"), len(blocks), hidden.shape[1], hidden),
+                return_dict=False,
+            )[0]
         made = velocity[:, : own.shape[1]].reshape(x.shape[0] * len(layers), rows * columns, -1)
         pictures = unpacked(made, 2 * rows, 2 * columns)[..., : x.shape[-2], : x.shape[-1]]
         whole = pictures.reshape(x.shape[0], len(layers), *pictures.shape[1:]).movedim(2, 1)

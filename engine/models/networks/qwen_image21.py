@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -10,6 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from engine.models.encoded import PICTURE_SLOTS
 from engine.models.errors import ModelError
+from engine.models.layers import Stack
 from engine.models.memory import is_out_of_memory
 from engine.models.network import Network
 from engine.models.networks.pooled import even
@@ -35,11 +38,25 @@ class QwenImage21Network(Network):
     every step, and is kept.
     """
 
+    double_layers = single_layers = Stack("transformer_blocks")
+
     def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(module, handle, device, dtype)
         place, precision = handle.options.get(CACHE_OPTION, ("auto", "default"))
         self._place, self._precision = place, precision
-        self._kept: Any = WeakIdKeyDictionary()
+        self._left_out: tuple[int, ...] = ()
+        self._kept: dict[tuple[int, ...], Any] = defaultdict(WeakIdKeyDictionary)
+
+    @contextmanager
+    def without_layers(self, double: Sequence[int], single: Sequence[int]) -> Iterator[None]:
+        """Leave layers out. What is kept of a text is another thing without them. Raises ModelError when it has none of them."""
+        before = self._left_out
+        with super().without_layers(double, single):
+            self._left_out = tuple(sorted({*double, *single}))
+            try:
+                yield
+            finally:
+                self._left_out = before
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `reference 0`… (b, C, h, w), pictures to go by in network space, and `slots`, the tokens where they stand.
@@ -102,7 +119,8 @@ class QwenImage21Network(Network):
         """Call the network, which takes what it kept of the tokens of this context; without, where there is no room for it."""
         if self._place == "off":
             return cast("Tensor", self.module(**told)[0])
-        kept = self._kept.get(context)
+        known = self._kept[self._left_out]
+        kept = known.get(context)
         mode = "extract" if kept is None else "cached"
         if kept is None:
             kept = KeptPrefix(int(self.handle.config["num_layers"]), self._place, self._precision)
@@ -113,7 +131,7 @@ class QwenImage21Network(Network):
                 raise
             self._place = "off"
         else:
-            self._kept[context] = kept
+            known[context] = kept
             return made
         self._kept.clear()
         return cast("Tensor", self.module(**told)[0])

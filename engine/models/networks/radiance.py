@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from engine.models.errors import ModelError
+from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.widths import check_widths
 
@@ -22,6 +23,9 @@ _TILE = 32
 
 class RadianceNetwork(Network):
     """Chroma Radiance (Lodestone Rock 2025) under text (B, T, D), without an autoencoder."""
+
+    double_layers = Stack("transformer_blocks", STREAMS)
+    single_layers = Stack("single_transformer_blocks")
 
     @torch.no_grad()
     def __call__(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from engine.models.layers import Stack
 from engine.models.network import Network
+from engine.models.networks.added import by_layer, refined
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
 
@@ -35,7 +36,8 @@ class ZImageNetwork(Network):
     ) -> Tensor:
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
-        `t` (B,) from 0 to 1000; `context` (B, T, D), without padding. Sides that are odd are filled up from the other side for
+        `t` (B,) from 0 to 1000; `context` (B, T, D), without padding; `control` is what control networks add ("layers",
+        "refiner"). Sides that are odd are filled up from the other side for
         the call. The network counts time from noise to picture, and so does what it predicts.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
@@ -44,7 +46,12 @@ class ZImageNetwork(Network):
         height, width = x.shape[-2:]
         pictures = even(x).to(self.device, self.dtype)[:, :, None]
         share = t / self.handle.parameterization.timesteps
-        found: list[Tensor] = self.module(
-            list(pictures), (1.0 - share).to(self.device), list(context.to(self.device, self.dtype)), return_dict=False
-        )[0]
+        with refined(cast("Any", self.module).noise_refiner, control):
+            found: list[Tensor] = self.module(
+                list(pictures),
+                (1.0 - share).to(self.device),
+                list(context.to(self.device, self.dtype)),
+                controlnet_block_samples=by_layer(control, pictures),
+                return_dict=False,
+            )[0]
         return -torch.stack(found)[:, :, 0, :height, :width].to(x)

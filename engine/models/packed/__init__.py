@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ import msgspec
 
 from engine.models import checkpoints
 from engine.models.errors import CheckpointError
+from engine.models.gguf_files import SUFFIX
 from engine.models.header import Header
 from engine.models.packed.base import Packing, all_formats, module_of
 from engine.models.packed.flattened import as_weights
 from engine.models.shapes import Facts
+from engine.models.shards import is_index
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +53,25 @@ class Contents(Header, frozen=True, kw_only=True):
 def read_header(path: Path) -> Contents:
     """Return what a file holds, with the shapes of unpacked weights and nothing of what is kept beside them.
 
-    Raises CheckpointError for a file that cannot be read, or with weights packed in a way that is not known.
+    What was found in a file is remembered while its size and time stay: a model's file is looked at by its loader, by each LoRA
+    that is put on it, and when it is loaded. Raises CheckpointError for a file that cannot be read, or with weights packed in a
+    way that is not known.
     """
+    path = Path(path)
+    if (
+        is_index(path) or path.suffix.lower() == SUFFIX or not path.is_file()
+    ):  # other files belong to it, with their own times
+        return _contents(path)
+    found = path.stat()
+    return _remembered(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _remembered(path: Path, stamp: tuple[int, int, int]) -> Contents:
+    return _contents(path)
+
+
+def _contents(path: Path) -> Contents:
     raw, called, flat = as_weights(checkpoints.read_header(path))
     _check_elsewhere(raw)
     told = flat | _told(raw)

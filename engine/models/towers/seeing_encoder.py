@@ -37,8 +37,10 @@ class SeeingEncoder(LanguageEncoder):
 
         The option `picture_slots` (1, T) tells which tokens of the context are pictures.
 
-        Raises ModelError where the family's prompts have no place for pictures, or the file no vision tower.
+        Raises ModelError where the family's prompts have no place for pictures, or the file no vision tower, and for a model
+        that was loaded to write.
         """
+        self.refuse_writer()
         put = self.prompting_of(style)
         return self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
 

@@ -26,7 +26,8 @@ class ControlBase(Wrapper, metaclass=AbsentMeta):
 class ControlNet(ControlBase):
     """A control network, and what it is used with; under `control` in a conditioning it steers runs of our sampler.
 
-    The names of `hint` (B, 3, H, W), `strength`, `start_percent`, `end_percent` and `previous` are those of ControlUse.
+    The names of `hint` (B, 3, H, W), `strength`, `start_percent`, `end_percent`, `previous`, `vae` and `mask` are those of
+    ControlUse.
     """
 
     hint: Any = None
@@ -34,6 +35,8 @@ class ControlNet(ControlBase):
     start_percent: float = 0.0
     end_percent: float = 1.0
     previous: Any = None
+    vae: Any = None
+    mask: Any = None
 
     @classmethod
     def of(cls, handle: ControlNetHandle) -> ControlNet:
@@ -57,8 +60,15 @@ class ControlNet(ControlBase):
         extra_concat: Any = None,
         **kwargs: Any,
     ) -> ControlNet:
-        """Steer by a picture (B, 3, H, W) in 0..1 during a part of the sampling; itself."""
+        """Steer by a picture (B, 3, H, W) in 0..1 during a part of the sampling; itself.
+
+        `extra_concat`: a mask (B, 1, H, W) of what is kept, for networks that take one.
+        """
+        from engine.plugins.compat.values import from_pack
+
         self.hint, self.strength = cond_hint[:, :3], float(strength)
+        self.vae = None if vae is None else from_pack(vae)
+        self.mask = 1.0 - extra_concat[0] if extra_concat else None
         self.start_percent, self.end_percent = map(float, timestep_percent_range)
         return self
 

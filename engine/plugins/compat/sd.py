@@ -13,11 +13,12 @@ import torch
 from engine.models.checkpoints import read_header
 from engine.models.errors import TokenizerError
 from engine.models.handles import ClipHandle, VaeHandle
+from engine.models.lora_families import left_over
 from engine.plugins.compat import model_management, weight_patches
 from engine.plugins.compat.absent import refuse, refuse_part
 from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
-from engine.plugins.compat.running import model_manager
+from engine.plugins.compat.running import model_manager, warn
 from engine.plugins.compat.tensors_and_files import FileWeights
 from engine.plugins.compat.text_model import TextModel, encode_rows, letter, rows_of, told
 from engine.plugins.compat.values import Wrapper, to_pack
@@ -351,6 +352,8 @@ def load_lora_for_models(
     handles = [None if one is None else one.handle for one in (model, clip)]
     if path:
         result = model_manager().lora(Path(path), handles[0], handles[1], strength_model, strength_clip)
+        if note := left_over(Path(path).name, Path(path), result.unmatched, with_text=clip is not None):
+            warn(note)
         return to_pack(result.model), to_pack(result.clip)
     changed = [None if one is None else one.clone() for one in (model, clip)]
     if changed[0] is not None:

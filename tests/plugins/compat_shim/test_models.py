@@ -95,6 +95,20 @@ def test_a_clone_is_patched_alone(parts: Any, tiny_sd: Any) -> None:
     assert earlier.handle != clip.handle
 
 
+def test_what_a_lora_of_a_pack_leaves_over_is_told(parts: Any, node: Any, tiny_sd: Any, tmp_path: Any) -> None:
+    import comfy.sd
+    import comfy.utils
+
+    from tests.families import save
+
+    path = tmp_path / "more.safetensors"
+    save(path, tiny_sd.loras["kohya"] | {"lora_unet_nowhere.lora_up.weight": torch.zeros(2, 2)})
+    comfy.sd.load_lora_for_models(parts[0], parts[1], comfy.utils.load_torch_file(str(path)), 1.0, 1.0)
+    assert node.warned == [
+        "more.safetensors: 1 tensors fit nothing in this model, such as lora_unet_nowhere.lora_up.weight."
+    ]
+
+
 def test_what_packs_look_at_of_a_model_is_there(parts: Any) -> None:
     model, _, vae, _ = parts
     assert model.model.latent_format.latent_channels == 4

@@ -1,0 +1,42 @@
+"""Model patches: networks of their own that work within a denoiser, put on it as data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.api import Context, Files, Image, In, Mask, Model, ModelPatch, Vae, node
+from engine.models.handles import ControlUse
+from nodes.controlnet import as_large
+
+Moment = Annotated[float, In(ge=0, le=1, step=0.001, tip="Share of the sampling done: 0 the start, 1 the end.")]
+
+
+@node("ModelPatchLoader", category="advanced/loaders", experimental=True)
+def model_patch_loader(
+    ctx: Context, name: Annotated[str, In(choices=Files("model_patches"), tip="A file in models/model_patches.")]
+) -> ModelPatch:
+    """Load a network that works within a denoiser, between its layers. Its kind is told by its tensors."""
+    return ctx.models.model_patch(ctx.paths.find("model_patches", name))
+
+
+@node("QwenImageDiffsynthControlnet", category="advanced/loaders/qwen", experimental=True)
+def qwen_image_diffsynth_controlnet(
+    model: Model,
+    model_patch: ModelPatch,
+    vae: Vae,
+    image: Image,
+    strength: Annotated[float, In(ge=-10, le=10, step=0.01, tip="How much of what it adds counts.")] = 1.0,
+    mask: Annotated[Mask | None, In(tip="1 where the picture is to be made anew, for those that fill.")] = None,
+    start_percent: Moment = 0.0,
+    end_percent: Moment = 1.0,
+) -> Model:
+    """Steer a model by a control picture (B, H, W, C) and a model patch, during a part of the sampling.
+
+    A mask (B, H, W) is only for patches that take one; what is to be made is black for them.
+    """
+    if strength == 0.0:
+        return model
+    hint = image[..., :3].movedim(-1, 1)
+    large = None if mask is None else as_large(mask, *image.shape[1:3])
+    use = ControlUse(model_patch, hint, strength, start_percent, end_percent, vae=vae, mask=large)
+    return model.with_control(use)
