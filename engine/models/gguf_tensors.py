@@ -1,7 +1,7 @@
 """Tensors of GGUF files as safetensors files have them: names, order of rows and values of transformers. No torch for headers.
 
 Text encoders are in llama.cpp's names (`gguf_names`). Of some architectures it changed values when it wrote the file, which is
-undone here on the rows as they are kept, so that packed ones stay packed. A large one may be in parts (`NAME-00001-of-00003.gguf`)
+undone here on the rows as they are kept, so that packed ones stay packed. Large ones may be in parts (`NAME-00001-of-00003.gguf`)
 and a language model's vision tower is in a file of its own beside it, whose name has `mmproj`: they are read as if they were one.
 """
 
