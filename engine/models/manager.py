@@ -286,6 +286,10 @@ class ModelManager:
         with self._lock:
             self._tiny_decoders.clear()
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
+            if idle:
+                from engine.models.packed.room import ROOM
+
+                ROOM.free()
             return sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
