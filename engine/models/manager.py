@@ -311,6 +311,10 @@ class ModelManager:
             self._tiny_decoders.clear()
             freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
+            if idle:
+                from engine.models.packed.room import ROOM
+
+                ROOM.free()
             return freed + sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
