@@ -58,7 +58,7 @@ def check_texts(model: LiveModel, guidance: AnyGuidance) -> None:
             if own and found and not own & found:
                 raise ModelError(
                     f"{asked.handle.source.path}: {family.title} wants a text of {' and '.join(sorted(own))}; the {name} "
-                    f"conditioning was made by {' and '.join(sorted(found))}, the text encoder of another model, and got width "
+                    f"conditioning was made by {' and '.join(sorted(found))}, the text encoder of another model, of width "
                     f"{context.shape[-1]}. Encode the prompt with this family's text encoders."
                 )
 
