@@ -45,8 +45,8 @@ class Source(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
-    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with the weights
-    of `other`, those whose names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with the
+    weights of `other`, those whose names in the original layout begin with one of `within` (() for all) and none of `without`.
     """
 
     kind: str
