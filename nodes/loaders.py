@@ -219,3 +219,16 @@ def _with_lora(
     if note := left_over(name, path, result.unmatched, with_text=clip is not None):
         ctx.warn(note)
     return result.model, result.clip
+
+
+@node("HypernetworkLoader", category="loaders", display_name="Load Hypernetwork")
+def hypernetwork_loader(
+    ctx: Context,
+    model: Model,
+    hypernetwork_name: Annotated[str, In(choices=Files("hypernetworks"), tip="A file in models/hypernetworks.")],
+    strength: Annotated[float, In(ge=-10, le=10, step=0.01, tip="How much of it to add; 0 leaves it out.")] = 1.0,
+) -> Model:
+    """Put a hypernetwork on a denoiser: small networks before the keys and values of its attention."""
+    if strength == 0.0:
+        return model
+    return ctx.models.hypernetwork(ctx.paths.find("hypernetworks", hypernetwork_name), model, strength)

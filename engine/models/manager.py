@@ -18,10 +18,11 @@ import msgspec
 from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError
+from engine.models.errors import LoraError, ModelError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
+    HYPERNETWORKS,
     ClipHandle,
     ClipVisionHandle,
     ControlNetHandle,
@@ -141,6 +142,21 @@ class ModelManager:
     def style_model(self, path: Path) -> StyleModelHandle:
         """Return the handle of a style model file."""
         return opening.open_style_model(path, self._files)
+
+    def hypernetwork(self, path: Path, model: ModelHandle, strength: float = 1.0) -> ModelHandle:
+        """Put the hypernetwork at `path` on a model; several add up in order. Its file is read when the model is used.
+
+        Raises ModelError for a model that is no U-Net.
+        """
+        from engine.models.networks.unet_sizes import U_NET
+
+        family = family_named(model.family)
+        if family.network is not U_NET:
+            raise ModelError(
+                f"{path}: hypernetworks are for U-Nets, got a model of {family.title}. Use one of Stable Diffusion 1, 2 or XL."
+            )
+        told = [{"path": str(path), "digest": self._files(Path(path))}, float(strength)]
+        return model.with_option(HYPERNETWORKS, [*model.options.get(HYPERNETWORKS, ()), told])
 
     def lora(
         self,
