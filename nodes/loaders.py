@@ -187,6 +187,12 @@ def control_net_loader(ctx: Context, control_net_name: ControlNetName) -> Contro
     return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name))
 
 
+@node("DiffControlNetLoader", category="loaders", display_name="Load ControlNet Model (diff)")
+def diff_control_net_loader(ctx: Context, model: Model, control_net_name: ControlNetName) -> ControlNet:
+    """Load a control network; of one that is kept as the difference to a model, what it is with this one's weights."""
+    return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name), model)
+
+
 @node("LoRALoader", category="loaders", display_name="Load LoRA")
 def lora_loader(
     ctx: Context,

@@ -10,7 +10,7 @@ import msgspec
 
 from engine.models import weights
 from engine.models.errors import CheckpointError
-from engine.models.handles import ClipHandle, FileDigest, Handle, ModelHandle, Patch, Source
+from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Handle, ModelHandle, Patch, Source
 from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
@@ -76,9 +76,10 @@ class Entry:
 
         place, kind = torch.device(device), getattr(torch, dtype)
         module = weights.empty_module(handle)
-        entry = cls(
-            handle, weights.load_parameters(handle, device=place, dtype=kind, module=module), place, kind, files
-        )
+        parameters = weights.load_parameters(handle, device=place, dtype=kind, module=module)
+        if isinstance(handle, ControlNetHandle) and handle.base is not None:
+            _add(parameters, handle, handle.base, files)
+        entry = cls(handle, parameters, place, kind, files)
         entry._unfilled = module
         return entry
 
@@ -135,12 +136,24 @@ class Entry:
 
     def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance) -> PatchSource:
         if patch.key not in self._patch_files:
-            self._patch_files[patch.key] = self._opened(handle, patch, instance.weights.names)
+            self._patch_files[patch.key] = _opened(handle, patch, instance.weights.names, self._files)
         return self._patch_files[patch.key]
 
-    def _opened(self, handle: ModelHandle | ClipHandle, patch: Patch, names: Sequence[str]) -> PatchSource:
-        unchanged(patch.source, self._files)
-        if patch.other is None:
-            return PatchFile(handle, patch, names)
-        other = patch.other
-        return OtherModel(handle, patch, lambda one, shared: self._opened(other, one, shared))
+
+def _opened(
+    handle: ModelHandle | ClipHandle | ControlNetHandle, patch: Patch, names: Sequence[str], files: FileDigest
+) -> PatchSource:
+    """What a patch puts on a model's weights `names`, and what other models bring along."""
+    unchanged(patch.source, files)
+    other = patch.other
+    if other is not None:
+        return OtherModel(handle, patch, lambda one, shared: _opened(other, one, shared, files))
+    assert isinstance(handle, ModelHandle | ClipHandle)
+    return PatchFile(handle, patch, names)
+
+
+def _add(parameters: dict[str, Tensor], handle: ControlNetHandle, base: ModelHandle, files: FileDigest) -> None:
+    """Add a denoiser's weights, with its patches, to a ControlNet that is kept as the difference to them."""
+    whole = _opened(handle, Patch(kind="model", source=base.source, other=base), list(parameters), files)
+    for name in whole.changes:
+        parameters[name] = whole.patched(name, parameters[name], 1.0).to(parameters[name].dtype)

@@ -205,11 +205,13 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
     """A network whose residuals steer a denoiser by a picture; `kind`: the module of `engine.models.controls` that knows it.
 
-    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none.
+    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none. `base`: the denoiser of
+    whose weights it is kept as the difference; None where it is kept itself.
     """
 
     kind: str = "unet"
     mode: str = ""
+    base: ModelHandle | None = None
 
 
 class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_patch"):

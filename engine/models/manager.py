@@ -123,9 +123,9 @@ class ModelManager:
         """Return the handle of a VAE file."""
         return opening.open_vae(path, self._files)
 
-    def controlnet(self, path: Path) -> ControlNetHandle:
-        """Return the handle of a ControlNet file."""
-        return opening.open_controlnet(path, self._files)
+    def controlnet(self, path: Path, base: ModelHandle | None = None) -> ControlNetHandle:
+        """Return the handle of a ControlNet file; `base`: the model that one kept as a difference is added to."""
+        return opening.open_controlnet(path, self._files, base)
 
     def model_patch(self, path: Path) -> ModelPatchHandle:
         """Return the handle of a model patch's file."""
@@ -383,4 +383,5 @@ class ModelManager:
 def _key(handle: Handle) -> str:
     """Name what handles must share to share weights: the part, the file, the sizes."""
     config = msgspec.json.encode(handle.config, order="sorted").decode()
-    return f"{weights.title(handle)} {handle.source.digest} {config}"
+    base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
+    return f"{weights.title(handle)} {handle.source.digest} {config} {base}"

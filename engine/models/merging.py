@@ -14,7 +14,7 @@ import msgspec
 from engine.models import weights
 from engine.models.errors import ModelError
 from engine.models.families import family_named
-from engine.models.handles import ClipHandle, ModelHandle, Patch
+from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, Patch
 from engine.models.packed import load_tensors, read_header
 from engine.models.patching import PatchSource, patched
 
@@ -70,7 +70,7 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> Merged:
     return Merged(handle.with_patch(*patches), left)
 
 
-def _in_common(handle: ModelHandle | ClipHandle, other: ModelHandle | ClipHandle) -> tuple[set[str], tuple[str, ...]]:
+def _in_common(handle: Handle, other: Handle) -> tuple[set[str], tuple[str, ...]]:
     own, theirs = weights.parameter_shapes(handle), weights.parameter_shapes(other)
     names = {name for name, shape in own.items() if theirs.get(name) == shape}
     return names, tuple(sorted(own.keys() - names))
@@ -80,7 +80,10 @@ class OtherModel:
     """Another model as it is put on one: the weights that they have in common, read when they are asked for."""
 
     def __init__(
-        self, handle: ModelHandle | ClipHandle, patch: Patch, opened: Callable[[Patch, Sequence[str]], PatchSource]
+        self,
+        handle: ModelHandle | ClipHandle | ControlNetHandle,
+        patch: Patch,
+        opened: Callable[[Patch, Sequence[str]], PatchSource],
     ) -> None:
         assert patch.other is not None
         self.digest = patch.key
@@ -113,7 +116,7 @@ class OtherModel:
         return patched(name, value, [item for item in self._patches if name in item[0].changes])
 
 
-def _original_names(handle: ModelHandle | ClipHandle, names: set[str]) -> dict[str, str]:
+def _original_names(handle: Handle, names: set[str]) -> dict[str, str]:
     """Return what the original layout calls weights, as far as it has them one by one."""
     if not isinstance(handle, ModelHandle):
         return {name: name for name in names}
