@@ -168,8 +168,8 @@ def open_controlnet(path: Path, files: FileDigest = digest_file, base: ModelHand
         return handle
     if base is None:
         raise CheckpointError(
-            f"{handle.source.path}: this ControlNet is kept as the difference to a model. Load it by DiffControlNetLoader, with the "
-            "model that it is to steer."
+            f"{handle.source.path}: this ControlNet is kept as the difference to a model. Load it by DiffControlNetLoader, with "
+            "the model that it is to steer."
         )
     plain = msgspec.structs.replace(base, options={}, controls=())
     return msgspec.structs.replace(handle, base=plain)
