@@ -233,7 +233,14 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
 
 
 Handle: TypeAlias = (
-    ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ModelPatchHandle | ClipVisionHandle | StyleModelHandle
+    ModelHandle
+    | ClipHandle
+    | VaeHandle
+    | ControlNetHandle
+    | ModelPatchHandle
+    | ClipVisionHandle
+    | StyleModelHandle
+    | UpscaleHandle
 )
 
 

@@ -36,15 +36,11 @@ class Share(NamedTuple):
     without: tuple[str, ...] = ()
 
 
-class Merged(NamedTuple):
-    """The model with another one merged into it, and the names of weights that are left out: of another size, or not there."""
+def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> tuple[AHandle, tuple[str, ...]]:
+    """Return `handle` with `other` merged into it, and the names of weights left out: of another size, or not in the other.
 
-    handle: ModelHandle | ClipHandle
-    left: tuple[str, ...]
-
-
-def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> Merged:
-    """Return `handle` with `other` merged into it. Raises ModelError where the two have no weight in common."""
+    Raises ModelError where the two have no weight in common.
+    """
     names, left = _in_common(handle, other)
     if not names:
         raise ModelError(
@@ -67,7 +63,7 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> Merged:
         for share in shares
         if (share.keep, share.strength) != (1.0, 0.0)
     ]
-    return Merged(handle.with_patch(*patches), left)
+    return handle.with_patch(*patches), left
 
 
 def _in_common(handle: Handle, other: Handle) -> tuple[set[str], tuple[str, ...]]:
