@@ -277,6 +277,7 @@ class ModelManager:
             from engine.models.style import StyleModel
 
             return StyleModel(instance.module, handle, *place)
+        assert isinstance(handle, ClipHandle)
         assert tokenizer is not None
         kind = weights.kind_of(handle)
         encoder = named(kind.ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
