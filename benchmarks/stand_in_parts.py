@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from stand_in_controls import CONTROLS
 from stand_in_files import Part, Write
 
 from engine.models.families.base import named
@@ -205,6 +206,7 @@ def embedding(target: Path, network: Path | None) -> None:
 
 
 PARTS: Final = (
+    *CONTROLS,
     Part("loras", "flux1-depth-dev-lora flux1-canny-dev-lora", control_lora, ("flux",)),
     Part("loras", "*", lora),
     Part(
