@@ -25,6 +25,7 @@ from engine.denoising.records import (
     TakesOver,
 )
 from engine.denoising.skipped_layers import negative_skip_of, skips_of
+from engine.denoising.spaces import check_start, ended
 from engine.sampling.conditions import Inputs, Steering, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
@@ -111,9 +112,10 @@ def ksampler(
         noise = initial_noise(samples, seed, latent.get("batch_index"))
     else:
         noise = torch.zeros_like(samples, device="cpu")
+    check_start(model, latent, noise, sigmas)
     start = Start(samples, noise, latent.get("noise_mask"), seed)
     result = sample(model, start, guidance, sigmas, plan.sampler_name, callback)
-    return {**latent, "samples": result.samples}
+    return ended(model, latent, result.samples)
 
 
 def levels_of(plan: StepPlan, schedule: NoiseSchedule) -> Tensor:

@@ -45,13 +45,24 @@ class Source(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
-    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas.
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with the weights
+    of `other`, those whose names in the original layout begin with one of `within` (() for all) and none of `without`.
     """
 
     kind: str
     source: Source
     strength: float = 1.0
     keep: float = 1.0
+    other: ModelHandle | ClipHandle | None = None
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names what is put on, whatever its strength."""
+        if self.other is None:
+            return self.source.digest
+        return " ".join((self.other.identity(), *self.within, "-", *self.without))
 
 
 class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +197,8 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 
     latent: LatentFormat
     kind: str = "kl"
+    beside_network: bool = False
+    """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
@@ -208,6 +221,12 @@ class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
 
 class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
     """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
+
+
+class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
+    """A network that makes pictures larger; its kind is told when it is read."""
+
+    family: str = ""
 
 
 Handle: TypeAlias = (

@@ -35,6 +35,7 @@ from engine.models.handles import (
     ModelPatchHandle,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
@@ -108,6 +109,7 @@ def _vae(found: Detected, source: Source) -> VaeHandle | None:
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
+            beside_network=found.network is not None,
         )
     return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
@@ -242,6 +244,15 @@ def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelH
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
     return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
+
+
+def open_upscale_model(path: Path, files: FileDigest = digest_file) -> UpscaleHandle:
+    """Return the handle of a network that makes pictures larger. Raises ModelError without the library that reads it."""
+    from engine.models.upscaling import check_library
+
+    check_library()
+    read_header(Path(path))
+    return UpscaleHandle(source=Source(str(path), files(Path(path))))
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

@@ -86,7 +86,9 @@ def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = dig
             facts = kind_named(tower.kind).text_facts(header.shapes, _told(header).get("text", {}), tower)
         except (KeyError, IndexError) as problem:
             raise CheckpointError(
-                f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
+                f"{header.path}: expected the text encoder {tower.name} of {family.title}, which has a tensor "
+                f"{problem.args[0]}, but this lacks it. Load the file that belongs to {family.title}, or choose the type of the "
+                "model that this one belongs to."
             ) from problem
         towers.append(tower_handle(Source(header.path, files(Path(header.path))), family.name, facts))
     return towers[0].with_towers(towers)

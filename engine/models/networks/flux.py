@@ -14,6 +14,7 @@ from engine.models.network import fill, repeat_to
 from engine.models.networks.added import added_to, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
+from engine.models.networks.turns import Turns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,18 +114,20 @@ class FluxNetwork(PooledTextNetwork):
         if _STYLES in given:
             mask = style_bias(given[_STYLES], context.shape[1], hidden.shape[1])
             bias["joint_attention_kwargs"] = {"attention_mask": mask.to(self.device, self.dtype)}
-        velocity: Tensor = self.module(
-            hidden_states=hidden.to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            pooled_projections=given["pooled"].to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=_all_places(filled, references, given.get(_METHOD, _METHODS[0])).to(self.device, self.dtype),
-            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
-            guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-            return_dict=False,
-            **bias,
-            **self._controlled(control, hidden),
-        )[0]
+        where = _all_places(filled, references, given.get(_METHOD, _METHODS[0])), torch.zeros(context.shape[1], 3)
+        with Turns.of(self.module).at(*where, device=self.device, dtype=self.dtype) as (pictured, written):
+            velocity: Tensor = self.module(
+                hidden_states=hidden.to(self.device, self.dtype),
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                pooled_projections=given["pooled"].to(self.device, self.dtype),
+                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_ids=pictured,
+                txt_ids=written,
+                guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+                return_dict=False,
+                **bias,
+                **self._controlled(control, hidden),
+            )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
 
     def _controlled(self, control: Mapping[str, Any] | None, hidden: Tensor) -> dict[str, Any]:
