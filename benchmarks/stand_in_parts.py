@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stand_in_controls import CONTROLS
-from stand_in_files import Part, Write
+from stand_in_files import PICKLES, Part, Write
 
 from engine.models.families.base import named
 
@@ -197,6 +197,28 @@ def qwen3_5(target: Path, network: Path | None) -> None:
     save(target, {name: one for name, one in module.state_dict().items() if "lm_head" not in name}, words)
 
 
+def upscaler(target: Path, network: Path | None) -> None:
+    """Real-ESRGAN of one block, in its authors' names; what makes a picture twice as large reads four of its pixels at once."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator, tensors = torch.Generator().manual_seed(6), {}
+    width, growth = 16, 32  # the library takes no other growth
+    layers = {"conv_first": (12 if "x2" in target.name else 3, width), "conv_last": (width, 3)}
+    layers |= {name: (width, width) for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr")}
+    for block in (1, 2, 3):
+        for place in range(5):
+            sides = width + place * growth, growth if place < 4 else width
+            layers[f"body.0.rdb{block}.conv{place + 1}"] = sides
+    for name, (inner, outer) in layers.items():
+        tensors[f"{name}.weight"] = torch.randn(outer, inner, 3, 3, generator=generator) * 0.05
+        tensors[f"{name}.bias"] = torch.zeros(outer)
+    if target.suffix in PICKLES:
+        torch.save({"params_ema": tensors}, target)
+    else:
+        save_file(tensors, target)
+
+
 def embedding(target: Path, network: Path | None) -> None:
     """An embedding of two vectors of Stable Diffusion 2's text encoder, as the first programs for it wrote them."""
     import torch
@@ -217,4 +239,5 @@ PARTS: Final = (
     Part("style_models", "flux1-redux*", redux, ("flux",)),
     Part("text_encoders", "qwen3.5*", qwen3_5),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
+    Part("upscale_models", "RealESRGAN_*", upscaler),
 )
