@@ -197,6 +197,12 @@ def control_net_loader(ctx: Context, control_net_name: ControlNetName) -> Contro
     return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name))
 
 
+@node("DiffControlNetLoader", category="loaders", display_name="Load ControlNet Model (diff)")
+def diff_control_net_loader(ctx: Context, model: Model, control_net_name: ControlNetName) -> ControlNet:
+    """Load a control network; of one that is kept as the difference to a model, what it is with this one's weights."""
+    return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name), model)
+
+
 @node("LoRALoader", category="loaders", display_name="Load LoRA")
 def lora_loader(
     ctx: Context,
@@ -229,3 +235,16 @@ def _with_lora(
     if note := left_over(name, path, result.unmatched, with_text=clip is not None):
         ctx.warn(note)
     return result.model, result.clip
+
+
+@node("HypernetworkLoader", category="loaders", display_name="Load Hypernetwork")
+def hypernetwork_loader(
+    ctx: Context,
+    model: Model,
+    hypernetwork_name: Annotated[str, In(choices=Files("hypernetworks"), tip="A file in models/hypernetworks.")],
+    strength: Annotated[float, In(ge=-10, le=10, step=0.01, tip="How much of it to add; 0 leaves it out.")] = 1.0,
+) -> Model:
+    """Put a hypernetwork on a denoiser: small networks before the keys and values of its attention."""
+    if strength == 0.0:
+        return model
+    return ctx.models.hypernetwork(ctx.paths.find("hypernetworks", hypernetwork_name), model, strength)

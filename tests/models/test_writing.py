@@ -109,6 +109,32 @@ def test_pictures_are_seen_as_by_the_library(kind: str, family: Any, tmp_path: P
     assert ours(bench, kind, image=image)[0] == expected
 
 
+def test_a_model_that_is_no_familys_text_encoder_is_loaded_by_the_type_that_says_nothing(tmp_path: Path) -> None:
+    from engine.models.manager import ModelManager
+    from engine.paths import Paths
+    from nodes.conditioning import text_encode
+    from tests.conftest import Bench
+
+    words = library_tokenizer(write_tokenizer(tmp_path, "qwen3_5", "qwen"), "<|endoftext|>")
+    module, told = MODELS["qwen3_5"](words)
+    here = Bench(ModelManager("cpu", tokenizer_dirs=[tmp_path / "models" / "text_encoders"]), Paths(tmp_path))
+    written(here, "qwen3_5", module, told)
+    clip = text_encoder_loader(here, "qwen3_5.safetensors")
+    mode = {"sampling_mode": "off"}
+    found = text_generate(here, clip, PROMPT, max_length=LENGTH, sampling_mode=mode, image=pictures()[0])
+    assert found == ours(here, "qwen3_5", image=pictures()[0])
+    assert found.generated_text
+    with pytest.raises(ModelError, match="holds Qwen3.5, .*loaded to write texts alone"):
+        text_encode(here, PROMPT, clip)
+
+
+def test_whatever_can_be_talked_to_can_be_loaded_to_write() -> None:
+    from engine.models.families import language_models
+    from engine.models.towers import kinds
+
+    assert set(language_models.KINDS) == {one.name for one in kinds() if getattr(one, "chat", None) is not None}
+
+
 def test_what_a_model_cannot_do_is_said(writer: Any) -> None:
     bench, _, _ = writer
     with pytest.raises(ModelError, match="expected a text encoder that sees pictures"):
