@@ -56,7 +56,8 @@ class Written(NamedTuple):
 def writer_among(clip: ClipHandle, *, sees: bool = False) -> tuple[ClipHandle, Chat]:
     """Return the language model among a family's text encoders, with all of its layers, and how it is talked to.
 
-    `sees`: with its vision tower too, where its file has one, though the family may have no use for that. Raises ModelError where none of them can write.
+    `sees`: with its vision tower too, where its file has one, though the family may have no use for that. Raises ModelError
+    where none of them can write.
     """
     for tower in clip.towers:
         kind = kind_named(tower_of(tower.family, tower.tower).kind)

@@ -84,7 +84,9 @@ def test_a_seed_gives_its_own_text_again(writer: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("picture", ["<|vision_start|><|image_pad|><|vision_end|>", ""], ids=["of pictures", "of texts"])
+@pytest.mark.parametrize(
+    "picture", ["<|vision_start|><|image_pad|><|vision_end|>", ""], ids=["of pictures", "of texts"]
+)
 def test_pictures_are_seen_as_by_the_library_whatever_the_family_conditions_on(
     kind: str, picture: str, family: Any, tmp_path: Path
 ) -> None:
