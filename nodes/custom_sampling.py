@@ -22,11 +22,11 @@ from engine.api import (
     Sigmas,
     node,
 )
+from engine.denoising.checks import check_start, ended
 from engine.denoising.guided import GuidedModel
 from engine.denoising.live import latent_for, live_model, report_to, rescale_of
 from engine.denoising.records import Start
 from engine.denoising.run import sample
-from engine.denoising.spaces import check_start, ended
 from engine.media.faults import latent_faults
 from engine.models.latent_spaces import changed
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance

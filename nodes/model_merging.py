@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from engine.api import Clip, Context, In, Model, node
-from engine.models.merging import Share, merged
+from engine.models.merging import AHandle, Share, merged
 
 Ratio = Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the first model: 1 is the first, 0 the second.")]
 Multiplier = Annotated[float, In(ge=-10, le=10, step=0.01, tip="What the difference is multiplied by.")]
@@ -64,14 +64,14 @@ def clip_merge_subtract(ctx: Context, clip1: Clip, clip2: Clip, multiplier: Mult
     return _of_texts(ctx, clip1, clip2, Share(multiplier, -multiplier))
 
 
-def _of(ctx: Context, first: Any, second: Any, shares: list[Share]) -> Any:
-    found = merged(first, second, shares)
-    if found.left:
+def _of(ctx: Context, first: AHandle, second: AHandle, shares: list[Share]) -> AHandle:
+    handle, left = merged(first, second, shares)
+    if left:
         ctx.warn(
-            f"{len(found.left)} weights of the first model are left as they are, such as {found.left[0]}: the second has none of "
-            "that name and size."
+            f"{len(left)} weights of the first model are left as they are, such as {left[0]}: the second has none of that name "
+            "and size."
         )
-    return found.handle
+    return handle
 
 
 def _of_texts(ctx: Context, first: Clip, second: Clip, share: Share) -> Clip:

@@ -21,12 +21,12 @@ def upscale_model_loader(
 @node("ImageUpscaleWithModel", category="image/upscaling", display_name="Upscale Image (using Model)")
 def image_upscale_with_model(ctx: Context, upscale_model: UpscaleModel, image: Image) -> Image:
     """Make pictures (B, H, W, C) larger by a network, tile by tile; how much larger is the network's to say."""
-    given: Any = upscale_model
-    if hasattr(given, "source"):
-        with ctx.models.use(given) as upscaler:
+    if hasattr(upscale_model, "source"):
+        with ctx.models.use(upscale_model) as upscaler:
             return upscaler.enlarge(image, ctx.progress)
-    from engine.models.upscaling import Upscaler  # for a network that a node of a pack loaded
+    from engine.models.upscaling import Upscaler
 
+    given: Any = upscale_model  # a network that a node of a pack loaded
     upscaler, place = Upscaler(given, type(given).__name__, ctx.models.device), getattr(given, "device", "cpu")
     try:
         return upscaler.enlarge(image, ctx.progress)

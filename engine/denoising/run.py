@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
@@ -25,7 +26,6 @@ from engine.denoising.records import (
     TakesOver,
 )
 from engine.denoising.skipped_layers import negative_skip_of, skips_of
-from engine.denoising.spaces import check_start, ended
 from engine.sampling.conditions import Inputs, Steering, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
@@ -74,6 +74,7 @@ def sample(
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
     denoiser, unit_noise = _denoiser(model, start, guidance, around, mask_at, own_noise=name == "ddim")
+    check_texts(model, guidance)  # after what is told of sizes, and before the first step
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)

@@ -10,7 +10,7 @@ import msgspec
 
 from engine.models import weights
 from engine.models.errors import CheckpointError
-from engine.models.handles import ClipHandle, FileDigest, Handle, ModelHandle, Patch, Source
+from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Handle, ModelHandle, Patch, Source
 from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
@@ -84,6 +84,8 @@ class Entry:
         """Read those weights of a handle onto the device that are not there yet."""
         module = weights.empty_module(handle)
         found = weights.load_parameters(handle, device=self.device, dtype=self.dtype, module=module, held=self._held)
+        if isinstance(handle, ControlNetHandle) and handle.base is not None:
+            _add(found, handle, handle.base, self._files)
         self._originals[sizes_of(handle)], self._unfilled[sizes_of(handle)] = found, module
 
     @property
@@ -148,15 +150,8 @@ class Entry:
     ) -> PatchSource:
         key = patch.key, f"{whose} {instance.sizes}"
         if key not in self._patch_files:
-            self._patch_files[key] = self._opened(handle, patch, instance.weights.names)
+            self._patch_files[key] = _opened(handle, patch, instance.weights.names, self._files)
         return self._patch_files[key]
-
-    def _opened(self, handle: ModelHandle | ClipHandle, patch: Patch, names: Sequence[str]) -> PatchSource:
-        unchanged(patch.source, self._files)
-        if patch.other is None:
-            return PatchFile(handle, patch, names)
-        other = patch.other
-        return OtherModel(handle, patch, lambda one, shared: self._opened(other, one, shared))
 
 
 Patched: TypeAlias = tuple[tuple[Patch, ...], str]
@@ -176,3 +171,22 @@ def _patched(handle: Handle) -> Patched:
 
 def _whose(instance: Instance) -> str:
     return f"{instance.patched[1]} {instance.sizes}"
+
+
+def _opened(
+    handle: ModelHandle | ClipHandle | ControlNetHandle, patch: Patch, names: Sequence[str], files: FileDigest
+) -> PatchSource:
+    """What a patch puts on a model's weights `names`, and what other models bring along."""
+    unchanged(patch.source, files)
+    other = patch.other
+    if other is not None:
+        return OtherModel(handle, patch, lambda one, shared: _opened(other, one, shared, files))
+    assert isinstance(handle, ModelHandle | ClipHandle)
+    return PatchFile(handle, patch, names)
+
+
+def _add(parameters: dict[str, Tensor], handle: ControlNetHandle, base: ModelHandle, files: FileDigest) -> None:
+    """Add a denoiser's weights, with its patches, to a ControlNet that is kept as the difference to them."""
+    whole = _opened(handle, Patch(kind="model", source=base.source, other=base), list(parameters), files)
+    for name in whole.changes:
+        parameters[name] = whole.patched(name, parameters[name], 1.0).to(parameters[name].dtype)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 import xxhash
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FileDigest: TypeAlias = Callable[[Path], str]
 """Names a file by its content. The cache passes one that remembers path, size and modification time."""
+
+HYPERNETWORKS: Final = "hypernetworks"
+"""Option of a model handle: [{path, digest} of the file, strength] of each hypernetwork, in order."""
 
 _CHUNK = 1 << 22
 
@@ -45,8 +48,8 @@ class Source(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
-    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with the weights
-    of `other`, those whose names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
     """
 
     kind: str
@@ -204,11 +207,13 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
     """A network whose residuals steer a denoiser by a picture; `kind`: the module of `engine.models.controls` that knows it.
 
-    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none.
+    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none. `base`: the denoiser of
+    whose weights it is kept as the difference; None where it is kept itself.
     """
 
     kind: str = "unet"
     mode: str = ""
+    base: ModelHandle | None = None
 
 
 class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_patch"):
@@ -230,7 +235,14 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
 
 
 Handle: TypeAlias = (
-    ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ModelPatchHandle | ClipVisionHandle | StyleModelHandle
+    ModelHandle
+    | ClipHandle
+    | VaeHandle
+    | ControlNetHandle
+    | ModelPatchHandle
+    | ClipVisionHandle
+    | StyleModelHandle
+    | UpscaleHandle
 )
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import xxhash
-
 from engine.datatypes.latent_formats import same_latents
 from engine.datatypes.parameterization import LatentFormat
 from engine.models import autoencoders
 from engine.models.families import families
 from engine.models.handles import ModelHandle, VaeHandle
+from engine.models.marks import digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +74,7 @@ def with_samples(latent: Mapping[str, Any], samples: Tensor, space: Space | None
         "means": list(space.latent.means),
         "deviations": list(space.latent.deviations),
     }
-    return {**kept, "samples": samples, MARK: {**values, "of": _digest(samples)}}
+    return {**kept, "samples": samples, MARK: {**values, "of": digest(samples)}}
 
 
 def changed(latent: Mapping[str, Any], samples: Tensor) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def side_by_side(first: Mapping[str, Any], second: Mapping[str, Any], samples: T
 def told(latent: Mapping[str, Any]) -> Space | None:
     """Return the space of a LATENT; None for one without a mark, or whose samples are not those that it was put on."""
     mark = latent.get(MARK)
-    if not isinstance(mark, Mapping) or mark.get("of") != _digest(latent["samples"]):
+    if not isinstance(mark, Mapping) or mark.get("of") != digest(latent["samples"]):
         return None
     return Space(
         LatentFormat(
@@ -127,10 +126,3 @@ def check_alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
             f"The first latent is of {one.title}, the second of {other.title}: they have the same shape, but mean different "
             "things, and a mix of them means nothing. Decode one with its own VAE, and encode the picture with the other's."
         )
-
-
-def _digest(samples: Tensor) -> str:
-    import torch
-
-    plain = samples.detach().cpu().contiguous().flatten().view(torch.uint8)
-    return xxhash.xxh3_64_hexdigest(plain.numpy().data)

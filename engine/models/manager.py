@@ -18,10 +18,11 @@ import msgspec
 from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError
+from engine.models.errors import LoraError, ModelError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
+    HYPERNETWORKS,
     ClipHandle,
     ClipVisionHandle,
     ControlNetHandle,
@@ -122,9 +123,9 @@ class ModelManager:
         """Return the handle of a VAE file."""
         return opening.open_vae(path, self._files)
 
-    def controlnet(self, path: Path) -> ControlNetHandle:
-        """Return the handle of a ControlNet file."""
-        return opening.open_controlnet(path, self._files)
+    def controlnet(self, path: Path, base: ModelHandle | None = None) -> ControlNetHandle:
+        """Return the handle of a ControlNet file; `base`: the model that one kept as a difference is added to."""
+        return opening.open_controlnet(path, self._files, base)
 
     def model_patch(self, path: Path) -> ModelPatchHandle:
         """Return the handle of a model patch's file."""
@@ -141,6 +142,21 @@ class ModelManager:
     def style_model(self, path: Path) -> StyleModelHandle:
         """Return the handle of a style model file."""
         return opening.open_style_model(path, self._files)
+
+    def hypernetwork(self, path: Path, model: ModelHandle, strength: float = 1.0) -> ModelHandle:
+        """Put the hypernetwork at `path` on a model; several add up in order. Its file is read when the model is used.
+
+        Raises ModelError for a model that is no U-Net.
+        """
+        from engine.models.networks.unet_sizes import U_NET
+
+        family = family_named(model.family)
+        if family.network is not U_NET:
+            raise ModelError(
+                f"{path}: hypernetworks are for U-Nets, got a model of {family.title}. Use one of Stable Diffusion 1, 2 or XL."
+            )
+        told = [{"path": str(path), "digest": self._files(Path(path))}, float(strength)]
+        return model.with_option(HYPERNETWORKS, [*model.options.get(HYPERNETWORKS, ()), told])
 
     def lora(
         self,
@@ -261,6 +277,7 @@ class ModelManager:
             from engine.models.style import StyleModel
 
             return StyleModel(instance.module, handle, *place)
+        assert isinstance(handle, ClipHandle)
         assert tokenizer is not None
         kind = weights.kind_of(handle)
         encoder = named(kind.ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
@@ -311,6 +328,10 @@ class ModelManager:
             self._tiny_decoders.clear()
             freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
+            if idle:
+                from engine.models.packed.room import ROOM
+
+                ROOM.free()
             return freed + sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
@@ -321,7 +342,8 @@ class ModelManager:
 
     def _entry(self, handle: Handle) -> Entry:
         dtype = self._dtype_of(handle)
-        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype}"
+        base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base}"
         entry = self._entries.pop(key, None)
         try:
             if entry is None or not entry.holds(handle):

@@ -14,7 +14,7 @@ import msgspec
 from engine.models import weights
 from engine.models.errors import ModelError
 from engine.models.families import family_named
-from engine.models.handles import ClipHandle, ModelHandle, Patch
+from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, Patch
 from engine.models.packed import load_tensors, read_header
 from engine.models.patching import PatchSource, patched
 
@@ -36,15 +36,11 @@ class Share(NamedTuple):
     without: tuple[str, ...] = ()
 
 
-class Merged(NamedTuple):
-    """The model with another one merged into it, and the names of weights that are left out: of another size, or not there."""
+def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> tuple[AHandle, tuple[str, ...]]:
+    """Return `handle` with `other` merged into it, and the names of weights left out: of another size, or not in the other.
 
-    handle: ModelHandle | ClipHandle
-    left: tuple[str, ...]
-
-
-def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> Merged:
-    """Return `handle` with `other` merged into it. Raises ModelError where the two have no weight in common."""
+    Raises ModelError where the two have no weight in common.
+    """
     names, left = _in_common(handle, other)
     if not names:
         raise ModelError(
@@ -67,10 +63,10 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> Merged:
         for share in shares
         if (share.keep, share.strength) != (1.0, 0.0)
     ]
-    return Merged(handle.with_patch(*patches), left)
+    return handle.with_patch(*patches), left
 
 
-def _in_common(handle: ModelHandle | ClipHandle, other: ModelHandle | ClipHandle) -> tuple[set[str], tuple[str, ...]]:
+def _in_common(handle: Handle, other: Handle) -> tuple[set[str], tuple[str, ...]]:
     own, theirs = weights.parameter_shapes(handle), weights.parameter_shapes(other)
     names = {name for name, shape in own.items() if theirs.get(name) == shape}
     return names, tuple(sorted(own.keys() - names))
@@ -80,7 +76,10 @@ class OtherModel:
     """Another model as it is put on one: the weights that they have in common, read when they are asked for."""
 
     def __init__(
-        self, handle: ModelHandle | ClipHandle, patch: Patch, opened: Callable[[Patch, Sequence[str]], PatchSource]
+        self,
+        handle: ModelHandle | ClipHandle | ControlNetHandle,
+        patch: Patch,
+        opened: Callable[[Patch, Sequence[str]], PatchSource],
     ) -> None:
         assert patch.other is not None
         self.digest = patch.key
@@ -113,7 +112,7 @@ class OtherModel:
         return patched(name, value, [item for item in self._patches if name in item[0].changes])
 
 
-def _original_names(handle: ModelHandle | ClipHandle, names: set[str]) -> dict[str, str]:
+def _original_names(handle: Handle, names: set[str]) -> dict[str, str]:
     """Return what the original layout calls weights, as far as it has them one by one."""
     if not isinstance(handle, ModelHandle):
         return {name: name for name in names}

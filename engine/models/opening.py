@@ -42,7 +42,7 @@ from engine.models.handles import (
 from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.packed import read_header
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, DIFFERENCE
 from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
@@ -167,9 +167,21 @@ def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
     return opened.model
 
 
-def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHandle:
-    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder."""
-    return _open_control(Path(path), files, ControlNetHandle)
+def open_controlnet(path: Path, files: FileDigest = digest_file, base: ModelHandle | None = None) -> ControlNetHandle:
+    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder.
+
+    `base`: the denoiser that a ControlNet kept as a difference is added to; of no use to others. CheckpointError without it.
+    """
+    handle = _open_control(Path(path), files, ControlNetHandle)
+    if DIFFERENCE not in read_header(Path(handle.source.path)).shapes:
+        return handle
+    if base is None:
+        raise CheckpointError(
+            f"{handle.source.path}: this ControlNet is kept as the difference to a model. Load it by DiffControlNetLoader, with "
+            "the model that it is to steer."
+        )
+    plain = msgspec.structs.replace(base, options={}, controls=())
+    return msgspec.structs.replace(handle, base=plain)
 
 
 def open_model_patch(path: Path, files: FileDigest = digest_file) -> ModelPatchHandle:

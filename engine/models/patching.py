@@ -33,8 +33,11 @@ class PatchSource(Protocol):
     """What is put on one model: a LoRA's file, or another model."""
 
     digest: str
-    changes: Mapping[str, Any]
-    """The weights that it changes."""
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """The weights that it changes, by name."""
+        ...
 
     def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
         """Return `weight`, the one called `name`, with its change at `strength`, float32."""

@@ -109,6 +109,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return dict(state)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
+    assert isinstance(handle, ClipHandle)
     return kind_of(handle).renamed(state, handle.config)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from engine.authoring.context import Cancelled
 from engine.models import upscaling
 from engine.models.errors import CheckpointError, ModelError
+from engine.models.handles import decode_handle, encode_handle
 from engine.models.manager import ModelManager
 from engine.models.upscaling import Upscaler
 from nodes.upscale_model import image_upscale_with_model, upscale_model_loader
@@ -112,6 +113,7 @@ def file_of(bench: Any, tensors: dict[str, torch.Tensor], name: str = "x2.safete
 
 def test_a_network_is_read_once_for_several_pictures_and_given_back(bench, library, monkeypatch):
     handle = upscale_model_loader(bench, file_of(bench, {"doubling": torch.ones(2)}))
+    assert decode_handle(encode_handle(handle)) == handle
     reads: list[str] = []
     load = upscaling.load_network
     monkeypatch.setattr(upscaling, "load_network", lambda path: reads.append(path.name) or load(path))

@@ -11,6 +11,7 @@ from engine.server.bodies import read_body
 from engine.server.guards import Policy
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
+from tests.harness import PATIENCE
 
 SECRET = "correct-horse-battery"
 EXPOSED = Policy(listen=("0.0.0.0",), token=SECRET)
@@ -100,7 +101,7 @@ def raw(guarded, request: bytes, policy=None) -> bytes:
         async with guarded(ROUTES, policy) as client:
             reader, writer = await asyncio.open_connection(client.host, client.port)
             writer.write(request)
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), PATIENCE)
             writer.close()
             return answer
 

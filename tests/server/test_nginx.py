@@ -20,7 +20,7 @@ import pytest
 
 from engine.server.guards import Policy
 from engine.server.limits import Limits
-from tests.harness import free_port, until
+from tests.harness import PATIENCE, free_port, until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 NAME = "pictures.example"
@@ -61,7 +61,7 @@ class Proxy:
     def ask(self, method: str, path: str, body: bytes | None = None, port: int | None = None, **headers: str) -> Any:
         """Status, headers and body of the answer to a client that knows the server by its name."""
         port = port or self.port
-        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
             given = {"Host": f"{NAME}:{port}"} | {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, given)
@@ -95,7 +95,7 @@ def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
             yield Proxy(port, bare)
         finally:
             nginx.terminate()
-            nginx.wait(10)
+            nginx.wait(PATIENCE)
 
 
 def wait_for(nginx: subprocess.Popen[bytes], port: int) -> None:
@@ -158,7 +158,7 @@ def open_socket(port: int, path: str, **headers: str) -> Any:
         async with aiohttp.ClientSession() as session:
             try:
                 async with session.ws_connect(f"http://127.0.0.1:{port}{path}", headers=given) as messages:
-                    return json.loads((await messages.receive(timeout=20)).data)["type"]
+                    return json.loads((await messages.receive(timeout=PATIENCE)).data)["type"]
             except aiohttp.WSServerHandshakeError as error:
                 return error.status
 

@@ -69,7 +69,7 @@ def within(layers: Sequence[nn.Module], control: Mapping[str, Any] | None, token
 
     with ExitStack() as held:
         for number, layer in enumerate(layers if functions else ()):
-            hook = layer.register_forward_hook(lambda _, __, given, number=number: after(number, given))  # type: ignore[misc]
+            hook = layer.register_forward_hook(lambda _, __, given, number=number: after(number, given))
             held.callback(hook.remove)
         yield
 
@@ -81,7 +81,7 @@ def refined(layers: Sequence[nn.Module], control: Mapping[str, Any] | None) -> I
     with ExitStack() as held:
         for one in found:
             for number, added in one.items():
-                hook = layers[number].register_forward_hook(lambda _, __, given, added=added: given + added.to(given))  # type: ignore[misc]
+                hook = layers[number].register_forward_hook(lambda _, __, given, added=added: given + added.to(given))
                 held.callback(hook.remove)
         yield
 

@@ -69,7 +69,7 @@ class LanguageEncoder(Encoder):
             if put.most and len(ids) >= put.most:
                 warn(f"prompt: {len(ids) + 1} tokens of {option}, cut to {put.most}: the end of it is left out.")
             found.options[option] = torch.tensor([[*ids[: put.most - 1 if put.most else None], other.end]])
-        return found
+        return self.signed(found)
 
     def refuse_writer(self) -> None:
         """Raise ModelError for a model that is no family's text encoder, as far as its loader was told."""
@@ -144,7 +144,7 @@ class LanguageEncoder(Encoder):
 
     def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
         """Return context and options of rows as `tokenize` makes them, in any style, one after the other."""
-        return self._joined(rows, self.tower.prompting)
+        return self.signed(self._joined(rows, self.tower.prompting))
 
     @torch.no_grad()
     def _joined(self, rows: Sequence[Sequence[Token]], put: Prompting) -> Encoded:

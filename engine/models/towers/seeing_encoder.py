@@ -42,7 +42,7 @@ class SeeingEncoder(LanguageEncoder):
         """
         self.refuse_writer()
         put = self.prompting_of(style)
-        return self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
+        return self.signed(self._joined([self.row_with_pictures(text, warn, put, pictures)], put))
 
     def row_with_pictures(self, text: str, warn: Warn, put: Prompting, pictures: Sequence[Tensor]) -> list[Token]:
         """Return the row of a prompt that is put so; a picture is the value of its token."""
