@@ -97,5 +97,5 @@ def test_the_text_encoder_is_found_or_linked_or_asked_for(tiny, narrow, bench, m
     with pytest.raises(ValueError, match=r"text encoder of Stable Diffusion 2.*none in models/text_encoders or"):
         lotus_conditioning(bench)
     other = checkpoint_loader(bench, "tiny.safetensors").CLIP
-    with pytest.raises(ValueError, match="expected a text encoder of width 48.*got 32"):
+    with pytest.raises(ValueError, match=r"expected a text encoder of width 48.*got 32"):
         lotus_conditioning(bench, other)

@@ -1,4 +1,4 @@
-"""Lotus-D (He et al. 2024): a U-Net of Stable Diffusion 2 that turns a picture's latent into that of its depth or normals, at once.
+"""Lotus-D (He et al. 2024): a U-Net of Stable Diffusion 2 that turns a picture's latent into that of its depth, in one step.
 
 It is told by four numbers which of two tasks it has, the second being to give the picture back, and reads an empty text.
 """
