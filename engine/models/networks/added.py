@@ -93,3 +93,22 @@ def by_layer(control: Mapping[str, Any] | None, place: Tensor) -> dict[int, Tens
         for number, added in one.items():
             found[number] = found[number] + added.to(place) if number in found else added.to(place)
     return found or None
+
+
+@contextmanager
+def before_text(embedder: nn.Module, control: Mapping[str, Any] | None) -> Iterator[int]:
+    """Let what control networks put before the text stand there, in the block; how many tokens that is."""
+    parts = (control or {}).get("before text", ())
+    if not parts:
+        yield 0
+        return
+    tokens = torch.cat(list(parts), dim=1)
+
+    def after(_: nn.Module, __: Any, given: Tensor) -> Tensor:
+        return torch.cat([tokens.to(given).expand(len(given), -1, -1), given], dim=1)
+
+    hook = embedder.register_forward_hook(after)
+    try:
+        yield tokens.shape[1]
+    finally:
+        hook.remove()
