@@ -192,16 +192,21 @@ def _load_shards(path: Path, names: Iterable[str] | None) -> dict[str, Tensor]:
     return {name: value for file, those in wanted.items() for name, value in load_tensors(file, those).items()}
 
 
-def _load_pickle(path: Path) -> dict[str, Tensor]:
-    import torch
-
+def unpickled(path: Path) -> Any:
+    """Return what a pickle holds, data only: tensors, numbers, text, lists and dicts. Raises CheckpointError."""
     try:
-        loaded = _torch_load(path)
+        return _torch_load(path)
     except pickle.UnpicklingError as problem:
         raise CheckpointError(_refused_pickle(path, str(problem))) from problem
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, OSError, IndexError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise CheckpointError(f"{path}: not a checkpoint, or truncated: {reason}. {_REMAKE}") from problem
+
+
+def _load_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    loaded = unpickled(path)
     for level in ("state_dict", "model", "params_ema", "params"):
         if isinstance(loaded, dict) and isinstance(loaded.get(level), dict):
             loaded = loaded[level]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from engine.models.encoded import ENCODERS
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import Tiny
 from tests.runs import bench_of
@@ -87,6 +88,7 @@ def test_a_folder_gives_what_files_give(family: str, tiny_sd: Any, tmp_path: Pat
     [[context, told]], [[expected, options]] = (text_encode(bench, PROMPT, one) for one in (clip, text_encoders(bench)))
     assert torch.equal(context, expected)
     assert told.keys() == options.keys()
+    assert told.pop(ENCODERS) == options[ENCODERS]
     assert all(torch.equal(value, options[name]) for name, value in told.items())
 
 
