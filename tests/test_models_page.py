@@ -22,6 +22,7 @@ OF_ROWS = {
     "FLUX.2 klein 4B": "FLUX.2 dev, klein 4B and 9B",
     "FLUX.2 klein 9B": "FLUX.2 dev, klein 4B and 9B",
     "HiDream": "HiDream-I1 full, dev, fast; E1, E1.1",
+    "Lotus": "Lotus-D",
     "JoyImage Edit": "JoyAI-Image-Edit, Edit Plus",
     "Kandinsky 5 Image": "Kandinsky 5 for pictures",
     "Stable Cascade stage B": "Stable Cascade, stages A, B, C",
