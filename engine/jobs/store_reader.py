@@ -123,13 +123,19 @@ def ended_jobs(
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
     if without:
-        which.append(JOBS.c.id.not_in(without))
+        which.append(JOBS.c.id.not_in(select(_each(without))))
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))
     order = [key.desc() if descending else key for key in keys]
     page = select(*_SHORT).where(*which).order_by(*order).limit(limit).offset(offset)
     with _one_moment(connection):
         total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
         return _entries(connection, page), total
+
+
+def _each(ids: Collection[str]) -> ColumnElement[str]:
+    """Ids as rows, of which there may be more than a statement may have parameters."""
+    rows = func.json_each(msgspec.json.encode([*ids]).decode()).table_valued("value")
+    return rows.c.value
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -157,8 +157,8 @@ def _not_safetensors(path: Path, size: int, length: int) -> str:
         return f"{path}: a text or web page of {size} bytes, not a checkpoint. {_REMAKE}"
     if size >= 8 and start[:2] in (b"PK", b"\x80\x02"):
         return f"{path}: a pickle under a safetensors name. Rename it to .ckpt, or convert it to safetensors."
-    found = "shorter than its 8-byte length field" if size < 8 else f"its header would be {length} bytes long"
-    return f"{path}: not a safetensors file, or truncated: it has {size} bytes and {found}. {_REMAKE}"
+    found = "its header begins after 8" if size < 8 else f"its header would be {length} bytes long"
+    return f"{path}: not a safetensors file, or truncated: it has {size} bytes, and {found}. {_REMAKE}"
 
 
 def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:

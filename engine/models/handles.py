@@ -200,6 +200,8 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 
     latent: LatentFormat
     kind: str = "kl"
+    beside_network: bool = False
+    """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):

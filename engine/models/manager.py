@@ -242,7 +242,7 @@ class ModelManager:
             instance = entry.instance_for(handle)
             instance.users += 1
             try:
-                with self._cores.computing(entry.parameters):
+                with self._cores.computing(instance.parameters):
                     yield self._live(handle, entry, instance, tokenizer)
             finally:
                 instance.users -= 1
@@ -328,6 +328,10 @@ class ModelManager:
             self._tiny_decoders.clear()
             freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
+            if idle:
+                from engine.models.packed.room import ROOM
+
+                ROOM.free()
             return freed + sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
@@ -337,14 +341,23 @@ class ModelManager:
     # --- loading ---
 
     def _entry(self, handle: Handle) -> Entry:
-        key = _key(handle)
+        dtype = self._dtype_of(handle)
+        base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base}"
         entry = self._entries.pop(key, None)
-        if entry is None:
-            dtype = self._dtype_of(handle)
-            unchanged(handle.source, self._files)
-            self._make_room(weights.bytes_needed(handle, 4 if dtype == "float32" else 2))
-            entry = self.attempt(lambda: Entry.load(handle, self.device, dtype, self._files))
-        self._entries[key] = entry  # last = most recently used
+        try:
+            if entry is None or not entry.holds(handle):
+                entry = self._loaded(handle, entry or Entry(handle, self.device, dtype, self._files), dtype)
+        finally:
+            if entry is not None:
+                self._entries[key] = entry  # last = most recently used
+        return entry
+
+    def _loaded(self, handle: Handle, entry: Entry, dtype: str) -> Entry:
+        """Return the entry with the weights of the handle too."""
+        unchanged(handle.source, self._files)
+        self._make_room(max(entry.bytes, weights.bytes_needed(handle, 4 if dtype == "float32" else 2)))
+        self.attempt(lambda: entry.hold(handle))
         return entry
 
     def _make_room(self, needed: int) -> None:
@@ -379,10 +392,3 @@ class ModelManager:
         if (key := f"{kind} {rows}") not in self._tokenizers:
             self._tokenizers[key] = load_spelling(handle, kind, rows, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
-
-
-def _key(handle: Handle) -> str:
-    """Name what handles must share to share weights: the part, the file, the sizes."""
-    config = msgspec.json.encode(handle.config, order="sorted").decode()
-    base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
-    return f"{weights.title(handle)} {handle.source.digest} {config} {base}"

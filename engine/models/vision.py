@@ -67,7 +67,8 @@ class VisionEncoder:
         parts = found.last_hidden_state, vector, found.hidden_states[layer if layer < 0 else layer + 1]
         states = found.hidden_states
         earlier = torch.stack([states[-11], states[-20]], dim=1).float().cpu() if len(states) >= 20 else None
-        return Seen(*(part.float().cpu() for part in parts), earlier)
+        last, one, before = (part.float().cpu() for part in parts)
+        return Seen(last, one, before, earlier)
 
 
 def preprocess(

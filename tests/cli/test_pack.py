@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness import until
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -311,7 +313,14 @@ def test_what_a_pack_starts_is_gone_with_it(base):
     import psutil
 
     number = int((base.folder / "pid").read_text())
-    assert not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+
+    def is_gone() -> bool:
+        try:
+            return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    until(is_gone, "it to end")
 
 
 def test_a_pack_leaves_nothing_in_the_base_directory(base):

@@ -10,6 +10,7 @@ import pytest
 
 from engine.jobs.dispatch import workflow_of
 from engine.jobs.messages import CancelJob
+from tests.harness import PATIENCE
 from tests.jobs.house import House, live
 
 
@@ -51,7 +52,7 @@ LONG = b'{"1": "%s"}' % (b"x" * 300_000)
 
 
 async def until_heard(house: House, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while len(house.workers[0].jobs()) < count:
             await asyncio.sleep(0.001)
 

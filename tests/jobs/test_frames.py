@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.execute.events import Counts, NodeFinished, RunFinished
 from engine.jobs.frames import MAX_FRAME, FrameError, Frames, Unframer, frame
 from engine.jobs.messages import CancelJob, FromWorker, Hello, JobEvents, RunJob, Shutdown, ToWorker
+from tests.harness import PATIENCE
 
 MESSAGES = [
     CancelJob("a"),
@@ -106,7 +107,7 @@ def test_what_is_sent_in_one_turn_arrives_in_order_and_closing_loses_none_of_it(
         for message in MESSAGES:
             client.send(message)
         client.close()
-        assert await asyncio.wait_for(closed, 10) is None
+        assert await asyncio.wait_for(closed, PATIENCE) is None
         client.send(Shutdown())  # nobody hears it any more, and nothing is raised
         server.close()
         return got
@@ -121,7 +122,7 @@ def test_a_connection_that_gets_garbage_ends_with_the_reason() -> None:
         server = await loop.create_server(lambda: Frames(ToWorker, print, closed.set_result), "127.0.0.1", 0)
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"\0\0\0\x05hello")
-        error = await asyncio.wait_for(closed, 10)
+        error = await asyncio.wait_for(closed, PATIENCE)
         writer.close()
         server.close()
         return error
@@ -161,7 +162,7 @@ def test_a_reader_that_stands_still_makes_the_connection_congested_until_it_read
         server.close()
         return [*seen, client.congested]
 
-    assert asyncio.run(asyncio.wait_for(main(), 20)) == [False, True, False]
+    assert asyncio.run(asyncio.wait_for(main(), PATIENCE)) == [False, True, False]
 
 
 def test_the_codec_is_msgpack_with_a_length_before_it() -> None:

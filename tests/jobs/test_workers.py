@@ -22,6 +22,7 @@ from engine.jobs.workers import Worker, WorkerPool
 from engine.jobs.workers_output import LINES_A_SECOND, MAX_LINE, Output
 from engine.jobs.workers_process import restart_delay
 from engine.jobs.workers_socket import connect
+from tests.harness import PATIENCE
 
 PRELUDE = """
 import os, signal, socket, sys, time
@@ -91,9 +92,9 @@ class Heard:
 Scene = Callable[[WorkerPool, Heard], Awaitable[None]]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Any]) -> None:
     """Wait for `condition`; fail when it does not come about."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -289,7 +290,7 @@ def test_how_many_lines_are_left_out_is_told_though_nothing_more_is_printed() ->
 
     async def story() -> None:
         Output(heard.append).feed(1, b"line\n" * (LINES_A_SECOND + 5), keep=False)
-        await until(lambda: len(heard) > LINES_A_SECOND, 30.0)
+        await until(lambda: len(heard) > LINES_A_SECOND)
 
     asyncio.run(story())
     assert heard[-1] == "(5 further lines are left out)"
@@ -299,15 +300,25 @@ def test_a_grandchild_that_holds_the_pipes_does_not_hide_the_death() -> None:
     script = """
     import subprocess
     say(Hello(index, secret, os.getpid()))
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(8)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    print(child.pid, flush=True)
     sys.exit(4)
     """
+    children: list[int] = []
 
     async def scene(pool: WorkerPool, heard: Heard) -> None:
-        await until(lambda: heard.reasons, 5.0)
-        assert heard.reasons == ["Worker 0 ended with exit code 4."]
+        await until(lambda: heard.lines)
+        children.append(int(heard.lines[0]))
+        await until(lambda: heard.reasons)
+        assert heard.reasons[0] == "Worker 0 ended with exit code 4."
+        os.kill(children[0], 0)  # it is there still
 
-    play(script, scene)
+    try:
+        heard = play(script, scene)
+        children += map(int, heard.lines[1:])  # of those that were started after it
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_only_the_secret_of_a_worker_opens_its_place() -> None:
@@ -355,23 +366,29 @@ async def refused(address: str, message: Any) -> bool:
     closed = asyncio.get_running_loop().create_future()
     frames = await connect(address, lambda: Frames(ToWorker, print, closed.set_result))
     frames.send(message)
-    await asyncio.wait_for(closed, 10)
+    await asyncio.wait_for(closed, PATIENCE)
     return True
 
 
 def test_who_says_nothing_is_closed_and_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers_socket, "HELLO_SECONDS", 0.2)
+    monkeypatch.setattr(workers_socket, "HELLO_SECONDS", 1000.0)
     monkeypatch.setattr(workers_socket, "MAX_STRANGERS", 3)
+    closed: list[int] = []
+
+    async def stranger(pool: WorkerPool, number: int) -> Frames:
+        return await connect(pool._listener.address, lambda: Frames(ToWorker, print, lambda _: closed.append(number)))
 
     async def scene(pool: WorkerPool, heard: Heard) -> None:
         await until(lambda: pool.workers[0].state == "ready")
-        closed: list[int] = []
-        for number in range(8):
-            await connect(
-                pool._listener.address, lambda number=number: Frames(ToWorker, print, lambda _: closed.append(number))
-            )
-        await until(lambda: len(closed) == 8)
-        assert set(closed[:5]) == {3, 4, 5, 6, 7}
+        frames = [await stranger(pool, number) for number in range(8)]
+        await until(lambda: len(closed) == 5)
+        assert set(closed) == {3, 4, 5, 6, 7}
+        frames[0].close()
+        await until(lambda: len(pool._listener.strangers) == 2)
+        monkeypatch.setattr(workers_socket, "HELLO_SECONDS", 0.05)
+        await stranger(pool, 8)
+        await until(lambda: len(pool._listener.strangers) == 3 or 8 in closed)
+        await until(lambda: 8 in closed)
         assert pool.workers[0].state == "ready"
 
     play(FAITHFUL, scene)

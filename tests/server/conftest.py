@@ -20,6 +20,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from engine.server.guards import RUNNER, Policy, install_guards
 from engine.server.limits import Limits
 from engine.server.routing import Route, register
+from tests.harness import PATIENCE
 
 Guarded: TypeAlias = Callable[..., AbstractAsyncContextManager[TestClient]]
 
@@ -70,8 +71,8 @@ class Whole:
     def ask(
         self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send a request whose target is taken letter by letter. Raises TimeoutError when no answer comes in 10 seconds."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        """Send a request whose target is taken letter by letter. Raises TimeoutError when no answer comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.putrequest(method, target, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             for name, value in (headers or {}).items():
@@ -120,11 +121,11 @@ def whole_servers(
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        ready.wait(30)
+        ready.wait(PATIENCE)
         assert started, "the server did not start"
         yield started[0]
         started[0].loop.call_soon_threadsafe(end.set)
-        thread.join(20)
+        thread.join(PATIENCE)
         assert not thread.is_alive(), "the server did not end"
 
     return start

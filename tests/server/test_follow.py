@@ -28,6 +28,7 @@ from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job
 from engine.server import follow
 from engine.server.follow import JobFollower
+from tests.harness import PATIENCE
 
 PICTURE = {"filename": "a_00001_.png", "subfolder": "", "type": "output"}
 TEMPORARY = {"filename": "b_00001_.png", "subfolder": "", "type": "temp"}
@@ -398,7 +399,9 @@ def test_states_are_sent_soon_even_when_nothing_else_happens(monkeypatch: Any) -
         one.started()
         one.events([started("1")])
         one.events([NodeProgress(node="1", display_node="1", value=2, total=4)])
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE):
+            while not any(one["nodes"]["1"]["value"] == 2 for one in desk.of("progress_state")):
+                await asyncio.sleep(0.005)
 
     live(story)
     assert desk.of("progress_state")[-1]["nodes"]["1"]["value"] == 2

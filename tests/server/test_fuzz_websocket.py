@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from engine.server.limits import Limits
+from tests.harness import PATIENCE, until
 
 HANDSHAKE = (
     "GET /ws?clientId={client} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -50,7 +51,7 @@ class Raw:
     """A websocket client without any manners."""
 
     def __init__(self, whole, client="raw"):
-        self.socket = socket.create_connection(("127.0.0.1", whole.port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", whole.port), timeout=PATIENCE)
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(HANDSHAKE.format(client=client, port=whole.port, key=key).encode())
         assert b" 101 " in self.socket.recv(4096).split(b"\r\n")[0]
@@ -105,12 +106,12 @@ async def _hears(whole) -> bool:
     """Whether a well-behaved client is greeted and answered."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=aiohttp.ClientWSTimeout(ws_close=10)) as good,
+        session.ws_connect(f"{whole.url}/ws?clientId=good", timeout=aiohttp.ClientWSTimeout(ws_close=PATIENCE)) as good,
     ):
-        greeting = await good.receive_json(timeout=10)
+        greeting = await good.receive_json(timeout=PATIENCE)
         await good.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
         while True:
-            message = await good.receive_json(timeout=10)
+            message = await good.receive_json(timeout=PATIENCE)
             if message["type"] == "feature_flags":
                 return greeting["type"] == "status" and greeting["data"]["sid"] == "good"
 
@@ -127,7 +128,7 @@ def test_a_message_that_means_nothing_is_passed_over(whole, number):
             await bad.send_bytes(MESSAGES[number].encode())
             await bad.send_json({"type": "feature_flags", "data": {}})
             while True:
-                message = await bad.receive_json(timeout=10)
+                message = await bad.receive_json(timeout=PATIENCE)
                 if message["type"] == "feature_flags":
                     return True
 
@@ -197,13 +198,12 @@ def test_many_clients_that_come_and_go_leave_nothing_behind(whole):
                 client.send(_frame(struct.pack(">H", 1000), CLOSE))
             client.close()
     assert _is_well(whole)
-    assert threading.active_count() <= before + 4
+    assert threading.active_count() <= before + min(32, (os.cpu_count() or 1) + 4), "more than the threads for all"
 
 
 def test_a_client_that_never_reads_is_disconnected_while_others_are_served(whole_servers):
     with whole_servers(limits=Limits(max_ws_pending=100_000)) as server:
         lazy = Raw(server, "lazy")
-        lazy.socket.settimeout(5)
         flags = _frame(json.dumps({"type": "feature_flags", "data": {}}).encode()) * 1000
         ended = False
         for _ in range(1000):
@@ -227,13 +227,21 @@ def test_more_clients_than_are_kept_are_refused(whole_servers):
             assert (refused.status, refused.json()["error"]["type"]) == (503, "too_many_clients")
         for client in clients:
             client.close()
+
+        def heard() -> bool:
+            try:
+                return asyncio.run(_hears(server))
+            except aiohttp.WSServerHandshakeError:  # they are not gone yet
+                return False
+
+        until(heard, "them to be gone")
         assert _is_well(server)
 
 
 def test_a_client_id_that_is_none_is_replaced(whole):
     async def sid(client: str) -> str:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{whole.url}/ws?clientId={client}") as one:
-            return str((await one.receive_json(timeout=10))["data"]["sid"])
+            return str((await one.receive_json(timeout=PATIENCE))["data"]["sid"])
 
     for client in ("", "%00", "a%0d%0ab", "x" * 5000, "%ff"):
         found = asyncio.run(sid(client))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from engine.jobs.store import JobStore
+from tests.harness import PATIENCE, until
 
 PROMPT = {"1": {"class_type": "PreviewAny", "inputs": {"source": "well"}}}
 
@@ -34,10 +36,8 @@ def listed(whole: Any) -> tuple[str, list[str]]:
     ids = [post(whole, workflow)["prompt_id"] for _ in range(5)]
     for job in ids[:2]:
         assert whole.ask("POST", f"/jobs/{job}/cancel").json() == {"cancelled": True}
-    for _ in range(200):
-        if page(whole, workflow, status="cancelled")[1]["total"] == 2:
-            return workflow, ids[::-1]
-    raise AssertionError("the ends were not recorded")
+    until(lambda: page(whole, workflow, status="cancelled")[1]["total"] == 2, "their ends to be recorded")
+    return workflow, ids[::-1]
 
 
 def test_pages_go_from_jobs_that_wait_to_jobs_that_have_ended_and_leave_none_out(whole, listed):
@@ -97,3 +97,38 @@ def test_an_id_may_have_two_hundred_characters(whole):
     for wrong in ("", "a" * 201, "a\nb"):
         refused = whole.ask("POST", "/prompt", msgspec.json.encode({"prompt": PROMPT, "prompt_id": wrong}))
         assert (refused.status, refused.json()["error"]["type"]) == (400, "invalid_field")
+
+
+def test_a_job_that_has_just_been_cancelled_can_be_cancelled_again(whole, monkeypatch):
+    """Its end is not on the disk yet, and it is known all the same."""
+    finish, written = JobStore.finish, threading.Event()
+
+    async def slowly(store: JobStore, *told: Any) -> None:
+        await asyncio.to_thread(written.wait, PATIENCE)
+        await finish(store, *told)
+
+    monkeypatch.setattr(JobStore, "finish", slowly)
+    job = post(whole)["prompt_id"]
+    for _ in range(2):
+        answer = whole.ask("POST", f"/jobs/{job}/cancel")
+        assert (answer.status, answer.json()) == (200, {"cancelled": True})
+    written.set()
+    until(lambda: whole.ask("GET", f"/history/{job}").json(), "its end to be recorded")
+    assert whole.ask("POST", f"/jobs/{job}/cancel").status == 200
+    assert whole.ask("POST", "/jobs/nobody/cancel").status == 404
+
+
+def test_a_job_that_ends_while_a_list_is_made_is_in_it_once(whole, monkeypatch):
+    finished = JobStore.finished
+
+    async def after_its_end(store: JobStore, *told: Any, **wishes: Any) -> Any:
+        await asyncio.to_thread(whole.ask, "POST", f"/jobs/{job}/cancel")
+        while not await store.history_entry(job):
+            await asyncio.sleep(0.005)
+        return await finished(store, *told, **wishes)
+
+    workflow = uuid.uuid4().hex
+    job = post(whole, workflow)["prompt_id"]
+    monkeypatch.setattr(JobStore, "finished", after_its_end)
+    ids, told = page(whole, workflow)
+    assert (ids, told["total"]) == ([job], 1)

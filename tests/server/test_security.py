@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from engine.server.guards import Policy
+from tests.harness import PATIENCE
 
 MIB = 1024**2
 CANARY = "canary-7f3a91"
@@ -315,7 +316,7 @@ def test_the_token_is_in_no_log_and_in_no_answer(whole_servers, caplog):
         server.ask("POST", f"/prompt?token={SECRET}", b"nonsense")
         server.ask("GET", f"/view?filename=x&token={SECRET}", headers=bearer)
         for line in (f"GET /?token={SECRET} HTTP/9.9", f"GET /?token={SECRET} x HTTP/1.1"):
-            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
                 client.sendall(f"{line}\r\nHost: localhost\r\nAuthorization: Bearer {SECRET}\r\n\r\n".encode())
                 assert b" 400 " in client.recv(4096)
         answers = [

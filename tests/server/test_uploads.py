@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from engine.paths import Paths
 from engine.server.routes.uploads import upload_routes
 from engine.server.saving import Incoming, place_new, refusal_of, safe_name
+from tests.harness import PATIENCE
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_broken_off_upload_leaves_nothing_behind(guarded, paths):
             while files(paths):
                 await asyncio.sleep(0.01)
 
-    asyncio.run(asyncio.wait_for(ask(), 20))
+    asyncio.run(asyncio.wait_for(ask(), PATIENCE))
     assert files(paths) == {}
 
 

@@ -11,14 +11,24 @@ import pytest
 from tests.harness import Server, new_base, served, until
 
 PACK = '''
-"""Nodes that are quick, slow, harmful, and tell a file when they run."""
+"""Nodes that are quick, slow, harmful, or wait to be let go, and tell a file when they run."""
 
+import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import time
 
 from engine.api import Context, WithUi, node
+
+
+def _on_disk() -> int:
+    """How many results are in the cache of the base directory."""
+    folder = os.path.join(os.path.dirname(os.environ["TEST_NOTES"]), ".safelight", "cache")
+    with contextlib.closing(sqlite3.connect(os.path.join(folder, "cache.sqlite"), timeout=60)) as found:
+        return found.execute("SELECT count(*) FROM actions").fetchone()[0]
 
 
 def _note(what: str) -> None:
@@ -38,6 +48,17 @@ def step(ctx: Context, value: int, seconds: float | None = 0.0, name: str | None
     return value + 1
 
 
+@node("TestHold", cache=False)
+def hold(ctx: Context, value: int, sign: str, name: str | None = "") -> int:
+    """`value`, once the file `sign` is there."""
+    if name:
+        _note(name)
+    while not os.path.exists(sign):
+        ctx.check_cancelled()
+        time.sleep(0.005)
+    return value
+
+
 @node("TestDeaf")
 def deaf(value: int, seconds: float | None = 60.0) -> int:
     """Heeds no cancel."""
@@ -47,18 +68,24 @@ def deaf(value: int, seconds: float | None = 60.0) -> int:
 
 
 @node("TestDie")
-def die(value: int, how: str | None = "kill", once: str | None = "") -> int:
-    """Ends its process; with a file name in `once` only while there is no such file."""
+async def die(value: int, how: str | None = "kill", once: str | None = "", kept: int | None = 0) -> int:
+    """Ends its process, once `kept` results are on the disk; with a file name in `once` only while there is no such file."""
+    while _on_disk() < kept:
+        await asyncio.sleep(0.01)
     if once:
         try:
             os.close(os.open(once, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return value
-    time.sleep(0.1)
+    await asyncio.sleep(0.1)  # on the loop that tells of events: that it began is told before this is over
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if how == "exit":
-        os._exit(7)
+    os._exit(7)
+
+
+@node("TestExit")
+def leave(value: int) -> int:
+    """Ends its thread."""
     sys.exit(3)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.harness import PATIENCE
+
 
 def chain(*steps: dict[str, Any]) -> dict[str, Any]:
     """Nodes one after the other, and one that shows the last."""
@@ -38,8 +40,9 @@ Steps: 4, Sampler: Euler a, Schedule type: Karras, CFG scale: 5.5, Seed: 77, Siz
 RNG: CPU, Version: v1.9.0"""
 
 
-def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(server: Any) -> None:
-    server.post(chain({"seconds": 60.0}))  # the worker has something to do
+def test_settings_of_the_web_ui_are_queued_and_what_they_lose_is_answered(server: Any, wait: Any) -> None:
+    long = server.post(chain({"seconds": 60.0}))  # the worker has something to do
+    wait(lambda: [item[1] for item in server.get("/queue")["queue_running"]] == [long], "it to run")
     status, answer = server.ask("POST", "/prompt", SETTINGS.encode())
     assert (status, answer["node_errors"]) == (200, {})
     assert [(one["type"], one["details"]) for one in answer["notes"]] == [("setting_ignored", "ENSD: 31337")]
@@ -64,8 +67,10 @@ def test_a_failing_node_is_named_and_the_next_job_runs(server: Any) -> None:
 
 def test_a_node_that_kills_its_worker_costs_two_attempts_of_its_job_and_nothing_else(serve: Callable[..., Any]) -> None:
     server = serve()
-    for how, words in (("kill", "signal 9"), ("exit", "7")):
-        deadly = server.post(chain({"name": f"before-{how}", "seconds": 0.3}, {"type": "TestDie", "how": how}))
+    # Before the second one there are three results: of the first, and of the two nodes of the sound one.
+    for how, words, kept in (("kill", "signal 9", 1), ("exit", "7", 4)):
+        die = {"type": "TestDie", "how": how, "kept": kept}
+        deadly = server.post(chain({"name": f"before-{how}", "seconds": 0.3}, die))
         sound = server.post(chain({"name": f"sound-{how}"}))
         entry = server.entry(deadly)
         message = entry["status"]["messages"][-1][1]
@@ -81,7 +86,7 @@ def test_a_node_that_kills_its_worker_once_succeeds_at_the_second_attempt(
 ) -> None:
     server = serve()
     entry = server.run(
-        chain({"name": "a", "seconds": 0.3}, {"type": "TestDie", "once": str(tmp_path / "died")}, {"name": "b"})
+        chain({"name": "a"}, {"type": "TestDie", "once": str(tmp_path / "died"), "kept": 1}, {"name": "b"})
     )
     assert entry["status"]["completed"]
     assert entry["outputs"]["show"]["text"] == ["2"]
@@ -89,7 +94,7 @@ def test_a_node_that_kills_its_worker_once_succeeds_at_the_second_attempt(
 
 
 def test_a_node_that_calls_sys_exit_fails_only_its_job(server: Any) -> None:
-    entry = server.run(chain({"type": "TestDie", "how": "sys.exit"}))
+    entry = server.run(chain({"type": "TestExit"}))
     assert entry["status"]["status_str"] == "error"
     assert server.run(chain({}))["status"]["completed"]
 
@@ -141,32 +146,41 @@ def test_two_workers_run_two_jobs_at_once(serve: Callable[..., Any], wait: Any) 
     wait(lambda: len(server.get("/queue")["queue_running"]) == 2, "both to run")
     server.ask("POST", "/interrupt", {"prompt_id": second})
     assert server.entry(second)["status"]["messages"][-1][0] == "execution_interrupted"
-    assert [item[1] for item in server.get("/queue")["queue_running"]] == [first]
+    # What is in the history is among those that run for a moment yet.
+    wait(lambda: [item[1] for item in server.get("/queue")["queue_running"]] == [first], "only the first to run")
     server.ask("POST", f"/api/jobs/{first}/cancel")
     assert server.entry(first)["status"]["messages"][-1][0] == "execution_interrupted"
 
 
-def test_sigterm_lets_the_running_job_end_and_keeps_the_others(serve: Callable[..., Any], wait: Any) -> None:
+def test_sigterm_lets_the_running_job_end_and_keeps_the_others(
+    serve: Callable[..., Any], wait: Any, tmp_path: Path
+) -> None:
     server = serve()
     server.wait_for_worker()
-    running = server.post(chain({"seconds": 1.0, "name": "ran"}))
+    sign = tmp_path / "go on"
+    running = server.post(chain({"type": "TestHold", "sign": str(sign), "name": "begun"}, {"name": "ran"}))
     waiting = server.post(chain({"seconds": 0.01, "name": "waited"}))
-    wait(lambda: server.get("/queue")["queue_running"], "the job to begin")
-    assert server.end(signal.SIGTERM) == 0
-    assert server.noted() == ["ran"]
+    wait(lambda: server.noted() == ["begun"], "the job to begin")
+    server.process.send_signal(signal.SIGTERM)
+    wait(lambda: any('"SIGTERM"' in line for line in server.log), "the server to hear of it", server.log)
+    sign.touch()
+    assert server.process.wait(PATIENCE) == 0
+    assert server.noted() == ["begun", "ran"]
     again = serve()
     assert again.get(f"/history/{running}")[running]["status"]["completed"]
     assert again.entry(waiting)["status"]["completed"]
 
 
 def test_ctrl_c_ends_soon_and_the_running_job_runs_again_at_the_next_start(
-    serve: Callable[..., Any], wait: Any
+    serve: Callable[..., Any], wait: Any, tmp_path: Path
 ) -> None:
     server = serve()
     server.wait_for_worker()
-    running = server.post(chain({"name": "before"}, {"seconds": 3.0, "name": "long"}))
+    sign = tmp_path / "go on"
+    running = server.post(chain({"name": "before"}, {"type": "TestHold", "sign": str(sign)}, {"name": "long"}))
     wait(lambda: "before" in server.noted(), "the first node")
     assert server.end(signal.SIGINT) == 0
+    sign.touch()
     again = serve()
     assert again.entry(running)["status"]["completed"]
     assert again.noted() == ["before", "long"]
@@ -175,7 +189,7 @@ def test_ctrl_c_ends_soon_and_the_running_job_runs_again_at_the_next_start(
 def test_a_second_server_on_the_folder_is_refused_and_names_the_first(serve: Callable[..., Any]) -> None:
     first = serve()
     second = serve(wait=False)
-    assert second.process.wait(60) == 2
+    assert second.process.wait(PATIENCE) == 2
     told = "".join(second.log)
     assert first.url in told
     assert str(first.process.pid) in told

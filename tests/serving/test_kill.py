@@ -31,9 +31,24 @@ def job(index: int) -> dict[str, Any]:
     return prompt
 
 
-def kill(pid: int) -> None:
+def tell(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
+
+
+def kill_workers(server: Any, spared: set[str]) -> list[str] | None:
+    """Kill the workers, unless one of the jobs in `spared` runs: the jobs that ran, or None.
+
+    They are stopped while that is asked, so that no other job begins meanwhile.
+    """
+    pids = server.workers()
+    for pid in pids:
+        tell(pid, signal.SIGSTOP)
+    running = [item["id"] for item in server.get("/api/jobs?status=in_progress")["jobs"]]
+    number = signal.SIGKILL if spared.isdisjoint(running) else signal.SIGCONT
+    for pid in pids:
+        tell(pid, number)
+    return running if number == signal.SIGKILL else None
 
 
 def test_fifty_jobs_survive_random_kills_of_worker_and_server(
@@ -48,11 +63,9 @@ def test_fifty_jobs_survive_random_kills_of_worker_and_server(
     for turn in range(KILLS):
         time.sleep(draw.uniform(0.05, 0.5))
         if draw.random() < 0.5:
-            running = [item[1] for item in server.get("/queue")["queue_running"]]
-            if hit.isdisjoint(running):  # a job that loses two workers fails, and rightly so
+            running = kill_workers(server, hit)
+            if running is not None:  # a job that loses two workers fails, and rightly so
                 hit.update(running)
-                for pid in server.workers():
-                    kill(pid)
                 kills["worker"] += 1
         else:
             for index in range(len(accepted), min(JOBS, len(accepted) + draw.randint(3, 6))):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 from engine.execute.events import NodePreview
 from engine.worker import pictures
 from engine.worker.pictures import Previews, encode
+from tests.harness import until
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,7 @@ class Told:
         self.previews: list[Any] = []
 
     def wait(self, count: int) -> list[Any]:
-        until = time.monotonic() + 10
-        while len(self.previews) < count and time.monotonic() < until:
-            time.sleep(0.002)
+        until(lambda: len(self.previews) >= count, f"{count} previews")
         assert len(self.previews) == count
         return self.previews
 

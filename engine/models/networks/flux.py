@@ -14,6 +14,7 @@ from engine.models.network import fill, repeat_to
 from engine.models.networks.added import added_to, before_text, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
+from engine.models.networks.turns import Turns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,20 +110,23 @@ class FluxNetwork(PooledTextNetwork):
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
         hidden = torch.cat([own, *map(packed, references)], dim=1)
+        pictures = _all_places(filled, references, given.get(_METHOD, _METHODS[0]))
         with before_text(cast("Any", self.module).context_embedder, control) as ahead:
             words = ahead + context.shape[1]
-            velocity: Tensor = self.module(
-                hidden_states=hidden.to(self.device, self.dtype),
-                encoder_hidden_states=context.to(self.device, self.dtype),
-                pooled_projections=given["pooled"].to(self.device, self.dtype),
-                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-                img_ids=_all_places(filled, references, given.get(_METHOD, _METHODS[0])).to(self.device, self.dtype),
-                txt_ids=torch.zeros(words, 3, device=self.device, dtype=self.dtype),
-                guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-                return_dict=False,
-                **self._biased(given.get(_STYLES), ahead, words, hidden.shape[1]),
-                **self._controlled(control, hidden),
-            )[0]
+            turns = Turns.of(self.module)
+            with turns.at(pictures, torch.zeros(words, 3), device=self.device, dtype=self.dtype) as (pictured, written):
+                velocity: Tensor = self.module(
+                    hidden_states=hidden.to(self.device, self.dtype),
+                    encoder_hidden_states=context.to(self.device, self.dtype),
+                    pooled_projections=given["pooled"].to(self.device, self.dtype),
+                    timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                    img_ids=pictured,
+                    txt_ids=written,
+                    guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+                    return_dict=False,
+                    **self._biased(given.get(_STYLES), ahead, words, hidden.shape[1]),
+                    **self._controlled(control, hidden),
+                )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
 
     def _biased(self, styles: Tensor | None, ahead: int, words: int, others: int) -> dict[str, Any]:

@@ -47,8 +47,8 @@ class UnionControl(ControlNetwork):
         if task is None or task >= known:
             names = ", ".join(name for name, number in TASKS.items() if number < known)
             raise ModelError(
-                f"{self.handle.source.path}: a union of ControlNets, told {self.handle.mode or 'auto'!r}: expected what the picture "
-                f"shows, one of {names}. Set it by SetUnionControlNetType."
+                f"{self.handle.source.path}: a union of ControlNets, told {self.handle.mode or 'auto'!r}: expected what the "
+                f"picture shows, one of {names}. Set it by SetUnionControlNetType."
             )
         kind = torch.zeros(x.shape[0], known, device=self.device, dtype=self.dtype)
         kind[:, task] = 1.0

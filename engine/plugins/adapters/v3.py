@@ -21,7 +21,7 @@ from engine.plugins.adapters import calls, left_out
 from engine.plugins.adapters.declaration import input_spec, type_name
 from engine.plugins.adapters.results import read_parts, read_v1
 from engine.plugins.adapters.v1 import is_dynamic
-from engine.plugins.compat.comfy_io import HiddenHolder
+from engine.plugins.compat.io_words import HiddenHolder
 from engine.plugins.compat.running import running
 from engine.plugins.reasons import reason
 from engine.plugins.traces import in_place
@@ -178,7 +178,7 @@ def _overridden(cls: Any, name: str) -> bool:
 
 
 def _schema(cls: Any) -> Any:
-    from engine.plugins.compat.comfy_io import ComfyNode
+    from engine.plugins.compat.io_nodes import ComfyNode
 
     if issubclass(cls, ComfyNode):
         return cls.GET_SCHEMA()

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.plugins.compat import comfy_io, comfy_ui
 from engine.plugins.compat.absent import absent_class, refuse
-from engine.plugins.compat.comfy_io import ComfyNode
+from engine.plugins.compat.io_nodes import ComfyNode
 from engine.plugins.compat.running import check_cancelled, current_context
 
 io = comfy_io

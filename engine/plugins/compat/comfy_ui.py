@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.png import save_pictures
-from engine.plugins.compat.comfy_io import FolderType
+from engine.plugins.compat.io_words import FolderType
 from engine.plugins.compat.running import current_context
 
 

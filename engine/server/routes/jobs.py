@@ -94,9 +94,8 @@ class JobRoutes:
         descending = _one_of(request, "sort_order", ("desc", "asc")) == "desc"
         workflow_id = request.query.get("workflow_id")
         active = self._active(statuses, workflow_id, descending)
-        recording = [
-            job.id for job in self._dispatcher.active()
-        ]  # on disk already or not: they stand once, among the active
+        # Whatever is written of these meanwhile: they stand once, among the active.
+        unfinished = [job.id for job in (*self._dispatcher.active(), *self._dispatcher.queue)]
         listed = [_active_item(job) for job in active[offset : offset + limit]]
         ended = [status for status in ("done", "failed", "cancelled") if status in statuses]
         total = len(active)
@@ -108,7 +107,7 @@ class JobRoutes:
                 sort=sort,
                 descending=descending,
                 workflow_id=workflow_id,
-                without=recording,
+                without=unfinished,
             )
             listed += [_ended_item(entry) for entry in entries]
             total += count
@@ -128,7 +127,8 @@ class JobRoutes:
 
     async def cancel(self, request: web.Request) -> web.Response:
         job_id = request.match_info["job_id"]
-        if not await self._cancel(job_id) and await self._store.history_entry(job_id) is None:
+        known = await self._cancel(job_id) or job_id in self._dispatcher.ending
+        if not known and await self._store.history_entry(job_id) is None:
             raise _unknown(job_id)
         return json_response({"cancelled": True})
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from tests.harness import until
 
 
 def node(kind: str, **inputs: Any) -> dict[str, Any]:
@@ -227,9 +228,10 @@ def test_a_node_expands_into_itself_until_it_is_done(server: Any) -> None:
 
 
 def test_async_functions_run_at_the_same_time_and_an_error_ends_the_job(server: Any) -> None:
-    outputs(server, {str(n): node("RuleLater", seconds=0.5 + n / 1000) for n in range(8)})
+    outputs(server, {str(n): node("RuleLater", seconds=n / 1000, together=8) for n in range(8)})
     assert [line for line in server.noted() if line.startswith("later")] == ["later-begins"] * 8 + ["later-ends"] * 8
-    status = server.run({"1": node("RuleLater", seconds=0.01, fail=True), "2": node("RuleLater", seconds=30)})["status"]
+    fails, goes_on = (node("RuleLater", seconds=n, fail=not n, together=2) for n in (0, 30))
+    status = server.run({"1": fails, "2": goes_on})["status"]
     assert status["status_str"] == "error" and "late" in str(status["messages"])
     assert "later-cancelled" in server.noted()
 
@@ -240,8 +242,11 @@ def test_choices_that_come_from_a_folder_are_fresh(server: Any) -> None:
     folder.mkdir()
     (folder / "new.txt").touch()
     assert outputs(server, {"1": node("RuleOffer", file="new.txt")})["1"]["file"] == ["new.txt"]
-    time.sleep(0.3)
-    assert server.get("/object_info")["RuleOffer"]["input"]["required"]["file"][0] == ["new.txt"]
+
+    def offered() -> Any:  # a list of choices is good for a moment
+        return server.get("/object_info")["RuleOffer"]["input"]["required"]["file"][0]
+
+    until(lambda: offered() == ["new.txt"], "the choice")
     assert server.get("/object_info/RuleOffer")["RuleOffer"]["input"]["required"]["file"][0] == ["new.txt"]
     assert (
         refusal(server, {"1": node("RuleOffer", file="old.txt")})["node_errors"]["1"]["errors"][0]["type"]

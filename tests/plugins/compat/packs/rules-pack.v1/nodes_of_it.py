@@ -395,20 +395,25 @@ class Repeat:
 
 
 class Later:
+    """Sleeps, once `together` of them have begun."""
+
+    BEGUN = {}
+
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {"seconds": ("FLOAT", {"default": 0.3})},
-            "optional": {"fail": ("BOOLEAN", {"default": False})},
+            "optional": {"fail": ("BOOLEAN", {"default": False}), "together": ("INT", {"default": 1})},
         }
 
     RETURN_TYPES = (ANY,)
     FUNCTION = "go"
     OUTPUT_NODE = True
 
-    async def go(self, seconds, fail=False):
+    async def go(self, seconds, fail=False, together=1):
         note("later-begins")
         try:
+            await self.BEGUN.setdefault(together, asyncio.Barrier(together)).wait()
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             note("later-cancelled")
