@@ -11,7 +11,7 @@
 - putting 20 LoRAs on ÷ reading their files; beside it the bound: of each weight one product of all factors, side by side and in
   the weight's type already, added to it into new memory, which takes longer than reading wherever weights are on a CPU.
 
-Pairs alternate, best of `--repeats`, the files in the page cache. Random weights: what is measured does not depend on them.
+Pairs alternate, the least of `--repeats`, the files in the page cache. Random weights: what is measured does not depend on them.
 """
 
 from __future__ import annotations
