@@ -1,11 +1,15 @@
 """Which of the field's workflows run to a picture here, with tiny networks of random weights in the place of models.
 
-    python benchmarks/stand_ins.py DIR WORKFLOWS… [--family NAME] [--json FILE] [--as-they-are]
+    python benchmarks/stand_ins.py DIR [WORKFLOWS…] [--names FILE] [--only PATTERN] [--family NAME] [--json FILE [--resume]]
 
 WORKFLOWS are files or folders of workflow JSON; of a folder with an `index.json`, as the package comfyui-workflow-templates-json
-has it, the local ones of its group for images are taken. For each family (`stand_in_table.py`) a base directory is made in DIR,
-with tiny files under every name that workflows have, and a server runs the workflows that name one of its networks. Pictures are
-small and of two steps, unless `--as-they-are`. Prints a table: workflow, family, whether it ran, and if not, why.
+has it, the local ones of its group for images are taken. Files that stand in for those that workflows name are written into base
+directories in DIR, a server runs the workflows of each, and a table says what ran, and if not, why. Without WORKFLOWS, the files
+are only written: a file under every name of FILE (family → `folders` → folder → names), and a table says what each family has.
+
+So that it takes minutes: pictures have 128 pixels a side, or an eighth of what the workflow asks for where that is more, samplers
+take two steps and keep their share of a schedule that several split, megapixels are at most 0.1, and language models write 8
+tokens. `--as-they-are` leaves all of that as it is.
 
 That a workflow runs says that its files were recognised, its nodes are there, and values fit; nothing of what a picture is like.
 """
@@ -17,11 +21,9 @@ import json
 import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,27 +31,23 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from server_process import Server  # noqa: E402
-from stand_in_files import StandIn  # noqa: E402
-from stand_in_table import families_for  # noqa: E402
+from stand_in_files import Asked, Base, Shelf, placeholder, room  # noqa: E402
+from stand_in_parts import PARTS  # noqa: E402
+from stand_in_runs import asked_by, makes_pictures, reduced, run, unknown_types, write_pictures  # noqa: E402
+from stand_in_table import FAMILIES  # noqa: E402
 
 from engine.__main__ import make_app  # noqa: E402
 from engine.graph.workflow import workflow_to_prompt  # noqa: E402
 
-SIDE: Final = 128
-"""Pixels a side of the pictures that are loaded and made."""
-STEPS: Final = 2
-MEGAPIXELS: Final = 0.1
-"""Least that the field's nodes take."""
-_SIZES: Final = ("width", "height", "longer_size", "shorter_size", "largest_size", "resolution")
-PATIENCE: Final = 120.0
-"""Seconds that one workflow may take."""
-MODEL_SUFFIXES: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
-PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
+NAMES: Final = ROOT.parent / "shared" / "interop" / "model_files.json"
+NO_NODE: Final = "nodes that are not here"
+NO_FAMILY: Final = "no family here yet"
+NO_PART: Final = "nothing here reads"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one workflow; `reason` is empty when it ran to a picture."""
+    """What became of one workflow; `reason` is empty when it ran to a picture, or made no picture and was to make none."""
 
     workflow: str
     family: str
@@ -58,46 +56,47 @@ class Outcome:
 
 
 def main() -> int:
-    """Run the workflows of the command line, and print what became of them."""
+    """Write the files of the command line, run its workflows, and print what became of them."""
     options = arguments()
-    catalogue = make_app(ROOT).load_library().catalogue
-    groups: dict[str, tuple[StandIn | None, dict[str, Any]]] = {}
-    outcomes: list[Outcome] = []
-    for path in chosen(options.workflows):
-        try:
-            prompt = prompt_of(json.loads(path.read_text(encoding="utf-8")), catalogue)
-        except Exception as problem:
-            outcomes.append(Outcome(path.stem, "", f"not converted: {problem}"))
-            continue
-        names = files_in(prompt)
-        family = next(families_for(names), None)
-        if family is None and names:
-            outcomes.append(Outcome(path.stem, "", f"no stand-in for {', '.join(sorted(names))}"))
-        elif not options.family or (family and family.family in options.family):
-            key = family.family if family else "none"
-            groups.setdefault(key, (family, {}))[1][path.stem] = prompt
+    for old in options.folder.glob("base*") if options.resume else (options.folder,):
+        shutil.rmtree(old, ignore_errors=True)
+    shelf = Shelf(options.folder / "families", FAMILIES, PARTS)
+    if not options.workflows:
+        report_names(json.loads(options.names.read_text(encoding="utf-8")), shelf, options.folder)
+        return 0
+    before = json.loads(options.json.read_text()) if options.resume and options.json.exists() else []
+    outcomes = [Outcome(**one) for one in before if not one["reason"]]
     try:
-        for key, (family, prompts) in groups.items():
-            for outcome in run_group(options.folder / key, key, family, prompts, smaller=not options.as_they_are):
-                outcomes.append(outcome)
-                print(f"{outcome.workflow}: {outcome.reason or 'ran'}", file=sys.stderr, flush=True)
+        for outcome in all_of(options, shelf, {one.workflow for one in outcomes}):
+            outcomes.append(outcome)
+            print(f"{outcome.workflow}: {outcome.reason or 'ran'}", file=sys.stderr, flush=True)
+            if options.json:
+                options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=2) + "\n")
     except KeyboardInterrupt:
         print("Interrupted: what follows is not all.", file=sys.stderr)
-    report(outcomes, options.json)
+    report(outcomes)
     return 0
 
 
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where files are written; what is there of it goes")
+    parser.add_argument("workflows", type=Path, nargs="*", help="workflow files, or folders of them")
+    parser.add_argument("--names", type=Path, default=NAMES, help="names of model files (%(default)s)")
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="where base directories are made; what is there of them goes"
+        "--only", action="append", help="only workflows whose names fit this (`*flux*`); may be repeated"
     )
-    parser.add_argument("workflows", type=Path, nargs="+", help="workflow files, or folders of them")
     parser.add_argument("--family", action="append", help="only the workflows of a family; may be repeated")
     parser.add_argument("--json", type=Path, help="write the table as JSON too")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the files of DIR, and what ran in the table of --json"
+    )
     parser.add_argument("--as-they-are", action="store_true", help="leave sizes and steps as they are")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.resume and not options.json:
+        parser.error("--resume needs --json, the table to go on with")
+    return options
 
 
 def chosen(given: Sequence[Path]) -> Iterator[Path]:
@@ -118,139 +117,97 @@ def prompt_of(workflow: Mapping[str, Any], catalogue: Any) -> dict[str, Any]:
     return dict(workflow_to_prompt(workflow, catalogue).prompt if "nodes" in workflow else workflow)
 
 
-def files_in(prompt: Mapping[str, Any]) -> set[str]:
-    """The model files that a prompt names, without their folders."""
-    values = (value for node in prompt.values() for value in node.get("inputs", {}).values())
-    return {Path(one).name for one in values if isinstance(one, str) and one.lower().endswith(MODEL_SUFFIXES)}
+def all_of(options: argparse.Namespace, shelf: Shelf, done: set[str]) -> Iterator[Outcome]:
+    """Yield what became of each workflow that is not done yet: first those that cannot run, then those of each base directory."""
+    catalogue = make_app(ROOT).load_library().catalogue
+    bases: list[Base] = []
+    waiting: dict[int, dict[str, tuple[str, dict[str, Any]]]] = {}
+    for path in chosen(options.workflows):
+        if path.stem in done or not any(fnmatchcase(path.stem, one) for one in options.only or ["*"]):
+            continue
+        try:
+            prompt = prompt_of(json.loads(path.read_text(encoding="utf-8")), catalogue)
+        except Exception as problem:
+            yield Outcome(path.stem, "", f"not converted: {problem}")
+            continue
+        asked = asked_by(prompt, catalogue)
+        family = "+".join(one.family for one in shelf.families_of(asked)) or "-"
+        if options.family and not set(options.family) & set(family.split("+")):
+            continue
+        if missing := unknown_types(prompt, catalogue):
+            yield Outcome(path.stem, family, f"{NO_NODE}: {', '.join(missing)}")
+            continue
+        try:
+            files, unknown = shelf.find(asked)
+        except Exception as problem:
+            yield Outcome(path.stem, family, f"stand-in: {type(problem).__name__}: {problem}")
+            continue
+        if unknown:
+            why = NO_FAMILY if family == "-" else NO_PART
+            yield Outcome(path.stem, family, f"{why}: {', '.join(name for _, name in unknown)}")
+            continue
+        base = room(bases, files | dict(shelf.tokenizers(asked)), options.folder)
+        waiting.setdefault(bases.index(base), {})[path.stem] = (family, prompt)
+    for number, prompts in waiting.items():
+        yield from run_base(bases[number].folder, prompts, catalogue, smaller=not options.as_they_are)
 
 
-def run_group(
-    base: Path, name: str, family: StandIn | None, prompts: Mapping[str, Any], *, smaller: bool
-) -> Iterator[Outcome]:
-    """Make the base directory of a family and run its workflows, one after the other."""
-    shutil.rmtree(base, ignore_errors=True)
-    base.mkdir(parents=True)
-    try:
-        if family:
-            family.place(base)
-    except Exception as problem:
-        yield from (Outcome(one, name, f"stand-in: {type(problem).__name__}: {problem}") for one in prompts)
-        return
-    for prompt in prompts.values():
+def run_base(base: Path, prompts: Mapping[str, tuple[str, Any]], catalogue: Any, *, smaller: bool) -> Iterator[Outcome]:
+    """Run the workflows of a base directory, one after the other."""
+    base.mkdir(parents=True, exist_ok=True)
+    for _, prompt in prompts.values():
         write_pictures(base, prompt)
     server = Server(base)
     try:
         server.first_answer("/system_stats")
-        for workflow, prompt in prompts.items():
+        for workflow, (family, prompt) in prompts.items():
             begun = time.monotonic()
-            reason = run(server, reduced(prompt) if smaller else prompt)
-            yield Outcome(workflow, name, reason, round(time.monotonic() - begun, 1))
+            reason = run(
+                server, reduced(prompt, catalogue) if smaller else prompt, pictures=makes_pictures(prompt, catalogue)
+            )
+            yield Outcome(workflow, family, reason, round(time.monotonic() - begun, 1))
     finally:
         server.stop()
 
 
-def write_pictures(base: Path, prompt: Mapping[str, Any]) -> None:
-    """A small picture under every name that the prompt loads one by."""
-    from PIL import Image
-
-    for node in prompt.values():
-        for value in node.get("inputs", {}).values():
-            if isinstance(value, str) and value.lower().endswith(PICTURE_SUFFIXES) and "\n" not in value:
-                path = base / "input" / value.removesuffix(" [input]")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                kind = "RGBA" if path.suffix in (".png", ".webp") else "RGB"
-                Image.linear_gradient("L").resize((SIDE, SIDE)).convert(kind).save(path)
-
-
-def reduced(prompt: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for small pictures of two steps; parts of a schedule keep their share of it."""
-    found = {}
-    for key, node in prompt.items():
-        inputs = {name: _number(prompt, name, value) for name, value in node.get("inputs", {}).items()}
-        steps = inputs.get("steps")
-        for name, value in inputs.items():
-            if name in _SIZES and _is_number(value) and value > SIDE:
-                inputs[name] = max(SIDE, int(value) // 8 // 16 * 16)
-            elif name.endswith("megapixels") and _is_number(value):
-                inputs[name] = min(value, MEGAPIXELS)
-            elif name in ("start_at_step", "end_at_step") and isinstance(steps, int) and value < steps:
-                inputs[name] = round(value * STEPS / steps)
-        if isinstance(steps, int | list):
-            inputs["steps"] = STEPS
-        found[key] = {**node, "inputs": inputs}
-    return found
-
-
-def _number(prompt: Mapping[str, Any], name: str, value: Any) -> Any:
-    """What an input for a size is given, where that is a number which another node holds."""
-    if name in _SIZES and isinstance(value, list) and value[0] in prompt:
-        told = prompt[value[0]].get("inputs", {})
-        if set(told) <= {"value", "control_after_generate"} and _is_number(told.get("value")):
-            return told["value"]
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def run(server: Server, prompt: Mapping[str, Any]) -> str:
-    """Why the prompt did not run to a picture, "" when it did."""
-    status, answer = post(server, {"prompt": prompt})
-    if status != 200 or answer.get("node_errors"):  # of several outputs, those that are sound are run
-        return refused(answer)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        entry = server.get(f"/history/{answer['prompt_id']}").get(answer["prompt_id"])
-        if entry:
-            return ended(entry)
-        time.sleep(0.1)
-    post(server, {}, "/interrupt")
-    return f"not done after {PATIENCE:g} s"
-
-
-def post(server: Server, body: Mapping[str, Any], path: str = "/prompt") -> tuple[int, Any]:
-    """Status and JSON of an answer."""
-    told = {"Content-Type": "application/json"}
-    request = urllib.request.Request(server.url + path, json.dumps(body).encode(), told)
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as problem:
-        return problem.code, json.loads(problem.read() or b"null")
-
-
-def refused(answer: Any) -> str:
-    """The first problem of a prompt that is not sound, or all nodes that are not there."""
-    error = answer.get("error", {})
-    for node in answer.get("node_errors", {}).values():
-        for one in node.get("errors", ()):
-            return f"{node.get('class_type')}: {one.get('message')}: {one.get('details')}"[:240]
-    return f"{error.get('message')}: {error.get('details')}"[:240]
-
-
-def ended(entry: Mapping[str, Any]) -> str:
-    """Why a job made no picture, "" when it made one."""
-    if entry["status"]["status_str"] == "success":
-        made = [
-            one for output in entry["outputs"].values() for kind in ("images", "gifs") for one in output.get(kind, ())
-        ]
-        return "" if made else "it ran, and made no picture"
-    for kind, told in entry["status"]["messages"]:
-        if kind == "execution_error":
-            return f"{told.get('node_type')}: {' '.join(str(told.get('exception_message')).split())}"[:240]
-    return "it failed without a message"
-
-
-def report(outcomes: Sequence[Outcome], target: Path | None) -> None:
-    """Print the table, and write it."""
+def report(outcomes: Sequence[Outcome]) -> None:
+    """Print the table, and how often each kind of reason stands in it."""
     width = max((len(one.workflow) for one in outcomes), default=0)
     for one in sorted(outcomes, key=lambda one: (one.family, one.workflow)):
-        print(f"{one.workflow:{width}}  {one.family or '-':18}  {one.reason or f'ran in {one.seconds} s'}")
-    ran = Counter(one.family for one in outcomes if not one.reason)
-    print(f"\n{sum(ran.values())} of {len(outcomes)} ran: {', '.join(f'{n} {family}' for family, n in ran.items())}")
-    if target:
-        target.write_text(json.dumps([asdict(one) for one in outcomes], indent=2) + "\n")
+        print(f"{one.workflow:{width}}  {one.family:18}  {one.reason or f'ran in {one.seconds} s'}")
+    ran = sum(not one.reason for one in outcomes)
+    counts = {kind: sum(one.reason.startswith(kind) for one in outcomes) for kind in (NO_NODE, NO_FAMILY, NO_PART)}
+    able = len(outcomes) - counts[NO_NODE]
+    print(f"\nOf {len(outcomes)} workflows {able} have every type of node here; of these {ran} ran.")
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    print(f"{told}, {len(outcomes) - ran - sum(counts.values())} failed otherwise.")
+
+
+def report_names(families: Mapping[str, Any], shelf: Shelf, parent: Path) -> None:
+    """Write a file under every name of these families, and print for each how many stand in, and which hold nothing."""
+    bases: list[Base] = []
+    every: set[Asked] = set()
+    stood: set[Asked] = set()
+    nothing: dict[str, list[Asked]] = {}
+    for title, told in families.items():
+        asked = [(folder, name) for folder, names in told["folders"].items() for name in names]
+        files, nothing[title] = shelf.find(asked)
+        if files:
+            room(bases, files | dict(shelf.tokenizers(asked)), parent)
+        every |= set(asked)
+        stood |= set(files)
+        print(
+            f"{title:34}  {len(files):3} of {len(asked):3}  {', '.join(one.family for one in shelf.families_of(asked))}"
+        )
+    rest = {one for names in nothing.values() for one in names} - stood
+    for folder, name in rest:
+        placeholder(parent / "nothing" / "models" / folder / name)
+    print(f"\n{NO_FAMILY}, or {NO_PART} it, so that a file that holds nothing has the name:")
+    for title, names in nothing.items():
+        if left := [one for one in names if one in rest]:
+            print(f"{title:34}  {', '.join(f'{folder}/{name}' for folder, name in sorted(left))}")
+    told = f"{len(stood)} have a stand-in, {len(rest)} hold nothing"
+    print(f"\n{len(every)} names in {len(bases)} base directories: {told}.")
 
 
 if __name__ == "__main__":

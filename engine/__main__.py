@@ -156,6 +156,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
         models=Deferred(lambda: _model_manager(cache, paths, settings)),
         paths=paths,
         find_file=paths.locate,
+        files_beside=_files_beside,
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
         keep_text=TextKeeper(paths.directory),
@@ -163,6 +164,15 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
     most = settings.expansion
     limits = ExpansionLimits(nodes=most.nodes, depth=most.depth, bytes=most.mib * MIB)
     return Executor(library.definition, library.catalogue, cache, services=services, expansion_limits=limits)
+
+
+def _files_beside(path: Path) -> Sequence[Path]:
+    """What is read with a GGUF file: its further parts, and the vision tower of a language model."""
+    if path.suffix.lower() != ".gguf":
+        return ()
+    from engine.models.gguf_tensors import files_beside
+
+    return files_beside(path)
 
 
 def _model_manager(cache: Cache, paths: Paths, settings: Settings) -> Any:

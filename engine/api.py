@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from engine.models.handles import ModelHandle as Model
     from engine.models.handles import ModelPatchHandle as ModelPatch
     from engine.models.handles import StyleModelHandle as StyleModel
+    from engine.models.handles import UpscaleHandle as UpscaleModel
     from engine.models.handles import VaeHandle as Vae
     from engine.sampling.names import Sampler as SamplerObject
 else:
@@ -51,6 +52,7 @@ else:
         Noise,
         SamplerObject,
         StyleModel,
+        UpscaleModel,
         Vae,
     )
 
@@ -90,6 +92,7 @@ __all__ = [
     "StyleModel",
     "Subgraph",
     "Text",
+    "UpscaleModel",
     "Vae",
     "WithUi",
     "node",

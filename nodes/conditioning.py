@@ -11,6 +11,7 @@ import torch
 
 from engine.api import Clip, Conditioning, Context, In, Mask, Mentions, node
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES
+from engine.models.encoded import makers, signed
 
 PIXELS_PER_LATENT = 8
 """Areas are given in pixels and kept in units of eight, which are latent pixels of most models."""
@@ -71,8 +72,14 @@ def conditioning_concat(conditioning_to: Conditioning, conditioning_from: Condit
         new = dict(options)
         if _MASK in options or _MASK in further:
             new[_MASK] = torch.cat((_mask(tokens, options), _mask(added, further)), dim=1)
-        result.append([_joined(tokens, added), new])
+        result.append(_made_of(_joined(tokens, added), new, (tokens, options), (added, further)))
     return result
+
+
+def _made_of(tokens: torch.Tensor, options: dict[str, Any], *sources: tuple[torch.Tensor, dict[str, Any]]) -> list[Any]:
+    """A text that was made of others: by the encoders of all, where each tells its own."""
+    found = [makers(*source) for source in sources]
+    return [tokens, signed(tokens, options, frozenset().union(*found) if all(found) else ())]
 
 
 def _mask(tokens: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
@@ -112,7 +119,7 @@ def conditioning_average(
         if _MASK in options:  # what either has text in is text
             seen = _fit_tokens(_mask(tokens_from, options_from)[..., None], tokens.shape[1])[..., 0]
             new[_MASK] = torch.maximum(_mask(tokens, options), seen)
-        result.append([mixed, new])
+        result.append(_made_of(mixed, new, (tokens, options), (tokens_from, options_from)))
     return result
 
 
@@ -185,12 +192,15 @@ def conditioning_set_timestep_range(conditioning: Conditioning, start: Moment = 
 @node("ConditioningZeroOut", category="advanced/conditioning")
 def conditioning_zero_out(conditioning: Conditioning) -> Conditioning:
     """Replace the conditioning by zeros of the same shape: neither this prompt nor the empty one."""
-    return [[torch.zeros_like(tokens), _zero_pooled(options)] for tokens, options in conditioning]
+    return [_zeros(tokens, options) for tokens, options in conditioning]
 
 
-def _zero_pooled(options: dict[str, Any]) -> dict[str, Any]:
-    pooled = options.get("pooled_output")
-    return {**options, "pooled_output": torch.zeros_like(pooled)} if pooled is not None else dict(options)
+def _zeros(tokens: torch.Tensor, options: dict[str, Any]) -> list[Any]:
+    """Zeros, which every encoder could have made."""
+    new = signed(tokens, options, ())
+    if (pooled := options.get("pooled_output")) is not None:
+        new["pooled_output"] = torch.zeros_like(pooled)
+    return [torch.zeros_like(tokens), new]
 
 
 def with_options(conditioning: Conditioning, **options: Any) -> Conditioning:

@@ -22,11 +22,13 @@ from engine.api import (
     Sigmas,
     node,
 )
+from engine.denoising.checks import check_start, ended
 from engine.denoising.guided import GuidedModel
 from engine.denoising.live import latent_for, live_model, report_to, rescale_of
 from engine.denoising.records import Start
 from engine.denoising.run import sample
 from engine.media.faults import latent_faults
+from engine.models.latent_spaces import changed
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, DualCfgGuidance
 from engine.sampling.names import Sampler
 from engine.sampling.noise import initial_noise
@@ -108,11 +110,13 @@ def _run(
     latent = latent_for(guider.model, latent_image)
     report = report_to(ctx, guider.model)
     with live_model(ctx.models, guider.model, guider.negative_model) as live:
-        start = Start(latent["samples"], noise.generate_noise(latent), latent.get("noise_mask"), seed)
+        drawn = noise.generate_noise(latent)
+        check_start(live, latent, drawn, sigmas)
+        start = Start(latent["samples"], drawn, latent.get("noise_mask"), seed)
         sampled = sample(live, start, guider.guidance, sigmas, sampler, report)
     for fault in latent_faults(sampled.samples):
         ctx.warn(fault)
-    return SampledLatents({**latent, "samples": sampled.samples}, {**latent, "samples": sampled.denoised})
+    return SampledLatents(ended(live, latent, sampled.samples), ended(live, latent, sampled.denoised))
 
 
 @node("RandomNoise", category="sampling/custom_sampling/noise")
@@ -133,7 +137,7 @@ def add_noise(model: Model, noise: Noise, sigmas: Sigmas, latent_image: Latent) 
     latent = latent_for(model, latent_image)
     drawn = noise.generate_noise(latent)
     noisy = add_noise_to_latent(model.parameterization, model.latent, latent["samples"], drawn, sigmas)
-    return {**latent, "samples": noisy}
+    return changed(latent, noisy)
 
 
 @node("CFGGuider", category="sampling/custom_sampling/guiders")

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 
 from engine.api import Image, In, Latent, Model, Seed, node
+from engine.models.latent_spaces import changed
 from engine.sampling.noise import initial_noise
 from engine.sampling.noise_schedule import NoiseSchedule, forward_process, from_network_space, to_network_space
 
@@ -23,7 +24,7 @@ def forward_process_latent(model: Model, samples: Latent, noise_seed: Seed = 0, 
     x0 = to_network_space(samples["samples"].float(), model.latent)
     noise = initial_noise(x0, noise_seed, samples.get("batch_index"))
     shown = _at_time(NoiseSchedule.of(model.parameterization), x0, noise, t)
-    return {**samples, "samples": from_network_space(shown, model.latent)}
+    return changed(samples, from_network_space(shown, model.latent))
 
 
 @node("ForwardProcessImage", category="advanced/noise", display_name="Forward Process (Image)")

@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.api import In, Latent, Mask, node
 from engine.media.bounds import bounded
 from engine.media.resizing import Crop, LatentMethod, fit_mask, match_batches, repeat_to, resize
+from engine.models.latent_spaces import changed, check_alike, side_by_side
 from nodes.compositing import paste
 from nodes.dimensions import MAX_RESOLUTION, ONE_CHOICE, Batches, BatchSize, ScaleFactor, first_of, target_size
 from nodes.orientation import FlipMethod, Rotation, quarter_turns
@@ -80,14 +81,14 @@ def latent_upscale(
     old_height, old_width = samples["samples"].shape[-2:]
     asked = (max(SMALLEST, size) if size else 0 for size in (width, height))
     across, down = (max(SMALLEST, side) // PIXELS for side in target_size(old_width, old_height, *asked))
-    return {**samples, "samples": resize(samples["samples"], across, down, upscale_method, crop)}
+    return changed(samples, resize(samples["samples"], across, down, upscale_method, crop))
 
 
 @node("LatentUpscaleBy", category="latent", display_name="Upscale Latent By")
 def latent_upscale_by(samples: Latent, upscale_method: Method = "nearest-exact", scale_by: ScaleFactor = 1.5) -> Latent:
     """Scale a latent (B, C, h, w) to (B, C, h × scale_by, w × scale_by), rounded."""
     height, width = (max(1, round(size * scale_by)) for size in samples["samples"].shape[-2:])
-    return {**samples, "samples": resize(samples["samples"], width, height, upscale_method)}
+    return changed(samples, resize(samples["samples"], width, height, upscale_method))
 
 
 @node("LatentComposite", category="latent", display_name="Latent Composite")
@@ -102,6 +103,7 @@ def latent_composite(
 
     Edges that lie on the edge of `samples_to` do not fade.
     """
+    check_alike(samples_to, samples_from)
     below, above = samples_to["samples"], samples_from["samples"]
     left, top, reach = x // PIXELS, y // PIXELS, feather // PIXELS
     above = above[..., : max(1, below.shape[-2] - top), : max(1, below.shape[-1] - left)]
@@ -110,7 +112,7 @@ def latent_composite(
     mask = _ramp(height, reach * (top > 0), reach * (bottom > 0))[:, None] * _ramp(
         width, reach * (left > 0), reach * (right > 0)
     )
-    return {**samples_to, "samples": paste(below, above, left, top, mask)}
+    return changed(samples_to, paste(below, above, left, top, mask))
 
 
 def _ramp(size: int, before: int, after: int) -> Tensor:
@@ -136,8 +138,9 @@ def latent_composite_masked(
     mask: Annotated[Mask | None, In(tip="1 where the source shows; stretched to the source.")] = None,
 ) -> Latent:
     """Lay `source` over `destination` (B, C, h, w) at (x, y), where `mask` is 1."""
+    check_alike(destination, source)
     placed = paste(destination["samples"], source["samples"], x // PIXELS, y // PIXELS, mask, resize_source)
-    return {**destination, "samples": placed}
+    return changed(destination, placed)
 
 
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
@@ -146,22 +149,22 @@ def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) 
 
     The shorter batch repeats.
     """
-    first, second = match_batches(*_alike(samples1, samples2, "bicubic"))
-    return {**samples1, "samples": first * blend_factor + second * (1 - blend_factor)}
+    first, second = match_batches(*_to_mix(samples1, samples2, "bicubic"))
+    return changed(samples1, first * blend_factor + second * (1 - blend_factor))
 
 
 @node("LatentAdd", category="latent/advanced", display_name=None)
 def latent_add(samples1: Latent, samples2: Latent) -> Latent:
     """Add two latents (B, C, h, w); the second is scaled to the size of the first, and repeated to its batch or cut."""
-    first, second = _alike(samples1, samples2)
-    return {**samples1, "samples": first + repeat_to(second, first.shape[0])}
+    first, second = _to_mix(samples1, samples2)
+    return changed(samples1, first + repeat_to(second, first.shape[0]))
 
 
 @node("LatentSubtract", category="latent/advanced", display_name=None)
 def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
     """Take the second latent from the first (B, C, h, w), scaled to its size, and repeated to its batch or cut."""
-    first, second = _alike(samples1, samples2)
-    return {**samples1, "samples": first - repeat_to(second, first.shape[0])}
+    first, second = _to_mix(samples1, samples2)
+    return changed(samples1, first - repeat_to(second, first.shape[0]))
 
 
 @node("LatentMultiply", category="latent/advanced", display_name=None)
@@ -169,7 +172,7 @@ def latent_multiply(
     samples: Latent, multiplier: Annotated[float, In(ge=-10.0, le=10.0, step=0.01, tip="Factor.")] = 1.0
 ) -> Latent:
     """Multiply every number of a latent (B, C, h, w)."""
-    return {**samples, "samples": samples["samples"] * multiplier}
+    return changed(samples, samples["samples"] * multiplier)
 
 
 @node("LatentInterpolate", category="latent/advanced", display_name=None)
@@ -179,16 +182,22 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -
     `ratio` is the share of the first latent (B, C, h, w); the second is scaled to its size, and repeated to its batch or
     cut.
     """
-    first, second = _alike(samples1, samples2)
+    first, second = _to_mix(samples1, samples2)
     second = repeat_to(second, first.shape[0])
     first_length, second_length = (one.norm(dim=1, keepdim=True) for one in (first, second))
     direction = torch.lerp(_unit(second, second_length), _unit(first, first_length), ratio)
     mixed = _unit(direction, direction.norm(dim=1, keepdim=True)) * torch.lerp(second_length, first_length, ratio)
-    return {**samples1, "samples": mixed}
+    return changed(samples1, mixed)
 
 
 def _unit(vectors: Tensor, length: Tensor) -> Tensor:
     return torch.where(length > 0, vectors / length, 0.0)
+
+
+def _to_mix(samples1: Latent, samples2: Latent, method: str = "bilinear") -> tuple[Tensor, Tensor]:
+    """As `_alike`, of latents whose numbers mean the same."""
+    check_alike(samples1, samples2)
+    return _alike(samples1, samples2, method)
 
 
 def _alike(samples1: Latent, samples2: Latent, method: str = "bilinear") -> tuple[Tensor, Tensor]:
@@ -213,7 +222,8 @@ def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
     A noise mask stays as the first one has it, so that samplers repeat it over the batch.
     """
     joined = torch.cat(_alike(samples1, samples2))
-    return {**samples1, "samples": joined, "batch_index": _indices(samples1) + _indices(samples2)}
+    indices = _indices(samples1) + _indices(samples2)
+    return side_by_side({**samples1, "batch_index": indices}, samples2, joined)
 
 
 def _indices(samples: Latent, first: int = 0) -> list[int]:
@@ -227,7 +237,7 @@ def repeat_latent_batch(samples: Latent, amount: LatentRepeats = 1) -> Latent:
     """Repeat the whole batch to (B × amount, C, h, w); every repetition gets noise of its own."""
     batch = samples["samples"]
     count = batch.shape[0]
-    result = {**samples, "samples": repeat_to(batch, count * amount)}
+    result = changed(samples, repeat_to(batch, count * amount))
     mask = samples.get("noise_mask")
     if mask is not None and mask.shape[0] > 1:
         result["noise_mask"] = repeat_to(mask, mask.shape[0] * amount)
@@ -263,7 +273,7 @@ def latent_from_batch(samples: Latent, batch_index: LatentIndex = 0, length: Lat
 def _slice(samples: Latent, where: slice) -> Latent:
     """Some of a batch of latents, with their noise masks and noise indices."""
     batch = samples["samples"]
-    result = {**samples, "samples": batch[where], "batch_index": _indices(samples)[where]}
+    result = {**changed(samples, batch[where]), "batch_index": _indices(samples)[where]}
     mask = samples.get("noise_mask")
     if mask is not None and mask.shape[0] > 1:
         result["noise_mask"] = repeat_to(mask, batch.shape[0])[where]
@@ -328,13 +338,13 @@ def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
 @node("LatentFlip", category="latent/transform", display_name="Flip Latent")
 def latent_flip(samples: Latent, flip_method: FlipMethod = "x-axis: vertically") -> Latent:
     """Turn latents (B, C, h, w) upside down, or mirror them; a noise mask stays as it is."""
-    return {**samples, "samples": samples["samples"].flip(-2 if flip_method.startswith("x") else -1)}
+    return changed(samples, samples["samples"].flip(-2 if flip_method.startswith("x") else -1))
 
 
 @node("LatentRotate", category="latent/transform", display_name="Rotate Latent")
 def latent_rotate(samples: Latent, rotation: Rotation = "none") -> Latent:
     """Turn latents (B, C, h, w) clockwise by quarter turns; a noise mask stays as it is."""
-    return {**samples, "samples": samples["samples"].rot90(quarter_turns(rotation), dims=(-1, -2))}
+    return changed(samples, samples["samples"].rot90(quarter_turns(rotation), dims=(-1, -2)))
 
 
 @node("LatentCrop", category="latent/transform", display_name="Crop Latent")
@@ -348,4 +358,4 @@ def latent_crop(samples: Latent, width: CutSize = 512, height: CutSize = 512, x:
     least = SMALLEST // PIXELS
     left, top = min(x // PIXELS, max(0, columns - least)), min(y // PIXELS, max(0, rows - least))
     right, bottom = left + width // PIXELS, top + height // PIXELS
-    return {**samples, "samples": samples["samples"][..., top:bottom, left:right]}
+    return changed(samples, samples["samples"][..., top:bottom, left:right])

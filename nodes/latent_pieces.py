@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engine.api import In, Latent, node
 from engine.media.resizing import repeat_to
+from engine.models.latent_spaces import changed, side_by_side
 from nodes.dimensions import MAX_RESOLUTION, ONE_CHOICE
 
 AXES = {"x": -1, "y": -2, "t": -3}
@@ -37,7 +38,7 @@ def latent_cut(
     length = whole.shape[axis]
     first = max(index, -length) + length if index < 0 else min(index, length - 1)
     piece = whole.narrow(axis, first, min(amount, length - first))
-    return {**samples, "samples": piece.clone()}  # a view would keep the whole latent in memory
+    return changed(samples, piece.clone())  # a view would keep the whole latent in memory
 
 
 @node("LatentConcat", category="latent/advanced", display_name=None)
@@ -58,7 +59,7 @@ def latent_concat(
     axis = AXES[dim.removeprefix("-")]
     _require_alike(first, second, axis, dim)
     parts = (second, first) if dim.startswith("-") else (first, second)
-    return {**samples1, "samples": torch.cat(parts, dim=axis)}
+    return side_by_side(samples1, samples2, torch.cat(parts, dim=axis))
 
 
 def _require_alike(first: Tensor, second: Tensor, axis: int, dim: str) -> None:
@@ -90,5 +91,5 @@ def latent_cut_to_batch(
     count = whole.shape[axis] // size
     kept = whole.narrow(axis, 0, count * size).movedim(axis, 1)
     slices = kept.reshape(-1, size, *kept.shape[2:]).movedim(1, axis)
-    others = {key: value for key, value in samples.items() if key != "batch_index"}  # which has one entry per latent
-    return {**others, "samples": slices.contiguous()}
+    made = changed(samples, slices.contiguous())
+    return {key: value for key, value in made.items() if key != "batch_index"}  # which has one entry per latent

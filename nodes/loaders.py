@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from engine.api import Clip, Context, ControlNet, ExecutionBlocker, Files, In, M
 from engine.models.autoencoders import pixel
 from engine.models.families import loader_types
 from engine.models.lora_families import left_over
+from engine.models.packed.lost_factors import lost_factors
 from nodes.checkpoint_config import read_config
 
 ConfigName = Annotated[str, In(choices=Files("configs"), tip="A YAML file in models/configs.")]
@@ -65,7 +67,7 @@ class ModelAndClip(NamedTuple):
 @node("CheckpointLoaderSimple", category="loaders", display_name="Load Checkpoint")
 def checkpoint_loader(ctx: Context, ckpt_name: CheckpointName) -> Checkpoint:
     """Load a checkpoint file: denoiser, text encoder and VAE. A part that the file lacks stops the nodes that want it."""
-    return _parts(ctx.models.checkpoint(ctx.paths.find("checkpoints", ckpt_name)), ckpt_name)
+    return _parts(ctx.models.checkpoint(_found(ctx, "checkpoints", ckpt_name)), ckpt_name)
 
 
 @node(
@@ -76,7 +78,7 @@ def checkpoint_loader(ctx: Context, ckpt_name: CheckpointName) -> Checkpoint:
 )
 def checkpoint_loader_with_config(ctx: Context, config_name: ConfigName, ckpt_name: CheckpointName) -> Checkpoint:
     """Load a checkpoint file, and let its YAML file say what the network predicts and where the text encoder stops."""
-    model, clip, vae = ctx.models.checkpoint(ctx.paths.find("checkpoints", ckpt_name))
+    model, clip, vae = ctx.models.checkpoint(_found(ctx, "checkpoints", ckpt_name))
     config = read_config(ctx.paths.find("configs", config_name))
     if config.predicts_v and model is not None:
         model = model.with_parameterization(msgspec.structs.replace(model.parameterization, prediction="v"))
@@ -89,6 +91,14 @@ def checkpoint_loader_with_config(ctx: Context, config_name: ConfigName, ckpt_na
 def diffusers_loader(ctx: Context, model_path: FolderName) -> Checkpoint:
     """Load a model kept as a diffusers folder (unet, vae, text_encoder, tokenizer, scheduler)."""
     return _parts(ctx.models.checkpoint(ctx.paths.find("diffusers", model_path)), model_path)
+
+
+def _found(ctx: Context, folder: str, name: str) -> Path:
+    """Find a file of weights, and tell what its header does not."""
+    path = ctx.paths.find(folder, name)
+    if note := lost_factors(path):
+        ctx.warn(note)
+    return path
 
 
 def _parts(parts: tuple[Any, Any, Any], name: str) -> Checkpoint:
@@ -113,7 +123,7 @@ def denoiser_loader(
     ] = "default",
 ) -> Model:
     """Load a denoiser that is kept in a file of its own."""
-    return ctx.models.denoiser(ctx.paths.find("diffusion_models", unet_name))
+    return ctx.models.denoiser(_found(ctx, "diffusion_models", unet_name))
 
 
 @node("CLIPLoader", category="advanced/loaders", display_name="Load CLIP")
@@ -128,7 +138,7 @@ def text_encoder_loader(
     ] = None,
 ) -> Clip:
     """Load a text encoder that is kept in a file of its own."""
-    path = ctx.paths.find("text_encoders", clip_name)
+    path = _found(ctx, "text_encoders", clip_name)
     if type == "stable_diffusion":  # what the field calls it when the file tells
         return ctx.models.text_encoder(path)
     return ctx.models.text_encoders([path], type)
@@ -147,7 +157,7 @@ def dual_text_encoder_loader(
     ] = None,
 ) -> Clip:
     """Load the two text encoders of a family, each kept in a file of its own; their order does not matter."""
-    paths = [ctx.paths.find("text_encoders", name) for name in (clip_name1, clip_name2)]
+    paths = [_found(ctx, "text_encoders", name) for name in (clip_name1, clip_name2)]
     return ctx.models.text_encoders(paths, type)
 
 
@@ -156,7 +166,7 @@ def triple_text_encoder_loader(
     ctx: Context, clip_name1: TextEncoderName, clip_name2: TextEncoderName, clip_name3: TextEncoderName
 ) -> Clip:
     """Load the three text encoders of Stable Diffusion 3, each kept in a file of its own; their order does not matter."""
-    paths = [ctx.paths.find("text_encoders", name) for name in (clip_name1, clip_name2, clip_name3)]
+    paths = [_found(ctx, "text_encoders", name) for name in (clip_name1, clip_name2, clip_name3)]
     return ctx.models.text_encoders(paths, "sd3")
 
 
@@ -170,7 +180,7 @@ def quadruple_text_encoder_loader(
 ) -> Clip:
     """Load the four text encoders of HiDream-I1, each kept in a file of its own; their order does not matter."""
     names = (clip_name1, clip_name2, clip_name3, clip_name4)
-    return ctx.models.text_encoders([ctx.paths.find("text_encoders", name) for name in names], "hidream")
+    return ctx.models.text_encoders([_found(ctx, "text_encoders", name) for name in names], "hidream")
 
 
 @node("VAELoader", category="loaders", display_name="Load VAE")
@@ -185,6 +195,12 @@ def vae_loader(ctx: Context, vae_name: VaeName) -> Vae:
 def control_net_loader(ctx: Context, control_net_name: ControlNetName) -> ControlNet:
     """Load a control network."""
     return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name))
+
+
+@node("DiffControlNetLoader", category="loaders", display_name="Load ControlNet Model (diff)")
+def diff_control_net_loader(ctx: Context, model: Model, control_net_name: ControlNetName) -> ControlNet:
+    """Load a control network; of one that is kept as the difference to a model, what it is with this one's weights."""
+    return ctx.models.controlnet(ctx.paths.find("controlnet", control_net_name), model)
 
 
 @node("LoRALoader", category="loaders", display_name="Load LoRA")
@@ -219,3 +235,16 @@ def _with_lora(
     if note := left_over(name, path, result.unmatched, with_text=clip is not None):
         ctx.warn(note)
     return result.model, result.clip
+
+
+@node("HypernetworkLoader", category="loaders", display_name="Load Hypernetwork")
+def hypernetwork_loader(
+    ctx: Context,
+    model: Model,
+    hypernetwork_name: Annotated[str, In(choices=Files("hypernetworks"), tip="A file in models/hypernetworks.")],
+    strength: Annotated[float, In(ge=-10, le=10, step=0.01, tip="How much of it to add; 0 leaves it out.")] = 1.0,
+) -> Model:
+    """Put a hypernetwork on a denoiser: small networks before the keys and values of its attention."""
+    if strength == 0.0:
+        return model
+    return ctx.models.hypernetwork(ctx.paths.find("hypernetworks", hypernetwork_name), model, strength)

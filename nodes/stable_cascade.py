@@ -9,6 +9,7 @@ import torch
 from engine.api import Conditioning, Context, Image, In, Latent, Out, Vae, node
 from engine.media.bounds import bounded
 from engine.media.resizing import resize_images
+from engine.models.latent_spaces import space_of, with_samples
 from nodes.conditioning import with_options
 from nodes.dimensions import MAX_RESOLUTION, BatchSize
 
@@ -48,7 +49,7 @@ def encode_for_stage_c(ctx: Context, image: Image, vae: Vae, compression: Compre
     columns, rows = (max(1, side // compression) for side in (width, height))
     fitted = resize_images(image[..., :3], columns * factor, rows * factor, "bicubic", "center")
     with ctx.models.use(vae) as autoencoder:
-        stage_c = {"samples": autoencoder.encode(fitted)}
+        stage_c = with_samples({}, autoencoder.encode(fitted), space_of(vae))
     empty = torch.zeros(bounded(len(image), 4, height // _STAGE_B, width // _STAGE_B))
     return BothStages(stage_c, {"samples": empty})
 

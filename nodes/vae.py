@@ -11,6 +11,7 @@ from torch.nn import functional
 from engine.api import Conditioning, Context, Image, In, Latent, Mask, Out, Vae, node
 from engine.media.faults import picture_faults
 from engine.models.autoencoder import Tiling
+from engine.models.latent_spaces import check, space_of, with_samples
 
 TileSize = Annotated[int, In(ge=64, le=4096, step=32, tip="Side of a tile in pixels.")]
 EncodedTileSize = Annotated[int, In(ge=64, le=4096, step=64, tip="Side of a tile in pixels.")]
@@ -79,7 +80,8 @@ def vae_encode(ctx: Context, pixels: Image, vae: Vae) -> Latent:
     A VAE of videos makes one video of the pictures, (1, C, T, H / f, W / f). Alpha is left out where the VAE does not know it.
     """
     with ctx.models.use(vae) as autoencoder:
-        return {"samples": autoencoder.encode(pixels)}
+        samples = autoencoder.encode(pixels)
+    return with_samples({}, samples, space_of(vae))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -96,7 +98,7 @@ def vae_encode_tiled(
     """Encode tile by tile, which needs less memory; overlaps, less than half a tile, are blended."""
     with ctx.models.use(vae) as autoencoder:
         samples = autoencoder.encode_tiled(pixels, tile_size, overlap, tiling or "mean of three", ctx.progress)
-    return {"samples": samples}
+    return with_samples({}, samples, space_of(vae))
 
 
 @node("VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
@@ -108,7 +110,7 @@ def vae_encode_for_inpaint(ctx: Context, pixels: Image, vae: Vae, mask: Mask, gr
     picture, fitted = _on_the_grid(pixels, mask, vae.latent.downscale)
     with ctx.models.use(vae) as autoencoder:
         samples = autoencoder.encode(_greyed_out(picture, fitted))
-    return {"samples": samples, "noise_mask": _grown(fitted.round(), grow_mask_by)}
+    return with_samples({"noise_mask": _grown(fitted.round(), grow_mask_by)}, samples, space_of(vae))
 
 
 @node("InpaintModelConditioning", category="conditioning/inpaint")
@@ -124,10 +126,9 @@ def inpaint_model_conditioning(
     """Give an inpainting checkpoint its two further inputs: the mask, and the picture with the masked part greyed out."""
     picture, fitted = _on_the_grid(pixels, mask, vae.latent.downscale)
     with ctx.models.use(vae) as autoencoder:
-        latent = {"samples": autoencoder.encode(picture)}
+        samples = autoencoder.encode(picture)
         masked = autoencoder.encode(_greyed_out(picture, fitted))
-    if noise_mask:
-        latent["noise_mask"] = fitted
+    latent = with_samples({"noise_mask": fitted} if noise_mask else {}, samples, space_of(vae))
     facts = {"concat_latent_image": masked, "concat_mask": fitted}
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), latent)
 
@@ -137,11 +138,9 @@ def instruct_pix_to_pix_conditioning(
     ctx: Context, positive: Conditioning, negative: Conditioning, vae: Vae, pixels: Image
 ) -> InpaintConditioning:
     """Give a model that edits pictures (InstructPix2Pix) the picture, and make an empty latent of its size."""
-    step = vae.latent.downscale
-    top, left = (side % step // 2 for side in pixels.shape[1:3])
-    height, width = (side // step * step for side in pixels.shape[1:3])
+    rows, columns = (_middle(side, vae.latent.downscale) for side in pixels.shape[1:3])
     with ctx.models.use(vae) as autoencoder:
-        seen = autoencoder.encode(pixels[:, top : top + height, left : left + width, :3])
+        seen = autoencoder.encode(pixels[:, rows, columns, :3])
     facts = {"concat_latent_image": seen}
     empty = {"samples": torch.zeros_like(seen)}
     return InpaintConditioning(_with(positive, facts), _with(negative, facts), empty)
@@ -158,6 +157,7 @@ def _latent_for(vae: Vae, latent: Latent) -> torch.Tensor:
             f"This VAE decodes latents of {vae.latent.channels} channels (B, {vae.latent.channels}, h, w); "
             f"it was given {tuple(samples.shape)}. Use the VAE that belongs to the model that made the latent."
         )
+    check(latent, space_of(vae), "This VAE decodes", "Use the VAE that belongs to the model that made the latent.")
     return samples
 
 
@@ -167,9 +167,14 @@ def _on_the_grid(pixels: torch.Tensor, mask: torch.Tensor, step: int) -> tuple[t
     fitted = functional.interpolate(
         mask.reshape((-1, 1, *mask.shape[-2:])).float(), size=(height, width), mode="bilinear"
     )
-    top, left = height % step // 2, width % step // 2
-    rows, columns = slice(top, top + height // step * step), slice(left, left + width // step * step)
+    rows, columns = _middle(height, step), _middle(width, step)
     return pixels[:, rows, columns, :3], fitted[:, :, rows, columns]
+
+
+def _middle(side: int, step: int) -> slice:
+    """The middle of a side that is a multiple of `step`; all of one that is shorter, which autoencoders refuse."""
+    kept = side // step * step or side
+    return slice((side - kept) // 2, (side - kept) // 2 + kept)
 
 
 def _greyed_out(picture: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

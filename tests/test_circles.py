@@ -13,7 +13,16 @@ import networkx as nx
 
 ROOT = Path(__file__).parent.parent
 TOLD = {
-    "engine.plugins.compat": {"clip_vision", "controlnet", "guiders", "model_patcher", "sd", "steps", "values"},
+    "engine.plugins.compat": {
+        "clip_vision",
+        "controlnet",
+        "guiders",
+        "model_patcher",
+        "sd",
+        "steps",
+        "upscale_models",
+        "values",
+    },
     "engine.plugins.adapters": {"", "v1", "v3"},
     "engine.authoring": {"context", "subgraph"},
 }

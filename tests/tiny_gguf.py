@@ -52,12 +52,13 @@ def write(
     tensors: Mapping[str, np.ndarray[Any, Any]],
     *facts: Facts,
     packed: Callable[[str], bool] = lambda name: False,
+    most: int = 0,
 ) -> Path:
-    """Write a file; matrices that are `packed` as Q8_0, others as float32."""
+    """Write a file; matrices that are `packed` as Q8_0, others as float32; in parts of `most` tensors, if told."""
     import gguf
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=most)
     for fact in facts:
         fact(writer)
     kind = gguf.GGMLQuantizationType.Q8_0

@@ -24,6 +24,7 @@ def node(
     input_is_list: bool = False,
     deprecated: bool = False,
     experimental: bool = False,
+    stand_in: bool = False,
     hidden: Mapping[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Declare the decorated function or class as the node type `name`.
@@ -31,7 +32,8 @@ def node(
     With `display_name` None no name is told beside it, as of many of the field's nodes; editors show `name` then.
     `output` nodes are what a run is for; `cache=False` runs anew every time; with `input_is_list` the node gets whole
     lists (`list[Image]`) instead of being run per item. `hidden` lists the hidden inputs (name → kind) that the field's
-    class has: editors are told of them, and the node takes what would be in them from `ctx`.
+    class has: editors are told of them, and the node takes what would be in them from `ctx`. A `stand_in` among the built-in
+    nodes gives way to a pack's node of the same name.
 
     A class has a `run` method with the node's signature, and one instance is kept per node of a graph. It may have two
     static or class methods, each with some of the inputs as parameters (None where one is linked): `validate` gives True
@@ -66,6 +68,7 @@ def node(
             has_fingerprint=inspect.isclass(target) and hasattr(target, "fingerprint"),
             deprecated=deprecated,
             experimental=experimental,
+            stand_in=stand_in,
             open_inputs=bool(groups) or takes_more(run),
             told_hidden=dict(hidden or {}),
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from engine.datatypes.parameterization import LatentFormat
 
 Colours = Sequence[tuple[float, float, float]]
@@ -131,6 +133,15 @@ QWEN_IMAGE21: Final = LatentFormat(
 )
 """Qwen-Image 2.1; no map to colours of it is known here."""
 
+FLUX2: Final = LatentFormat(channels=128, downscale=16, scale=1.0)
+"""FLUX.2, whose autoencoder packs and normalises its latents itself; no map to colours of it is known here."""
+
+CASCADE_B: Final = LatentFormat(downscale=4, scale=1 / 0.43)
+"""Stage A of Stable Cascade."""
+
+CASCADE_C: Final = LatentFormat(channels=16, downscale=42, scale=1.0)
+"""Stage C of Stable Cascade."""
+
 PIXELS: Final = LatentFormat(
     channels=3,
     downscale=1,
@@ -152,6 +163,14 @@ def same_space(one: LatentFormat, other: LatentFormat) -> bool:
         and abs(one.shift - other.shift) < _NEAR
         and (one.means, one.deviations) == (other.means, other.deviations)
     )
+
+
+def same_latents(one: LatentFormat, other: LatentFormat) -> bool:
+    """Say whether two formats are of one autoencoder's latents, whatever shift the networks read them with.
+
+    (Kandinsky 5 has no shift, and FLUX.1's autoencoder.)
+    """
+    return same_space(one, msgspec.structs.replace(other, shift=one.shift))
 
 
 def tiny_decoder_name(latent_format: LatentFormat) -> str | None:

@@ -62,7 +62,10 @@ else:
         """Float32 tensor (B, H, W), values 0..1."""
 
     class Latent(Socket, io_type="LATENT"):
-        """Dict with `samples` (B, C, h, w) or (B, C, T, h, w); optional `noise_mask` and `batch_index`."""
+        """Dict with `samples` (B, C, h, w) or (B, C, T, h, w); optional `noise_mask` and `batch_index`.
+
+        `latent_space` tells whose latents they are (`engine.models.latent_spaces`).
+        """
 
     class Conditioning(Socket, io_type="CONDITIONING"):
         """List of `[tensor (B, T, D), options]`, with the field's option names (`pooled_output`, `area`, `mask`, …)."""

@@ -110,13 +110,18 @@ def _control(
     They are repeated (or cut) to the pictures of the run first, so that each picture has the same under every condition.
     """
     control = held.enter_context(models.use(use.handle))
-    hint, mask = (one if one is None or len(one) == 1 else repeat_to(one, pictures) for one in (use.hint, use.mask))
+    hint = _spread(use.hint, pictures)
+    mask = None if use.mask is None else _spread(use.mask, pictures)
     company = Company(network, _encoder(models, use.vae), mask)
 
     def residuals(x: Tensor, t: Tensor, context: Tensor, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return control(x, t, context, hint, use.strength, options, company)
 
     return residuals
+
+
+def _spread(pictures: Tensor, count: int) -> Tensor:
+    return pictures if len(pictures) == 1 else repeat_to(pictures, count)
 
 
 def _encoder(models: ModelManager, vae: VaeHandle | None) -> Callable[[Tensor], Tensor] | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
+from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import hooks_of
 from engine.denoising.records import (
@@ -73,6 +74,7 @@ def sample(
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
     denoiser, unit_noise = _denoiser(model, start, guidance, around, mask_at, own_noise=name == "ddim")
+    check_texts(model, guidance)  # after what is told of sizes, and before the first step
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)
@@ -111,9 +113,10 @@ def ksampler(
         noise = initial_noise(samples, seed, latent.get("batch_index"))
     else:
         noise = torch.zeros_like(samples, device="cpu")
+    check_start(model, latent, noise, sigmas)
     start = Start(samples, noise, latent.get("noise_mask"), seed)
     result = sample(model, start, guidance, sigmas, plan.sampler_name, callback)
-    return {**latent, "samples": result.samples}
+    return ended(model, latent, result.samples)
 
 
 def levels_of(plan: StepPlan, schedule: NoiseSchedule) -> Tensor:

@@ -186,7 +186,10 @@ def _mentioned_files(run: Run, mentions: Mentions, text: str) -> list[bytes]:
 def _file_bytes(run: Run, folder: str, name: str) -> bytes:
     try:
         path = run.services.find_file(folder, name)
-        return NO_FILE if path is None else run.cache.files.digest(path)
+        if path is None:
+            return NO_FILE
+        digests = [run.cache.files.digest(one) for one in (path, *run.services.files_beside(path))]
+        return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
     except Exception:  # no such name, or unreadable: the node itself will say what is wrong with it
         return NO_FILE
 

@@ -16,6 +16,10 @@ def _no_file(folder: str, name: str) -> Path | None:
     return None
 
 
+def _alone(path: Path) -> Sequence[Path]:
+    return ()
+
+
 def _no_ui_file(entry: Mapping[str, Any]) -> Path | None:
     return None
 
@@ -30,6 +34,8 @@ class Services:
     """What nodes see as `ctx.paths`."""
     find_file: Callable[[str, str], Path | None] = _no_file
     """(folder, name) of an input that chooses a file → where that file is; its content is part of the action key."""
+    files_beside: Callable[[Path], Sequence[Path]] = _alone
+    """That file → others that are read together with it, whose content is part of the key too."""
     ui_file: Callable[[Mapping[str, Any]], Path | None] = _no_ui_file
     """A `{filename, subfolder, type}` that a node reported → where that file is; None when that cannot be said."""
     save_images: SaveImages | None = None

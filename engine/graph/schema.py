@@ -118,6 +118,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the same form, and told to editors only: the node takes from its context what the field's class takes from these."""
     deprecated: bool = False
     experimental: bool = False
+    stand_in: bool = False
+    """Stands in for the node of this name of a pack that people may have: where they have it, theirs is the node."""
     called_without: bool = False
     """Whether its function is called though a required input has nothing to give, as an empty list has: packs have defaults."""
     dynamic: bool = False

@@ -130,7 +130,7 @@ class Autoencoder:
         if pixels.ndim != 4 or pixels.shape[-1] < colours or min(pixels.shape[1:3]) < self.downscale or not len(pixels):
             raise ModelError(
                 f"{self.handle.source.path}: expected pictures (B, H, W, {colours}) of at least {self.downscale} pixels a side, "
-                f"got {list(pixels.shape)}"
+                f"got {list(pixels.shape)}. Give it a picture of that shape; enlarge a smaller one first."
             )
         height, width = (side // self.downscale * self.downscale for side in pixels.shape[1:3])
         top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2

@@ -157,8 +157,8 @@ def _not_safetensors(path: Path, size: int, length: int) -> str:
         return f"{path}: a text or web page of {size} bytes, not a checkpoint. {_REMAKE}"
     if size >= 8 and start[:2] in (b"PK", b"\x80\x02"):
         return f"{path}: a pickle under a safetensors name. Rename it to .ckpt, or convert it to safetensors."
-    found = "shorter than its 8-byte length field" if size < 8 else f"its header would be {length} bytes long"
-    return f"{path}: not a safetensors file, or truncated: it has {size} bytes and {found}. {_REMAKE}"
+    found = "its header begins after 8" if size < 8 else f"its header would be {length} bytes long"
+    return f"{path}: not a safetensors file, or truncated: it has {size} bytes, and {found}. {_REMAKE}"
 
 
 def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -192,16 +192,21 @@ def _load_shards(path: Path, names: Iterable[str] | None) -> dict[str, Tensor]:
     return {name: value for file, those in wanted.items() for name, value in load_tensors(file, those).items()}
 
 
-def _load_pickle(path: Path) -> dict[str, Tensor]:
-    import torch
-
+def unpickled(path: Path) -> Any:
+    """Return what a pickle holds, data only: tensors, numbers, text, lists and dicts. Raises CheckpointError."""
     try:
-        loaded = _torch_load(path)
+        return _torch_load(path)
     except pickle.UnpicklingError as problem:
         raise CheckpointError(_refused_pickle(path, str(problem))) from problem
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, OSError, IndexError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise CheckpointError(f"{path}: not a checkpoint, or truncated: {reason}. {_REMAKE}") from problem
+
+
+def _load_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    loaded = unpickled(path)
     for level in ("state_dict", "model", "params_ema", "params"):
         if isinstance(loaded, dict) and isinstance(loaded.get(level), dict):
             loaded = loaded[level]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from engine.models.marks import digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -10,6 +13,9 @@ if TYPE_CHECKING:
 
 PICTURE_SLOTS = "picture_slots"
 """Option (1, T) of what an encoder gives that saw pictures: which of the tokens are theirs."""
+
+ENCODERS: Final = "text_encoders"
+"""Option of what an encoder gives: the `kinds` of encoders that made it, and `of`, the digest of that context."""
 
 
 class Encoded(NamedTuple):
@@ -25,3 +31,22 @@ class Encoded(NamedTuple):
     def pooled(self) -> Tensor | None:
         """The pooled text (1, P)."""
         return self.options.get("pooled_output")
+
+    def signed(self, kinds: Iterable[str]) -> Encoded:
+        """Return it with the kinds of encoders that made it."""
+        return Encoded(self.context, signed(self.context, self.options, kinds))
+
+
+def signed(context: Tensor, options: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, Any]:
+    """Return the options of a conditioning (1, T, D) with the kinds of encoders that made it; none: that is not known."""
+    kept = {name: value for name, value in options.items() if name != ENCODERS}
+    told = sorted(kinds)
+    return {**kept, ENCODERS: {"kinds": told, "of": digest(context)}} if told else kept
+
+
+def makers(context: Tensor, options: Mapping[str, Any]) -> frozenset[str]:
+    """Return the kinds of encoders that made a conditioning; none where it tells none, or was changed since."""
+    told = options.get(ENCODERS)
+    if not isinstance(told, Mapping) or told.get("of") != digest(context):
+        return frozenset()
+    return frozenset(told["kinds"])

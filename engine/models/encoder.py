@@ -48,6 +48,10 @@ class Encoder:
         """The towers: itself."""
         return (self,)
 
+    def signed(self, found: Encoded) -> Encoded:
+        """Return what it made, with its kind."""
+        return found.signed([self.tower.kind])
+
     def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:
         """Return the conditioning of a prompt, with `pictures` (1, H, W, 3) in 0..1 where it sees them, put in a `style`."""
         raise NotImplementedError

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from engine.models import weights
 from engine.models.errors import CheckpointError
-from engine.models.handles import ClipHandle, FileDigest, Handle, ModelHandle, Patch, Source
-from engine.models.patching import PatchedWeights, PatchFile
+from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Handle, ModelHandle, Patch, Source
+from engine.models.merging import OtherModel
+from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from engine.models.places import Place
 
 
 class LoadedFact(msgspec.Struct, frozen=True):
@@ -41,44 +45,48 @@ def unchanged(source: Source, files: FileDigest) -> None:
 
 
 class Instance:
-    """One module on shared weights. `users` counts the `use` blocks it is in."""
+    """One module on shared weights. `users` counts the `use` blocks it is in; `sizes` are those of its handle's config."""
 
-    def __init__(self, module: nn.Module, originals: dict[str, Tensor]) -> None:
+    def __init__(self, module: nn.Module, originals: dict[str, Tensor], sizes: str) -> None:
         self.module = module
+        self.sizes = sizes
         self.users = 0
-        self.patches: tuple[Patch, ...] = ()
+        self.patched: Patched = ((), "")
         self.weights = PatchedWeights(weights.named_parameters(module), originals)
+        self.parameters = sum(tensor.numel() for tensor in originals.values())
 
 
 class Entry:
-    """The weights of one part of one file on the device, and the modules that hold them."""
+    """The weights of one part of one file on the device, and the modules that hold them.
 
-    def __init__(
-        self, handle: Handle, originals: dict[str, Tensor], device: torch.device, dtype: torch.dtype, files: FileDigest
-    ) -> None:
-        self._handle = handle
-        self._files = files
-        self._originals = originals
-        self._instances: list[Instance] = []
-        self._unfilled: nn.Module | None = None
-        self._original_bytes = sum(tensor.nbytes for tensor in originals.values())
-        self._patch_files: dict[str, PatchFile] = {}
-        self.parameters = sum(tensor.numel() for tensor in originals.values())
-        self.device = device
-        self.dtype = dtype
+    Handles may want different shares of a part: a language model that writes has layers that prompts do not need, and some
+    LoRAs widen a layer. What the file has once is then held once.
+    """
 
-    @classmethod
-    def load(cls, handle: Handle, device: str, dtype: str, files: FileDigest) -> Entry:
-        """Read the weights of a handle onto a device."""
+    def __init__(self, handle: Handle, device: str, dtype: str, files: FileDigest) -> None:
         import torch
 
-        place, kind = torch.device(device), getattr(torch, dtype)
+        self._handle = handle
+        self._files = files
+        self._held: dict[Place, Tensor] = {}
+        self._originals: dict[str, dict[str, Tensor]] = {}
+        self._unfilled: dict[str, nn.Module] = {}
+        self._instances: list[Instance] = []
+        self._patch_files: dict[tuple[str, str], PatchSource] = {}
+        self.device = torch.device(device)
+        self.dtype: torch.dtype = getattr(torch, dtype)
+
+    def holds(self, handle: Handle) -> bool:
+        """Whether every weight of a handle is here."""
+        return sizes_of(handle) in self._originals
+
+    def hold(self, handle: Handle) -> None:
+        """Read those weights of a handle onto the device that are not there yet."""
         module = weights.empty_module(handle)
-        entry = cls(
-            handle, weights.load_parameters(handle, device=place, dtype=kind, module=module), place, kind, files
-        )
-        entry._unfilled = module
-        return entry
+        found = weights.load_parameters(handle, device=self.device, dtype=self.dtype, module=module, held=self._held)
+        if isinstance(handle, ControlNetHandle) and handle.base is not None:
+            _add(found, handle, handle.base, self._files)
+        self._originals[sizes_of(handle)], self._unfilled[sizes_of(handle)] = found, module
 
     @property
     def in_use(self) -> bool:
@@ -88,7 +96,8 @@ class Entry:
     @property
     def bytes(self) -> int:
         """Bytes of the weights and of their patched copies."""
-        return self._original_bytes + sum(instance.weights.patched_bytes for instance in self._instances)
+        held = {id(tensor): tensor.nbytes for one in self._originals.values() for tensor in one.values()}
+        return sum(held.values()) + sum(instance.weights.patched_bytes for instance in self._instances)
 
     def fact(self) -> LoadedFact:
         """Return what is told of it."""
@@ -98,42 +107,86 @@ class Entry:
             digest=self._handle.source.digest,
             dtype=str(self.dtype).removeprefix("torch."),
             bytes=self.bytes,
-            patches=max((len(instance.patches) for instance in self._instances), default=0),
+            patches=max((len(instance.patched[0]) for instance in self._instances), default=0),
             in_use=self.in_use,
         )
 
     def instance_for(self, handle: Handle) -> Instance:
-        """Return a module with the handle's patches: one that has them, an idle one re-patched, or a new one.
+        """Return a module of the handle's sizes with its patches: one that has them, an idle one re-patched, or a new one.
 
         A new one is only needed while the same weights are in use with other patches; it shares the unpatched ones.
         """
-        patches = handle.patches if isinstance(handle, ModelHandle | ClipHandle) else ()
-        for instance in self._instances:
-            if instance.patches == patches:
+        sizes = sizes_of(handle)
+        alike = [instance for instance in self._instances if instance.sizes == sizes]
+        patched = _patched(handle)
+        for instance in alike:
+            if instance.patched == patched:
                 return instance
-        instance = next((i for i in self._instances if not i.users), None) or self._new_instance(handle)
-        self._patch(instance, handle, patches)
+        instance = next((i for i in alike if not i.users), None) or self._new_instance(handle, sizes)
+        self._patch(instance, handle, patched)
         return instance
 
-    def _new_instance(self, handle: Handle) -> Instance:
-        module, self._unfilled = weights.module_with(handle, self._originals, self._unfilled), None
-        instance = Instance(module, self._originals)
-        self._instances = [i for i in self._instances if i.users] + [instance]
+    def _new_instance(self, handle: Handle, sizes: str) -> Instance:
+        originals = self._originals[sizes]
+        instance = Instance(weights.module_with(handle, originals, self._unfilled.pop(sizes, None)), originals, sizes)
+        self._instances = [i for i in self._instances if i.users or i.sizes != sizes] + [instance]
         return instance
 
-    def _patch(self, instance: Instance, handle: Handle, patches: tuple[Patch, ...]) -> None:
-        instance.patches = ()
+    def _patch(self, instance: Instance, handle: Handle, patched: Patched) -> None:
+        patches, whose = patched
         if isinstance(handle, ModelHandle | ClipHandle):
-            instance.weights.apply(
-                [(self._patch_file(handle, patch, instance), patch.strength, patch.keep) for patch in patches]
-            )
-        instance.patches = patches
-        wanted = {patch.source.digest for one in self._instances for patch in one.patches}
-        self._patch_files = {digest: file for digest, file in self._patch_files.items() if digest in wanted}
+            # What cannot be opened is told before the instance, which may have other patches, is touched.
+            files = [
+                (self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches
+            ]
+            instance.patched = ((), "")
+            instance.weights.apply(files)
+        instance.patched = patched
+        wanted = {(patch.key, _whose(one)) for one in self._instances for patch in one.patched[0]}
+        self._patch_files = {key: file for key, file in self._patch_files.items() if key in wanted}
 
-    def _patch_file(self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance) -> PatchFile:
-        digest = patch.source.digest
-        if digest not in self._patch_files:
-            unchanged(patch.source, self._files)
-            self._patch_files[digest] = PatchFile(handle, patch, instance.weights.names)
-        return self._patch_files[digest]
+    def _patch_file(
+        self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance, whose: str
+    ) -> PatchSource:
+        key = patch.key, f"{whose} {instance.sizes}"
+        if key not in self._patch_files:
+            self._patch_files[key] = _opened(handle, patch, instance.weights.names, self._files)
+        return self._patch_files[key]
+
+
+Patched: TypeAlias = tuple[tuple[Patch, ...], str]
+"""The patches on a module, and whose names they were read under: families call the same encoder by different ones in LoRAs."""
+
+
+def sizes_of(handle: Handle) -> str:
+    """Name what a handle's network has to be like."""
+    return msgspec.json.encode(handle.config, order="sorted").decode()
+
+
+def _patched(handle: Handle) -> Patched:
+    if not isinstance(handle, ModelHandle | ClipHandle) or not handle.patches:
+        return (), ""
+    return handle.patches, f"{handle.family} {handle.tower if isinstance(handle, ClipHandle) else ''}"
+
+
+def _whose(instance: Instance) -> str:
+    return f"{instance.patched[1]} {instance.sizes}"
+
+
+def _opened(
+    handle: ModelHandle | ClipHandle | ControlNetHandle, patch: Patch, names: Sequence[str], files: FileDigest
+) -> PatchSource:
+    """What a patch puts on a model's weights `names`, and what other models bring along."""
+    unchanged(patch.source, files)
+    other = patch.other
+    if other is not None:
+        return OtherModel(handle, patch, lambda one, shared: _opened(other, one, shared, files))
+    assert isinstance(handle, ModelHandle | ClipHandle)
+    return PatchFile(handle, patch, names)
+
+
+def _add(parameters: dict[str, Tensor], handle: ControlNetHandle, base: ModelHandle, files: FileDigest) -> None:
+    """Add a denoiser's weights, with its patches, to a ControlNet that is kept as the difference to them."""
+    whole = _opened(handle, Patch(kind="model", source=base.source, other=base), list(parameters), files)
+    for name in whole.changes:
+        parameters[name] = whole.patched(name, parameters[name], 1.0).to(parameters[name].dtype)

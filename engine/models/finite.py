@@ -14,7 +14,8 @@ _LEAST: Final = {torch.float8_e4m3fn: 0x7F, torch.float8_e5m2: 0x7C}
 """The least magnitude, as bits, that is no finite number."""
 
 _BYTES: Final = 0x0101010101010101
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 16
+"""Numbers of eight bytes that are looked at together: what is made of them stays in a processor's own memory."""
 
 
 def are_finite(tensors: Sequence[Tensor]) -> bool:

@@ -1,13 +1,14 @@
 """Tensors of GGUF files as safetensors files have them: names, order of rows and values of transformers. No torch for headers.
 
 Text encoders are in llama.cpp's names (`gguf_names`). Of some architectures it changed values when it wrote the file, which is
-undone here on the rows as they are kept, so that packed ones stay packed. A language model's vision tower is in a file of its own
-beside it, whose name has `mmproj`; it is read as if both were one.
+undone here on the rows as they are kept, so that packed ones stay packed. Large ones may be in parts (`NAME-00001-of-00003.gguf`)
+and a language model's vision tower is in a file of its own beside it, whose name has `mmproj`: they are read as if they were one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _TABLE = "token_embd.weight"
+_PART = re.compile(r"(.*-)(\d{5})(-of-\d{5}\.gguf)", re.IGNORECASE)
 _PROJECTORS = ("clip.projector_type", "clip.vision.projector_type")
 
 
@@ -75,6 +77,37 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
     return found
 
 
+def files_beside(path: Path) -> list[Path]:
+    """Return the files that are read together with one: its further parts, and its vision tower.
+
+    Raises CheckpointError for a file that cannot be read, and when a part is not there.
+    """
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        return []
+    tower = picture_file(path)
+    return [*_parts(path, table(path)[1]), *([tower] if tower else [])]
+
+
+def _parts(path: Path, told: Mapping[str, Any]) -> list[Path]:
+    """Return the parts of a file after the first, which is the one that is opened; [] where it is whole."""
+    count, number = told.get("split.count", 1), told.get("split.no", 0)
+    if not isinstance(count, int) or count < 2:
+        return []
+    match = _PART.fullmatch(path.name)
+    if match is None or number != 0 or int(match[2]) != 1:
+        raise CheckpointError(
+            f"{path}: part {number + 1} of {count} of a GGUF file. Expected the first, whose name ends with "
+            f"-00001-of-{count:05d}.gguf: choose that one, with the others beside it under their own names."
+        )
+    parts = [path.with_name(f"{match[1]}{one:05d}{match[3]}") for one in range(2, count + 1)]
+    if missing := [part.name for part in parts if not part.is_file()]:
+        raise CheckpointError(
+            f"{path}: {len(missing)} of its {count} parts are missing ({shortened(missing)}). Download them into {path.parent}."
+        )
+    return parts
+
+
 def picture_file(path: Path) -> Path | None:
     """Return the file beside a language model that has its vision tower; None where there is none, or it sees nothing.
 
@@ -86,7 +119,8 @@ def picture_file(path: Path) -> Path | None:
     architecture, _ = _about(path)
     if (projector := gguf_names.SEEING.get(architecture)) is None:
         return None
-    width = table(path)[0][_TABLE].shape[-1] if _TABLE in table(path)[0] else 0
+    tokens = _entries(path).get(_TABLE)
+    width = tokens[1].shape[-1] if tokens else 0
     beside = (one for one in sorted(path.parent.glob("*")) if one.suffix.lower() == SUFFIX and one != path)
     fitting = [one for one in beside if "mmproj" in one.name.lower() and _is_tower(one, projector, width)]
     return max(fitting, key=lambda one: _alike(one.name.lower(), path.name.lower()), default=None)
@@ -112,18 +146,27 @@ def _about(path: Path) -> tuple[str, dict[str, Any]]:
     return str(told.get(ARCHITECTURE, "")), told
 
 
+def _entries(path: Path) -> dict[str, tuple[Path, Entry]]:
+    """Return the tensors of a file and of its further parts by the names that these have for them, each with its file."""
+    first, told = table(path)
+    found = {name: (path, entry) for name, entry in first.items()}
+    for part in _parts(path, told):
+        found |= {name: (part, entry) for name, entry in table(part)[0].items()}
+    return found
+
+
 def _tensors(path: Path) -> dict[str, _Kept]:
-    entries, told = table(path)
-    architecture = str(told.get(ARCHITECTURE, ""))
+    entries = _entries(path)
+    architecture, told = _about(path)
     if _TABLE in entries and architecture not in (*gguf_names.LANGUAGE, *gguf_names.T5):
         raise CheckpointError(
             f"{path}: a language model of the architecture {architecture!r} in llama.cpp's names, expected one of "
             f"{', '.join((*gguf_names.LANGUAGE, *gguf_names.T5))}. Use the text encoder as safetensors."
         )
     kept = {}
-    for name, entry in entries.items():
+    for name, (file, entry) in entries.items():
         ours = gguf_names.renamed(name, architecture)
-        kept[ours] = _Kept(entry.shape, entry.dtype, path, (entry,))
+        kept[ours] = _Kept(entry.shape, entry.dtype, file, (entry,))
         if architecture in gguf_names.TURNED and (heads := _heads(path, name, architecture, told)):
             kept[ours] = kept[ours]._replace(heads=heads)
         if architecture in gguf_names.RAISED and name.endswith("norm.weight"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 import xxhash
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FileDigest: TypeAlias = Callable[[Path], str]
 """Names a file by its content. The cache passes one that remembers path, size and modification time."""
+
+HYPERNETWORKS: Final = "hypernetworks"
+"""Option of a model handle: [{path, digest} of the file, strength] of each hypernetwork, in order."""
 
 _CHUNK = 1 << 22
 
@@ -45,13 +48,24 @@ class Source(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
-    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas.
+    `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
     """
 
     kind: str
     source: Source
     strength: float = 1.0
     keep: float = 1.0
+    other: ModelHandle | ClipHandle | None = None
+    within: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names what is put on, whatever its strength."""
+        if self.other is None:
+            return self.source.digest
+        return " ".join((self.other.identity(), *self.within, "-", *self.without))
 
 
 class TokenFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,16 +200,20 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
 
     latent: LatentFormat
     kind: str = "kl"
+    beside_network: bool = False
+    """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
     """A network whose residuals steer a denoiser by a picture; `kind`: the module of `engine.models.controls` that knows it.
 
-    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none.
+    `mode`: the task that a union of several is told, by the names of SetUnionControlNetType; "" for none. `base`: the denoiser of
+    whose weights it is kept as the difference; None where it is kept itself.
     """
 
     kind: str = "unet"
     mode: str = ""
+    base: ModelHandle | None = None
 
 
 class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_patch"):
@@ -210,8 +228,21 @@ class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
     """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
 
 
+class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
+    """A network that makes pictures larger; its kind is told when it is read."""
+
+    family: str = ""
+
+
 Handle: TypeAlias = (
-    ModelHandle | ClipHandle | VaeHandle | ControlNetHandle | ModelPatchHandle | ClipVisionHandle | StyleModelHandle
+    ModelHandle
+    | ClipHandle
+    | VaeHandle
+    | ControlNetHandle
+    | ModelPatchHandle
+    | ClipVisionHandle
+    | StyleModelHandle
+    | UpscaleHandle
 )
 
 

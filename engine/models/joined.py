@@ -44,11 +44,13 @@ class JoinedEncoder:
     def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> Encoded:
         """Return context and options of each tower's rows; these are those of the tower which the family names for it."""
         family = family_named(self.handle.family)
+        kinds = {encoder.tower.kind for encoder in self.encoders}
         pairs = list(zip(self.encoders, tokens, strict=True))
         if family.join is not None:
-            return family.join({encoder.handle.tower: encoder.encode_tokens(rows) for encoder, rows in pairs})
+            joined = family.join({encoder.handle.tower: encoder.encode_tokens(rows) for encoder, rows in pairs})
+            return joined.signed(kinds)
         most = max(len(rows) for rows in tokens)
         found = [encoder.encode_tokens([*rows, *encoder.tokenize("") * (most - len(rows))]) for encoder, rows in pairs]
         length = min(context.shape[1] for context, _ in found)
         context = torch.cat([context[:, :length] for context, _ in found], dim=-1)
-        return Encoded(context, found[family.pooled].options)
+        return Encoded(context, found[family.pooled].options).signed(kinds)

@@ -18,10 +18,11 @@ import msgspec
 from engine.models import autoencoders, controls, lora_families, opening, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
-from engine.models.errors import LoraError
+from engine.models.errors import LoraError, ModelError
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
+    HYPERNETWORKS,
     ClipHandle,
     ClipVisionHandle,
     ControlNetHandle,
@@ -32,6 +33,7 @@ from engine.models.handles import (
     Patch,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from engine.models.style import StyleModel
     from engine.models.text import TextEncoder
     from engine.models.tiny_decoder import TinyDecoder
+    from engine.models.upscaling import Upscaler
     from engine.models.vision import VisionEncoder
 
 T = TypeVar("T")
@@ -96,6 +99,7 @@ class ModelManager:
         self._entries: dict[str, Entry] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self._tiny_decoders: dict[str, TinyDecoder] = {}
+        self._upscaler: tuple[UpscaleHandle, Upscaler] | None = None
 
     # --- opening: headers only ---
 
@@ -119,9 +123,9 @@ class ModelManager:
         """Return the handle of a VAE file."""
         return opening.open_vae(path, self._files)
 
-    def controlnet(self, path: Path) -> ControlNetHandle:
-        """Return the handle of a ControlNet file."""
-        return opening.open_controlnet(path, self._files)
+    def controlnet(self, path: Path, base: ModelHandle | None = None) -> ControlNetHandle:
+        """Return the handle of a ControlNet file; `base`: the model that one kept as a difference is added to."""
+        return opening.open_controlnet(path, self._files, base)
 
     def model_patch(self, path: Path) -> ModelPatchHandle:
         """Return the handle of a model patch's file."""
@@ -131,9 +135,28 @@ class ModelManager:
         """Return the handle of an image encoder file."""
         return opening.open_vision(path, self._files)
 
+    def upscale_model(self, path: Path) -> UpscaleHandle:
+        """Return the handle of a file with a network that makes pictures larger."""
+        return opening.open_upscale_model(path, self._files)
+
     def style_model(self, path: Path) -> StyleModelHandle:
         """Return the handle of a style model file."""
         return opening.open_style_model(path, self._files)
+
+    def hypernetwork(self, path: Path, model: ModelHandle, strength: float = 1.0) -> ModelHandle:
+        """Put the hypernetwork at `path` on a model; several add up in order. Its file is read when the model is used.
+
+        Raises ModelError for a model that is no U-Net.
+        """
+        from engine.models.networks.unet_sizes import U_NET
+
+        family = family_named(model.family)
+        if family.network is not U_NET:
+            raise ModelError(
+                f"{path}: hypernetworks are for U-Nets, got a model of {family.title}. Use one of Stable Diffusion 1, 2 or XL."
+            )
+        told = [{"path": str(path), "digest": self._files(Path(path))}, float(strength)]
+        return model.with_option(HYPERNETWORKS, [*model.options.get(HYPERNETWORKS, ()), told])
 
     def lora(
         self,
@@ -185,6 +208,8 @@ class ModelManager:
     def use(self, handle: ClipVisionHandle) -> AbstractContextManager[VisionEncoder]: ...
     @overload
     def use(self, handle: StyleModelHandle) -> AbstractContextManager[StyleModel]: ...
+    @overload
+    def use(self, handle: UpscaleHandle) -> AbstractContextManager[Upscaler]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -201,6 +226,10 @@ class ModelManager:
         if isinstance(handle, VaeHandle) and not handle.source.digest:
             yield self._without_weights(handle)
             return
+        if isinstance(handle, UpscaleHandle):
+            with self._lock:
+                yield self._upscaler_of(handle)
+            return
         with self._held(handle) as model:
             yield model
 
@@ -213,7 +242,7 @@ class ModelManager:
             instance = entry.instance_for(handle)
             instance.users += 1
             try:
-                with self._cores.computing(entry.parameters):
+                with self._cores.computing(instance.parameters):
                     yield self._live(handle, entry, instance, tokenizer)
             finally:
                 instance.users -= 1
@@ -248,12 +277,24 @@ class ModelManager:
             from engine.models.style import StyleModel
 
             return StyleModel(instance.module, handle, *place)
+        assert isinstance(handle, ClipHandle)
         assert tokenizer is not None
         kind = weights.kind_of(handle)
         encoder = named(kind.ENCODER)(instance.module, handle, tokenizer, *place, self._embedding_dirs)
         if spells := tower_of(handle.family, handle.tower).spells:
             encoder.spelling = {option: self._spelling(handle, *other) for option, other in spells.items()}
         return encoder
+
+    def _upscaler_of(self, handle: UpscaleHandle) -> Upscaler:
+        """The network of a file. One is kept, that which was used last, until room is wanted."""
+        from engine.models.upscaling import Upscaler
+
+        if self._upscaler is None or self._upscaler[0].source.digest != handle.source.digest:
+            self._upscaler = None
+            unchanged(handle.source, self._files)
+            self._make_room(Path(handle.source.path).stat().st_size)
+            self._upscaler = (handle, self.attempt(lambda: Upscaler.load(handle, self.device)))
+        return self._upscaler[1]
 
     def tiny_decoder(self, path: Path) -> TinyDecoder:
         """Return the tiny decoder in a file, on this device. It is so small that it is kept until `free`.
@@ -285,8 +326,13 @@ class ModelManager:
         """Drop every model that is not in use, and return the bytes that frees."""
         with self._lock:
             self._tiny_decoders.clear()
+            freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
-            return sum(self._entries.pop(key).bytes for key in idle)
+            if idle:
+                from engine.models.packed.room import ROOM
+
+                ROOM.free()
+            return freed + sum(self._entries.pop(key).bytes for key in idle)
 
     def loaded(self) -> list[LoadedFact]:
         """Return what is in memory, least recently used first."""
@@ -295,14 +341,23 @@ class ModelManager:
     # --- loading ---
 
     def _entry(self, handle: Handle) -> Entry:
-        key = _key(handle)
+        dtype = self._dtype_of(handle)
+        base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base}"
         entry = self._entries.pop(key, None)
-        if entry is None:
-            dtype = self._dtype_of(handle)
-            unchanged(handle.source, self._files)
-            self._make_room(weights.bytes_needed(handle, 4 if dtype == "float32" else 2))
-            entry = self.attempt(lambda: Entry.load(handle, self.device, dtype, self._files))
-        self._entries[key] = entry  # last = most recently used
+        try:
+            if entry is None or not entry.holds(handle):
+                entry = self._loaded(handle, entry or Entry(handle, self.device, dtype, self._files), dtype)
+        finally:
+            if entry is not None:
+                self._entries[key] = entry  # last = most recently used
+        return entry
+
+    def _loaded(self, handle: Handle, entry: Entry, dtype: str) -> Entry:
+        """Return the entry with the weights of the handle too."""
+        unchanged(handle.source, self._files)
+        self._make_room(max(entry.bytes, weights.bytes_needed(handle, 4 if dtype == "float32" else 2)))
+        self.attempt(lambda: entry.hold(handle))
         return entry
 
     def _make_room(self, needed: int) -> None:
@@ -312,6 +367,9 @@ class ModelManager:
 
             self._budget = default_budget(self.device)
         excess = sum(entry.bytes for entry in self._entries.values()) + needed - self._budget
+        if self._upscaler is not None:
+            self._upscaler = self._upscaler if excess + self._upscaler[1].bytes <= 0 else None
+            excess += self._upscaler[1].bytes if self._upscaler else 0
         for key, entry in list(self._entries.items()):
             if excess <= 0:
                 return
@@ -334,9 +392,3 @@ class ModelManager:
         if (key := f"{kind} {rows}") not in self._tokenizers:
             self._tokenizers[key] = load_spelling(handle, kind, rows, self._tokenizer_dirs, self._fetched_tokenizers)
         return self._tokenizers[key]
-
-
-def _key(handle: Handle) -> str:
-    """Name what handles must share to share weights: the part, the file, the sizes."""
-    config = msgspec.json.encode(handle.config, order="sorted").decode()
-    return f"{weights.title(handle)} {handle.source.digest} {config}"

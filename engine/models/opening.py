@@ -35,15 +35,16 @@ from engine.models.handles import (
     ModelPatchHandle,
     Source,
     StyleModelHandle,
+    UpscaleHandle,
     VaeHandle,
     digest_file,
 )
 from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.packed import read_header
-from engine.models.sd_keys import CONTROLNET_PREFIX
+from engine.models.sd_keys import CONTROLNET_PREFIX, DIFFERENCE
 from engine.models.shapes import part as part_of
-from engine.models.text_files import config_hints, tower_handle
+from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
@@ -108,6 +109,7 @@ def _vae(found: Detected, source: Source) -> VaeHandle | None:
             config=found.vae,
             prefix=found.vae_prefix,
             latent=found.latent,
+            beside_network=found.network is not None,
         )
     return pixel.HANDLE if found.network is not None and same_space(found.latent, PIXELS) else None
 
@@ -131,7 +133,10 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
 
 
 def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle:
-    """Return the handle of a text encoder: a file of its own, one inside a checkpoint, or a diffusers folder."""
+    """Return the handle of a text encoder: a file of its own, one inside a checkpoint, or a diffusers folder.
+
+    A language model that no family knows is there to write.
+    """
     path = Path(path)
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
@@ -140,7 +145,12 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
         tower = family.towers[0]
         facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
         return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
-    opened = open_checkpoint(path, files)
+    try:
+        opened = open_checkpoint(path, files)
+    except CheckpointError:
+        if not path.is_dir() and (writer := open_writer(path, files)) is not None:
+            return writer
+        raise
     clip = opened.clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")
@@ -157,9 +167,21 @@ def open_denoiser(path: Path, files: FileDigest = digest_file) -> ModelHandle:
     return opened.model
 
 
-def open_controlnet(path: Path, files: FileDigest = digest_file) -> ControlNetHandle:
-    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder."""
-    return _open_control(Path(path), files, ControlNetHandle)
+def open_controlnet(path: Path, files: FileDigest = digest_file, base: ModelHandle | None = None) -> ControlNetHandle:
+    """Return the handle of a ControlNet of a kind that is known, in any of its namings: file or folder.
+
+    `base`: the denoiser that a ControlNet kept as a difference is added to; of no use to others. CheckpointError without it.
+    """
+    handle = _open_control(Path(path), files, ControlNetHandle)
+    if DIFFERENCE not in read_header(Path(handle.source.path)).shapes:
+        return handle
+    if base is None:
+        raise CheckpointError(
+            f"{handle.source.path}: this ControlNet is kept as the difference to a model. Load it by DiffControlNetLoader, with "
+            "the model that it is to steer."
+        )
+    plain = msgspec.structs.replace(base, options={}, controls=())
+    return msgspec.structs.replace(handle, base=plain)
 
 
 def open_model_patch(path: Path, files: FileDigest = digest_file) -> ModelPatchHandle:
@@ -242,6 +264,15 @@ def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelH
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
     return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
+
+
+def open_upscale_model(path: Path, files: FileDigest = digest_file) -> UpscaleHandle:
+    """Return the handle of a network that makes pictures larger. Raises ModelError without the library that reads it."""
+    from engine.models.upscaling import check_library
+
+    check_library()
+    read_header(Path(path))
+    return UpscaleHandle(source=Source(str(path), files(Path(path))))
 
 
 def _config_beside(weights: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,25 @@ if TYPE_CHECKING:
 
 Plan: TypeAlias = tuple[tuple[str, float, float], ...]
 """The patches of one weight in order: digest of the file, strength, share kept of what was there."""
+
+
+class PatchSource(Protocol):
+    """What is put on one model: a LoRA's file, or another model."""
+
+    digest: str
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """The weights that it changes, by name."""
+        ...
+
+    def patched(self, name: str, weight: Tensor, strength: float) -> Tensor:
+        """Return `weight`, the one called `name`, with its change at `strength`, float32."""
+        ...
+
+    def factors(self, name: str, weight: Tensor, strength: float) -> tuple[Tensor, Tensor, float] | None:
+        """Return what `engine.models.deltas.factors` does of the change of the weight `name`."""
+        ...
 
 
 def matched(handle: ModelHandle | ClipHandle, path: Path, parameters: Sequence[str]) -> Matched:
@@ -109,7 +128,7 @@ def _sizes(weight: Tensor, parts: Mapping[str, Tensor]) -> str:
     return f"expected parts that make a change of shape {list(weight.shape)}, got {told}"
 
 
-def _patched(name: str, value: Tensor, items: Sequence[tuple[PatchFile, float, float]]) -> Tensor:
+def patched(name: str, value: Tensor, items: Sequence[tuple[PatchSource, float, float]]) -> Tensor:
     """Return a weight with patches on it in their order, in its dtype or float32; plain LoRAs in a row are one product."""
     from engine.models.deltas import with_factors
 
@@ -145,13 +164,13 @@ class PatchedWeights:
         patched = [self._parameters[name] for name in self._plans]
         return sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
 
-    def apply(self, patches: Sequence[tuple[PatchFile, float, float]]) -> int:
+    def apply(self, patches: Sequence[tuple[PatchSource, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
 
         A patch is (file, strength, share kept of what was there before).
         When a patch does not fit, every weight is restored and LoraError is raised.
         """
-        wanted: dict[str, list[tuple[PatchFile, float, float]]] = {}
+        wanted: dict[str, list[tuple[PatchSource, float, float]]] = {}
         for patch in patches:
             for name in patch[0].changes:
                 wanted.setdefault(name, []).append(patch)
@@ -173,7 +192,7 @@ class PatchedWeights:
         for name in list(self._plans):
             self._set(name, [], None)
 
-    def _set(self, name: str, items: Sequence[tuple[PatchFile, float, float]], plan: Plan | None) -> None:
+    def _set(self, name: str, items: Sequence[tuple[PatchSource, float, float]], plan: Plan | None) -> None:
         from engine.models.packed.tensor import Changed, PackedTensor
 
         original, parameter = self._originals[name], self._parameters[name]
@@ -186,7 +205,7 @@ class PatchedWeights:
             return
 
         def changed(value: Tensor) -> Tensor:
-            return _patched(name, value, items)
+            return patched(name, value, items)
 
         if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
             parameter.kept = Changed(original.kept, changed)

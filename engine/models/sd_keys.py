@@ -29,6 +29,9 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 CONTROLNET_PREFIX = "control_model."
+DIFFERENCE = "difference"
+"""A tensor of ControlNets that are kept as the difference to the U-Net that they were copied from."""
+
 
 _RESNET = {
     "norm1": "in_layers.0",

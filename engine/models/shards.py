@@ -10,7 +10,7 @@ from typing import Any
 import xxhash
 
 from engine.models.errors import CheckpointError, shortened
-from engine.models.gguf_tensors import picture_file
+from engine.models.gguf_tensors import files_beside
 
 
 def is_index(path: Path) -> bool:
@@ -44,15 +44,15 @@ def shards(path: Path) -> dict[str, Path]:
 def with_shards(files: Callable[[Path], str]) -> Callable[[Path], str]:
     """Return what names a file by its content as `files` does, and one that is read with others by all their contents.
 
-    These are an index with its files, and a language model in a GGUF file with its vision tower.
+    These are an index with its files, and a GGUF file with its further parts and its vision tower.
     """
 
     def digest(path: Path) -> str:
         path = Path(path)
         if is_index(path):
             parts = [path, *dict.fromkeys(shards(path).values())]
-        elif tower := picture_file(path):
-            parts = [path, tower]
+        elif beside := files_beside(path):
+            parts = [path, *beside]
         else:
             return files(path)
         return xxhash.xxh3_128("\n".join(files(part) for part in parts).encode()).hexdigest()

@@ -141,7 +141,7 @@ class TextEncoder(Encoder):
             weights = torch.tensor([[token.weight for token in row] for row in rows])[:, :, None]
             hidden, empty = hidden[:-1], hidden[-1:]
             hidden = torch.where(weights == 1.0, hidden, (hidden - empty) * weights + empty)
-        return Encoded(hidden.reshape(1, -1, hidden.shape[-1]), {"pooled_output": pooled[:1]})
+        return self.signed(Encoded(hidden.reshape(1, -1, hidden.shape[-1]), {"pooled_output": pooled[:1]}))
 
     def _run(self, rows: list[list[Token]]) -> tuple[Tensor, Tensor]:
         """Return (hidden (R, T, D) at the handle's layer, pooled (R, P)) of R rows, float32 on the CPU."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from engine.models.detect import metadata_facts, text_width
 from engine.models.errors import CheckpointError
-from engine.models.families import families, families_of_type, titles
+from engine.models.families import families, families_of_type, titles, without_networks
 from engine.models.families.base import Family, Tower
 from engine.models.handles import ClipHandle, FileDigest, Source, digest_file
 from engine.models.header import Header
@@ -74,18 +74,30 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
 def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = digest_file) -> ClipHandle:
     """Return the handle of a family's text encoders, each in a file of its own, in any order.
 
-    `kind`: what loaders call the family. A family that joins its encoders by name may do with fewer. Raises CheckpointError
-    naming a file that is not the family's, what it holds, and the types that it fits.
+    `kind`: what loaders call the family. A family that joins its encoders by name may do with fewer. One file that no family of
+    this type takes may be a language model, which is then there to write. Raises CheckpointError naming a file that is not the
+    family's, what it holds, and the types that it fits.
     """
     headers = [read_header(Path(path)) for path in paths]
-    family, pairs = _family(headers, kind)
+    return _opened(*_family(headers, kind), files)
+
+
+def open_writer(path: Path, files: FileDigest = digest_file) -> ClipHandle | None:
+    """Return the handle of a language model that is there to write; None for a file that is none."""
+    found = _writer([read_header(path)])
+    return _opened(*found, files) if found else None
+
+
+def _opened(family: Family, pairs: Pairs, files: FileDigest) -> ClipHandle:
     towers = []
     for tower, header in pairs:
         try:
             facts = kind_named(tower.kind).text_facts(header.shapes, _told(header).get("text", {}), tower)
         except (KeyError, IndexError) as problem:
             raise CheckpointError(
-                f"{header.path}: expected the text encoder {tower.name}, lacks {problem}."
+                f"{header.path}: expected the text encoder {tower.name} of {family.title}, which has a tensor "
+                f"{problem.args[0]}, but this lacks it. Load the file that belongs to {family.title}, or choose the type of the "
+                "model that this one belongs to."
             ) from problem
         towers.append(tower_handle(Source(header.path, files(Path(header.path))), family.name, facts))
     return towers[0].with_towers(towers)
@@ -98,14 +110,25 @@ def _told(header: Header) -> Mapping[str, Any]:
 def _family(headers: Sequence[Header], kind: str) -> tuple[Family, Pairs]:
     """The family of this type whose towers these files are, each with its file."""
     called = families_of_type(kind, len(headers))
-    if not called:
-        raise CheckpointError(f"no family with {len(headers)} text encoders is called {kind!r}. Known: {titles()}.")
     fitting = [(family, pairs) for family in called if (pairs := _paired(family, headers))]
     for fits in (_is_named, _has_width, _is_nobodys):
         for family, pairs in fitting:
             if fits(family, pairs):
                 return family, pairs
+    if (writer := _writer(headers)) is not None:
+        return writer
+    if not called:
+        raise CheckpointError(f"no family with {len(headers)} text encoders is called {kind!r}. Known: {titles()}.")
     raise CheckpointError(_unfit(headers, kind, called))
+
+
+def _writer(headers: Sequence[Header]) -> tuple[Family, Pairs] | None:
+    """What a language model is that no network of the type takes."""
+    for family in without_networks() if len(headers) == 1 else ():
+        for tower in family.towers:
+            if kind_named(tower.kind).is_there(headers[0].shapes):
+                return family, [(tower, headers[0])]
+    return None
 
 
 def _is_named(family: Family, pairs: Pairs) -> bool:
@@ -152,11 +175,19 @@ def _unfit(headers: Sequence[Header], kind: str, called: Sequence[Family]) -> st
         f"{' and '.join(f'{tower.name} (width {tower.width})' for tower in family.towers)} for {family.title}"
         for family in called
     )
-    fits = [
-        name for family in families() for name in family.loader_types if name != kind and _fits_one(family, headers)
-    ]
-    hint = f" Types that take these: {', '.join(dict.fromkeys(fits))}." if fits else ""
+    fits = [one for one in _types_of(headers) if one != kind]
+    hint = f" Types that take these: {', '.join(fits)}." if fits else ""
     return f"{kind} takes {wants}; but {holds}.{hint}"
+
+
+def types_of(path: Path) -> list[str]:
+    """Return what loaders call the families whose text encoder a file is."""
+    return _types_of([read_header(path)])
+
+
+def _types_of(headers: Sequence[Header]) -> list[str]:
+    fits = (name for family in families() for name in family.loader_types if _fits_one(family, headers))
+    return list(dict.fromkeys(fits))
 
 
 def _fits_one(family: Family, headers: Sequence[Header]) -> bool:

@@ -44,7 +44,7 @@ def in_tiles(
         _part(total, first, made.shape[2:]).add_(made * weight)
         _part(weights, first, made.shape[2:]).add_(weight)
         done()
-    return total / weights
+    return total.div_(weights)
 
 
 def _part(whole: Tensor, first: Sequence[int], sizes: Sequence[int]) -> Tensor:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from engine.models.places import Place
+
 Shape = tuple[int, ...]
 
 _TITLES: dict[type, str] = {
@@ -107,29 +109,44 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return dict(state)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
+    assert isinstance(handle, ClipHandle)
     return kind_of(handle).renamed(state, handle.config)
 
 
 def load_parameters(
-    handle: Handle, *, device: torch.device, dtype: torch.dtype, module: nn.Module | None = None
+    handle: Handle,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    module: nn.Module | None = None,
+    held: dict[Place, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Return the handle's tensors by parameter name, on `device` in `dtype`; mapped ones where that is what the file has.
 
     What the library's network computes in float32, whatever the rest is in, is in float32. `module`: what `empty_module` made.
+    `held`: tensors of the same file that are there already, which are taken instead; the others are added.
 
     Raises CheckpointError when tensors that the handle's config calls for are missing, have another shape or are not finite.
     """
+    from engine.models.places import Places
+
     header = read_header(Path(handle.source.path))
     module = module or empty_module(handle)
     expected = {name: tuple(p.shape) for name, p in named_parameters(module).items()}
     report = fit(expected, parameter_shapes(handle, header))
     if not report.complete:
         raise CheckpointError(f"{header.path}: its {title(handle)} cannot be loaded: {report.describe()}.")
-    tensors = renamed(handle, load_tensors(header, file_names(handle, header.shapes)))
+    in_file = load_tensors(header, file_names(handle, header.shapes))
+    tensors, places = renamed(handle, in_file), Places(in_file)
     dtypes = _dtypes(module, expected, dtype) if isinstance(handle, ModelHandle) else dict.fromkeys(expected, dtype)
-    found = {name: tensors[name].to(device=device, dtype=dtypes[name]) for name in expected}
-    _check_finite(handle, header.path, found)
-    return found
+    there = {} if held is None else held
+    at = {name: places.of(tensors[name], dtypes[name]) for name in expected}
+    new = {
+        name: tensors[name].to(device=device, dtype=dtypes[name]) for name, place in at.items() if place not in there
+    }
+    _check_finite(handle, header.path, new)
+    there |= {place: new[name] for name, place in at.items() if place is not None and name in new}
+    return {name: new[name] if name in new else there[cast("Place", place)] for name, place in at.items()}
 
 
 def _dtypes(module: nn.Module, names: Iterable[str], dtype: torch.dtype) -> dict[str, torch.dtype]:

@@ -178,8 +178,8 @@ class Library:
         self.problems += [LoadProblem(record.pack, record.module, message) for message in record.problems]
         for spec in record.specs:
             other = self._module_of.get(spec.name) or self._module_of.get(self.catalogue.aliases.get(spec.name, ""))
-            if other is None or self._files[other].foreign:
-                if other is not None:
+            if other is None or self._files[other].foreign or self._stands_in(spec.name):
+                if other is not None and self._files[other].foreign:
                     self._tell_replaced(spec.name, other, record.module)
                 self._module_of[spec.name] = record.module
                 self.catalogue.add(spec)
@@ -188,6 +188,11 @@ class Library:
                 self.problems.append(LoadProblem(record.pack, record.module, message))
         for alias, name in record.aliases.items():
             self.catalogue.aliases.setdefault(alias, name)
+
+    def _stands_in(self, name: str) -> bool:
+        """Whether the node of this name that is there gives way to a pack's."""
+        there = self.catalogue.spec(name)
+        return there is not None and there.name == name and there.stand_in
 
     def _tell_replaced(self, name: str, loser: str, winner: str) -> None:
         """Of two packs with a node of one name, the later has it, as in the field; both are told."""

@@ -142,10 +142,10 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
     to_all = [c.control for (_, options), c in zip(lists[0], prepared[0]) if options.get("control_apply_to_uncond")]
     for conditions in prepared[1:]:
         _lend_control([control for control in to_all if control], conditions)
-    own = _own(around, positive=True)
-    others = own if around.negative_steering is around.steering else _own(around, positive=False)
+    steering = _own(around, positive=True)
+    negative = steering if around.negative_steering is around.steering else _own(around, positive=False)
     return [
-        [replace(one, control=one.control + (others if number else own)) for one in conditions]
+        [replace(one, control=one.control + (negative if number else steering)) for one in conditions]
         for number, conditions in enumerate(prepared)
     ]
 

@@ -189,6 +189,30 @@ def test_a_chosen_file_counts_by_its_content(make_lab, graph, tmp_path):
     assert lab.value("a") == "two"
 
 
+def test_a_file_that_is_read_with_the_chosen_one_counts_too(make_lab, graph, tmp_path):
+    beside = tmp_path / "tower"
+    services = Services(
+        find_file=lambda folder, name: tmp_path / name, files_beside=lambda path: [beside] if beside.is_file() else []
+    )
+    lab = make_lab(services=services)
+
+    @lab.node("Read")
+    def read(file: ChosenFile) -> str:
+        return beside.read_text() if beside.is_file() else "alone"
+
+    (tmp_path / "a.txt").write_text("one")
+    prompt = graph(a=("Read", {"file": "a.txt"}))
+    lab.run(prompt, "a")
+    for content in ("there", "changed"):
+        beside.write_text(content)
+        assert lab.run(prompt, "a") == "ran a"
+        assert lab.value("a") == content
+        assert lab.run(prompt, "a") == "reused a"
+    beside.unlink()
+    lab.run(prompt, "a")
+    assert lab.value("a") == "alone"
+
+
 def test_a_file_chosen_through_a_link_counts_by_its_content_too(make_lab, graph, tmp_path):
     lab = make_lab(services=Services(find_file=lambda folder, name: tmp_path / name))
 

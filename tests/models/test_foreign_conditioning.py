@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from engine.models.encoded import ENCODERS
 from engine.models.errors import CheckpointError, ModelError
 from engine.models.families import family_named
 from engine.models.networks.unet_sizes import U_NET
@@ -42,7 +43,7 @@ def run(parts: Parts, text: Any, latent: torch.Tensor | None = None) -> torch.Te
 def kind(text: Any) -> tuple[Any, ...]:
     """What a network can tell of a conditioning."""
     tokens, options = text[0]
-    sizes = {name: value.shape[-1] for name, value in options.items() if name != "attention_mask"}
+    sizes = {name: value.shape[-1] for name, value in options.items() if name not in ("attention_mask", ENCODERS)}
     return tokens.shape[-1], tuple(sorted(sizes.items()))
 
 

@@ -136,6 +136,29 @@ def test_packed_rows_of_queries_stay_packed_in_the_order_of_the_library(family: 
     assert {"layers.0.self_attn.q_proj.weight", "layers.3.self_attn.k_proj.weight", "embed_tokens.weight"} <= kept
 
 
+def test_a_large_file_may_be_in_parts(family: Any, tmp_path: Path) -> None:
+    bench = family("qwen3", "kind='qwen3'")
+    fast = bytes_tokenizer(SPECIALS["qwen"])
+    tensors = language(model_of("qwen3", fast.get_vocab_size()).state_dict(), "qwen3", heads=HEADS)
+    facts = sizes(heads=HEADS, theta=700.0), byte_pairs(table_of(fast), "qwen2")
+    write(folder(tmp_path) / "whole.gguf", "qwen3", tensors, *facts)
+    write(folder(tmp_path) / "large.gguf", "qwen3", tensors, *facts, most=20)
+    parts = sorted(folder(tmp_path).glob("large-*.gguf"))
+    assert [part.name for part in parts] == [f"large-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    assert torch.equal(given(bench, parts[0].name, "qwen3"), given(bench, "whole.gguf", "qwen3"))
+    before = text_encoder_loader(bench, parts[0].name, "qwen3").source.digest
+    changed = bytearray(parts[2].read_bytes())
+    changed[-1] ^= 1
+    parts[2].unlink()
+    parts[2].write_bytes(changed)
+    assert text_encoder_loader(bench, parts[0].name, "qwen3").source.digest != before
+    with pytest.raises(CheckpointError, match=r"00002-of-00003\.gguf: part 2 of 3 of a GGUF file\. Expected the first"):
+        text_encoder_loader(bench, parts[1].name, "qwen3")
+    parts[1].unlink()
+    with pytest.raises(CheckpointError, match=r"1 of its 3 parts are missing \(large-00002-of-00003\.gguf\)"):
+        text_encoder_loader(bench, parts[0].name, "qwen3")
+
+
 def t5_like(kind: str, vocabulary: int) -> Any:
     import transformers
 

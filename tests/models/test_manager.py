@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.datatypes.identity import Identified
-from engine.models.errors import CheckpointError
+from engine.models.errors import CheckpointError, LoraError
 from engine.models.handles import HookedModel, ModelHandle
 from engine.models.manager import ModelManager
 
@@ -75,6 +75,37 @@ def test_two_patchings_of_one_model_can_be_used_together(checkpoint: Path, tiny_
     with manager.use(model) as network:
         assert torch.equal(network(x, t, context), alone)
     assert len(manager.loaded()) == 1
+
+
+@pytest.mark.parametrize("damaged", ["numbers", "content", "sizes"])
+def test_a_patch_that_fails_leaves_nothing_of_the_one_before_it(tiny_sd: Any, tmp_path: Path, damaged: str) -> None:
+    """Whether it is told when the file is opened or when it is put on."""
+    from safetensors.torch import load_file, save_file
+
+    manager = ModelManager("cpu")
+    model, _, _ = manager.checkpoint(tiny_sd.file("checkpoints", "tiny.safetensors"))
+    good = tiny_sd.file("loras", "kohya.safetensors")
+    tensors, bad = {name: tensor * 2 for name, tensor in load_file(good).items()}, tmp_path / "bad.safetensors"
+    if damaged == "numbers":
+        tensors[next(name for name in tensors if "lora_unet" in name and "up" in name)][0, 0] = torch.nan
+    elif damaged == "sizes":
+        name = [name for name in tensors if "lora_unet" in name and "up" in name][-1]
+        tensors[name] = tensors[name][:-1]
+    save_file(tensors, bad)
+    broken = manager.lora(bad, model).model
+    if damaged == "content":
+        bad.write_bytes(b"something else")
+
+    def weights(handle: Any) -> dict[str, torch.Tensor]:
+        with manager.use(handle) as network:
+            return {name: value.clone() for name, value in network.module.named_parameters()}
+
+    plain, patched = weights(model), weights(manager.lora(good, model).model)
+    assert any(not torch.equal(plain[name], patched[name]) for name in plain)
+    with pytest.raises((LoraError, CheckpointError)), manager.use(broken):
+        pass
+    assert all(torch.equal(value, plain[name]) for name, value in weights(model).items())
+    assert all(torch.equal(value, patched[name]) for name, value in weights(manager.lora(good, model).model).items())
 
 
 def test_the_least_recently_used_goes_first_when_the_budget_is_full(checkpoint: Path) -> None:

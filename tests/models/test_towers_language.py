@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from engine.models.encoded import ENCODERS
 from nodes.conditioning import text_encode
 from nodes.loaders import text_encoder_loader
 from tests.tiny_towers import PROMPT, encoded, family, library_tokenizer, tiny, write_tokenizer, written
@@ -38,7 +39,7 @@ def test_one_layer_of_a_chat_is_what_z_image_takes(family: Any, tmp_path: Path) 
     states = module(**given, output_hidden_states=True).hidden_states[-2]
     expected = states[0][given.attention_mask[0].bool()][None]
     context, options = encoded(bench, "zeta")
-    assert options == {}
+    assert set(options) == {ENCODERS}
     assert torch.allclose(context, expected, atol=1e-5)
     clip = text_encoder_loader(bench, "zeta.safetensors", "zeta")
     with bench.models.use(clip) as encoder:
@@ -74,7 +75,7 @@ def test_a_template_whose_beginning_is_dropped_is_what_qwen_image_takes(family: 
     given = words(QWEN_TEMPLATE.replace("{}", PROMPT), return_tensors="pt")
     expected = module(**given, output_hidden_states=True).hidden_states[-1][:, 34:]
     context, options = encoded(bench, "queen")
-    assert options == {}
+    assert set(options) == {ENCODERS}
     assert torch.allclose(context, expected, atol=1e-5)
 
 
@@ -117,20 +118,47 @@ def test_of_two_families_of_one_type_the_file_tells_which(family: Any, tmp_path:
     assert text_encoder_loader(bench, "zeta.safetensors", "shared").family == "small"
 
 
-def test_a_wrong_file_for_a_type_is_told_what_it_is_and_which_types_it_fits(family: Any, tmp_path: Path) -> None:
-    from engine.models.errors import CheckpointError
+def test_a_language_model_of_another_type_writes_and_is_no_text_encoder(family: Any, tmp_path: Path) -> None:
+    from engine.models.errors import ModelError
+    from nodes.text_generate import text_generate
 
     family("right", "kind='qwen3', width=32", "rightly")
     bench = family("wrong", "kind='qwen2_5_vl', width=3584", "wrongly")
     words = library_tokenizer(write_tokenizer(tmp_path, "qwen3", "qwen"), "<|endoftext|>")
     written(bench, "zeta", qwen3(len(words)))
-    message = (
-        r"wrongly takes wrong \(width 3584\) for Made-up wrong; but zeta.safetensors holds Qwen3 of width 32. .*rightly"
-    )
+    asked = {"prompt": PROMPT, "max_length": 6, "sampling_mode": {"sampling_mode": "off"}}
+    expected = text_generate(bench, text_encoder_loader(bench, "zeta.safetensors", "rightly"), **asked)
+    assert expected.generated_text
+    for kind in ("wrongly", "yue2"):  # workflows give it the type of any family, of one that is not known too
+        clip = text_encoder_loader(bench, "zeta.safetensors", kind)
+        assert text_generate(bench, clip, **asked) == expected
+        message = r"zeta.safetensors: holds Qwen3, .*loaded to write texts alone\. Types that take it: .*rightly"
+        with pytest.raises(ModelError, match=message):
+            encoded_by(bench, clip)
+
+
+def encoded_by(bench: Any, clip: Any) -> Any:
+    from nodes.conditioning import text_encode
+
+    return text_encode(bench, PROMPT, clip)
+
+
+def test_a_wrong_file_for_a_type_is_told_what_it_is_and_which_types_it_fits(
+    family: Any, tmp_path: Path, tiny_sd: Any
+) -> None:
+    import shutil
+
+    from engine.models.errors import CheckpointError
+
+    bench = family("wrong", "kind='qwen2_5_vl', width=3584", "wrongly")
+    folder = tmp_path / "models" / "text_encoders"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tiny_sd.file("checkpoints", "tiny.safetensors"), folder / "clip.safetensors")
+    message = r"wrongly takes wrong \(width 3584\) for Made-up wrong; but clip.safetensors holds no text encoder"
     with pytest.raises(CheckpointError, match=message):
-        text_encoder_loader(bench, "zeta.safetensors", "wrongly")
+        text_encoder_loader(bench, "clip.safetensors", "wrongly")
     with pytest.raises(CheckpointError, match="no family with 1 text encoders is called 'yue2'"):
-        text_encoder_loader(bench, "zeta.safetensors", "yue2")
+        text_encoder_loader(bench, "clip.safetensors", "yue2")
 
 
 def test_pictures_for_a_model_that_sees_none_are_refused(family: Any, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -64,6 +66,20 @@ def test_the_family_that_comes_near_is_told_with_what_is_missing(parts, prefix):
         denoiser_loader(parts.bench, put(parts, "diffusion_models", some))
     assert "Nearest is Z-Image, but this lacks tensor cap_embedder." in str(refused.value)
     assert "width 0" not in str(refused.value)
+
+
+def test_a_text_encoder_with_too_few_layers_for_a_family_says_whose_is_wanted(parts):
+    from engine.models.families import family_named
+    from engine.models.text_files import open_text_encoders
+
+    [tower] = family_named("flux2_klein").towers
+    path = Path(parts.clip.source.path)
+    with pytest.raises(
+        CheckpointError,
+        match=rf"{path.name}: expected the text encoder {tower.name} of FLUX.2 klein 4B, which has a tensor "
+        r"layers\.4\.input_layernorm\.weight, but this lacks it\. Load the file that belongs to FLUX.2 klein 4B",
+    ):
+        open_text_encoders([path], "flux2")
 
 
 def test_a_lora_among_networks_is_called_one(parts):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from engine.models import sd_keys
+from engine.models.errors import CheckpointError
 from nodes.conditioning import conditioning_combine
 from nodes.controlnet import (
     control_net_apply,
@@ -14,7 +16,7 @@ from nodes.controlnet import (
     control_net_apply_for_inpainting,
     set_union_control_net_type,
 )
-from nodes.loaders import checkpoint_loader, control_net_loader
+from nodes.loaders import checkpoint_loader, control_net_loader, diff_control_net_loader, lora_loader_model_only
 from nodes.sampling import ksampler
 
 
@@ -132,3 +134,41 @@ def test_a_mask_is_brought_to_the_size_of_its_picture(bench, edges):
     assert (use.mask.shape, use.vae, use.strength) == ((1, 1, 16, 24), vae, 0.5)
     assert (float(use.mask[..., :7, :].min()), float(use.mask[..., 9:, :].max())) == (1.0, 0.0)
     assert control_net_apply_for_inpainting(entry(), entry(), edges, vae, torch.rand(1, 8, 8, 3), mask, 0.0)
+
+
+def test_one_kept_as_a_difference_is_added_to_the_models_weights(bench, tiny_sd, edges):
+    """The same residuals as the whole one, when the difference is to this model; and a LoRA on the model counts."""
+    from safetensors.torch import load_file
+
+    from engine.models import weights
+    from tests.conftest import _save as save
+
+    path = tiny_sd.file("controlnet", "edges.safetensors")
+    model = checkpoint_loader(bench, "tiny.safetensors").MODEL
+    with bench.models.use(model) as network, bench.models.use(edges) as control:
+        base = {name: value.clone() for name, value in network.module.state_dict().items()}
+        whole = {name: value.clone() for name, value in control.module.state_dict().items()}
+    shared = [name for name in whole if name in base and base[name].shape == whole[name].shape]
+    assert "conv_in.weight" in shared
+    names = {name: name for name in whole}
+    original = sd_keys.controlnet_to_original(names, edges.config)
+    tensors = {theirs: whole[ours] - base[ours] if ours in shared else whole[ours] for theirs, ours in original.items()}
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        save(tiny_sd.file("controlnet", "diff.safetensors"), {**tensors, "difference": torch.zeros(1)}, file.metadata())
+    assert len(load_file(path)) == len(tensors)
+    found = diff_control_net_loader(bench, model, "diff.safetensors")
+    with bench.models.use(found) as control:
+        made = control.module.state_dict()
+    assert [name for name in whole if not torch.allclose(made[name], whole[name], atol=1e-6)] == []
+    assert found.identity() != edges.identity()
+    lora = next(bench.paths.folders("loras")[0].glob("*.safetensors")).name
+    steered = lora_loader_model_only(bench, model, lora, 1.0)
+    with bench.models.use(diff_control_net_loader(bench, steered, "diff.safetensors")) as control:
+        moved = control.module.state_dict()
+    assert any(not torch.allclose(moved[name], whole[name], atol=1e-4) for name in shared)
+    assert diff_control_net_loader(bench, model, "edges.safetensors") == edges
+    with pytest.raises(CheckpointError, match=r"kept as the difference to a model\. Load it by DiffControlNetLoader"):
+        control_net_loader(bench, "diff.safetensors")
+    assert weights.parameter_shapes(found).keys() == whole.keys()

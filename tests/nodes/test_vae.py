@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.models.errors import ModelError
 from nodes import vae as v
 from nodes.loaders import vae_loader
 
@@ -166,3 +167,18 @@ def test_a_picture_to_go_by_is_cut_about_its_centre_and_shown_to_both(bench, tin
     assert latent["samples"].shape == seen.shape
     assert not latent["samples"].any()
     assert "concat_latent_image" not in told[0][0][1]
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda bench, vae, picture: v.vae_encode(bench, picture, vae),
+        lambda bench, vae, picture: v.vae_encode_for_inpaint(bench, picture, vae, torch.ones(1, 3, 5)),
+        lambda bench, vae, picture: v.inpaint_model_conditioning(bench, [], [], vae, picture, torch.ones(1, 3, 5)),
+        lambda bench, vae, picture: v.instruct_pix_to_pix_conditioning(bench, [], [], vae, picture),
+    ],
+    ids=["encode", "for inpaint", "inpaint model", "pix2pix"],
+)
+def test_a_picture_below_a_latent_pixel_is_refused_by_the_size_that_it_has(bench, tiny_vae, encode):
+    with pytest.raises(ModelError, match=r"at least 8 pixels a side, got \[1, 3, 5, 3\]\. .*enlarge"):
+        encode(bench, tiny_vae, torch.rand(1, 3, 5, 3))

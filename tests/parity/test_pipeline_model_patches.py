@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.models.errors import CheckpointError, ModelError
+from engine.models.handles import decode_handle, encode_handle
 from nodes.controlnet import control_net_apply_advanced
 from nodes.loaders import control_net_loader, denoiser_loader, vae_loader
 from nodes.model_patch import model_patch_loader, qwen_image_diffsynth_controlnet
@@ -282,6 +283,7 @@ def test_the_cache_knows_a_steered_model_by_what_it_is_made_of(qwen):
         qwen_image_diffsynth_controlnet(model, patch, vae, hint(), STRENGTH, None, 0.5),
     ]
     assert len({one.identity() for one in [steered, *others]}) == 5
+    assert decode_handle(encode_handle(patch)) == patch
     assert (_is_handle(model), _is_controlled(model)) == (True, False)
     assert (_is_handle(steered), _is_controlled(steered)) == (False, True)
     assert _controlled_model(_controlled_facts(steered)).identity() == steered.identity()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.graph.schema import NodeSpec
@@ -120,6 +121,20 @@ def test_a_built_in_node_stays_and_of_two_packs_the_later_one_does() -> None:
         ("one", "node Mine is replaced"),
         ("two", "node Mine replaces that of one, which is read earlier. Rename one of them."),
     ]
+
+
+def test_a_node_that_stands_in_for_a_packs_gives_way_to_it_and_nothing_is_said() -> None:
+    own = record("own", "Theirs", "Core")
+    standing = msgspec.structs.replace(own.specs[0], stand_in=True)
+    own = msgspec.structs.replace(own, specs=(standing, own.specs[1]))
+    files = [module_file("own", foreign=False), module_file("one", foreign=True), module_file("two", foreign=True)]
+    library = Library(files, [own, record("one", "Theirs")])
+    assert library.catalogue.spec("Theirs").module == "one"
+    assert library.problems == []
+    assert Library(files, [own]).catalogue.spec("Theirs").module == "own"
+    both = Library(files, [own, record("one", "Theirs"), record("two", "Theirs")])
+    assert both.catalogue.spec("Theirs").module == "two"
+    assert len(both.problems) == 2, "of two packs both are told"
 
 
 def test_a_module_belongs_to_a_pack_by_whole_names() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.datatypes.parameterization import LatentFormat
     from engine.models.shapes import Facts, Shapes
 
 
@@ -22,6 +23,9 @@ class Kind(Protocol):
 
     CODEC: str
     """The class that encodes and decodes with it, `module:name`: `engine.models.autoencoder.Autoencoder` or one after it."""
+
+    LATENT: LatentFormat | None
+    """The space of its latents; None for the kind whose tensors do not tell it."""
 
     def is_there(self, shapes: Shapes) -> bool:
         """Say whether tensors without a prefix are an autoencoder of this kind."""

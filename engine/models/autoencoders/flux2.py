@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.datatypes import latent_formats
 from engine.models.autoencoders import kl
 from engine.models.shapes import Facts, Shapes, count
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "diffusers.models.autoencoders.autoencoder_kl_flux2:AutoencoderKLFlux2"
 CODEC: Final = "engine.models.autoencoder_flux2:Flux2Autoencoder"
+LATENT: Final = latent_formats.FLUX2
 PATCH: Final = 2
 """Latent pixels a side that are one."""
 _MEAN, _COUNTER = "bn.running_mean", "bn.num_batches_tracked"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "diffusers.models.autoencoders.autoencoder_kl:AutoencoderKL"
 CODEC: Final = "engine.models.autoencoder:Autoencoder"
+LATENT: Final = None
 
 
 def is_there(shapes: Shapes) -> bool:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.datatypes import latent_formats
 from engine.models.shapes import Facts, Shapes
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model:PaellaVQModel"
 CODEC: Final = "engine.models.autoencoder_paella:PaellaCodec"
+LATENT: Final = latent_formats.CASCADE_B
 _CODES: Final = {"vquantizer.codebook.weight": "vquantizer.embedding.weight"}
 """The original's name, and the library's."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "torch.nn:Identity"
 CODEC: Final = "engine.models.pixels:PixelCodec"
+LATENT: Final = latent_formats.PIXELS
 NAME: Final = "pixel_space"
 """What loaders call it."""
 

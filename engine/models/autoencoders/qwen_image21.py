@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.datatypes import latent_formats
 from engine.models.shapes import Facts, Shapes, count
 from engine.models.wan_names import FIRST, library_name
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "engine.models.frames_autoencoder:qwen_image21"
 CODEC: Final = "engine.models.frames_autoencoder:OneFrameAutoencoder"
+LATENT: Final = latent_formats.QWEN_IMAGE21
 
 _FIRST: Final = "encoder.down_blocks.0.resnets.0.conv1.weight"
 _NORM: Final = "decoder.norm_out.gamma"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.datatypes import latent_formats
 from engine.models.shapes import Facts, Shapes, count, part
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "engine.models.stage_c_coder:StageCCoder"
 CODEC: Final = "engine.models.stage_c_coder:StageCCodec"
+LATENT: Final = latent_formats.CASCADE_C
 _DOWNSCALE: Final = 32
 
 

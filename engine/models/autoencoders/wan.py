@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.datatypes import latent_formats
 from engine.models.shapes import Facts, Shapes, count
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MODULE: Final = "engine.models.frames_autoencoder:wan"
 CODEC: Final = "engine.models.frames_autoencoder:FramesAutoencoder"
+LATENT: Final = latent_formats.WAN21
 
 _ORIGINAL: Final = "encoder.downsamples.0.residual.2.weight"
 _DIFFUSERS: Final = "encoder.down_blocks.0.conv1.weight"

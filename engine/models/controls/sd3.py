@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.models.families.base import Rows
 from engine.models.networks.sd3_sizes import HEAD
 from engine.models.networks.stacked import stacked, unstacked
 from engine.models.shapes import Facts, Shapes, Spread, count
@@ -80,7 +81,9 @@ def renamed(tensors: Mapping[str, Tensor], config: Facts) -> dict[str, Tensor]:
     """Return a file's tensors under SD3ControlNetModel's names."""
     if _STACKED not in tensors:
         return dict(tensors)
-    width, modules, rows = int(config["num_attention_heads"]) * int(config["attention_head_dim"]), {}, {}
+    width = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
+    modules: dict[str, str] = {}
+    rows: dict[str, dict[str, Rows]] = {}
     for i in range(int(config["num_layers"])):
         block = f"transformer_blocks.{i}"
         modules |= {f"{block}.{ours}": f"{block}.{theirs}" for ours, theirs in _PARTS.items()}

@@ -37,4 +37,5 @@ def config(shapes: Shapes, hints: Facts, spread: Spread) -> dict[str, Any]:
 
 def renamed(tensors: Mapping[str, Tensor], config: Facts) -> dict[str, Tensor]:
     """Return a file's tensors under ControlNetModel's names."""
-    return dict(sd_keys.controlnet_to_diffusers(tensors, config))
+    kept = {name: value for name, value in tensors.items() if name != sd_keys.DIFFERENCE}
+    return dict(sd_keys.controlnet_to_diffusers(kept, config))

@@ -13,9 +13,14 @@ from engine.models.shapes import Shapes
 
 @cache
 def families() -> tuple[Family, ...]:
-    """Every family, by name. Raises TypeError for a page that sets no FAMILY."""
+    """Every family that has networks, by name. Raises TypeError for a page that sets no FAMILY."""
     found = [_family_of(page) for page in pages()]
-    return tuple(sorted(found, key=lambda family: family.name))
+    return tuple(sorted((family for family in found if family.layouts), key=lambda family: family.name))
+
+
+def without_networks() -> list[Family]:
+    """Return the records of text encoders that belong to no network."""
+    return [family for page in pages() if not (family := _family_of(page)).layouts]
 
 
 def pages() -> list[str]:
@@ -37,7 +42,7 @@ def _family_of(page: str) -> Family:
 
 def family_named(name: str) -> Family:
     """Return the record called `name`; KeyError naming the known ones otherwise."""
-    for family in families():
+    for family in (*families(), *without_networks()):
         if family.name == name:
             return family
     raise KeyError(f"no model family {name!r}; known: {', '.join(family.name for family in families())}")

@@ -94,7 +94,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
     letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
     nodes use. `spells`: options (1, N) of a conditioning in which the prompt stands as another kind's tokens too: {option: (that
-    kind, rows of its table)}.
+    kind, rows of its table)}. `only_writes`: it is no text encoder, and is asked for texts alone.
     """
 
     name: str = "clip_l"
@@ -117,6 +117,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     prompting: Prompting = Prompting()
     styles: Mapping[str, Prompting] = {}
     spells: Mapping[str, tuple[str, int]] = {}
+    only_writes: bool = False
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:
@@ -146,7 +147,7 @@ class NetworkKind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """One family.
+    """One family; without `layouts`, text encoders of no network.
 
     `context_dim`: width of the conditioning that the full-size network takes, by which encoders and ControlNets are told apart;
     None: any other. `heads`: attention heads at every level, or None where each head is `head_dim` wide. `towers`, in the

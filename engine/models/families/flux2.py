@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 
-from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.datatypes import latent_formats
+from engine.datatypes.parameterization import Parameterization
 from engine.models.families.base import Family, Prompting, Tower
 from engine.models.networks.flux2_sizes import FLUX2, layouts
 
-LATENT = LatentFormat(channels=128, downscale=16, scale=1.0)
+LATENT = latent_formats.FLUX2
 """Two by two pixels of the autoencoder's latent are one, and each channel has mean 0 and variance 1."""
 
 NOISE = Parameterization(prediction="flow", schedule="flow", timesteps=10_000, shift=math.exp(2.02))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.datatypes.parameterization import LatentFormat
+from engine.datatypes import latent_formats
 from engine.models.families import stable_cascade_c
 from engine.models.families.base import Family
 from engine.models.networks.cascade_sizes import LAYOUTS_B, STAGE_B
@@ -14,7 +14,7 @@ FAMILY = Family(
     title="Stable Cascade stage B",
     layouts=LAYOUTS_B,
     network=STAGE_B,
-    latent=LatentFormat(downscale=4, scale=1 / 0.43),
+    latent=latent_formats.CASCADE_B,
     parameterization=msgspec.structs.replace(stable_cascade_c.FAMILY.parameterization, shift=1.0),
     towers=(stable_cascade_c.CLIP_G,),
     full={

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.datatypes.parameterization import LatentFormat, Parameterization
+from engine.datatypes import latent_formats
+from engine.datatypes.parameterization import Parameterization
 from engine.models.families import sdxl
 from engine.models.families.base import Family
 from engine.models.networks.cascade_sizes import LAYOUTS_C, STAGE_C
@@ -26,7 +27,7 @@ FAMILY = Family(
     title="Stable Cascade stage C",
     layouts=LAYOUTS_C,
     network=STAGE_C,
-    latent=LatentFormat(channels=16, downscale=42, scale=1.0),
+    latent=latent_formats.CASCADE_C,
     parameterization=Parameterization(schedule="cosine_time", timesteps=10_000, shift=2.0),
     towers=(CLIP_G,),
     loader_types=("stable_cascade",),

@@ -11,6 +11,7 @@ from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
+from engine.models.networks.turns import Turns
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ class ChromaNetwork(Network):
         height, width = x.shape[-2:]
         filled = even(x)
         rows, columns = (side // 2 for side in filled.shape[-2:])
-        velocity: Tensor = self.module(
-            hidden_states=packed(filled).to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=places(rows, columns).to(self.device, self.dtype),
-            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
-            return_dict=False,
-        )[0]
+        where = places(rows, columns), torch.zeros(context.shape[1], 3)
+        with Turns.of(self.module).at(*where, device=self.device, dtype=self.dtype) as (pictured, written):
+            velocity: Tensor = self.module(
+                hidden_states=packed(filled).to(self.device, self.dtype),
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_ids=pictured,
+                txt_ids=written,
+                return_dict=False,
+            )[0]
         return unpacked(velocity, 2 * rows, 2 * columns)[..., :height, :width].to(x)

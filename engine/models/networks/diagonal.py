@@ -12,6 +12,7 @@ from engine.models.network import Network
 from engine.models.networks.flux import packed, places, unpacked
 from engine.models.networks.pooled import even
 from engine.models.networks.references import references_of
+from engine.models.networks.turns import Turns
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -50,14 +51,19 @@ class _DiagonalNetwork(Network):
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
         length = context.shape[1]
-        velocity: Tensor = self.module(
-            hidden_states=torch.cat([own, *map(packed, references)], dim=1).to(self.device, self.dtype),
-            encoder_hidden_states=self.seen(context, given).to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=self.places([filled, *references], length).to(self.device),
-            txt_ids=torch.arange(length)[:, None].mul(torch.tensor([0, 1, 1])).float().to(self.device),
-            return_dict=False,
-        )[0]
+        where = (
+            self.places([filled, *references], length),
+            torch.arange(length)[:, None] * torch.tensor([0.0, 1.0, 1.0]),
+        )
+        with Turns.of(self.module).at(*where, device=self.device) as (pictured, written):
+            velocity: Tensor = self.module(
+                hidden_states=torch.cat([own, *map(packed, references)], dim=1).to(self.device, self.dtype),
+                encoder_hidden_states=self.seen(context, given).to(self.device, self.dtype),
+                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_ids=pictured,
+                txt_ids=written,
+                return_dict=False,
+            )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
 
     def seen(self, context: Tensor, given: Mapping[str, Any]) -> Tensor:

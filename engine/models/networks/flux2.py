@@ -13,6 +13,7 @@ from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.references import placing, references_of
+from engine.models.networks.turns import Turns
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -92,37 +93,39 @@ class Flux2Network(Network):
         given = options or {}
         guidance = given.get("guidance")
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
-        words = torch.zeros(context.shape[1], 4)
-        words[:, 3] = torch.arange(context.shape[1])
         told = {
             "encoder_hidden_states": context.to(self.device, self.dtype),
             "timestep": (t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-            "txt_ids": words.to(self.device),
             "guidance": None if guidance is None else guidance.to(self.device, self.dtype),
             "return_dict": False,
         }
         if references and self._keeps:
             velocity = self._with_kept(x, references, context, told)
         else:
-            velocity = self.module(**told, **self._tokens([x, *references], range(1 + len(references))))[0]
+            velocity = self._called([x, *references], range(1 + len(references)), told)[0]
         return velocity[:, : x.shape[-2] * x.shape[-1]].mT.reshape(x.shape).to(x)
 
-    def _tokens(self, pictures: Sequence[Tensor], sheets: Iterable[int]) -> dict[str, Tensor]:
-        """Pictures as the network takes them, one after the other, each on its sheet."""
+    def _called(self, pictures: Sequence[Tensor], sheets: Iterable[int], told: Mapping[str, Any], **more: Any) -> Any:
+        """What the network makes of pictures, one after the other, each on its sheet."""
         where = [_places(one, sheet * _SHEETS) for one, sheet in zip(pictures, sheets, strict=True)]
-        tokens = torch.cat([one.flatten(2).mT for one in pictures], dim=1)
-        return {"hidden_states": tokens.to(self.device, self.dtype), "img_ids": torch.cat(where).to(self.device)}
+        tokens = torch.cat([one.flatten(2).mT for one in pictures], dim=1).to(self.device, self.dtype)
+        length = told["encoder_hidden_states"].shape[1]
+        words = torch.zeros(length, 4)
+        words[:, 3] = torch.arange(length)
+        with Turns.of(self.module).at(torch.cat(where), words, device=self.device) as (pictured, written):
+            return self.module(hidden_states=tokens, img_ids=pictured, txt_ids=written, **told, **more)
 
     def _with_kept(self, x: Tensor, references: list[Tensor], context: Tensor, told: Mapping[str, Any]) -> Tensor:
         """Let references see themselves alone, as without noise, which is the same at every step: the first one keeps it."""
         kept = self._kept.get(context)
         if kept is not None:
-            found: Tensor = self.module(**told, **self._tokens([x], [0]), kv_cache=kept, kv_cache_mode="cached")[0]
+            found: Tensor = self._called([x], [0], told, kv_cache=kept, kv_cache_mode="cached")[0]
             return found
-        given = self._tokens([*references, x], [*range(1, 1 + len(references)), 0])
+        sheets = [*range(1, 1 + len(references)), 0]
         count = sum(one.shape[-2] * one.shape[-1] for one in references)
         velocity: Tensor
-        velocity, self._kept[context] = self.module(**told, **given, kv_cache_mode="extract", num_ref_tokens=count)
+        keep = {"kv_cache_mode": "extract", "num_ref_tokens": count}
+        velocity, self._kept[context] = self._called([*references, x], sheets, told, **keep)
         return velocity
 
 

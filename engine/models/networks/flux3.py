@@ -10,6 +10,7 @@ import torch
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import Network
 from engine.models.networks.references import placing, references_of
+from engine.models.networks.turns import Turns
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -69,30 +70,28 @@ class Flux3Network(Network):
         level = t / self.handle.parameterization.timesteps
         words = torch.zeros(context.shape[1], 4)
         words[:, 3] = torch.arange(context.shape[1])
-        arguments = self._beside([value for name, value in given.items() if name.startswith(_REFERENCE)])
+        references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
+        where = [_places(x), words]
+        arguments = {}
+        if references:
+            where.append(torch.cat([_places(one, -(1 + number)) for number, one in enumerate(references)]))
+            tokens = torch.cat([one.flatten(2).mT for one in references], dim=1)
+            arguments["image_cond_hidden_states"] = tokens.to(self.device, self.dtype)
         if _LEVELS in given:
             arguments["target_timestep"] = next_below(level, given[_LEVELS]).to(self.device, self.dtype)
-        velocity: Tensor = self.module(
-            hidden_states=x.flatten(2).mT.to(self.device, self.dtype),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            timestep=level.to(self.device, self.dtype),
-            img_ids=_places(x).to(self.device),
-            txt_ids=words.to(self.device),
-            return_dict=False,
-            **arguments,
-        )[0]
+        with Turns.of(self.module).at(*where, device=self.device) as (pictured, written, *beside):
+            if beside:
+                arguments["image_cond_ids"] = beside[0]
+            velocity: Tensor = self.module(
+                hidden_states=x.flatten(2).mT.to(self.device, self.dtype),
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                timestep=level.to(self.device, self.dtype),
+                img_ids=pictured,
+                txt_ids=written,
+                return_dict=False,
+                **arguments,
+            )[0]
         return velocity.mT.reshape(x.shape).to(x)
-
-    def _beside(self, references: list[Tensor]) -> dict[str, Tensor]:
-        """What the network takes of pictures to go by: their tokens and places."""
-        if not references:
-            return {}
-        tokens = torch.cat([one.flatten(2).mT for one in references], dim=1)
-        places = torch.cat([_places(one, -(1 + number)) for number, one in enumerate(references)])
-        return {
-            "image_cond_hidden_states": tokens.to(self.device, self.dtype),
-            "image_cond_ids": places.to(self.device),
-        }
 
 
 def next_below(level: Tensor, levels: Tensor) -> Tensor:

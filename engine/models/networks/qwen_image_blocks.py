@@ -90,7 +90,7 @@ class QwenImageBlocks(LatentControl):
         y = module.img_in(packed(self.seen(hint, beside, filled, beside.network.handle.latent)))
 
         def added(layer: int, tokens: Tensor) -> Tensor:
-            found = module.controlnet_blocks[layer](tokens.to(self.device, self.dtype), y)
+            found: Tensor = module.controlnet_blocks[layer](tokens.to(self.device, self.dtype), y)
             return (found * strength).to(tokens)
 
         return {"within": [added]}

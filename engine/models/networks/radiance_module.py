@@ -17,6 +17,8 @@ from diffusers.models.transformers.transformer_flux import FluxPosEmbed
 from torch import nn
 from torch.nn import functional
 
+from engine.models.networks.turns import Turns
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -106,9 +108,10 @@ class RadianceTransformer(nn.Module):
         hidden = self.img_in_patch(seen)
         rows, columns = hidden.shape[-2:]
         hidden, text = hidden.flatten(2).mT, self.context_embedder(context)
-        places = torch.zeros(text.shape[1] + rows * columns, 3, device=hidden.device)
-        places[text.shape[1] :, 1:] = _grid(rows, columns).to(hidden.device)
-        angles = self.pos_embed(places)
+        places = torch.zeros(text.shape[1] + rows * columns, 3)
+        places[text.shape[1] :, 1:] = _grid(rows, columns)
+        with Turns.of(self).at(places, device=hidden.device) as there:
+            angles = self.pos_embed(*there)
         modulations = self.distilled_guidance_layer(self.time_text_embed((timestep * 1000).to(hidden.dtype)))
         singles, doubles = len(self.single_transformer_blocks), len(self.transformer_blocks)
         for number, block in enumerate(self.transformer_blocks):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from engine.models.errors import ModelError
+from engine.models.handles import HYPERNETWORKS
+from engine.models.hypernetworks import Hypernetworks
 from engine.models.network import Network
 from engine.models.networks.references import picture_beside
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from engine.models.handles import ModelHandle
 
 CLASSES = "class_labels"
 """Among what a U-Net is given: the class of each row, as a number (1,), or a vector in its place (1, P)."""
@@ -25,6 +30,11 @@ class UNet(Network):
     """A U-Net under text (B, T, D); with sizes and a pooled text where its family takes them (Podell et al. 2023)."""
 
     repeats_text: ClassVar[bool] = True
+
+    def __init__(self, module: nn.Module, handle: ModelHandle, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(module, handle, device, dtype)
+        told = handle.options.get(HYPERNETWORKS)
+        self._hypernetworks = Hypernetworks(told, module, device, dtype) if told else None
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return {} for Stable Diffusion 1 and 2, else `text_embeds` (1, P) and `time_ids` (1, 5 or 6), sizes in pixels.
@@ -75,7 +85,8 @@ class UNet(Network):
 
         `x` (B, C, h, w) is already scaled for the network; `t` (B,) timesteps, whole or not; `context` (B, T, D);
         `concat` (B, C', h, w) is appended on channels (inpainting checkpoints need it); `control` holds ControlNet
-        residuals {"down": tensors, "mid": tensor}; `options` is what `inputs` made, with a row for each of B.
+        residuals {"down": tensors, "mid": tensor} and an adapter's {"within": tensors}; `options` is what `inputs` made, with a
+        row for each of B.
 
         Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
         """
@@ -89,16 +100,26 @@ class UNet(Network):
         if given:
             arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
-            arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
-            arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
-        predicted: Tensor = self.module(
-            inputs.to(self.device, self.dtype),
-            t.to(self.device),
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            return_dict=False,
-            **arguments,
-        )[0]
+            arguments |= self._residuals(control)
+        with self._hypernetworks.at_work() if self._hypernetworks else nullcontext():
+            predicted: Tensor = self.module(
+                inputs.to(self.device, self.dtype),
+                t.to(self.device),
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                return_dict=False,
+                **arguments,
+            )[0]
         return predicted.to(x)
+
+    def _residuals(self, control: Mapping[str, Any]) -> dict[str, Any]:
+        """The library's arguments for what is added: after each layer, and before a level is made smaller."""
+        found: dict[str, Any] = {}
+        if "down" in control:
+            found["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
+            found["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
+        if "within" in control:  # a list of its own, as the library empties it
+            found["down_intrablock_additional_residuals"] = [r.to(self.device, self.dtype) for r in control["within"]]
+        return found
 
     def _misfit(self, x: Tensor, concat: Tensor | None, context: Tensor) -> str:
         file, handle = self.handle.source.path, self.handle

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 _TOLD = ".comfy_quant"
 _STATE = ".quant_state.bitsandbytes__"
 _METADATA = "_quantization_metadata"
+_ELSEWHERE = ".qweight"
+_KERNELS = {
+    "nunchaku": {"wscales"},
+    "AWQ or GPTQ": {"qzeros", "scales"},
+}
+"""Whose kernels' order a weight `NAME.qweight` has, by what stands beside it."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -67,9 +73,10 @@ def _remembered(path: Path, stamp: tuple[int, int, int]) -> Contents:
 
 def _contents(path: Path) -> Contents:
     raw, called, flat = as_weights(checkpoints.read_header(path))
+    _check_elsewhere(raw)
     told = flat | _told(raw)
     names = _weights(raw)
-    packings = {name: packing for name in names if (packing := _packing(raw, name, told.get(module_of(name), {})))}
+    packings = {name: packing for name in names if (packing := _packing(raw, name, told.get(_layer(name), {})))}
     _check(raw, [name for name in names if name not in packings], told)
     return Contents(
         path=raw.path,
@@ -155,6 +162,24 @@ def _object(raw: Header, text: str | bytes, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CheckpointError(f"{raw.path}: {where}: expected a JSON object, got {type(found).__name__}")
     return found
+
+
+def _layer(name: str) -> str:
+    """The layer that a weight or a bias is of."""
+    return module_of(name).removesuffix(".bias")
+
+
+def _check_elsewhere(raw: Header) -> None:
+    """Raise CheckpointError for weights in the order of another library's kernels, which stand under names of their own."""
+    if (name := next((one for one in raw.shapes if one.endswith(_ELSEWHERE)), None)) is None:
+        return
+    beside = {one.rpartition(".")[2] for one in raw.shapes if one.rpartition(".")[0] == name.removesuffix(_ELSEWHERE)}
+    known = [way for way, roles in _KERNELS.items() if roles <= beside]
+    how = f"in the order of the kernels of {known[0]}" if known else f"beside {', '.join(sorted(beside))}"
+    raise CheckpointError(
+        f"{raw.path}: {name} is kept {how}, which is not read. Use the model in bf16, fp16 or fp8, as GGUF, or in one of: "
+        f"{', '.join(sorted(told for form in all_formats().values() for told in form.TOLD))}."
+    )
 
 
 def _check(raw: Header, names: Iterable[str], told: Mapping[str, Facts]) -> None:

@@ -16,10 +16,11 @@ from torch.nn import functional
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from engine.models.packed.base import Format
+from engine.models.packed.room import ROOM
 from engine.models.shapes import Facts, Shape
 
 _ATEN: Any = torch.ops.aten
-_AT_ONCE = {"cpu": 1 << 18}
+_AT_ONCE = {"cpu": 1 << 17}
 _ELSEWHERE = 1 << 24
 """Values that are unpacked at once: on a GPU many, where each piece costs the start of its computations."""
 
@@ -52,13 +53,16 @@ class Stored:
         self._facts = facts
         self.shape = shape
 
-    def unpacked(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return the values, unpacked some rows at a time: what is made on the way in float32 takes little memory."""
+    def unpacked(self, dtype: torch.dtype = torch.float32, into: Tensor | None = None) -> Tensor:
+        """Return the values, unpacked some rows at a time: what is made on the way in float32 takes little memory.
+
+        `into`: memory for them, of their shape and dtype.
+        """
         device = self.parts[0].device
         step = max(1, _AT_ONCE.get(device.type, _ELSEWHERE) // max(1, math.prod(self.shape[1:])))
         if len(self.shape) < 2 or step >= self.shape[0]:
             return self._form.unpacked(self._parts, self._facts, self.shape).to(dtype)
-        found = torch.empty(self.shape, dtype=dtype, device=device)
+        found = torch.empty(self.shape, dtype=dtype, device=device) if into is None else into
         for start in range(0, self.shape[0], step):
             some = slice(start, min(start + step, self.shape[0]))
             shape = (some.stop - start, *self.shape[1:])
@@ -165,6 +169,8 @@ class PackedTensor(torch.Tensor):
         kwargs = kwargs or {}
         if func is functional.embedding:
             return _embedded(*args, **kwargs)
+        if func is functional.linear:
+            return _linear(*args, **kwargs)
         if func in _WHOLE:
             args, kwargs = dense(args), dense(kwargs)
         with torch._C.DisableTorchFunctionSubclass():
@@ -192,7 +198,6 @@ class PackedTensor(torch.Tensor):
 
 _WHOLE = frozenset(
     {
-        functional.linear,
         functional.conv1d,
         functional.conv2d,
         functional.conv3d,
@@ -274,6 +279,19 @@ def _later(func: Any, args: Any, kwargs: Any) -> Any:
         PackedTensor(Later(func, args, kwargs, number, tuple(one.shape)), packed.dtype)
         for number, one in enumerate(made)
     ]
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # as torch names them
+    """Compute with a weight that is unpacked into the same memory each time: taken anew, that of one layer does not fit the next.
+
+    Not where gradients are kept, for which the weight would have to stay.
+    """
+    with ROOM.lent() as room, torch._C.DisableTorchFunctionSubclass():
+        if room is not None and not torch.is_grad_enabled() and isinstance(weight, PackedTensor):
+            kept = weight.kept
+            if isinstance(kept, Stored):
+                weight = kept.unpacked(weight.dtype, room.of(kept.shape, weight.dtype, weight.device))
+        return functional.linear(dense(input), dense(weight), dense(bias))
 
 
 def _embedded(numbers: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:

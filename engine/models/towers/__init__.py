@@ -65,6 +65,10 @@ class Kind(Protocol):
         ...
 
 
+_WITH_TORCH = frozenset({"language_encoder", "seeing_encoder", "t5_encoder", "pictures"})
+"""Modules that encode, of which no file is recognised."""
+
+
 def kind_named(name: str) -> Kind:
     """Return the module of a kind, or the `KIND` that it sets."""
     module = importlib.import_module(f"{__name__}.{name}")
@@ -74,5 +78,6 @@ def kind_named(name: str) -> Kind:
 @cache
 def kinds() -> tuple[Kind, ...]:
     """Every kind, by the name of its module."""
-    found = (kind_named(module.name) for module in pkgutil.iter_modules(__path__))
+    pages = (module.name for module in pkgutil.iter_modules(__path__))
+    found = (kind_named(name) for name in pages if name not in _WITH_TORCH)
     return tuple(kind for kind in found if hasattr(kind, "is_there"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -46,6 +46,8 @@ QWEN2_5_VL: Final = Chat(
     system=_QWEN_SYSTEM, user=_QWEN_USER, ends=_QWEN_ENDS, default="You are a helpful assistant.", picture=_SEEN
 )
 QWEN3: Final = Chat(system=_QWEN_SYSTEM, user=_QWEN_USER, ends=_QWEN_ENDS, quiet=_QUIET)
+QWEN3_5: Final = replace(QWEN3, picture=_SEEN)
+"""Inferred: that it thinks and is told not to as Qwen3 does."""
 QWEN3_VL: Final = Chat(system=_QWEN_SYSTEM, user=_QWEN_USER, ends=_QWEN_ENDS, picture=_SEEN)
 """The instruct models, which do not think."""
 GEMMA3: Final = Chat(

@@ -166,5 +166,5 @@ def numbered(layers: tuple[int, ...], depth: int) -> tuple[int, ...]:
     """Return `Prompting.layers` counted from the first, in a model of `depth` layers; KeyError for one that it has not."""
     found = tuple(layer + depth + 1 if layer < 0 else layer for layer in layers)
     if min(found) < 0 or max(found) > depth:
-        raise KeyError(f"layers.{depth}.input_layernorm.weight, as it has {depth} layers")
+        raise KeyError(f"layers.{depth}.input_layernorm.weight")
     return found

@@ -12,7 +12,7 @@ import torch
 
 from engine.models.encoded import Encoded
 from engine.models.encoder import Encoder, Warn, refuse_pictures
-from engine.models.errors import TokenizerError
+from engine.models.errors import ModelError, TokenizerError
 from engine.models.text import Token
 from engine.models.towers import kind_named
 from engine.models.towers.language import LanguageKind, numbered
@@ -59,8 +59,9 @@ class LanguageEncoder(Encoder):
 
         D is the model's width times the number of layers that are taken. Where there is padding, the option `attention_mask`
         (1, T) is 0 there. `style`: one of the tower's `styles`, "" for the usual one. `warn` is told when a prompt is cut.
-        Raises ModelError for pictures where the model sees none.
+        Raises ModelError for pictures where the model sees none, and for a model that was loaded to write.
         """
+        self.refuse_writer()
         put = self.prompting_of(style)
         found = self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
         for option, other in self.spelling.items():
@@ -68,7 +69,18 @@ class LanguageEncoder(Encoder):
             if put.most and len(ids) >= put.most:
                 warn(f"prompt: {len(ids) + 1} tokens of {option}, cut to {put.most}: the end of it is left out.")
             found.options[option] = torch.tensor([[*ids[: put.most - 1 if put.most else None], other.end]])
-        return found
+        return self.signed(found)
+
+    def refuse_writer(self) -> None:
+        """Raise ModelError for a model that is no family's text encoder, as far as its loader was told."""
+        if self.tower.only_writes:
+            from engine.models.text_files import types_of
+
+            fits = ", ".join(types_of(Path(self.handle.source.path))) or "none that is known"
+            raise ModelError(
+                f"{self.handle.source.path}: holds {self.kind.title}, and the `type` that its loader was given takes another "
+                f"text encoder, so that it was loaded to write texts alone. Types that take it: {fits}."
+            )
 
     def tokenize(self, text: str, warn: Warn = log.warning, style: str = "") -> list[list[Token]]:
         """Return the prompt's one row: the template with the prompt in it, cut and padded as the family wants it."""
@@ -132,7 +144,7 @@ class LanguageEncoder(Encoder):
 
     def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:
         """Return context and options of rows as `tokenize` makes them, in any style, one after the other."""
-        return self._joined(rows, self.tower.prompting)
+        return self.signed(self._joined(rows, self.tower.prompting))
 
     @torch.no_grad()
     def _joined(self, rows: Sequence[Sequence[Token]], put: Prompting) -> Encoded:

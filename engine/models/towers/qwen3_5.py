@@ -68,7 +68,7 @@ def vision(shapes: Shapes) -> dict[str, Any]:
 KIND: Final = RecurrentKind(
     name="qwen3_5",
     title="Qwen3.5",
-    chat=chat.QWEN3,
+    chat=chat.QWEN3_5,
     model="transformers.models.qwen3_5.modeling_qwen3_5:Qwen3_5TextModel",
     settings="transformers.models.qwen3_5.configuration_qwen3_5:Qwen3_5TextConfig",
     tokenizer="Qwen/Qwen3.5-9B",

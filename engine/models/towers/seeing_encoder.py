@@ -37,10 +37,12 @@ class SeeingEncoder(LanguageEncoder):
 
         The option `picture_slots` (1, T) tells which tokens of the context are pictures.
 
-        Raises ModelError where the family's prompts have no place for pictures, or the file no vision tower.
+        Raises ModelError where the family's prompts have no place for pictures, or the file no vision tower, and for a model
+        that was loaded to write.
         """
+        self.refuse_writer()
         put = self.prompting_of(style)
-        return self._joined([self.row_with_pictures(text, warn, put, pictures)], put)
+        return self.signed(self._joined([self.row_with_pictures(text, warn, put, pictures)], put))
 
     def row_with_pictures(self, text: str, warn: Warn, put: Prompting, pictures: Sequence[Tensor]) -> list[Token]:
         """Return the row of a prompt that is put so; a picture is the value of its token."""

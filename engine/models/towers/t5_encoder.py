@@ -67,7 +67,7 @@ class T5Encoder(Encoder):
             options["attention_mask"] = mask
             if self._padding == "zero":
                 hidden = hidden * mask[..., None]
-        return Encoded(hidden, options)
+        return self.signed(Encoded(hidden, options))
 
     def _weighted(self, row: Sequence[Token]) -> Tensor:
         """One row's output (1, T, D), each token's moved away from the empty prompt's by its weight."""

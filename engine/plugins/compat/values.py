@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.denoising.guided import GuidedModel
-from engine.models.handles import ClipHandle, ClipVisionHandle, ControlNetHandle, HookedModel, ModelHandle, VaeHandle
+from engine.models.handles import (
+    ClipHandle,
+    ClipVisionHandle,
+    ControlNetHandle,
+    HookedModel,
+    ModelHandle,
+    UpscaleHandle,
+    VaeHandle,
+)
 from engine.sampling.names import Sampler
 
-HANDLES = (ModelHandle, HookedModel, ClipHandle, VaeHandle, ControlNetHandle, ClipVisionHandle, Sampler, GuidedModel)
+HANDLES = (
+    *(ModelHandle, HookedModel, ClipHandle, VaeHandle, ControlNetHandle, ClipVisionHandle, UpscaleHandle),
+    *(Sampler, GuidedModel),
+)
 _HANDLES = frozenset(HANDLES)
 CHANGED: Final = _HANDLES | {list, tuple}
 """Types of values that `to_pack` may change."""
@@ -41,7 +52,7 @@ def from_pack(value: Any) -> Any:
 
 
 def _wrapped(handle: Any) -> Any:
-    from engine.plugins.compat import clip_vision, controlnet, guiders, model_patcher, sd, steps
+    from engine.plugins.compat import clip_vision, controlnet, guiders, model_patcher, sd, steps, upscale_models
 
     kind = type(handle)
     if kind is GuidedModel:
@@ -53,6 +64,7 @@ def _wrapped(handle: Any) -> Any:
         VaeHandle: sd.VAE,
         ControlNetHandle: controlnet.ControlNet,
         ClipVisionHandle: clip_vision.ClipVisionModel,
+        UpscaleHandle: upscale_models.UpscaleModel,
         Sampler: steps.KSAMPLER,
     }
     return wrappers[kind].of(handle)

@@ -106,14 +106,6 @@ ASKED_FOR: Final = (
         ["MODEL", "CLIP_VISION", "VAE"],
         "loaders/video_models",
     ),
-    _absent(
-        "UpscaleModelLoader",
-        "Load Upscale Model",
-        "model_name",
-        "upscale_models",
-        ["UPSCALE_MODEL"],
-        multiselect=False,
-    ),
     _absent("GLIGENLoader", "GLIGENLoader", "gligen_name", "gligen", ["GLIGEN"]),
 )
 """Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run.
