@@ -70,7 +70,7 @@ def within(layers: Sequence[nn.Module], control: Mapping[str, Any] | None, token
 
     Layers give the picture's tokens (B, T, D) last of what they give.
     """
-    functions = (control or {}).get("within", ())
+    functions = (control or {}).get("between", ())
 
     def after(number: int, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden = given[-1]
