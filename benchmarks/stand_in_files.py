@@ -52,7 +52,8 @@ class StandIn:
 class Part:
     """What goes beside networks: `write(target, network)` makes the file for names like these, of some families or of any.
 
-    `network` is the file of the network that a workflow has beside, None where it has none.
+    The family "" is that of workflows without a network. `network` is the file of the network that a workflow has beside, None
+    where it has none.
     """
 
     folder: str

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from stand_in_files import Part, Write
+from stand_in_controls import CONTROLS
+from stand_in_files import PICKLES, Part, Write
 
 from engine.models.families.base import named
+
+ALONE: Final = ("",)
+"""For a workflow without a network."""
 
 SEEN: Final = 32
 """Width of what tiny image encoders see."""
@@ -181,19 +186,69 @@ def redux(target: Path, network: Path | None) -> None:
     save_file(ReduxImageEncoder(redux_dim=SEEN, txt_in_features=24).state_dict(), target)
 
 
-def qwen3_5(target: Path, network: Path | None) -> None:
-    """Qwen3.5, which writes and sees, with its tokenizer."""
+def language_model(kind: str) -> Callable[[Path, Path | None], None]:
+    """One that writes, and sees where its kind does, with its tokenizer."""
+
+    def write(target: Path, network: Path | None) -> None:
+        import tempfile
+
+        from tests.families import save
+        from tests.models import test_towers_pictures, test_writing
+        from tests.tiny_towers import library_tokenizer, write_tokenizer
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_tokenizer(Path(folder), kind, "qwen")
+            words = library_tokenizer(path, "<|endoftext|>")
+            sees = test_towers_pictures.MODELS.get(kind)
+            module, told = sees(words) if sees else (test_writing.qwen3(words, tied=True), {})
+            facts = {"safelight.config": json.dumps({"text": told}), f"safelight.tokenizer.{kind}": path.read_text()}
+        save(target, {name: one for name, one in module.state_dict().items() if "lm_head" not in name}, facts)
+
+    return write
+
+
+def qwen3_vl(target: Path, network: Path | None) -> None:
+    """Qwen3-VL of as many layers as the published ones, of which families take deep ones, with its tokenizer."""
     import tempfile
 
-    from tests.families import save
-    from tests.models.test_towers_pictures import qwen3_5 as made
-    from tests.tiny_towers import library_tokenizer, write_tokenizer
+    from tests import tiny_qwen3_vl
+    from tests.families import Tiny
 
     with tempfile.TemporaryDirectory() as folder:
-        path = write_tokenizer(Path(folder), "qwen3_5", "qwen")
-        module, told = made(library_tokenizer(path, "<|endoftext|>"))
-        words = {"safelight.config": json.dumps({"text": told}), "safelight.tokenizer.qwen3_5": path.read_text()}
-    save(target, {name: one for name, one in module.state_dict().items() if "lm_head" not in name}, words)
+        tiny = Tiny(Path(folder), {}, {})
+        tiny_qwen3_vl.add(tiny, 16)
+        encoders = Path(folder) / "models" / "text_encoders"
+        words = (encoders / "qwen3_vl" / "tokenizer.json").read_text()
+        _with_words(encoders / "qwen3vl.safetensors", target, {"safelight.tokenizer.qwen3_vl": words})
+
+
+def _with_words(source: Path, target: Path, told: dict[str, str]) -> None:
+    from engine.models.checkpoints import load_tensors, read_header
+    from tests.families import save
+
+    save(target, dict(load_tensors(source)), read_header(source).metadata | told)
+
+
+def upscaler(target: Path, network: Path | None) -> None:
+    """Real-ESRGAN of one block, in its authors' names; what makes a picture twice as large reads four of its pixels at once."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator, tensors = torch.Generator().manual_seed(6), {}
+    width, growth = 16, 32  # the library takes no other growth
+    layers = {"conv_first": (12 if "x2" in target.name else 3, width), "conv_last": (width, 3)}
+    layers |= dict.fromkeys(("conv_body", "conv_up1", "conv_up2", "conv_hr"), (width, width))
+    for block in (1, 2, 3):
+        for place in range(5):
+            sides = width + place * growth, growth if place < 4 else width
+            layers[f"body.0.rdb{block}.conv{place + 1}"] = sides
+    for name, (inner, outer) in layers.items():
+        tensors[f"{name}.weight"] = torch.randn(outer, inner, 3, 3, generator=generator) * 0.05
+        tensors[f"{name}.bias"] = torch.zeros(outer)
+    if target.suffix in PICKLES:
+        torch.save({"params_ema": tensors}, target)
+    else:
+        save_file(tensors, target)
 
 
 def embedding(target: Path, network: Path | None) -> None:
@@ -205,6 +260,7 @@ def embedding(target: Path, network: Path | None) -> None:
 
 
 PARTS: Final = (
+    *CONTROLS,
     Part("loras", "flux1-depth-dev-lora flux1-canny-dev-lora", control_lora, ("flux",)),
     Part("loras", "*", lora),
     Part(
@@ -213,6 +269,9 @@ PARTS: Final = (
     Part("clip_vision", "clip_vision_*", clip_vision),
     Part("clip_vision", "sigclip_*", siglip),
     Part("style_models", "flux1-redux*", redux, ("flux",)),
-    Part("text_encoders", "qwen3.5*", qwen3_5),
+    Part("text_encoders", "qwen3.5*", language_model("qwen3_5")),
+    Part("text_encoders", "qwen3vl*", qwen3_vl, ALONE),
+    Part("text_encoders", "qwen_3_*", language_model("qwen3"), ALONE),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
+    Part("upscale_models", "RealESRGAN_*", upscaler),
 )

@@ -42,6 +42,7 @@ from engine.graph.workflow import workflow_to_prompt  # noqa: E402
 NAMES: Final = ROOT.parent / "shared" / "interop" / "model_files.json"
 NO_NODE: Final = "nodes that are not here"
 NO_FAMILY: Final = "no family here yet"
+NO_PART: Final = "nothing here reads"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def all_of(options: argparse.Namespace, shelf: Shelf, done: set[str]) -> Iterato
             yield Outcome(path.stem, family, f"stand-in: {type(problem).__name__}: {problem}")
             continue
         if unknown:
-            yield Outcome(path.stem, family, f"{NO_FAMILY}: {', '.join(name for _, name in unknown)}")
+            why = NO_FAMILY if family == "-" else NO_PART
+            yield Outcome(path.stem, family, f"{why}: {', '.join(name for _, name in unknown)}")
             continue
         base = room(bases, files | dict(shelf.tokenizers(asked)), options.folder)
         waiting.setdefault(bases.index(base), {})[path.stem] = (family, prompt)
@@ -174,9 +176,11 @@ def report(outcomes: Sequence[Outcome]) -> None:
     for one in sorted(outcomes, key=lambda one: (one.family, one.workflow)):
         print(f"{one.workflow:{width}}  {one.family:18}  {one.reason or f'ran in {one.seconds} s'}")
     ran = sum(not one.reason for one in outcomes)
-    lacking, strange = (sum(one.reason.startswith(kind) for one in outcomes) for kind in (NO_NODE, NO_FAMILY))
-    print(f"\nOf {len(outcomes)} workflows {len(outcomes) - lacking} have every type of node here; of these {ran} ran.")
-    print(f"{lacking} {NO_NODE}, {strange} {NO_FAMILY}, {len(outcomes) - lacking - strange - ran} failed otherwise.")
+    counts = {kind: sum(one.reason.startswith(kind) for one in outcomes) for kind in (NO_NODE, NO_FAMILY, NO_PART)}
+    able = len(outcomes) - counts[NO_NODE]
+    print(f"\nOf {len(outcomes)} workflows {able} have every type of node here; of these {ran} ran.")
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    print(f"{told}, {len(outcomes) - ran - sum(counts.values())} failed otherwise.")
 
 
 def report_names(families: Mapping[str, Any], shelf: Shelf, parent: Path) -> None:
@@ -198,7 +202,7 @@ def report_names(families: Mapping[str, Any], shelf: Shelf, parent: Path) -> Non
     rest = {one for names in nothing.values() for one in names} - stood
     for folder, name in rest:
         placeholder(parent / "nothing" / "models" / folder / name)
-    print(f"\n{NO_FAMILY}, so that a file that holds nothing has the name:")
+    print(f"\n{NO_FAMILY}, or {NO_PART} it, so that a file that holds nothing has the name:")
     for title, names in nothing.items():
         if left := [one for one in names if one in rest]:
             print(f"{title:34}  {', '.join(f'{folder}/{name}' for folder, name in sorted(left))}")

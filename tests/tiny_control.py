@@ -142,3 +142,11 @@ def z_image_control(*, version: str = "1.0") -> Any:
             | {"add_control_noise_refiner": refined}
         )
     )
+
+
+def qwen_image_fun() -> Any:
+    """For both layers of `tests.tiny_qwen_image.transformer`."""
+    from engine.models.networks.qwen_image_fun import FunControl
+
+    torch.manual_seed(26)
+    return filled(FunControl(places=[0, 1], width=32, head=16, channels=132))

@@ -44,7 +44,7 @@ from engine.models.labels import OPTION
 from engine.models.packed import read_header
 from engine.models.sd_keys import CONTROLNET_PREFIX, DIFFERENCE
 from engine.models.shapes import part as part_of
-from engine.models.text_files import config_hints, tower_handle
+from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
 from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
@@ -133,7 +133,10 @@ def open_vae(path: Path, files: FileDigest = digest_file) -> VaeHandle:
 
 
 def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle:
-    """Return the handle of a text encoder: a file of its own, one inside a checkpoint, or a diffusers folder."""
+    """Return the handle of a text encoder: a file of its own, one inside a checkpoint, or a diffusers folder.
+
+    A language model that no family knows is there to write.
+    """
     path = Path(path)
     if path.is_dir() and not is_diffusers_folder(path):
         part = _required(folder_component(path, ""), path)
@@ -142,7 +145,12 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
         tower = family.towers[0]
         facts = kind_named(tower.kind).text_facts(shapes, config_hints(part.config), tower)
         return tower_handle(Source(str(part.weights), files(part.weights)), family.name, facts, _tokenizer(path, files))
-    opened = open_checkpoint(path, files)
+    try:
+        opened = open_checkpoint(path, files)
+    except CheckpointError:
+        if not path.is_dir() and (writer := open_writer(path, files)) is not None:
+            return writer
+        raise
     clip = opened.clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")

@@ -79,7 +79,16 @@ def open_text_encoders(paths: Sequence[Path], kind: str, files: FileDigest = dig
     family's, what it holds, and the types that it fits.
     """
     headers = [read_header(Path(path)) for path in paths]
-    family, pairs = _family(headers, kind)
+    return _opened(*_family(headers, kind), files)
+
+
+def open_writer(path: Path, files: FileDigest = digest_file) -> ClipHandle | None:
+    """Return the handle of a language model that is there to write; None for a file that is none."""
+    found = _writer([read_header(path)])
+    return _opened(*found, files) if found else None
+
+
+def _opened(family: Family, pairs: Pairs, files: FileDigest) -> ClipHandle:
     towers = []
     for tower, header in pairs:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -240,16 +241,19 @@ def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch)
     outputs = [link.function(x, t, batch.context, batch.options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
-    if not any("down" in output for output in outputs):
-        names = dict.fromkeys(name for output in outputs for name in output)
-        return {name: [part for output in outputs for part in output.get(name, ())] for name in names}
-    down: list[list[Tensor | None]] = [list(output["down"]) for output in outputs]
-    return {
-        "down": [_sum(list(parts)) for parts in zip(*down, strict=True)],
-        "mid": _sum([output["mid"] for output in outputs]),
-    }
+    names = dict.fromkeys(name for output in outputs for name in output)
+    return {name: _together(name, [output[name] for output in outputs if name in output]) for name in names}
 
 
-def _sum(parts: list[Tensor | None]) -> Tensor | None:
+def _together(name: str, given: Sequence[Any]) -> Any:
+    """What several links give under one name."""
+    if name == "mid":
+        return _sum(given)
+    if name in ("down", "within"):
+        return [_sum(parts) for parts in zip(*given, strict=True)]
+    return [part for parts in given for part in parts]
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
     present = [part for part in parts if part is not None]
     return torch.stack(present).sum(dim=0) if present else None

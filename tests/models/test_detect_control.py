@@ -49,6 +49,11 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         "qwen_image_blocks",
         {"layers": 60, "width": 3072, "channels": 68, "masked": True},
     ),
+    "Fun's of Qwen-Image": (
+        "qwen_image_fun",
+        {"places": [0, 12, 24, 36, 48], "width": 3072, "head": 128, "channels": 132},
+    ),
+    "USO's projector": ("uso", {"seen": 729, "made": 64, "dims": 1152, "width": 3072, "normed": True}),
     "1.0 of Z-Image": ("z_image", {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}),
     "2.1 of Z-Image": ("z_image", {"control_layers_places": list(range(0, 30, 2)), **NEWER}),
     "2.1 lite of Z-Image": ("z_image", {"control_layers_places": [0, 10, 20], **NEWER}),

@@ -85,7 +85,8 @@ class UNet(Network):
 
         `x` (B, C, h, w) is already scaled for the network; `t` (B,) timesteps, whole or not; `context` (B, T, D);
         `concat` (B, C', h, w) is appended on channels (inpainting checkpoints need it); `control` holds ControlNet
-        residuals {"down": tensors, "mid": tensor}; `options` is what `inputs` made, with a row for each of B.
+        residuals {"down": tensors, "mid": tensor} and an adapter's {"within": tensors}; `options` is what `inputs` made, with a
+        row for each of B.
 
         Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
         """
@@ -99,8 +100,7 @@ class UNet(Network):
         if given:
             arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
-            arguments["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
-            arguments["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
+            arguments |= self._residuals(control)
         with self._hypernetworks.at_work() if self._hypernetworks else nullcontext():
             predicted: Tensor = self.module(
                 inputs.to(self.device, self.dtype),
@@ -110,6 +110,16 @@ class UNet(Network):
                 **arguments,
             )[0]
         return predicted.to(x)
+
+    def _residuals(self, control: Mapping[str, Any]) -> dict[str, Any]:
+        """The library's arguments for what is added: after each layer, and before a level is made smaller."""
+        found: dict[str, Any] = {}
+        if "down" in control:
+            found["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
+            found["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
+        if "within" in control:  # a list of its own, as the library empties it
+            found["down_intrablock_additional_residuals"] = [r.to(self.device, self.dtype) for r in control["within"]]
+        return found
 
     def _misfit(self, x: Tensor, concat: Tensor | None, context: Tensor) -> str:
         file, handle = self.handle.source.path, self.handle
