@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -105,8 +104,7 @@ def _in(factor: Tensor, dtype: torch.dtype) -> Tensor:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 no more slowly than float32, and sums it in float32."""
     if device.type == "cpu":
-        mkldnn = cast("Any", torch.backends.mkldnn)
-        return bool(mkldnn.is_available()) and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return device.type == "cuda"
 
 

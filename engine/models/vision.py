@@ -63,14 +63,12 @@ class VisionEncoder:
         """Return what it sees in pixels (B, 3, S, S) as `preprocess` makes them; `layer` -1 is the last, 0 the first."""
         found: Any = self.module(pixel_values=pixels.to(self.device, self.dtype), output_hidden_states=True)
         # hidden_states[0] is what the first layer is given
-        vector: Tensor = (
-            found.image_embeds if "image_embeds" in found else found.get("pooler_output", found.last_hidden_state)
-        )
+        vector = found.image_embeds if "image_embeds" in found else found.get("pooler_output", found.last_hidden_state)
         parts = found.last_hidden_state, vector, found.hidden_states[layer if layer < 0 else layer + 1]
         states = found.hidden_states
         earlier = torch.stack([states[-11], states[-20]], dim=1).float().cpu() if len(states) >= 20 else None
-        last, vector, before = (part.float().cpu() for part in parts)
-        return Seen(last, vector, before, earlier)
+        last, one, before = (part.float().cpu() for part in parts)
+        return Seen(last, one, before, earlier)
 
 
 def preprocess(
