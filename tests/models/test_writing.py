@@ -124,7 +124,7 @@ def test_a_model_that_is_no_familys_text_encoder_is_loaded_by_the_type_that_says
     found = text_generate(here, clip, PROMPT, max_length=LENGTH, sampling_mode=mode, image=pictures()[0])
     assert found == ours(here, "qwen3_5", image=pictures()[0])
     assert found.generated_text
-    with pytest.raises(ModelError, match="holds Qwen3.5, .*loaded to write texts alone"):
+    with pytest.raises(ModelError, match=r"holds Qwen3\.5, .*loaded to write texts alone"):
         text_encode(here, PROMPT, clip)
 
 
