@@ -207,6 +207,28 @@ def language_model(kind: str) -> Callable[[Path, Path | None], None]:
     return write
 
 
+def qwen3_vl(target: Path, network: Path | None) -> None:
+    """Qwen3-VL of as many layers as the published ones, of which families take deep ones, with its tokenizer."""
+    import tempfile
+
+    from tests import tiny_qwen3_vl
+    from tests.families import Tiny
+
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = Tiny(Path(folder), {}, {})
+        tiny_qwen3_vl.add(tiny, 16)
+        encoders = Path(folder) / "models" / "text_encoders"
+        words = (encoders / "qwen3_vl" / "tokenizer.json").read_text()
+        _with_words(encoders / "qwen3vl.safetensors", target, {"safelight.tokenizer.qwen3_vl": words})
+
+
+def _with_words(source: Path, target: Path, told: dict[str, str]) -> None:
+    from engine.models.checkpoints import load_tensors, read_header
+    from tests.families import save
+
+    save(target, dict(load_tensors(source)), read_header(source).metadata | told)
+
+
 def upscaler(target: Path, network: Path | None) -> None:
     """Real-ESRGAN of one block, in its authors' names; what makes a picture twice as large reads four of its pixels at once."""
     import torch
@@ -248,7 +270,7 @@ PARTS: Final = (
     Part("clip_vision", "sigclip_*", siglip),
     Part("style_models", "flux1-redux*", redux, ("flux",)),
     Part("text_encoders", "qwen3.5*", language_model("qwen3_5")),
-    Part("text_encoders", "qwen3vl*", language_model("qwen3_vl"), ALONE),
+    Part("text_encoders", "qwen3vl*", qwen3_vl, ALONE),
     Part("text_encoders", "qwen_3_*", language_model("qwen3"), ALONE),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
     Part("upscale_models", "RealESRGAN_*", upscaler),

@@ -70,8 +70,8 @@ def text_generate(
             raise ModelError(
                 f"{name}: no language model here takes it. Leave it unconnected; a video's frames may go into `image`."
             )
-    handle, chat = writer_among(clip)
     pictures = [] if image is None else [image[index : index + 1, ..., :3] for index in range(len(image))]
+    handle, chat = writer_among(clip, sees=bool(pictures))
     asked = chat.text(prompt, system_prompt, pictures=len(pictures), thinking=thinking)
     text = asked if use_default_template else chat.picture * len(pictures) + prompt
     with ctx.models.use(handle) as used:

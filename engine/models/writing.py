@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 import torch
 
+from engine.models.detect import metadata_facts
 from engine.models.errors import ModelError
 from engine.models.families import tower_of
-from engine.models.families.base import Prompting
+from engine.models.families.base import Prompting, Tower
 from engine.models.packed import load_tensors, read_header
+from engine.models.shapes import part
 from engine.models.towers import kind_named
 from engine.models.towers.language import LanguageKind
 
@@ -51,21 +53,34 @@ class Written(NamedTuple):
     thinking: str
 
 
-def writer_among(clip: ClipHandle) -> tuple[ClipHandle, Chat]:
+def writer_among(clip: ClipHandle, *, sees: bool = False) -> tuple[ClipHandle, Chat]:
     """Return the language model among a family's text encoders, with all of its layers, and how it is talked to.
 
-    Raises ModelError where none of them can write.
+    `sees`: with its vision tower too, where its file has one, though the family may have no use for that. Raises ModelError
+    where none of them can write.
     """
     for tower in clip.towers:
         kind = kind_named(tower_of(tower.family, tower.tower).kind)
         if isinstance(kind, LanguageKind) and kind.chat is not None:
             whole = kind.with_all_layers(tower.config, tower.cut_layers)
+            if sees and "vision" not in whole:
+                whole |= _sight(tower, kind)
             return msgspec.structs.replace(tower, config=whole, cut_layers=0, beside=()), kind.chat
     names = ", ".join(tower.tower for tower in clip.towers)
     raise ModelError(
         f"{clip.source.path}: none of its text encoders ({names}) writes text. Connect a CLIPLoader with a language "
         "model, such as Qwen3, Qwen2.5-VL, Qwen3-VL, Gemma 3 or Llama 3.1."
     )
+
+
+def _sight(tower: ClipHandle, kind: LanguageKind) -> dict[str, Any]:
+    """The arguments of the vision tower in the file of a text encoder, by name; {} where it has none."""
+    header = read_header(Path(tower.source.path))
+    shapes = part(header.shapes, tower.prefix) if tower.prefix else header.shapes
+    told = metadata_facts(header.metadata, header.path).get("text", {})
+    placed = Prompting(picture=kind.chat.picture if kind.chat else "")
+    config = kind.text_facts(shapes, told, Tower(name=tower.tower, kind=kind.name, prompting=placed)).config
+    return {"vision": config["vision"]} if "vision" in config else {}
 
 
 @torch.no_grad()
