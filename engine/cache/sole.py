@@ -37,7 +37,7 @@ def sole_tensors(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[int, Any]:
     """
     found: dict[int, Any] = {}
     torch = loaded("torch")
-    if torch is None or not _COUNTS_TELL:
+    if torch is None or not (_COUNTS_TELL and _torch_counts()):
         return found
     todo: list[Any] = [values]
     while todo:
@@ -84,6 +84,13 @@ def _alone() -> tuple[int, int, int, int, int, bool, bool]:
     value = sys.modules["torch"].empty(1)
     storage = value.untyped_storage()
     return _holders(value, storage)
+
+
+@cache
+def _torch_counts() -> bool:
+    """Whether this torch tells its own counts, which it promises nobody."""
+    torch = sys.modules["torch"]
+    return hasattr(torch.Tensor, "_use_count") and hasattr(torch._C, "_storage_Use_Count")
 
 
 def _storage_uses(storage: int) -> int:
