@@ -251,6 +251,25 @@ def upscaler(target: Path, network: Path | None) -> None:
         save_file(tensors, target)
 
 
+def hypernetwork(target: Path, network: Path | None) -> None:
+    """Two layers each for the keys and the values of Stable Diffusion 1's tiny text, as the web UI writes it."""
+    import torch
+
+    torch.manual_seed(5)
+    width = 32
+    pair = tuple(
+        {
+            "linear.0.weight": torch.randn(2 * width, width) * 0.01,
+            "linear.0.bias": torch.zeros(2 * width),
+            "linear.2.weight": torch.randn(width, 2 * width) * 0.01,
+            "linear.2.bias": torch.zeros(width),
+        }
+        for _ in range(2)
+    )
+    told = {"activation_func": "relu", "activate_output": False, "step": 10, "name": target.stem}
+    torch.save({width: pair, **told}, target)
+
+
 def embedding(target: Path, network: Path | None) -> None:
     """An embedding of two vectors of Stable Diffusion 2's text encoder, as the first programs for it wrote them."""
     import torch
@@ -273,5 +292,6 @@ PARTS: Final = (
     Part("text_encoders", "qwen3vl*", qwen3_vl, ALONE),
     Part("text_encoders", "qwen_3_*", language_model("qwen3"), ALONE),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
+    Part("hypernetworks", "*", hypernetwork, ("sd1",)),
     Part("upscale_models", "RealESRGAN_*", upscaler),
 )
