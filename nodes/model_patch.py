@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from engine.api import Context, Files, Image, In, Mask, Model, ModelPatch, Vae, node
+import torch
+
+from engine.api import ClipVisionOutput, Context, Files, Image, In, Mask, Model, ModelPatch, Vae, node
 from engine.models.handles import ControlUse
 from nodes.controlnet import as_large
 
@@ -40,3 +42,16 @@ def qwen_image_diffsynth_controlnet(
     large = None if mask is None else as_large(mask, *image.shape[1:3])
     use = ControlUse(model_patch, hint, strength, start_percent, end_percent, vae=vae, mask=large)
     return model.with_control(use)
+
+
+@node("USOStyleReference", category="advanced/model_patches/flux", experimental=True)
+def uso_style_reference(model: Model, model_patch: ModelPatch, clip_vision_output: ClipVisionOutput) -> Model:
+    """Let what an image encoder saw of pictures' style stand before the text, as tokens that USO's projector makes."""
+    earlier = clip_vision_output.earlier_hidden_states
+    if earlier is None:
+        raise ValueError(
+            "USOStyleReference: clip_vision_output comes from an image encoder of less than 19 layers. Use SigLIP So400m "
+            "(sigclip_vision_patch14_384)."
+        )
+    states = torch.cat([clip_vision_output.penultimate_hidden_states[:, None], earlier], dim=1)
+    return model.with_control(ControlUse(model_patch, states[None]))

@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 90.0
+PATIENCE = 200.0
 """Seconds after which something that should have happened counts as never."""
 
 POLL_SECONDS = 0.02

@@ -142,3 +142,38 @@ def z_image_control(*, version: str = "1.0") -> Any:
             | {"add_control_noise_refiner": refined}
         )
     )
+
+
+def qwen_image_fun() -> Any:
+    """For both layers of `tests.tiny_qwen_image.transformer`."""
+    from engine.models.networks.qwen_image_fun import FunControl
+
+    torch.manual_seed(26)
+    return filled(FunControl(places=[0, 1], width=32, head=16, channels=132))
+
+
+def xl_union(context: int, pooled: int) -> Any:
+    """A union for `tests.families.xl_unet` of seven tasks."""
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+
+    from tests.families import TIMES
+
+    return filled(
+        ControlNetUnionModel(
+            block_out_channels=(32, 64, 64),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            transformer_layers_per_block=(1, 1, 2),
+            cross_attention_dim=context,
+            attention_head_dim=(2, 4, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=TIMES,
+            projection_class_embeddings_input_dim=6 * TIMES + pooled,
+            conditioning_embedding_out_channels=(16, 32, 32, 32),
+            num_control_type=7,
+            num_trans_channel=32,
+            num_trans_head=4,
+            num_proj_channel=32,
+        )
+    )

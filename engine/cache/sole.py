@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from weakref import getweakrefcount
 
 from engine.cache.stamps import IMMUTABLE, version
+from engine.loaded import loaded
 
 
 class Holder(Protocol):
@@ -35,7 +36,7 @@ def sole_tensors(values: Mapping[str, Any] | tuple[Any, ...]) -> dict[int, Any]:
     Only the caller may have `values`, and it must not have anything in them by a name of its own.
     """
     found: dict[int, Any] = {}
-    torch = sys.modules.get("torch")
+    torch = loaded("torch")
     if torch is None or not _COUNTS_TELL:
         return found
     todo: list[Any] = [values]

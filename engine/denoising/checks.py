@@ -27,7 +27,8 @@ def check_start(model: LiveModel, latent: Mapping[str, Any], noise: Tensor, sigm
     if model.handle is None or not len(sigmas):
         return
     drowned = model.schedule.is_maximal(float(sigmas[0])) and bool(torch.count_nonzero(noise))
-    if not drowned or latent.get("noise_mask") is not None:
+    mask = latent.get("noise_mask")
+    if not drowned or (mask is not None and bool((mask < 1.0).any())):
         check(
             latent,
             space_of(model.handle),

@@ -104,7 +104,7 @@ def _in(factor: Tensor, dtype: torch.dtype) -> Tensor:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device multiplies bfloat16 no more slowly than float32, and sums it in float32."""
     if device.type == "cpu":
-        return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return device.type == "cuda"
 
 

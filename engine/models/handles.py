@@ -140,6 +140,11 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
         """Return a copy that a model patch steers too."""
         return msgspec.structs.replace(self, controls=(*self.controls, use))
 
+    def weights_alone(self) -> ModelHandle:
+        """Return a model of nothing but these weights with their patches: no options, controls or functions of packs."""
+        kept = {name: getattr(self, name) for name in ModelHandle.__struct_fields__}
+        return ModelHandle(**{**kept, "options": {}, "controls": ()})
+
     def with_option(self, name: str, value: Any) -> ModelHandle:
         """Return a copy with one option set; `value` must be plain data (numbers, text, lists, dicts)."""
         return msgspec.structs.replace(self, options={**self.options, name: value})

@@ -238,14 +238,24 @@ class ModelManager:
         """One module, on the device."""
         with self._lock:
             tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
-            entry = self._entry(handle)
-            instance = entry.instance_for(handle)
+            entry, instance = self._ready(handle)
             instance.users += 1
             try:
                 with self._cores.computing(instance.parameters):
                     yield self._live(handle, entry, instance, tokenizer)
             finally:
                 instance.users -= 1
+
+    def _ready(self, handle: Handle) -> tuple[Entry, Instance]:
+        """The weights of a handle and a module with its patches.
+
+        Made as if no pack had switched gradients off by inference mode: what is made in it can be patched only there, for ever.
+        """
+        import torch
+
+        with torch.inference_mode(False), torch.no_grad():
+            entry = self._entry(handle)
+            return entry, entry.instance_for(handle)
 
     @contextmanager
     def _joined(self, handle: ClipHandle) -> Iterator[JoinedEncoder]:

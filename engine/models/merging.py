@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import msgspec
-
 from engine.models import weights
 from engine.models.errors import ModelError
 from engine.models.families import family_named
@@ -47,9 +45,7 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> tuple[AH
             f"{handle.source.path} and {other.source.path} cannot be merged: they have no weight of the same name and size. "
             "Merge models of the same family."
         )
-    plain = msgspec.structs.replace(
-        other, **({"options": {}, "controls": ()} if isinstance(other, ModelHandle) else {})
-    )
+    plain = other.weights_alone() if isinstance(other, ModelHandle) else other
     patches = [
         Patch(
             kind="model",

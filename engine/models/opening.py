@@ -180,8 +180,7 @@ def open_controlnet(path: Path, files: FileDigest = digest_file, base: ModelHand
             f"{handle.source.path}: this ControlNet is kept as the difference to a model. Load it by DiffControlNetLoader, with "
             "the model that it is to steer."
         )
-    plain = msgspec.structs.replace(base, options={}, controls=())
-    return msgspec.structs.replace(handle, base=plain)
+    return msgspec.structs.replace(handle, base=base.weights_alone())
 
 
 def open_model_patch(path: Path, files: FileDigest = digest_file) -> ModelPatchHandle:

@@ -23,13 +23,14 @@ MEAN, STD = MEANS[CLIP], DEVIATIONS[CLIP]
 class Seen:
     """What an encoder makes of pictures: tokens (B, T, D) of the last layer and of the one before, and one vector (B, P).
 
-    An encoder that makes no vector gives the tokens of the last layer for it. Items have the names of the fields, as packs
-    ask for both.
+    An encoder that makes no vector gives the tokens of the last layer for it. `earlier_hidden_states` (B, 2, T, D): tokens of the
+    11th layer from the end and of the 20th, None where there are less. Items have the names of the fields, as packs ask for both.
     """
 
     last_hidden_state: Tensor
     image_embeds: Tensor
     penultimate_hidden_states: Tensor
+    earlier_hidden_states: Tensor | None = None
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
@@ -64,7 +65,10 @@ class VisionEncoder:
         # hidden_states[0] is what the first layer is given
         vector = found.image_embeds if "image_embeds" in found else found.get("pooler_output", found.last_hidden_state)
         parts = found.last_hidden_state, vector, found.hidden_states[layer if layer < 0 else layer + 1]
-        return Seen(*(part.float().cpu() for part in parts))
+        states = found.hidden_states
+        earlier = torch.stack([states[-11], states[-20]], dim=1).float().cpu() if len(states) >= 20 else None
+        last, one, before = (part.float().cpu() for part in parts)
+        return Seen(last, one, before, earlier)
 
 
 def preprocess(

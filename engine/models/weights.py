@@ -169,13 +169,15 @@ def _check_finite(handle: Handle, path: str, parameters: Mapping[str, Tensor]) -
 
 
 def module_with(handle: Handle, parameters: Mapping[str, Tensor], module: nn.Module | None = None) -> nn.Module:
-    """Return the handle's network holding `parameters` (not copies of them), in evaluation mode, without gradients.
+    """Return the handle's network holding the memory of `parameters` (no copies), in evaluation mode, without gradients.
 
     `module`: what `empty_module` made, to be filled; without it one is made.
     """
     module = module or empty_module(handle)
     strip = isinstance(handle, ClipHandle) and not hasattr(module, "text_model")
-    state = sd_keys.without_text_model(parameters) if strip else dict(parameters)
+    # Detached: a buffer would be the tensor that was given itself, and what a patch puts in its place be the original too.
+    own = {name: value.detach() for name, value in parameters.items()}
+    state = sd_keys.without_text_model(own) if strip else own
     module.load_state_dict(state, strict=True, assign=True)
     place = next(iter(parameters.values())).device
     if any(table.device != place for table in module.buffers()):

@@ -249,7 +249,7 @@ def _together(name: str, given: Sequence[Any]) -> Any:
     """What several links give under one name."""
     if name == "mid":
         return _sum(given)
-    if name in ("down", "within"):
+    if name in ("down", "levels"):
         return [_sum(parts) for parts in zip(*given, strict=True)]
     return [part for parts in given for part in parts]
 

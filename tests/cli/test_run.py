@@ -385,7 +385,7 @@ def test_pictures_that_are_none_fail_their_node_with_a_clear_message(base):
 
 def test_on_a_terminal_bars_are_drawn_and_taken_away(base):
     graph = {
-        "1": {"class_type": "TestWait", "inputs": {"value": 5, "seconds": 0.5}},
+        "1": {"class_type": "TestWait", "inputs": {"value": 5, "seconds": 2.0}},
         "2": {"class_type": "TestShow", "inputs": {"value": ["1", 0]}},
     }
     ours, theirs = pty.openpty()
@@ -402,7 +402,7 @@ def test_on_a_terminal_bars_are_drawn_and_taken_away(base):
     out, _ = process.communicate(timeout=60)
     os.close(ours)
     assert (process.returncode, out) == (0, b"sum: 5\n")
-    assert b"/50" in drawn
+    assert b"/200" in drawn
     assert drawn.rstrip().endswith(b"ran 2, reused 0 of 2")
 
 

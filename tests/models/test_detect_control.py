@@ -23,6 +23,19 @@ LARGE = {
     "caption_projection_dim": 2432,
 }
 """Of Stability AI's for 3.5 large."""
+UNION = {
+    "block_out_channels": [320, 640, 1280],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "transformer_layers_per_block": [1, 2, 10],
+    "cross_attention_dim": 2048,
+    "attention_head_dim": [5, 10, 20],
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+    "conditioning_embedding_out_channels": [16, 32, 96, 256],
+    "num_control_type": 8,
+}
 NEWER = {
     "control_refiner_layers_places": [0, 1],
     "control_in_dim": 33,
@@ -49,6 +62,12 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         "qwen_image_blocks",
         {"layers": 60, "width": 3072, "channels": 68, "masked": True},
     ),
+    "Fun's of Qwen-Image": (
+        "qwen_image_fun",
+        {"places": [0, 12, 24, 36, 48], "width": 3072, "head": 128, "channels": 132},
+    ),
+    "USO's projector": ("uso", {"seen": 729, "made": 64, "dims": 1152, "width": 3072, "normed": True}),
+    "ControlNet++'s union of SDXL": ("unet_union", UNION),
     "1.0 of Z-Image": ("z_image", {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}),
     "2.1 of Z-Image": ("z_image", {"control_layers_places": list(range(0, 30, 2)), **NEWER}),
     "2.1 lite of Z-Image": ("z_image", {"control_layers_places": [0, 10, 20], **NEWER}),

@@ -122,18 +122,19 @@ CLASSED: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "unclip_h": ("sd2_unclip", SD2 | {"projection_class_embeddings_input_dim": 2048}),
     "unclip_l": ("sd2_unclip", SD2 | {"projection_class_embeddings_input_dim": 1536}),
+    "lotus": ("lotus", SD2 | {"projection_class_embeddings_input_dim": 4}),
 }
 
 
 @pytest.mark.parametrize("kind", CLASSED)
-def test_upscaler_and_unclip_are_read_off_their_names_and_shapes_in_both_layouts(kind: str) -> None:
+def test_upscaler_unclip_and_lotus_are_read_off_their_names_and_shapes_in_both_layouts(kind: str) -> None:
     family, config = CLASSED[kind]
     module = on_meta(classed_unet, **config)
     names = shapes(module.state_dict())
     original = sd_keys.unet_to_original(module.state_dict(), module.config)
     for layout in (names, shapes(original)):
         found = detect(layout)
-        assert (found.family, found.parameterization.prediction) == (family, "v")
+        assert (found.family, found.parameterization.prediction) == (family, "img_to_img" if kind == "lotus" else "v")
         made = again(found, classed_unet)
         assert shapes(made.state_dict()) == names
         for name, part in module.named_modules():

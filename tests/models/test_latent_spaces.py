@@ -106,7 +106,9 @@ def test_a_run_does_not_go_on_from_latents_of_another_autoencoder(everyone, monk
     steps: list[Any] = []
     monkeypatch.setattr(type(parts.bench), "progress", lambda *args: steps.append(args))
     message = r"latent_image: this model denoises latents of Stable Diffusion XL; it was given some of SD, .*Decode them with their own"
-    masked = set_latent_noise_mask(marked(SD), torch.ones(1, 64, 64))
+    kept = torch.ones(1, 64, 64)
+    kept[:, :32] = 0.0
+    masked = set_latent_noise_mask(marked(SD), kept)
     for latent, denoise in ((marked(SD), 0.5), (masked, 1.0)):
         with pytest.raises(ValueError, match=message):
             run(everyone["sdxl"], latent, denoise)
@@ -124,6 +126,8 @@ def test_of_pure_noise_a_run_may_begin_with_any_latent(everyone):
     guider, sampler = basic_guider(parts.model, text), ksampler_select("euler")
     both = sampler_custom_advanced(parts.bench, random_noise(1), guider, sampler, torch.tensor([20.0, 0.0]), marked(SD))
     assert all(told(one).is_of(SDXL) for one in both)
+    anew = set_latent_noise_mask(marked(SD), torch.ones(1, 64, 64))  # a mask that keeps nothing
+    assert told(run(everyone["sdxl"], anew, 1.0)).is_of(SDXL)
 
 
 def test_a_run_of_no_steps_leaves_the_mark(everyone):

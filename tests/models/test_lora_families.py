@@ -72,7 +72,13 @@ def test_a_lora_of_a_family_fits_it_whole(name):
 
 def test_nothing_else_is_left_out():
     """Of these no LoRA is told: they have another's names, or no published sizes."""
-    assert {family.name for family in families()} - set(KNOWN) == {"ddpm", "deepfloyd_if", "sd2_unclip", "sd_x4"}
+    assert {family.name for family in families()} - set(KNOWN) == {
+        "ddpm",
+        "deepfloyd_if",
+        "lotus",
+        "sd2_unclip",
+        "sd_x4",
+    }
 
 
 def test_a_lora_that_fits_nothing_says_whose_it_is(everyone, tmp_path):

@@ -84,13 +84,9 @@ def test_a_seed_gives_its_own_text_again(writer: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize(
-    "picture", ["<|vision_start|><|image_pad|><|vision_end|>", ""], ids=["of pictures", "of texts"]
-)
-def test_pictures_are_seen_as_by_the_library_whatever_the_family_conditions_on(
-    kind: str, picture: str, family: Any, tmp_path: Path
-) -> None:
+def test_pictures_are_seen_as_by_the_library(kind: str, family: Any, tmp_path: Path) -> None:
     chat: Any = kind_named(kind)
+    picture = "<|vision_start|><|image_pad|><|vision_end|>"
     bench = family(kind, f"kind='{kind}', prompting=Prompting(layers=(1,), picture={picture!r})")
     words = library_tokenizer(write_tokenizer(tmp_path, kind, "qwen"), "<|endoftext|>")
     module, told = MODELS[kind](words)
@@ -101,6 +97,8 @@ def test_pictures_are_seen_as_by_the_library_whatever_the_family_conditions_on(
     save(path, module.state_dict(), read_header(path).metadata)
     plain = theirs(module, words, chat.chat.text(PROMPT))
     assert ours(bench, kind)[0] == plain
+    if not chat.chat.picture:
+        return
     image = pictures()[0]
     seen = processor_of(kind, 4)([(image[0] * 255).round().byte().numpy()], return_tensors="pt")
     tokens = int(seen["image_grid_thw"].prod()) // 4
@@ -126,7 +124,7 @@ def test_a_model_that_is_no_familys_text_encoder_is_loaded_by_the_type_that_says
     found = text_generate(here, clip, PROMPT, max_length=LENGTH, sampling_mode=mode, image=pictures()[0])
     assert found == ours(here, "qwen3_5", image=pictures()[0])
     assert found.generated_text
-    with pytest.raises(ModelError, match=r"holds Qwen3.5, .*loaded to write texts alone"):
+    with pytest.raises(ModelError, match=r"holds Qwen3\.5, .*loaded to write texts alone"):
         text_encode(here, PROMPT, clip)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from engine.models import sd_keys
 from engine.models.errors import CheckpointError
+from engine.models.handles import HookedModel, ModelHandle
 from nodes.conditioning import conditioning_combine
 from nodes.controlnet import (
     control_net_apply,
@@ -163,6 +164,8 @@ def test_one_kept_as_a_difference_is_added_to_the_models_weights(bench, tiny_sd,
         made = control.module.state_dict()
     assert [name for name in whole if not torch.allclose(made[name], whole[name], atol=1e-6)] == []
     assert found.identity() != edges.identity()
+    hooked = HookedModel(**{name: getattr(model, name) for name in ModelHandle.__struct_fields__}, hooks=object())
+    assert diff_control_net_loader(bench, hooked, "diff.safetensors") == found
     lora = next(bench.paths.folders("loras")[0].glob("*.safetensors")).name
     steered = lora_loader_model_only(bench, model, lora, 1.0)
     with bench.models.use(diff_control_net_loader(bench, steered, "diff.safetensors")) as control:

@@ -61,6 +61,24 @@ def test_each_layout_gives_the_pipelines_picture(tiny, layout, cfg):
     assert float((got - theirs(tiny, model, positive, negative, cfg, 64, 96)).abs().max()) <= 1e-4
 
 
+def test_a_picture_has_the_places_about_the_middle_of_the_table(tiny):
+    """Its author's network takes the first ones where nobody says which, and is the same with these."""
+    bench, model, _ = loaded(tiny, "auraflow")
+    x = torch.randn(1, 4, 8, 24, generator=torch.Generator().manual_seed(1))  # 4 × 12 of 12 × 12 places
+    with bench.models.use(model) as network:
+        table = network.module.pos_embed.pos_embed.view(12, 12, -1)
+
+        def call() -> torch.Tensor:
+            return network(x, torch.tensor([500.0]), text(8, TEXT, 1))
+
+        before, kept = call(), table.clone()
+        table[:4] = table[8:] = 100.0
+        assert torch.equal(call(), before)
+        table[7] = 100.0
+        assert not torch.equal(call(), before)
+        table.copy_(kept)
+
+
 @pytest.mark.parametrize("layout", ["checkpoint", "files"])
 def test_a_prompt_gives_the_pipelines_picture_from_either_layout(tiny, layout):
     """The text is padded to 256 tokens with zeros."""

@@ -20,7 +20,7 @@ from nodes.loaders import checkpoint_loader, control_net_loader, denoiser_loader
 from tests.conftest import _tokenizer_json
 from tests.families import Tiny, save, write_flux, write_sd3
 from tests.runs import STEPS, bench_of, levels, library, noise, picture
-from tests.tiny_control import flux_control, qwen_image_control, sd3_control, stability, xlabs
+from tests.tiny_control import flux_control, qwen_image_control, qwen_image_fun, sd3_control, stability, xlabs
 from tests.tiny_qwen_image import write_qwen_image
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
@@ -308,3 +308,52 @@ def test_edges_of_stability_are_scaled_as_its_code_does(sd3):
         assert torch.allclose(network.prepared(pixels) * 2 - 1, pixels * 255 * 0.5 + 0.5, atol=1e-4)
     edges, depths = (sd3_picture(sd3, f"kind{kind}.safetensors", 1.0)[1] for kind in (1, 2))
     assert difference(edges, depths) > 1e-4
+
+
+def test_a_fun_controlnet_of_qwen_image_adds_what_its_authors_say(qwen):
+    """Their sums, written out with the library's layers, on the library's network; two branches of guidance by Euler's steps."""
+    from diffusers.pipelines.qwenimage.pipeline_qwenimage import QwenImagePipeline as Library
+
+    module, transformer, coder = qwen_image_fun(), qwen.modules["transformer"], qwen.modules["vae"]
+    facts = {"safelight.config": json.dumps({"unet": {"control_layers": [0, 1]}})}
+    save(qwen.file("controlnet", "fun.safetensors"), module.state_dict(), facts)
+    bench = bench_of(qwen)
+    model, vae = denoiser_loader(bench, "qwen_image.safetensors"), vae_loader(bench, "qwen_image_vae.safetensors")
+    encoder = text_encoder_loader(bench, "qwen_2.5_vl_7b.safetensors", "qwen_image")
+    both = [text_encode(bench, text, encoder) for text in (PROMPT, NEGATIVE)]
+    control = control_net_loader(bench, "fun.safetensors")
+    assert control.kind == "qwen_image_fun"
+    applied = control_net_apply_advanced(*both, control, hint(), STRENGTH, 0.0, 1.0, vae)
+    made = picture(bench, model, vae, *applied, 3.0, HEIGHT, WIDTH)
+    assert difference(made, picture(bench, model, vae, *both, 3.0, HEIGHT, WIDTH)) > 1e-3
+
+    means, deviations = (
+        torch.tensor(found).view(1, -1, 1, 1, 1) for found in (coder.config.latents_mean, coder.config.latents_std)
+    )
+    latents = (coder.encode((hint().movedim(-1, 1) * 2 - 1)[:, :, None]).latent_dist.mode() - means) / deviations
+    whole = torch.cat([latents, torch.zeros(1, 17, *latents.shape[2:])], dim=1)  # an empty mask, and no picture to fill
+    y = module.control_img_in(Library._pack_latents(whole.movedim(2, 1), 1, 33, HEIGHT // 8, WIDTH // 8))
+    shapes = [[(1, HEIGHT // 16, WIDTH // 16)]]
+    first, second = module.control_blocks
+
+    def velocity(x: torch.Tensor, context: torch.Tensor, sigma: float) -> torch.Tensor:
+        time, hidden = torch.tensor([sigma]), transformer.img_in(x)
+        text = transformer.txt_in(transformer.txt_norm(context))
+        told = (None, transformer.time_text_embed(time, hidden))
+        angles = transformer.pos_embed(shapes, max_txt_seq_len=context.shape[1], device=x.device)
+        text, one = first(first.before_proj(y) + hidden, text, *told, angles)
+        _, two = second(one, text, *told, angles)
+        samples = [STRENGTH * first.after_proj(one), STRENGTH * second.after_proj(two)]
+        found: torch.Tensor = transformer(
+            x, context, timestep=time, img_shapes=shapes, controlnet_block_samples=samples, return_dict=False
+        )[0]
+        return found
+
+    x = Library._pack_latents(noise(HEIGHT, WIDTH)[:, None], 1, 16, HEIGHT // 8, WIDTH // 8)
+    sigmas = levels(model)
+    with torch.no_grad():
+        for sigma, after in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
+            positive, negative = (velocity(x, context[0][0], sigma) for context in both)
+            x = x + (after - sigma) * (negative + 3.0 * (positive - negative))
+        decoded = coder.decode(Library._unpack_latents(x, HEIGHT, WIDTH, 8) * deviations + means, return_dict=False)[0]
+    assert difference(made, (decoded[:, :, 0] / 2 + 0.5).clamp(0, 1).movedim(1, -1)) <= 1e-4

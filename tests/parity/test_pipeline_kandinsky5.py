@@ -108,6 +108,30 @@ def test_in_half_precision_times_stay_exact(tiny):
     assert float((results["float32"] - results["bfloat16"]).abs().mean()) < 0.02
 
 
+def test_turned_queries_and_keys_are_rounded_to_bfloat16_whatever_the_network_is_in(tiny, monkeypatch):
+    """As its authors' code does, so in float32 too; what reads the text is not turned."""
+    from diffusers.models.transformers import transformer_kandinsky
+
+    attend, rounded = transformer_kandinsky.dispatch_attention_fn, []
+
+    def recorded(query: torch.Tensor, key: torch.Tensor, *args: Any, **told: Any) -> torch.Tensor:
+        rounded.append(all(torch.equal(one, one.bfloat16().float()) for one in (query, key)))
+        return attend(query, key, *args, **told)
+
+    monkeypatch.setattr(transformer_kandinsky, "dispatch_attention_fn", recorded)
+    bench = bench_of(tiny)
+    with bench.models.use(denoiser_loader(bench, "kandinsky5.safetensors")) as network:
+        options = {"pooled": text(1, 32, 3)[0]}
+        network(torch.randn(1, 16, 8, 12), torch.tensor([500.0]), text(5, 24, 1), options=options)
+    assert rounded == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]  # the text's layer, then two of the picture that also read the text
+
+
 def test_a_conditioning_of_another_family_is_refused(tiny):
     bench = bench_of(tiny)
     model, clip, vae = parts(bench)

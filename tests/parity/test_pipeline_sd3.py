@@ -15,13 +15,15 @@ from nodes.conditioning import text_encode
 from nodes.loaders import (
     checkpoint_loader,
     dual_text_encoder_loader,
+    lora_loader_model_only,
     text_encoder_loader,
     triple_text_encoder_loader,
 )
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
+from tests.changes import KOHYA, applied, low_rank, under
 from tests.conftest import Bench, _tokenizer_json
-from tests.families import Tiny, write_sd3
+from tests.families import Tiny, save, write_sd3
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, STEPS, CFG = 11, 5, 4.0
@@ -131,3 +133,35 @@ def test_towers_in_files_may_be_left_out(tiny):
     assert torch.equal(context[..., :32], full[:, :77, :32])
     assert not context[..., 32:].any()
     assert options["pooled_output"].shape == (1, 32 + 1280)
+
+
+@pytest.mark.parametrize("naming", ["transformer.", "base_model.model.", KOHYA, "diffusion_model."])
+def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind(tiny, naming):
+    """In the library's names its projections are apart, in the original's queries, keys and values stand in one."""
+    bench = bench_of(tiny)
+    model, clip, vae = checkpoint_loader(bench, "sd3.safetensors")
+    plain = ours(bench, model, clip, vae, 64, 64)
+    module = tiny.modules["transformer"]
+    pairs, tensors = low_rank(module, lambda name: "attn" in name or ".ff" in name), {}
+    if naming == "diffusion_model.":
+        from engine.models.networks.sd3_sizes import paths
+
+        known = paths(module.config)
+        pairs = {name: pair for name, pair in pairs.items() if name in known}
+        tensors = under(naming, pairs, known)
+        stacked = "joint_blocks.1.x_block.attn.qkv"
+        down, up = torch.randn(2, 32) * 0.2, torch.randn(96, 2)
+        tensors |= {f"{naming}{stacked}.lora_A.weight": down, f"{naming}{stacked}.lora_B.weight": up}
+        for part, rows in zip("qkv", up.chunk(3), strict=True):
+            pairs[f"transformer_blocks.1.attn.to_{part}"] = (down, rows)
+    else:
+        tensors = under(naming, pairs)
+    assert len(pairs) > 5
+    save(tiny.file("loras", "lora.safetensors"), tensors)
+    patched = lora_loader_model_only(bench, model, "lora.safetensors", 0.6)
+    with applied(module, pairs, 0.6):
+        expected = theirs(tiny, levels(model), 64, 64)
+    made = ours(bench, patched, clip, vae, 64, 64)
+    assert float((made - expected).abs().max()) <= 1e-4
+    assert float((made - plain).abs().max()) > 1e-3
+    assert torch.equal(ours(bench, model, clip, vae, 64, 64), plain)

@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from engine.models import sd_keys
+from engine.models.errors import ModelError
 from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
 from nodes.conditioning_sdxl import text_encode_sdxl, text_encode_sdxl_refiner
-from nodes.controlnet import control_net_apply_advanced
+from nodes.controlnet import control_net_apply_advanced, set_union_control_net_type
 from nodes.loaders import checkpoint_loader, control_net_loader, dual_text_encoder_loader, lora_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode, vae_encode
 from tests.conftest import Bench, _tokenizer_json
 from tests.families import TIMES, Tiny, save, write_xl, xl_controlnet
+from tests.tiny_control import xl_union
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
 SEED, CFG, STEPS = 11, 7.0, 10
@@ -260,3 +262,40 @@ def test_a_controlnet_gives_the_pipelines_picture(tiny_xl, naming):
     )
     assert float((picture - result.images.movedim(1, -1)).abs().max()) <= 1e-4
     assert float((picture - ours(bench, model, *both, vae, 64, 64)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize(("kind", "number"), [("canny", 3), ("hed/pidi/softedge", 2), ("tile", 6)])
+def test_a_union_of_controlnets_gives_the_pipelines_picture(tiny_xl, kind, number):
+    from diffusers.pipelines.controlnet.pipeline_controlnet_union_sd_xl import StableDiffusionXLControlNetUnionPipeline
+
+    torch.manual_seed(13)
+    control = xl_union(80, 40)
+    facts = {"safelight.config": json.dumps({"unet": {"heads": [2, 4, 4], "size_width": TIMES, "num_trans_head": 4}})}
+    save(tiny_xl.file("controlnet", "union.safetensors"), control.state_dict(), facts)
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(2))
+    bench = bench_of(tiny_xl)
+    model, clip, vae = checkpoint_loader(bench, "xl.safetensors")
+    union = control_net_loader(bench, "union.safetensors")
+    both = text_encode(bench, PROMPT, clip), text_encode(bench, NEGATIVE, clip)
+    applied = control_net_apply_advanced(*both, set_union_control_net_type(union, kind), hint, 0.7)
+    made = ours(bench, model, *applied, vae, 64, 64)
+    pipeline = StableDiffusionXLControlNetUnionPipeline(
+        **tiny_xl.modules, **tiny_xl.tokenizers, controlnet=control, scheduler=scheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    result = pipeline(
+        PROMPT,
+        control_image=[hint.movedim(-1, 1)],
+        control_mode=[number],
+        negative_prompt=NEGATIVE,
+        num_inference_steps=STEPS,
+        guidance_scale=CFG,
+        controlnet_conditioning_scale=0.7,
+        latents=noise_for(pipeline, 64, 64),
+        height=64,
+        width=64,
+        output_type="pt",
+    )
+    assert float((made - result.images.movedim(1, -1)).abs().max()) <= 1e-4
+    with pytest.raises(ModelError, match="told 'auto': expected what the picture shows, one of openpose"):
+        ours(bench, model, *control_net_apply_advanced(*both, union, hint, 0.7), vae, 64, 64)

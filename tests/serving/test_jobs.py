@@ -122,7 +122,7 @@ def test_an_interrupt_ends_the_running_job_and_the_next_one_begins(server: Any, 
     assert server.entry(next_one)["status"]["completed"]
 
 
-def test_the_queue_can_be_paused_reordered_and_emptied(server: Any) -> None:
+def test_the_queue_can_be_paused_reordered_and_emptied(server: Any, wait: Any) -> None:
     server.ask("POST", "/api/v1/queue/pause")
     ids = [server.post(chain({"name": name})) for name in "abcd"]
     front = server.post(chain({"name": "front"}), front=True)
@@ -136,7 +136,7 @@ def test_the_queue_can_be_paused_reordered_and_emptied(server: Any) -> None:
         assert server.entry(identifier)["status"]["completed"]
     assert server.noted() == ["front", "d", "a"]
     assert server.get(f"/history/{ids[1]}") == {}
-    assert server.get(f"/api/jobs/{ids[2]}")["status"] == "cancelled"
+    wait(lambda: server.get(f"/api/jobs/{ids[2]}")["status"] == "cancelled", "its end to be recorded")
 
 
 def test_two_workers_run_two_jobs_at_once(serve: Callable[..., Any], wait: Any) -> None:

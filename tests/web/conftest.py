@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.harness import ROOT, Server, new_base
+from tests.harness import ROOT, Server, new_base, until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -180,7 +180,8 @@ KEPT = """() => new Promise((resolve, reject) => {
     asked.onerror = () => reject(asked.error);
     asked.onsuccess = () => {
       opening.result.close();
-      const active = asked.result.find((record) => record.active);
+      const shown = document.querySelector(".sl-wtab.is-active .sl-wtab__name").textContent;
+      const active = asked.result.find((record) => record.active && record.name === shown);
       resolve(JSON.stringify(active?.json) === JSON.stringify(safelight.workflow()));
     };
   };
@@ -395,6 +396,11 @@ class Home:
         request = urllib.request.Request(f"{self.url}/{path}", data, {"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=60).close()
 
+    def rests(self) -> bool:
+        """Whether no job waits or runs."""
+        with urllib.request.urlopen(f"{self.url}/api/prompt", timeout=60) as answer:
+            return bool(json.load(answer)["exec_info"]["queue_remaining"] == 0)
+
 
 @pytest.fixture(scope="session")
 def home_on(core_catalogue: Path) -> Callable[[Path], AbstractContextManager[Home]]:
@@ -430,6 +436,7 @@ def home(shared_home: Home) -> Iterator[Home]:
     shared_home.post("api/queue", {"clear": True})
     shared_home.post("api/interrupt")
     shared_home.post("api/v1/queue/resume")
+    until(shared_home.rests, "its jobs to end")
 
 
 @pytest.fixture

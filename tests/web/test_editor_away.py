@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from tests.harness import free_port
-
 
 def test_a_run_goes_on_after_the_server_was_killed_and_the_graph_stays(serve, visit, open_editor):
-    port = str(free_port())
-    editor = open_editor(visit(serve("--port", port)))
+    url = serve()
+    port = url.rpartition(":")[2]  # it is this server's, and then the next one's
+    editor = open_editor(visit(url))
     page = editor.page
     editor.widget(5, "steps").get_by_role("spinbutton").click()
     page.keyboard.type("150")

@@ -92,13 +92,21 @@ def test_the_main_flow_needs_no_mouse(editor):
         editor.reveal(end)
         page.keyboard.press("l")
         page.get_by_placeholder("Link which socket?").fill(f"{name} input")
+        selected = page.locator(".sl-link-chooser [cmdk-item][aria-selected=true]")
+        selected.and_(page.locator(f'[data-value*="{name} input"]')).wait_for()
         page.keyboard.press("Enter")
         source = next(kind for number, (kind, _) in enumerate(CHAIN, 1) if str(number) == start)
         page.get_by_placeholder("Link ").wait_for()
         choose = page.locator(f'[cmdk-item][data-value*="{start}output"]').filter(has_text=output)
         assert choose.count() == 1, source
+        selected.wait_for()
         while choose.get_attribute("aria-selected") != "true":
+            before = selected.get_attribute("data-value")
             page.keyboard.press("ArrowDown")
+            editor.until(
+                "(before) => document.querySelector('.sl-link-chooser [aria-selected=true]')?.dataset.value !== before",
+                before,
+            )
         page.keyboard.press("Enter")
         page.locator(".sl-link-chooser").wait_for(state="detached")
     assert len(editor.links()) == len(LINKS)

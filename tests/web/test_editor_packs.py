@@ -393,7 +393,7 @@ def test_a_widget_that_fails_breaks_only_itself_and_can_be_a_plain_field(points:
 
 
 def test_a_module_hears_messages_and_asks_its_own_server_only(points: Any) -> None:
-    points.until("() => window.heard.length >= 2")
+    points.until("() => window.heard.includes(5) && /asks this server only/.test(window.heard.join())")
     heard = points.page.evaluate("() => [window.tellVersion, ...window.heard]")
     assert heard[0] == 1
     assert 5 in heard

@@ -22,13 +22,12 @@ WATCH = """() => {
   setInterval(() => {
     const now = window.app.graph.nodes.find((node) => node.type === 'KSampler')?.progress;
     if (now) window.seenProgress.push(now);
+    const image = window.app.graph.nodes.find((node) => node.type === 'KSampler')?.imgs?.[0];
+    if (image?.src.startsWith('blob:') && image.naturalWidth) window.seenPreview = image.naturalWidth;
   }, 10);
 }"""
-PREVIEW = """() => {
-  const node = window.app.graph.nodes.find((one) => one.type === 'KSampler');
-  const image = node?.imgs?.[0];
-  return image?.src.startsWith('blob:') && image.naturalWidth;
-}"""
+PREVIEW = "() => window.seenPreview"
+"""That of a preview, which may be over before anybody asks."""
 PICTURE = """() => {
   const image = window.app.graph.nodes.find((one) => one.type === 'SaveImage')?.imgs?.[0];
   return image?.naturalWidth && image.src;

@@ -22,7 +22,8 @@ _HINTS: Final = ("input_hint_block.", "controlnet_cond_embedding.")
 
 def is_there(shapes: Shapes) -> bool:
     """Say whether these are ControlNetModel's tensors."""
-    return any(name.startswith(_HINTS) for name in shapes) and "double_blocks.0.img_attn.qkv.weight" not in shapes
+    others = ("double_blocks.0.img_attn.qkv.weight", "x_embedder.weight", "task_embedding")
+    return any(name.startswith(_HINTS) for name in shapes) and not any(name in shapes for name in others)
 
 
 def family(shapes: Shapes) -> str:

@@ -10,7 +10,7 @@ from engine.models.families import sd2
 from engine.models.families.base import Family
 from engine.models.networks.unet_sizes import U_NET, layouts
 
-ORIGINAL, DIFFUSERS = layouts(sized=True, width=lambda width: width == 1024)
+ORIGINAL, DIFFUSERS = layouts(sized=True, width=lambda width: width == 1024, vector=lambda numbers: numbers > 4)
 
 FAMILY = Family(
     name="sd2_unclip",

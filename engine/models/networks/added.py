@@ -24,14 +24,25 @@ class Added:
     parts: Sequence[Tensor]
     repeats: bool = False
 
-    def to(self, number: int, layers: int) -> Tensor:
-        """Return what is added after layer `number` of `layers`."""
+    def to(self, number: int, layers: int) -> Tensor | None:
+        """Return what is added after layer `number` of `layers`; None for nothing."""
         if self.repeats:
             return self.parts[number % len(self.parts)]
         return self.parts[number // math.ceil(layers / len(self.parts))]
 
 
-def per_layer(added: Sequence[Added], layers: int, tokens: int, place: Tensor) -> list[Tensor] | None:
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """What one control network adds after some layers, by their numbers, tensors (B, T, D)."""
+
+    parts: Mapping[int, Tensor]
+
+    def to(self, number: int, layers: int) -> Tensor | None:
+        """Return what is added after layer `number` of `layers`; None for nothing."""
+        return self.parts.get(number)
+
+
+def per_layer(added: Sequence[Added | Placed], layers: int, tokens: int, place: Tensor) -> list[Tensor] | None:
     """Return the sum of what is added after each of `layers`, (B, `tokens`, D) on the device and in the dtype of `place`.
 
     Tokens that a control network does not know, of pictures to go by, get nothing. None when nothing is added.
@@ -40,16 +51,16 @@ def per_layer(added: Sequence[Added], layers: int, tokens: int, place: Tensor) -
         return None
     found = []
     for number in range(layers):
-        total = sum(one.to(number, layers).to(place) for one in added)
-        assert isinstance(total, torch.Tensor)
-        missing = tokens - total.shape[1]
+        parts = [part.to(place) for one in added if (part := one.to(number, layers)) is not None]
+        total = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0] if parts else place.new_zeros(1, 1, 1)
+        missing = tokens - total.shape[1] if parts else 0
         found.append(torch.nn.functional.pad(total, (0, 0, 0, missing)) if missing else total)
     return found
 
 
-def added_to(control: Mapping[str, Any] | None, stack: str) -> Sequence[Added]:
+def added_to(control: Mapping[str, Any] | None, stack: str) -> Sequence[Added | Placed]:
     """Return what control networks add to a stack of layers, "double" or "single"."""
-    found: Sequence[Added] = (control or {}).get(stack, ())
+    found: Sequence[Added | Placed] = (control or {}).get(stack, ())
     return found
 
 
@@ -59,7 +70,7 @@ def within(layers: Sequence[nn.Module], control: Mapping[str, Any] | None, token
 
     Layers give the picture's tokens (B, T, D) last of what they give.
     """
-    functions = (control or {}).get("within", ())
+    functions = (control or {}).get("between", ())
 
     def after(number: int, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden = given[-1]
@@ -93,3 +104,22 @@ def by_layer(control: Mapping[str, Any] | None, place: Tensor) -> dict[int, Tens
         for number, added in one.items():
             found[number] = found[number] + added.to(place) if number in found else added.to(place)
     return found or None
+
+
+@contextmanager
+def before_text(embedder: nn.Module, control: Mapping[str, Any] | None) -> Iterator[int]:
+    """Let what control networks put before the text stand there, in the block; how many tokens that is."""
+    parts = (control or {}).get("before text", ())
+    if not parts:
+        yield 0
+        return
+    tokens = torch.cat(list(parts), dim=1)
+
+    def after(_: nn.Module, __: Any, given: Tensor) -> Tensor:
+        return torch.cat([tokens.to(given).expand(len(given), -1, -1), given], dim=1)
+
+    hook = embedder.register_forward_hook(after)
+    try:
+        yield tokens.shape[1]
+    finally:
+        hook.remove()

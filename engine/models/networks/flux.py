@@ -11,7 +11,7 @@ from torch.nn import functional
 from engine.models.errors import ModelError
 from engine.models.layers import STREAMS, Stack
 from engine.models.network import fill, repeat_to
-from engine.models.networks.added import added_to, per_layer
+from engine.models.networks.added import added_to, before_text, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
 from engine.models.networks.turns import Turns
@@ -96,7 +96,7 @@ class FluxNetwork(PooledTextNetwork):
 
         `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what `inputs` made, with
         a row for each of B; `concat` (B, C', h, w) is appended on channels; `control` is what ControlNets add ("double",
-        "single"). Sides that are odd are filled up from the other
+        "single", "before text"). Sides that are odd are filled up from the other
         side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
@@ -110,25 +110,31 @@ class FluxNetwork(PooledTextNetwork):
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
         hidden = torch.cat([own, *map(packed, references)], dim=1)
-        bias = {}
-        if _STYLES in given:
-            mask = style_bias(given[_STYLES], context.shape[1], hidden.shape[1])
-            bias["joint_attention_kwargs"] = {"attention_mask": mask.to(self.device, self.dtype)}
-        where = _all_places(filled, references, given.get(_METHOD, _METHODS[0])), torch.zeros(context.shape[1], 3)
-        with Turns.of(self.module).at(*where, device=self.device, dtype=self.dtype) as (pictured, written):
-            velocity: Tensor = self.module(
-                hidden_states=hidden.to(self.device, self.dtype),
-                encoder_hidden_states=context.to(self.device, self.dtype),
-                pooled_projections=given["pooled"].to(self.device, self.dtype),
-                timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
-                img_ids=pictured,
-                txt_ids=written,
-                guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-                return_dict=False,
-                **bias,
-                **self._controlled(control, hidden),
-            )[0]
+        pictures = _all_places(filled, references, given.get(_METHOD, _METHODS[0]))
+        with before_text(cast("Any", self.module).context_embedder, control) as ahead:
+            words = ahead + context.shape[1]
+            turns = Turns.of(self.module)
+            with turns.at(pictures, torch.zeros(words, 3), device=self.device, dtype=self.dtype) as (pictured, written):
+                velocity: Tensor = self.module(
+                    hidden_states=hidden.to(self.device, self.dtype),
+                    encoder_hidden_states=context.to(self.device, self.dtype),
+                    pooled_projections=given["pooled"].to(self.device, self.dtype),
+                    timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
+                    img_ids=pictured,
+                    txt_ids=written,
+                    guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+                    return_dict=False,
+                    **self._biased(given.get(_STYLES), ahead, words, hidden.shape[1]),
+                    **self._controlled(control, hidden),
+                )[0]
         return unpacked(velocity[:, : own.shape[1]], filled.shape[-2], filled.shape[-1])[..., :height, :width].to(x)
+
+    def _biased(self, styles: Tensor | None, ahead: int, words: int, others: int) -> dict[str, Any]:
+        """How much is looked at parts of the text, of which `ahead` tokens stand before what `styles` counts from."""
+        if styles is None:
+            return {}
+        mask = style_bias(styles + styles.new_tensor([ahead, 0.0, 0.0]), words, others)
+        return {"joint_attention_kwargs": {"attention_mask": mask.to(self.device, self.dtype)}}
 
     def _controlled(self, control: Mapping[str, Any] | None, hidden: Tensor) -> dict[str, Any]:
         """What ControlNets add after each layer; `hidden` (B, T, C): the tokens of the picture and of those to go by."""

@@ -69,7 +69,7 @@ class QwenImageNetwork(Network):
 
         L counts layers. `t` (B,) from 0 to the schedule's number of timesteps; `context` (B, T, D); `options` is what
         `inputs` made, with a row for each of B; `control` is what ControlNets add ("double",
-        "within"). Sides that are odd are filled
+        "between"). Sides that are odd are filled
         up from the other side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.

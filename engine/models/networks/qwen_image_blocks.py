@@ -71,7 +71,7 @@ class QwenImageBlocks(LatentControl):
         options: Mapping[str, Any] | None = None,
         company: Company | None = None,
     ) -> dict[str, Any]:
-        """Return {"within": [function]}: (layer, its tokens (B, T, D)) -> what is added to them, times `strength`.
+        """Return {"between": [function]}: (layer, its tokens (B, T, D)) -> what is added to them, times `strength`.
 
         Raises ModelError when the denoiser is not Qwen-Image of this size, and where a VAE or a mask is missing.
         """
@@ -93,4 +93,4 @@ class QwenImageBlocks(LatentControl):
             found: Tensor = module.controlnet_blocks[layer](tokens.to(self.device, self.dtype), y)
             return (found * strength).to(tokens)
 
-        return {"within": [added]}
+        return {"between": [added]}

@@ -69,7 +69,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     blocks = "joint_blocks." if original else "transformer_blocks."
     layers = count(shapes, blocks)
     width, channels, patch, _ = shapes["x_embedder.proj.weight" if original else "pos_embed.proj.weight"]
-    head = int(hints.get("head_dim") or HEAD)
+    head = int(hints.get("head_dim") or hints.get("attention_head_dim") or HEAD)
     second = "x_block.attn2.qkv.weight" if original else "attn2.to_q.weight"
     norm = "x_block.attn.ln_q.weight" if original else "attn.norm_q.weight"
     last = shapes["final_layer.linear.weight" if original else "proj_out.weight"]

@@ -39,14 +39,14 @@ class Adapter(ControlNetwork):
         options: Mapping[str, Any] | None = None,
         company: Company | None = None,
     ) -> dict[str, Any]:
-        """Return {"within": [tensors]}, times `strength`, on the device and in the dtype of `x` (B, C, h, w).
+        """Return {"levels": [tensors]}, times `strength`, on the device and in the dtype of `x` (B, C, h, w).
 
         `hint` (N, 3, H, W) in 0..1 is cut and resized as a ControlNet's is; of an adapter that sees grey it is the mean.
         Raises ModelError when the denoiser is no U-Net whose levels are as wide.
         """
         self._check_company(company)
         features = self._features(hint, (x.shape[-2], x.shape[-1]))
-        return {"within": [repeat_to(one, len(x)).to(x) * strength for one in features]}
+        return {"levels": [repeat_to(one, len(x)).to(x) * strength for one in features]}
 
     def _features(self, hint: Tensor, size: tuple[int, int]) -> list[Tensor]:
         if self._made is None or self._made[0] is not hint or self._made[1] != size:

@@ -85,7 +85,7 @@ class UNet(Network):
 
         `x` (B, C, h, w) is already scaled for the network; `t` (B,) timesteps, whole or not; `context` (B, T, D);
         `concat` (B, C', h, w) is appended on channels (inpainting checkpoints need it); `control` holds ControlNet
-        residuals {"down": tensors, "mid": tensor} and an adapter's {"within": tensors}; `options` is what `inputs` made, with a
+        residuals {"down": tensors, "mid": tensor} and an adapter's {"levels": tensors}; `options` is what `inputs` made, with a
         row for each of B.
 
         Raises ModelError when the widths of `x`, `concat` or `context` are not the network's.
@@ -117,8 +117,8 @@ class UNet(Network):
         if "down" in control:
             found["down_block_additional_residuals"] = tuple(r.to(self.device, self.dtype) for r in control["down"])
             found["mid_block_additional_residual"] = control["mid"].to(self.device, self.dtype)
-        if "within" in control:  # a list of its own, as the library empties it
-            found["down_intrablock_additional_residuals"] = [r.to(self.device, self.dtype) for r in control["within"]]
+        if "levels" in control:  # a list of its own, as the library empties it
+            found["down_intrablock_additional_residuals"] = [r.to(self.device, self.dtype) for r in control["levels"]]
         return found
 
     def _misfit(self, x: Tensor, concat: Tensor | None, context: Tensor) -> str:

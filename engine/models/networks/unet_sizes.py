@@ -199,15 +199,23 @@ U_NET = NetworkKind(
 """Of Rombach et al. 2022, with the additions of Podell et al. 2023."""
 
 
-def layouts(*, sized: bool, width: Callable[[int], bool], classes: bool = False) -> tuple[Layout, ...]:
+def layouts(
+    *,
+    sized: bool,
+    width: Callable[[int], bool],
+    classes: bool = False,
+    vector: Callable[[int], bool] = lambda numbers: True,
+) -> tuple[Layout, ...]:
     """Return the two layouts of a U-Net for conditionings of these widths.
 
-    `sized`: with an embedding of sizes, or of another vector; `classes`: with a table of classes.
+    `sized`: with an embedding of sizes, or of another vector, of so many numbers; `classes`: with a table of classes.
     """
 
     def fits(shapes: Shapes) -> bool:
-        has_vector, has_table = (any(name in shapes for name in names) for names in (CLASS_EMBEDDING, CLASS_TABLE))
-        return width(context_dim(shapes)) and (sized, classes) == (has_vector, has_table)
+        found = next((shapes[name][1] for name in CLASS_EMBEDDING if name in shapes), None)
+        has_table = any(name in shapes for name in CLASS_TABLE)
+        right = (sized, classes) == (found is not None, has_table) and (found is None or vector(found))
+        return right and width(context_dim(shapes))
 
     return (
         Layout(name="original", has=ORIGINAL, check=fits),

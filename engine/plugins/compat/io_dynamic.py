@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engine.plugins.compat.io_sockets import ComfyType, Input, Output, v1_inputs
+from engine.plugins.compat import io_sockets
+from engine.plugins.compat.io_sockets import ComfyType, Input, v1_inputs
 from engine.plugins.compat.io_types import PLAIN
 
 
@@ -79,7 +80,7 @@ class MatchType(ComfyType, io_type="COMFY_MATCHTYPE_V3"):
             """With what the template allows."""
             return super().as_dict() | {"template": self.template.as_dict()}
 
-    class Output(Output):
+    class Output(io_sockets.Output):
         """With `template`."""
 
         def __init__(self, template: _Template, id: str | None = None, *args: Any, **kwargs: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from engine.plugins.compat.io_sockets import ComfyType, Output, WidgetInput
+from engine.plugins.compat import io_sockets
+from engine.plugins.compat.io_sockets import ComfyType, WidgetInput
 
 
 class Boolean(ComfyType, io_type="BOOLEAN", widget=True):
@@ -82,7 +83,7 @@ class Combo(ComfyType, io_type="COMBO", widget=True):
                 more["remote"] = self.remote.as_dict()
             return super().widget_options() | more
 
-    class Output(Output):
+    class Output(io_sockets.Output):
         """With `options`, the choices that may come out."""
 
         def __init__(self, id: Any = None, display_name: Any = None, options: Any = None, **kwargs: Any) -> None:

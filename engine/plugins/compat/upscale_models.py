@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,9 @@ class UpscaleModel(Wrapper):
 
     @cached_property
     def _network(self) -> Any:
+        """One of its own: packs move a network to the CPU when they are done with it, or halve its precision."""
         with model_manager().use(self.handle) as upscaler:
-            return upscaler.network
+            return copy.deepcopy(upscaler.network)
 
     def to(self, *args: Any, **kwargs: Any) -> UpscaleModel:
         """Move the network; itself."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from engine.models.handles import Source, UpscaleHandle
+from engine.plugins.compat import upscale_models
 from engine.plugins.compat.host import Host
 from engine.plugins.compat.running import running
 
@@ -53,6 +57,20 @@ def test_tiles_are_halved_where_memory_runs_out(host: Host) -> None:
     assert [width for _, width in network.tiles] == [128, 128, 108]
     with pytest.raises(torch.OutOfMemoryError):
         ImageUpscaleWithModel().upscale(Doubling(most=20), picture)
+
+
+def test_what_a_pack_does_to_a_network_of_ours_is_done_to_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is moved away after use, and perhaps made coarser; our node goes on with what it has."""
+    network = torch.nn.Conv2d(3, 3, 1)
+    ours = SimpleNamespace(use=lambda handle: nullcontext(SimpleNamespace(network=network)))
+    monkeypatch.setattr(upscale_models, "model_manager", lambda: ours)
+    theirs = upscale_models.UpscaleModel.of(UpscaleHandle(source=Source("x2.pth", "1")))
+    before = theirs(torch.ones(1, 3, 2, 2))
+    assert torch.equal(before, network(torch.ones(1, 3, 2, 2)))
+    theirs.half()
+    theirs.to("meta")
+    assert theirs.weight.is_meta
+    assert (network.weight.device.type, network.weight.dtype) == ("cpu", torch.float32)
 
 
 def test_the_loader_lists_the_files_and_says_which_package_reads_them(
