@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from stand_in_files import StandIn
-from stand_in_parts import cascade, plain, sd1, sd2, sdxl, with_clip
+from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
 
 FAMILIES: Final = (
     StandIn(
@@ -36,6 +36,7 @@ FAMILIES: Final = (
         cascade,
         {"checkpoints/stage_c": "stable_cascade_stage_c", "checkpoints/stage_b": "stable_cascade_stage_b"},
     ),
+    StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
     StandIn("sd3", with_clip("tests.families:write_sd3", newer=True), {"checkpoints/sd3": "sd3.5_* sd3_medium*"}),
     StandIn(
         "flux",
