@@ -36,7 +36,6 @@ FAMILIES: Final = (
         cascade,
         {"checkpoints/stage_c": "stable_cascade_stage_c", "checkpoints/stage_b": "stable_cascade_stage_b"},
     ),
-    StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
     StandIn("sd3", with_clip("tests.families:write_sd3", newer=True), {"checkpoints/sd3": "sd3.5_* sd3_medium*"}),
     StandIn(
         "flux",
@@ -134,4 +133,5 @@ FAMILIES: Final = (
         with_clip("tests.tiny_kandinsky5:write"),
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
+    StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )
