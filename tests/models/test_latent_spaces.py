@@ -70,7 +70,7 @@ def test_families_with_one_autoencoder_have_one_space():
             *("chroma", "flux", "hidream", "kandinsky5_image", "longcat_image", "lumina2", "ovis_image", "z_image"),
         ],
         ["chroma_radiance", "ddpm", "deepfloyd_if"],
-        ["dit", "sd1", "sd2", "sd2_unclip"],
+        ["dit", "lotus", "sd1", "sd2", "sd2_unclip"],
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
         ["qwen_image21"],
         ["sd3"],

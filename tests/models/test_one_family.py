@@ -40,7 +40,8 @@ def tiny_pixels() -> Iterator[Header]:
     yield "ddpm", "tiny, names of 2022", shapes(old)
     transformer = tiny_pixel.dit_transformer()
     yield from both("dit", transformer, tiny_pixel.dit_to_original(transformer.state_dict(), transformer.config))
-    for family, told in (("sd2_unclip", tiny_pixel.UNCLIP), ("sd_x4", tiny_pixel.UPSCALER)):
+    lotus = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+    for family, told in (("sd2_unclip", tiny_pixel.UNCLIP), ("sd_x4", tiny_pixel.UPSCALER), ("lotus", lotus)):
         unet = tiny_pixel.classed_unet(**told | {"cross_attention_dim": 1024})
         original = sd_keys.unet_to_original(unet.state_dict(), unet.config)
         yield from both(family, unet, bare(original))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from engine.models.checkpoints import load_tensors as load_plain
 from engine.models.errors import CheckpointError
+from engine.models.finite import is_finite
 from engine.models.manager import ModelManager
 from engine.models.packed import load_tensors, read_header
 from engine.models.packed.tensor import PackedTensor
@@ -93,6 +95,20 @@ def test_float8_times_the_factor_of_rows_tiles_or_all(tmp_path):
     ):
         found = kept(tmp_path, "Float8Tensor", {"qdata": numbers, "scale": scale}, facts)
         assert found.unpacked().tolist() == wanted
+
+
+def test_a_row_of_zeros_is_no_nan(tmp_path):
+    """torchao 0.18.0's Float8WeightOnlyConfig writes such a row as NaN with the factor 0."""
+    numbers = torch.tensor([[1.0, 2, 4, 8], [math.nan] * 4]).to(torch.float8_e4m3fn)
+    facts = {"block_size": [1, 4], "kernel_preference": {"_type": "KernelPreference", "_data": "AUTO"}}
+    for scale, wanted in (
+        (torch.tensor([[2.0], [0.0]]), [[2, 4, 8, 16], [0, 0, 0, 0]]),
+        (torch.tensor([[2.0, 1.0], [0.0, 0.0]]), [[2, 4, 4, 8], [0, 0, 0, 0]]),
+        (torch.tensor(0.0), [[0, 0, 0, 0]] * 2),
+    ):
+        found = kept(tmp_path, "Float8Tensor", {"qdata": numbers, "scale": scale}, facts)
+        assert found.unpacked().tolist() == wanted
+        assert is_finite(found)
 
 
 def test_int4_has_the_even_number_in_the_low_half_and_adds_its_zero_point(tmp_path):

@@ -52,7 +52,12 @@ def _fits(header: Header, parts: Mapping[str, str], shape: Shape) -> bool:
 
 
 def prepared(parts: Mapping[str, Tensor], facts: Facts, shape: Shape) -> dict[str, Tensor]:
-    """Return the weight, its factors and zero points with an entry for each row or one for all, and the factors of columns."""
+    """Return the weight, its factors and zero points with an entry for each row or one for all, and the factors of columns.
+
+    torchao 0.18.0 writes a block of zeros as NaN with the factor 0, as it divides by that: it is zeros again.
+    """
+    import torch
+
     kept = {WEIGHT: parts[WEIGHT]}
     for role in (SCALE, ZERO):
         if role in parts:
@@ -60,6 +65,9 @@ def prepared(parts: Mapping[str, Tensor], facts: Facts, shape: Shape) -> dict[st
             blocks = blocks.reshape((1,) * len(shape)) if blocks.numel() == 1 else blocks
             each = len(blocks) in (1, shape[0])
             kept[role] = blocks if each else blocks.repeat_interleave(shape[0] // len(blocks), dim=0)
+    if kept[WEIGHT].is_floating_point() and bool((kept[SCALE] == 0).any()):
+        weight, nothing = kept[WEIGHT], _spread(kept[SCALE], shape) == 0
+        kept[WEIGHT] = weight.view(torch.uint8).masked_fill(nothing, 0).view(weight.dtype)
     if COLUMNS in parts:
         kept[COLUMNS] = parts[COLUMNS].float().reshape(1, -1)
     return kept
