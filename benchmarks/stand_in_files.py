@@ -83,12 +83,13 @@ class Shelf:
         wanted = sorted(set(asked), key=lambda one: (one[0] not in NETWORKS, one))
         families = self.families_of(wanted)
         found: dict[Asked, Path] = {}
-        network: Path | None = None
+        networks: dict[str, Path] = {}
         for folder, name in wanted:
-            places = (self._source(one, folder, name, network) for one in [*families, None])
-            if (source := next(filter(None, places), None)) is not None:
+            places = ((one, self._source(one, folder, name, networks)) for one in [*families, None])
+            one, source = next((pair for pair in places if pair[1]), (None, None))
+            if source is not None:
                 found[folder, name] = self._packed(source, folder, name)
-                network = network or source
+                networks.setdefault(one.family if one else "", source)
         return found, [one for one in wanted if one not in found]
 
     def tokenizers(self, asked: Iterable[Asked]) -> Iterator[tuple[Asked, Path]]:
@@ -107,7 +108,7 @@ class Shelf:
             (base / "whole").touch()
         return base
 
-    def _source(self, stand_in: StandIn | None, folder: str, name: str, network: Path | None) -> Path | None:
+    def _source(self, stand_in: StandIn | None, folder: str, name: str, networks: Mapping[str, Path]) -> Path | None:
         family = stand_in.family if stand_in else ""
         models = (self._base(stand_in) if stand_in else self.folder) / "models"
         if folder in NETWORKS:
@@ -117,7 +118,7 @@ class Shelf:
             target = self.folder / (family or "any") / "parts" / folder / Path(name).name
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                part.write(target, network)
+                part.write(target, networks.get(family))
             return target if target.exists() else None
         return nearest(models / folder, name) if stand_in else None
 

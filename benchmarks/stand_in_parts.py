@@ -94,6 +94,37 @@ def sd2(base: Path) -> None:
         save(base / "models" / "checkpoints" / f"{name}.safetensors", {key: one.half() for key, one in tensors.items()})
 
 
+def lotus(base: Path) -> None:
+    """The network alone, and the text encoder of Stable Diffusion 2, which its node looks for, in a folder of its own."""
+    import torch
+
+    from engine.models import sd_keys
+    from tests.families import save, text_tower
+    from tests.tiny_pixel import classed_unet
+
+    torch.manual_seed(31)
+    width, words = 1024, json.loads(_clip(base)[1])["model"]["vocab"]
+    sizes = {"cross_attention_dim": width, "block_out_channels": (64, 64, 64), "attention_head_dim": 1}
+    unet = classed_unet(**sizes, class_embed_type="projection", projection_class_embeddings_input_dim=4)
+    original = sd_keys.unet_to_original(unet.state_dict(), unet.config, "")
+    save(base / "models" / "diffusion_models" / "lotus.safetensors", original)
+    tower = text_tower(len(words), width, 2, "gelu").state_dict() | {"text_projection.weight": torch.eye(width)}
+    encoder = sd_keys.text_to_open_clip(tower, "cond_stage_model.model.")
+    save(base / "models" / "text_encoders" / "open_clip_h" / "open_clip_h.safetensors", encoder)
+
+
+def sd_vae(target: Path, network: Path | None) -> None:
+    """That of Stable Diffusion 1 and 2."""
+    import torch
+
+    from engine.models import sd_keys
+    from tests.families import save, vae
+
+    torch.manual_seed(5)
+    made = vae()
+    save(target, sd_keys.vae_to_original(made.state_dict(), made.config, ""))
+
+
 def cascade(base: Path) -> None:
     """Stage C with both encoders, and stage B with stage A."""
     import torch
@@ -251,6 +282,25 @@ def upscaler(target: Path, network: Path | None) -> None:
         save_file(tensors, target)
 
 
+def hypernetwork(target: Path, network: Path | None) -> None:
+    """Two layers each for the keys and the values of Stable Diffusion 1's tiny text, as the web UI writes it."""
+    import torch
+
+    torch.manual_seed(5)
+    width = 32
+    pair = tuple(
+        {
+            "linear.0.weight": torch.randn(2 * width, width) * 0.01,
+            "linear.0.bias": torch.zeros(2 * width),
+            "linear.2.weight": torch.randn(width, 2 * width) * 0.01,
+            "linear.2.bias": torch.zeros(width),
+        }
+        for _ in range(2)
+    )
+    told = {"activation_func": "relu", "activate_output": False, "step": 10, "name": target.stem}
+    torch.save({width: pair, **told}, target)
+
+
 def embedding(target: Path, network: Path | None) -> None:
     """An embedding of two vectors of Stable Diffusion 2's text encoder, as the first programs for it wrote them."""
     import torch
@@ -273,5 +323,7 @@ PARTS: Final = (
     Part("text_encoders", "qwen3vl*", qwen3_vl, ALONE),
     Part("text_encoders", "qwen_3_*", language_model("qwen3"), ALONE),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
+    Part("vae", "vae-ft-mse-840000-*", sd_vae),
+    Part("hypernetworks", "*", hypernetwork, ("sd1",)),
     Part("upscale_models", "RealESRGAN_*", upscaler),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from stand_in_files import StandIn
-from stand_in_parts import cascade, plain, sd1, sd2, sdxl, with_clip
+from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
 
 FAMILIES: Final = (
     StandIn(
@@ -133,4 +133,5 @@ FAMILIES: Final = (
         with_clip("tests.tiny_kandinsky5:write"),
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
+    StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )
