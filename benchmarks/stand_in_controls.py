@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from stand_in_files import Part
+from stand_in_files import SEEN, Part
 
 from engine.models.families.base import named
 
@@ -58,6 +58,17 @@ def t2i_adapter(target: Path, network: Path | None) -> None:
     torch.save(found, target)
 
 
+def uso(target: Path, network: Path | None) -> None:
+    """USO's projector, from what SigLIP's stand-in sees (four tokens) to the width of FLUX.1's."""
+    import torch
+    from safetensors.torch import save_file
+
+    from engine.models.networks.uso import StyleProjector
+
+    torch.manual_seed(4)
+    save_file(StyleProjector(4, 3, SEEN, 32, False).state_dict(), target)
+
+
 _QWEN: Final = {"axes": [4, 6, 6]}
 CONTROLS: Final = (
     Part("controlnet", "t2iadapter_*", t2i_adapter, ("sd1",)),
@@ -72,6 +83,13 @@ CONTROLS: Final = (
         control("qwen_image_control", _QWEN, extra_condition_channels=4),
         ("qwen_image",),
     ),
+    Part(
+        "controlnet",
+        "Qwen-Image-2512-Fun-Controlnet-Union-*",
+        control("qwen_image_fun", {"control_layers": [0, 1]}),
+        ("qwen_image",),
+    ),
+    Part("model_patches", "uso-flux1-projector-*", uso, ("flux",)),
     Part("model_patches", "qwen_image_*_diffsynth_controlnet", control("blockwise"), ("qwen_image",)),
     Part(
         "model_patches",

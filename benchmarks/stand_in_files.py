@@ -25,6 +25,9 @@ Asked = tuple[str, str]
 NETWORKS: Final = ("checkpoints", "diffusion_models")
 """Folders whose files say which family a workflow is of."""
 
+SEEN: Final = 32
+"""Width of what tiny image encoders see."""
+
 PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin")
 
 

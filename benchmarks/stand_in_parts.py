@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from stand_in_controls import CONTROLS
-from stand_in_files import PICKLES, Part, Write
+from stand_in_files import PICKLES, SEEN, Part, Write
 
 from engine.models.families.base import named
 
 ALONE: Final = ("",)
 """For a workflow without a network."""
-
-SEEN: Final = 32
-"""Width of what tiny image encoders see."""
 
 
 def plain(writer: str, **told: Any) -> Write:
@@ -196,13 +193,13 @@ def clip_vision(target: Path, network: Path | None, *, projection: int = SEEN) -
 
 
 def siglip(target: Path, network: Path | None) -> None:
-    """SigLIP's vision tower."""
+    """SigLIP's vision tower, of as many layers as USO looks at."""
     import torch
     from safetensors.torch import save_file
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
     torch.manual_seed(5)
-    sizes = {"hidden_size": SEEN, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 1}
+    sizes = {"hidden_size": SEEN, "intermediate_size": 48, "num_hidden_layers": 20, "num_attention_heads": 1}
     seeing = SiglipVisionModel(SiglipVisionConfig(**sizes, image_size=28, patch_size=14))
     save_file({f"vision_model.{name}": one for name, one in seeing.state_dict().items()}, target)
 

@@ -296,8 +296,8 @@ def write_flux(
     return tiny
 
 
-def sd3_transformer(*, newer: bool) -> Any:
-    """`newer`: as 3.5 medium, with normed queries and keys and a second attention in the first block."""
+def sd3_transformer(*, newer: bool, places: int = 12) -> Any:
+    """`newer`: as 3.5 medium, with normed queries and keys and a second attention in the first block. `places`: of its table, a side."""
     from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 
     return SD3Transformer2DModel(
@@ -311,7 +311,7 @@ def sd3_transformer(*, newer: bool) -> Any:
         caption_projection_dim=32,
         pooled_projection_dim=72,
         out_channels=16,
-        pos_embed_max_size=12,
+        pos_embed_max_size=places,
         dual_attention_layers=(0,) if newer else (),
         qk_norm="rms_norm" if newer else None,
     )
@@ -336,14 +336,14 @@ def sd3_to_original(state: dict[str, Any], config: Any) -> dict[str, Any]:
     return original
 
 
-def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newer: bool) -> Tiny:
+def write_sd3(base: Path, clip_files: tuple[Path, Path], clip_json: str, *, newer: bool, places: int = 12) -> Tiny:
     """An all-in-one checkpoint in the original layout, one without T5, and every part in a file of its own."""
     torch.manual_seed(7)
     words = len(json.loads(clip_json)["model"]["vocab"])
     first = text_tower(words, 32, 3, "quick_gelu", projection=32)
     torch.nn.init.eye_(first.text_projection.weight)  # as published: CLIP-L's pooled text is not projected
     modules = {
-        "transformer": sd3_transformer(newer=newer),
+        "transformer": sd3_transformer(newer=newer, places=places),
         "vae": flux_vae(scale=1.5305, shift=0.0609),
         "text_encoder": first,
         "text_encoder_2": text_tower(words, 48, 3, "gelu", projection=40),
