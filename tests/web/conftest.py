@@ -52,6 +52,14 @@ class Visit:
         """The value of a JavaScript function once it is true."""
         return self.page.wait_for_function(expression, arg=argument, timeout=PATIENCE * 1000).json_value()
 
+    def promised(self, expression: str, argument: Any = None) -> None:
+        """Wait until what a JavaScript function promises is true; `until` takes the promise itself for that."""
+        for _ in range(PATIENCE * 20):
+            if self.page.evaluate(expression, argument):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"Waited {PATIENCE} s in vain for {expression}")
+
     def shot(self, name: str) -> None:
         """Keep a picture of the page for people to look at."""
         folder = os.environ.get("SAFELIGHT_SCREENSHOTS")
@@ -242,7 +250,7 @@ class Editor:
     def kept(self) -> None:
         """Wait until the browser's own copy of the workflow in view is as it stands, and nothing waits to be written."""
         self.page.evaluate("() => new Promise((resolve) => setTimeout(resolve, 700))")  # later than what waits already
-        self.until(KEPT)
+        self.visit.promised(KEPT)
 
     def picture(self, node: Any, number: int = 1) -> Any:
         """The picture on a node, once it is there."""

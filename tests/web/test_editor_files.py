@@ -56,17 +56,20 @@ def test_a_reload_finds_its_tabs_while_the_page_before_it_is_still_going_away(ed
     page = editor.page
     editor.load(editor.workflow(), "Lighthouses")
     editor.kept()
+    lock = "safelight-window-" + page.evaluate("() => sessionStorage.getItem('safelight.window')")
     other = open_editor(visit(home.url, page.context))
     # As that page would, it holds the lock of this window for a while longer.
     other.page.evaluate(
-        """async () => {
-          const {held} = await navigator.locks.query();
+        """(lock) => {
           const release = new Promise((resolve) => { window.gone = resolve; });
-          for (const {name} of held) void navigator.locks.request(name, () => release);
-        }"""
+          void navigator.locks.request(lock, () => { window.holds = true; return release; });
+        }""",
+        lock,
     )
     page.reload(wait_until="commit")
-    page.wait_for_function("() => navigator.locks.query().then(({pending}) => pending.length > 0)")
+    other.until("() => window.holds")
+    asked = "(lock) => navigator.locks.query().then(({pending}) => pending.some(({name}) => name === lock))"
+    other.visit.promised(asked, lock)
     other.page.evaluate("() => window.gone()")
     page.get_by_role("tab", name="Lighthouses").wait_for()
 
