@@ -119,8 +119,6 @@ class ControlNetwork:
         self.handle = handle
         self.device = device
         self.dtype = dtype
-        self._downscale = 2 ** (len(handle.config["conditioning_embedding_out_channels"]) - 1)
-        self._sized = "addition_embed_type" in handle.config
         self._fitted: tuple[Tensor, tuple[int, int, int], Tensor] | None = None
 
     @torch.no_grad()
@@ -149,10 +147,14 @@ class ControlNetwork:
             encoder_hidden_states=context.to(self.device, self.dtype),
             controlnet_cond=self._fit_hint(hint, (x.shape[0], x.shape[-2], x.shape[-1])),
             conditioning_scale=strength,
-            added_cond_kwargs=moved(options, self.device, self.dtype) if self._sized else None,
+            added_cond_kwargs=self._sizes(options),
             return_dict=False,
         )
         return {"down": [residual.to(x) for residual in down], "mid": mid.to(x)}
+
+    def _sizes(self, options: Mapping[str, Any] | None) -> dict[str, Tensor] | None:
+        """What a network that takes more than text and time is given of the denoiser's `options`."""
+        return moved(options, self.device, self.dtype) if "addition_embed_type" in self.handle.config else None
 
     def _check(self, x: Tensor, context: Tensor) -> None:
         width, channels = int(self.handle.config["cross_attention_dim"]), int(self.handle.config["in_channels"])
@@ -166,7 +168,8 @@ class ControlNetwork:
         if self._fitted is not None and self._fitted[0] is hint and self._fitted[1] == shape:
             return self._fitted[2]
         batch, height, width = shape
-        fitted = fill(hint, height * self._downscale, width * self._downscale)
+        downscale = 2 ** (len(self.handle.config["conditioning_embedding_out_channels"]) - 1)
+        fitted = fill(hint, height * downscale, width * downscale)
         fitted = repeat_to(fitted, batch).to(self.device, self.dtype)
         self._fitted = (hint, shape, fitted)
         return fitted

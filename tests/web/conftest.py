@@ -54,11 +54,15 @@ class Visit:
 
     def promised(self, expression: str, argument: Any = None) -> None:
         """Wait until what a JavaScript function promises is true; `until` takes the promise itself for that."""
+        self._poll(lambda: self.page.evaluate(expression, argument), lambda: expression)
+
+    def _poll(self, question: Callable[[], Any], what: Callable[[], str]) -> None:
+        """Ask until the answer is true; meanwhile the page's events come in."""
         for _ in range(PATIENCE * 20):
-            if self.page.evaluate(expression, argument):
+            if question():
                 return
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"Waited {PATIENCE} s in vain for {expression}")
+        raise AssertionError(f"Waited {PATIENCE} s in vain for {what()}")
 
     def shot(self, name: str) -> None:
         """Keep a picture of the page for people to look at."""
@@ -72,11 +76,8 @@ class Visit:
 
     def hears(self, kind: str, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """Data of the websocket messages of a type, once these are as wanted."""
-        for _ in range(PATIENCE * 20):
-            if holds(data := self.received(kind)):
-                return data
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"Waited {PATIENCE} s in vain for the messages {kind}; there are {self.received(kind)}")
+        self._poll(lambda: holds(self.received(kind)), lambda: f"the messages {kind}; there are {self.received(kind)}")
+        return self.received(kind)
 
     def previews(self) -> list[bytes]:
         """Intermediate pictures with their metadata (binary message 4)."""

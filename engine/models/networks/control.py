@@ -9,6 +9,7 @@ import torch
 from engine.models.errors import ModelError
 from engine.models.handles import ModelPatchHandle
 from engine.models.network import ControlNetwork, fill, repeat_to
+from engine.models.networks.pooled import even
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from engine.models.network import Company, Network
 
 
+def sheet(x: Tensor) -> Tensor:
+    """Return a latent (B, C, h, w), or (B, C, T, h, w) the first of whose frames is taken, filled up to even sides."""
+    return even(x[:, :, 0] if x.ndim == 5 else x)
+
+
 class LatentControl(ControlNetwork):
     """A control network that takes its picture as a latent, and one for inpainting a mask beside it."""
 
@@ -25,10 +31,7 @@ class LatentControl(ControlNetwork):
     """What messages call its denoisers."""
 
     def __init__(self, module: nn.Module, handle: ControlNetHandle, device: torch.device, dtype: torch.dtype) -> None:
-        self.module = module
-        self.handle = handle
-        self.device = device
-        self.dtype = dtype
+        super().__init__(module, handle, device, dtype)
         self._seen: tuple[Tensor, tuple[int, int], Tensor] | None = None
 
     @property

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from engine.models.errors import ModelError
-from engine.models.networks.control import LatentControl
+from engine.models.networks.control import LatentControl, sheet
 from engine.models.networks.flux import packed
-from engine.models.networks.pooled import even
 from engine.models.networks.qwen_image import QwenImageNetwork
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class QwenImageBlocks(LatentControl):
                 f"{self.handle.config['width']}, the model has {len(layers)} of {beside.network.module.inner_dim}. Use the model "
                 "that it was trained for."
             )
-        filled = even(x[:, :, 0] if x.ndim == 5 else x)
+        filled = sheet(x)
         y = module.img_in(packed(self.seen(hint, beside, filled, beside.network.handle.latent)))
 
         def added(layer: int, tokens: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from engine.models.networks.added import Added
-from engine.models.networks.control import LatentControl
+from engine.models.networks.control import LatentControl, sheet
 from engine.models.networks.flux import packed
-from engine.models.networks.pooled import even
 from engine.models.networks.qwen_image import QwenImageNetwork
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class QwenImageControl(LatentControl):
         """
         beside = self.check(company, QwenImageNetwork)
         self.check_text(context, int(self.handle.config["joint_attention_dim"]))
-        filled = even(x[:, :, 0] if x.ndim == 5 else x)
+        filled = sheet(x)
         seen = self.seen(hint, beside, filled, beside.network.handle.latent)
         double = self.module(
             hidden_states=packed(filled).to(self.device, self.dtype),

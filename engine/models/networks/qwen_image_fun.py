@@ -15,9 +15,8 @@ from torch import nn
 
 from engine.models.errors import ModelError
 from engine.models.networks.added import Placed
-from engine.models.networks.control import LatentControl
+from engine.models.networks.control import LatentControl, sheet
 from engine.models.networks.flux import packed
-from engine.models.networks.pooled import even
 from engine.models.networks.qwen_image import QwenImageNetwork
 from engine.models.networks.sheets import laid_out
 
@@ -80,7 +79,7 @@ class QwenImageFun(LatentControl):
                 f"{self.handle.source.path}: made for layers {module.places} of width {width}, the model has "
                 f"{len(denoiser.transformer_blocks)} of {denoiser.inner_dim}. Use the model that it was trained for."
             )
-        filled = even(x[:, :, 0] if x.ndim == 5 else x)
+        filled = sheet(x)
         seen = self.seen(hint, beside, filled, beside.network.handle.latent)
         rest = int(self.handle.config["channels"]) // _SQUARE - seen.shape[1]
         picture = torch.cat([seen, seen.new_zeros(len(seen), rest, *seen.shape[-2:])], dim=1)

@@ -22,10 +22,7 @@ class Adapter(ControlNetwork):
     """Features of a picture alone (Mou et al. 2023), one for each level of a U-Net, made once for a size."""
 
     def __init__(self, module: nn.Module, handle: ControlNetHandle, device: torch.device, dtype: torch.dtype) -> None:
-        self.module = module
-        self.handle = handle
-        self.device = device
-        self.dtype = dtype
+        super().__init__(module, handle, device, dtype)
         self._made: tuple[Tensor, tuple[int, int], list[Tensor]] | None = None
 
     @torch.no_grad()

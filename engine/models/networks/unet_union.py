@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from engine.models.errors import ModelError
-from engine.models.network import ControlNetwork, moved
+from engine.models.network import ControlNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ class UnionControl(ControlNetwork):
             control_type=kind,
             control_type_idx=[task],
             conditioning_scale=[strength],
-            added_cond_kwargs=moved(options, self.device, self.dtype) if self._sized else None,
+            added_cond_kwargs=self._sizes(options),
             return_dict=False,
         )
         return {"down": [residual.to(x) for residual in down], "mid": mid.to(x)}
