@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from engine.models.checkpoints import read_header, spread, tensor_bytes
 from engine.models.errors import CheckpointError
-from engine.models.handles import ClipHandle, Source
+from engine.models.handles import ClipHandle, ControlNetHandle, Source
 from engine.models.network import ControlNetwork
 from engine.models.networks.unet_sizes import _original_ups
 
@@ -58,9 +58,10 @@ def test_the_first_block_of_an_up_level_comes_after_those_of_the_levels_below(bl
 
 
 def test_a_control_picture_is_fitted_anew_for_another_size_and_only_then() -> None:
-    network = object.__new__(ControlNetwork)
-    network._downscale, network._fitted = 8, None
-    network.device, network.dtype = torch.device("cpu"), torch.float32
+    handle = ControlNetHandle(
+        source=Source("a", "b"), family="sd1", config={"conditioning_embedding_out_channels": [16, 32, 96, 256]}
+    )
+    network = ControlNetwork(torch.nn.Identity(), handle, torch.device("cpu"), torch.float32)
     hint = torch.rand(1, 3, 16, 16)
     first = network._fit_hint(hint, (2, 4, 4))
     assert (first.shape, network._fit_hint(hint, (2, 4, 4)) is first) == ((2, 3, 32, 32), True)
