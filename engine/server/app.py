@@ -48,6 +48,7 @@ from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
 from engine.server.routing import Route, register
+from engine.server.sse import install_streams
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
 """Answered while the store is still being opened; everything else waits for it."""
@@ -78,6 +79,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
     app = web.Application()
     install_guards(app, policy, limits)
+    install_streams(app)
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
