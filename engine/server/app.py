@@ -18,6 +18,7 @@ from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
+from engine.server.idempotency import install_idempotency
 from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
@@ -80,6 +81,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     app = web.Application()
     install_guards(app, policy, limits)
     install_streams(app)
+    install_idempotency(app, parts.paths.user / "idempotency.db")
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
