@@ -18,6 +18,7 @@ from engine.paths import Paths, shipped
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
+from engine.server.idempotency import install_idempotency
 from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
@@ -48,6 +49,7 @@ from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
 from engine.server.routing import Route, register
+from engine.server.sse import install_streams
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
 """Answered while the store is still being opened; everything else waits for it."""
@@ -78,6 +80,8 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
     app = web.Application()
     install_guards(app, policy, limits)
+    install_streams(app)
+    install_idempotency(app, parts.paths.user / "idempotency.db")
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
