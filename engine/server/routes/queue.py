@@ -88,6 +88,7 @@ class QueueRoutes:
                 summary="Have the workers drop loaded models, and values kept in memory.",
                 tag="queue",
                 body=Free,
+                scope="admin",
             ),
             *self._own(),
         ]
@@ -111,6 +112,7 @@ class QueueRoutes:
                 tag="queue",
                 answer=_STATE,
                 api_only=True,
+                scope="admin",
             ),
             Route(
                 method="POST",
@@ -120,6 +122,7 @@ class QueueRoutes:
                 tag="queue",
                 answer=_STATE,
                 api_only=True,
+                scope="admin",
             ),
             Route(
                 method="POST",
