@@ -24,7 +24,9 @@ def delete_history(ids: Sequence[str], owner: str | None) -> Callable[[Connectio
     """Delete jobs that have ended; other ids are ignored, and with `owner` those of others."""
     if owner is not None:
         some = func.json_each(msgspec.json.encode([*ids]).decode()).table_valued("value")
-        which = delete(JOBS).where(JOBS.c.ended.is_not(None), JOBS.c.owner == owner, JOBS.c.id.in_(select(some.c.value)))
+        which = delete(JOBS).where(
+            JOBS.c.ended.is_not(None), JOBS.c.owner == owner, JOBS.c.id.in_(select(some.c.value))
+        )
         return lambda connection: connection.execute(which)
     rows = [(id,) for id in ids]
     return lambda connection: statements.write(connection, statements.delete_ended, rows)

@@ -70,9 +70,7 @@ def last_sequence(connection: Connection) -> int:
     return int(found or 0)
 
 
-def history(
-    connection: Connection, max_items: int | None, offset: int | None, owner: str | None
-) -> list[HistoryEntry]:
+def history(connection: Connection, max_items: int | None, offset: int | None, owner: str | None) -> list[HistoryEntry]:
     """A part of the history, or of an owner's, oldest first: the newest `max_items`, or so many from `offset` on."""
     query, newest_first = _part(select(JOBS), max_items, offset, owner)
     with _one_moment(connection):
@@ -91,9 +89,7 @@ def history_sizes(
     return found[::-1] if newest_first else found
 
 
-def _part(
-    query: Select[Any], max_items: int | None, offset: int | None, owner: str | None
-) -> tuple[Select[Any], bool]:
+def _part(query: Select[Any], max_items: int | None, offset: int | None, owner: str | None) -> tuple[Select[Any], bool]:
     """The query for a part of the history, and whether it gives the newest first."""
     query = query.where(_ENDED) if owner is None else query.where(_ENDED, JOBS.c.owner == owner)
     if max_items is not None and max_items < 0:

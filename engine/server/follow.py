@@ -95,7 +95,7 @@ class JobFollower:
         self._tell_states_soon()
 
     def preview(self, preview: JobPreview) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None and (client.wants_previews or self._previews_wanted):
             client.send_preview(preview, self._place(preview.node, preview.display_node, preview.parent))
 
@@ -175,7 +175,7 @@ class JobFollower:
         self._state(event, "running", value, total)
 
     def _picture(self, event: NodePicture) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is None:
             return
         if self.current != event.node:  # others run beside it: clients take a picture for that of the node named last
@@ -307,7 +307,7 @@ class JobFollower:
         self._say(type, data)
 
     def _say(self, type: str, data: Mapping[str, Any]) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None:
             client.send(type, data)
 
@@ -338,7 +338,7 @@ class JobFollower:
         self._changed.add(event.node)
 
     def _tell_states_soon(self) -> None:
-        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id) is None:
+        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id, self.job.owner) is None:
             return
         loop = asyncio.get_running_loop()
         wait = self._flushed + STATES_EVERY - loop.time()

@@ -35,6 +35,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """Whether everybody's jobs are its own."""
         return "admin" in self.scopes
 
+    @property
+    def owner(self) -> str | None:
+        """`Job.owner` of the jobs that it makes: its name, and None where that is the server's own."""
+        return None if self.name in UNNAMED else self.name
+
+    @property
+    def only(self) -> str | None:
+        """The one owner whose jobs it sees; None: it sees everybody's."""
+        return None if "admin" in self.scopes else self.name
+
     def may(self, scope: Scope) -> bool:
         """Whether it has a scope; an admin has all."""
         return scope in self.scopes or "admin" in self.scopes

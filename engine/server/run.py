@@ -233,15 +233,16 @@ class Server:
             "max_upload_size": self._limits.max_upload_size,
         }
 
-    def _status(self) -> Mapping[str, Any]:
-        return {"exec_info": {"queue_remaining": self.dispatcher.remaining}}
+    def _status(self, only: str | None) -> Mapping[str, Any]:
+        return {"exec_info": {"queue_remaining": self.dispatcher.remaining_of(only)}}
 
     def _follow(self, job: Job) -> JobFollower:
         return JobFollower(job, self.hub)
 
-    def _resume(self, client_id: str) -> None:
+    def _resume(self, client_id: str, owner: str | None) -> None:
         for running in self.dispatcher.running.values():
-            if running.job.client_id == client_id and isinstance(running.follower, JobFollower):
+            job = running.job
+            if (job.client_id, job.owner) == (client_id, owner) and isinstance(running.follower, JobFollower):
                 running.follower.resume()
 
     def _devices(self) -> list[Device]:

@@ -13,11 +13,11 @@ from aiohttp import web
 from engine.paths import Paths
 from engine.server.bodies import read_json
 from engine.server.log_ring import LogEntry, LogRing
-from engine.server.principals import Scope
+from engine.server.principals import Scope, principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Query, Route
 
-Subscribe: TypeAlias = Callable[[str, bool], None]
+Subscribe: TypeAlias = Callable[[str, bool, str | None], None]
 """Begin (or end) to send new entries to the client of that id."""
 
 _KINDS: Final = ("output", "input", "temp")
@@ -99,7 +99,7 @@ class Internals:
 
     async def _change(self, request: web.Request) -> web.StreamResponse:
         wanted: Subscription = await read_json(request, Subscription)
-        self._subscribe(wanted.client_id, wanted.enabled)
+        self._subscribe(wanted.client_id, wanted.enabled, principal_of(request).owner)
         return web.Response()
 
     async def _folders(self, request: web.Request) -> web.StreamResponse:

@@ -22,6 +22,7 @@ from engine.server.checks import Checks, GraphRefused
 from engine.server.graph_source import Posted, read_graph
 from engine.server.pack_prompts import PackPrompts
 from engine.server.packs import Packs
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
 from engine.server.submission import Wish, answer, make_job, place, read_wish
@@ -45,7 +46,8 @@ def prompt_routes(
     submit = _Submit(dispatcher, store, catalogue, files, packs)
 
     async def remaining(request: web.Request) -> web.Response:
-        return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
+        remaining = dispatcher.remaining_of(principal_of(request).only)
+        return json_response({"exec_info": {"queue_remaining": remaining}})
 
     return [
         Route(
@@ -60,6 +62,7 @@ def prompt_routes(
                 400: "The graph or a field is not sound; `node_errors` lists every problem.",
                 409: "A job with this prompt_id is known already.",
                 413: "The body is too large.",
+                429: "The token has used up a limit; the message says which, and Retry-After when to post again.",
                 503: "The server is ending and takes no further jobs.",
                 507: "The disk is full.",
             },
