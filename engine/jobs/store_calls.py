@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from engine.jobs import store_statements as statements
 from engine.jobs.schema import JOBS, SETTINGS, STATE
+from engine.jobs.store_database import driver_of
 
 
 def clear_history() -> Callable[[Connection], object]:
@@ -21,13 +22,13 @@ def clear_history() -> Callable[[Connection], object]:
 def delete_history(ids: Sequence[str]) -> Callable[[Connection], object]:
     """Delete jobs that have ended; other ids are ignored."""
     rows = [(id,) for id in ids]
-    return lambda connection: statements.write(connection, statements.delete_ended, rows)
+    return lambda connection: statements.write(driver_of(connection), statements.delete_ended, rows)
 
 
 def remove_waiting(ids: Sequence[str]) -> Callable[[Connection], object]:
     """Delete some jobs that have not ended."""
     rows = [(id,) for id in dict.fromkeys(ids)]
-    return lambda connection: statements.write(connection, statements.delete_waiting, rows)
+    return lambda connection: statements.write(driver_of(connection), statements.delete_waiting, rows)
 
 
 def put_settings(user: str, values: Mapping[str, Any]) -> Callable[[Connection], object]:
