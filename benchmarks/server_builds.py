@@ -2,10 +2,11 @@
 
 A server of each build stands beside the other, and rounds of either alternate, so that a machine that changes speed changes
 both. "one": a job is posted when the one before has ended; from the POST to the final `executing` message. "at once": all are
-posted over a number of connections; until the last one's final message. All jobs differ, so that nothing is reused. Processor
-time is that of a server and its worker (Linux only), which other programs change less than the time on the wall.
+posted over a number of connections; until the last one's final message. All jobs differ, so that nothing is reused: two nodes
+of a pack, or two built-in ones on a server without a pack. Processor time is that of a server and its worker (Linux only),
+which other programs change less than the time on the wall.
 
-    python benchmarks/server_builds.py CHECKOUT [--rounds 12] [--singles 100] [--jobs 200] [--connections 64] [--json FILE]
+    python benchmarks/server_builds.py CHECKOUT [--built-in] [--rounds 12] [--singles 100] [--jobs 200] [--connections 64]
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from server_process import ROOT, Listener, Poster, Server, base_folder, connected, in_time, running, verdict
-from server_throughput import at_once, bodies, one_by_one
+from server_process import PACK, ROOT, Listener, Poster, Server, base_folder, connected, in_time, running, verdict
+from server_throughput import at_once, bodies, built_in_bodies, one_by_one
 
 ONE: Final = 0.8
 AT_ONCE: Final = 1.5
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     server: Server
     listener: Listener
     posters: list[Poster]
+    bodies: Callable[[Server, int, Iterator[int]], list[bytes]]
 
     def processor_seconds(self) -> float:
         """Processor time of the server and its workers until now."""
@@ -52,7 +54,7 @@ class Round(NamedTuple):
 
 async def singles(place: Place, jobs: int, salts: Iterator[int]) -> Round:
     """Median milliseconds of a job that is alone."""
-    prepared = bodies(place.server, jobs, salts)
+    prepared = place.bodies(place.server, jobs, salts)
     before = place.processor_seconds()
     times = await one_by_one(place.listener, place.posters[0], prepared)
     return Round(statistics.median(times), (place.processor_seconds() - before) / jobs * 1e3)
@@ -60,7 +62,7 @@ async def singles(place: Place, jobs: int, salts: Iterator[int]) -> Round:
 
 async def many(place: Place, jobs: int, salts: Iterator[int]) -> Round:
     """Jobs per second when all are posted at once."""
-    prepared = bodies(place.server, jobs, salts)
+    prepared = place.bodies(place.server, jobs, salts)
     before = place.processor_seconds()
     _, ended = await at_once(place.listener, place.posters, prepared)
     return Round(jobs / ended, (place.processor_seconds() - before) / jobs * 1e3)
@@ -73,10 +75,10 @@ async def measure(checkout: Path, options: argparse.Namespace) -> dict[str, dict
     async with AsyncExitStack() as stack:
         places = {}
         for name, root in (("base", checkout), ("this", ROOT)):
-            server = stack.enter_context(running(stack.enter_context(base_folder()), checkout=root))
-            places[name] = Place(
-                server, *await stack.enter_async_context(connected(server, "bench", options.connections))
-            )
+            folder = stack.enter_context(base_folder(None if options.built_in else PACK))
+            server = stack.enter_context(running(folder, checkout=root))
+            clients = await stack.enter_async_context(connected(server, "bench", options.connections))
+            places[name] = Place(server, *clients, built_in_bodies if options.built_in else bodies)
             await many(places[name], WARM_UP, salts)
         for number in range(options.rounds):
             order = list(places) if number % 2 else list(places)[::-1]
@@ -111,6 +113,7 @@ def main() -> None:
     """Measure, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("checkout", type=Path, help="root of the other build")
+    parser.add_argument("--built-in", action="store_true", help="built-in nodes instead of a pack's")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--singles", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=200)
