@@ -41,7 +41,9 @@ def _changed(canvas: Json, before: Json, after: Mapping[str, Any], catalogue: Ca
     if not _same_shape(before, after):
         return None
     result = copy.deepcopy(canvas)
-    tops = {saved_id(node.get("id")): node for node in objects(result.get("nodes"))}
+    tops: dict[Any, Json] = {
+        saved_id(node.get("id")): node for node in result.get("nodes") or () if isinstance(node, dict)
+    }
     for node_id, entry in after.items():
         for name, value in entry["inputs"].items():
             if value != before[node_id]["inputs"].get(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -138,11 +139,16 @@ def _known(spec: NodeSpec, inputs: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _unexpected(node_id: str, class_type: str, name: str | None, details: str, hint: str) -> GraphError:
-    facts = {"node_id": node_id, "class_type": class_type, "input_name": name, "details": details, "hint": hint}
-    return GraphError([problem("unexpected_input", **facts)])
+    place: dict[str, Any] = {"node_id": node_id, "class_type": class_type, "input_name": name}
+    return GraphError([problem("unexpected_input", details=details, hint=hint, **place)])
 
 
 def plain_name(name: str) -> str:
     """The name of an output as an attribute: what is no letter, digit or `_` becomes `_`."""
     plain = re.sub(r"\W", "_", name)
     return f"_{plain}" if plain[:1].isdigit() or not plain else plain
+
+
+def is_word(name: str) -> bool:
+    """Whether a name of a node or an input can stand in a call as it is; those that begin with `_` are the call's own."""
+    return name.isidentifier() and name.isascii() and not name.startswith("_") and not keyword.iskeyword(name)

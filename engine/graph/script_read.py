@@ -223,20 +223,26 @@ class _Reader:
             class_type, *places = places
             if type(class_type) is not str:
                 raise TypeError("the first argument is the class of the node, as text")
-            if places and type(places[0]) is dict:
-                names = {**places[0], **names}
-                places = places[1:]
-            return self._add(entries, class_type, places, names)
-        return self._add(entries, name, places, names)
+            inputs = places.pop(0) if places and type(places[0]) is dict else {}
+            return self._add(entries, class_type, places, names, inputs)
+        return self._add(entries, name, places, names, {})
 
-    def _add(self, entries: Entries, class_type: str, places: Sequence[Any], names: dict[str, Any]) -> _Node:
+    def _add(
+        self,
+        entries: Entries,
+        class_type: str,
+        places: Sequence[Any],
+        names: dict[str, Any],
+        inputs: Mapping[str, Any],
+    ) -> _Node:
         beside = {key: names.pop(key, None) for key in _BESIDE}
+        names = {**inputs, **names}
         if not all(value is None or type(value) is str for value in beside.values()):
             raise TypeError("_id and _title are texts")
         node_id = beside["_id"] if beside["_id"] is not None else entries.next_id()
         given = named_inputs(node_id, class_type, self._catalogue.spec(class_type), places, names)
-        inputs = {name: Link(*_end(value)) if type(value) is _Node else _plain(value) for name, value in given.items()}
-        entries.add(node_id, class_type, inputs, beside["_title"])
+        read = {name: Link(*_end(value)) if type(value) is _Node else _plain(value) for name, value in given.items()}
+        entries.add(node_id, class_type, read, beside["_title"])
         return _Node(node_id, class_type)
 
 

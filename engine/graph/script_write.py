@@ -7,13 +7,12 @@ What Python cannot say of a saved workflow (places, groups, notes, subgraphs) st
 from __future__ import annotations
 
 import json
-import keyword
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from engine.graph import topology
-from engine.graph.entries import Entries, undeclared
+from engine.graph.entries import Entries, is_word, undeclared
 from engine.graph.prompt import Link, Node, Prompt, is_link, node_from_json
 from engine.graph.schema import Catalogue
 from engine.graph.script_names import names_of, uses
@@ -61,11 +60,11 @@ class _Script:
         for node_id in self._order:
             yield from self._call(node_id)
         for node_id in raw:
-            yield f"g.entry({node_id!r}, {_literal(self._prompt[node_id])})"
+            yield f"g.entry({_quoted(node_id)}, {_literal(self._prompt[node_id])})"
         listed = list(self._prompt)
         if listed != [*self._order, *raw]:
             yield ""
-            yield from _wrapped("g.order(", [repr(one) for one in listed], ")", together=True)
+            yield from _wrapped("g.order(", [_quoted(one) for one in listed], ")", together=True)
         if workflow is not None:
             yield ""
             yield "# The workflow as it was drawn: read this script back with `safelight export`, and it is there again."
@@ -83,20 +82,20 @@ class _Script:
         spec = self._catalogue.spec(node.class_type)
         arguments = []
         loose = spec is not None and any(type(node.inputs[one]) is not Link for one in undeclared(spec, node.inputs))
-        if loose or not all(_is_word(one) for one in node.inputs):
-            body = [f"{one!r}: {self._value(value)}" for one, value in node.inputs.items()]
-            arguments = [repr(node.class_type), _joined("{", body, "}")]
+        if loose or not all(is_word(one) for one in node.inputs):
+            body = [f"{_quoted(one)}: {self._value(value)}" for one, value in node.inputs.items()]
+            arguments = [_quoted(node.class_type), _joined("{", body, "}")]
             head = "g.node("
         else:
             arguments = [f"{one}={self._value(value)}" for one, value in node.inputs.items()]
-            plain = _is_word(node.class_type) and node.class_type not in METHODS
+            plain = is_word(node.class_type) and node.class_type not in METHODS
             head = f"g.{node.class_type}(" if plain else "g.node("
-            arguments = arguments if plain else [repr(node.class_type), *arguments]
+            arguments = arguments if plain else [_quoted(node.class_type), *arguments]
         if node_id != self._entries.next_id():
-            arguments.append(f"_id={node_id!r}")
+            arguments.append(f"_id={_quoted(node_id)}")
         title = node.meta.get("title", "")
         if title != (self._entries.title_of(node.class_type) if self._titles else ""):
-            arguments.append(f"_title={title!r}")
+            arguments.append(f"_title={_quoted(title)}")
         self._entries.add(node_id, node.class_type, {})
         yield from _wrapped(self._target(node_id) + head, arguments, ")")
         self._written.add(node_id)
@@ -124,12 +123,12 @@ class _Script:
             return _literal(value)
         names = self._names.get(value.node, {})
         if value.node not in self._written or value.slot < 0:
-            return f"g.link({value.node!r}, {value.slot})"
+            return f"g.link({_literal(value.node)}, {value.slot})"
         if value.node in self._unpacked:
             return names[value.slot]
         spec = self._catalogue.spec(self._nodes[value.node].class_type)
         if spec is not None and len(spec.outputs) == 1 and not spec.more_outputs:
-            return names[0] if value.slot == 0 else f"g.link({value.node!r}, {value.slot})"
+            return names[0] if value.slot == 0 else f"g.link({_literal(value.node)}, {value.slot})"
         return f"{names[value.slot]}[{value.slot}]"
 
     def _own_title(self, node_id: str) -> str:
@@ -191,10 +190,6 @@ def _node(entry: Mapping[str, Any]) -> Node:
     return read
 
 
-def _is_word(text: str) -> bool:
-    return text.isidentifier() and text.isascii() and not text.startswith("_") and not keyword.iskeyword(text)
-
-
 def _heading(name: str) -> str:
     called = " ".join(name.split()).replace("\\", "/").replace('"', "'")
     return f'"""{called + ": a" if called else "A"} graph as Python. `safelight export` makes it a workflow or a prompt again."""'
@@ -206,8 +201,14 @@ def _literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name!r}: {_literal(one)}" for name, one in value.items()) + "}"
-    return repr(value)
+        return "{" + ", ".join(f"{_quoted(name)}: {_literal(one)}" for name, one in value.items()) + "}"
+    return _quoted(value) if type(value) is str else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """As `repr`, between double quotes where that needs no escape."""
+    said = repr(text)
+    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in text else said
 
 
 def _joined(begin: str, parts: list[str], end: str) -> str:
