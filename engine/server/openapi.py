@@ -26,7 +26,7 @@ _ANYWHERE = {
 }
 _ABOUT = (
     "Every path also exists under `/api`, unless it begins with `/api`, `/internal` or `/ws` or is a file. "
-    "Bodies are taken whatever their Content-Type says. Every refusal has the form of `Problem`."
+    "Bodies are taken whatever their Content-Type says. Refusals have the form of `Problem`, unless they say another."
 )
 
 _PROBLEM: dict[str, Any] = {
@@ -183,6 +183,7 @@ def _responses(route: Route, schemas: Mapping[int, Any]) -> dict[str, Any]:
     elif route.answer_type != "application/json":
         fine["content"] = {route.answer_type: {}}
     refusals = {**_ANYWHERE, **route.refusals}
-    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    form = dict(route.problem) if route.problem is not None else {"$ref": "#/components/schemas/Problem"}
+    problem = {"application/json": {"schema": form}}
     refused = {str(status): {"description": doc, "content": problem} for status, doc in sorted(refusals.items())}
     return {str(route.status): fine, **refused}

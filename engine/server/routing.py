@@ -45,6 +45,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[int, str] = {}
     api_only: bool = False
     """Only as written: for paths that begin with `/api/v1`, `/internal`, `/ws`, and files."""
+    problem: Mapping[str, Any] | None = None
+    """JSON Schema of its refusals, where they have a form of their own."""
     scope: Scope | None = None
     """What a token needs for it. None: what the method says, `read` for GET and `run` for others."""
 
