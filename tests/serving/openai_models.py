@@ -22,11 +22,24 @@ workflow = "no such workflow"
 """
 
 PACK = '''
-"""Nodes that give what this engine's own do not: sound and film."""
+"""Nodes that give what this engine's own do not: sound, film, and failure."""
 
 import os
 
-from engine.api import Audio, Context, WithUi, node
+from engine.api import Audio, Context, Image, WithUi, node
+
+
+class Video:
+    """A film, as a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _saved(ctx: Context, kind: str, name: str, data: bytes) -> WithUi[None]:
+    with open(os.path.join(ctx.paths.directory("output"), name), "wb") as file:
+        file.write(data)
+    return WithUi(ui={kind: [{"filename": name, "subfolder": "", "type": "output"}]})
 
 
 @node("TestSpeak")
@@ -36,10 +49,24 @@ def speak(text: str, speed: float = 1.0) -> Audio:
 
 @node("TestSaveAudio", output=True)
 def save_audio(ctx: Context, audio: Audio, filename_prefix: str = "sound") -> WithUi[None]:
-    name = f"{filename_prefix}.flac"
-    with open(os.path.join(ctx.paths.directory("output"), name), "wb") as file:
-        file.write(f"fLaC {audio['waveform']} {audio['sample_rate']}".encode())
-    return WithUi(ui={"audio": [{"filename": name, "subfolder": "", "type": "output"}]})
+    return _saved(ctx, "audio", f"{filename_prefix}.flac", f"fLaC {audio['waveform']} {audio['sample_rate']}".encode())
+
+
+@node("TestFilm")
+def film(text: str) -> Video:
+    return Video(text)
+
+
+@node("TestSaveFilm", output=True)
+def save_film(ctx: Context, video: Video, filename_prefix: str = "film") -> WithUi[None]:
+    return _saved(ctx, "video", f"{filename_prefix}.mp4", f"film of {video.text}".encode())
+
+
+@node("TestBroken")
+def broken(image: Image) -> Image:
+    with open(os.environ["TEST_NOTES"], "a") as file:
+        file.write("broken\\n")
+    raise ValueError("It is broken.")
 '''
 
 
@@ -75,17 +102,43 @@ def invert_workflow() -> dict[str, Any]:
     }
 
 
+def broken_workflow() -> dict[str, Any]:
+    """Takes a picture, and fails."""
+    graph = invert_workflow()
+    graph["2"]["class_type"] = "TestBroken"
+    return graph
+
+
 def speech_workflow() -> dict[str, Any]:
-    """In the form that editors save, as only that declares parameters."""
-    parameters = [{"name": name, "node": "1", "input": at} for name, at in (("prompt", "text"), ("speed", "speed"))]
-    speak = {"id": 1, "type": "TestSpeak", "widgets_values": ["hello", 1.0]}
-    save = {"id": 2, "type": "TestSaveAudio", "widgets_values": ["sound"]}
+    """Speaks its parameter `prompt`."""
+    return _saved_form("TestSpeak", ["hello", 1.0], "TestSaveAudio", "audio", {"prompt": "text", "speed": "speed"})
+
+
+def film_workflow() -> dict[str, Any]:
+    """Makes a film of its parameter `prompt`."""
+    return _saved_form("TestFilm", ["hello"], "TestSaveFilm", "video", {"prompt": "text"})
+
+
+def _saved_form(maker: str, values: list[Any], saver: str, kind: str, names: dict[str, str]) -> dict[str, Any]:
+    """Two nodes in the form that editors save, as only that declares parameters."""
+    made = {"id": 1, "type": maker, "widgets_values": values}
+    saved = {"id": 2, "type": saver, "widgets_values": [kind]}
+    parameters = [{"name": name, "node": "1", "input": at} for name, at in names.items()]
     return {
         "version": 0.4,
         "nodes": [
-            {**speak, "inputs": [], "outputs": [{"name": "AUDIO", "type": "AUDIO", "links": [1]}]},
-            {**save, "inputs": [{"name": "audio", "type": "AUDIO", "link": 1}], "outputs": []},
+            {**made, "inputs": [], "outputs": [{"name": kind, "type": kind.upper(), "links": [1]}]},
+            {**saved, "inputs": [{"name": kind, "type": kind.upper(), "link": 1}], "outputs": []},
         ],
-        "links": [[1, 1, 0, 2, 0, "AUDIO"]],
+        "links": [[1, 1, 0, 2, 0, kind.upper()]],
         "extra": {"safelight": {"parameters": parameters}},
     }
+
+
+WORKFLOWS = {
+    "edit": edit_workflow(),
+    "of/invert": invert_workflow(),
+    "broken": broken_workflow(),
+    "speak": speech_workflow(),
+    "film": film_workflow(),
+}

@@ -22,7 +22,7 @@ from PIL import Image
 
 from engine.config import load_settings
 from tests.harness import PATIENCE, ROOT, Server, new_base, served, until
-from tests.serving.openai_models import PACK, SETTINGS, edit_workflow, invert_workflow, speech_workflow
+from tests.serving.openai_models import PACK, SETTINGS, WORKFLOWS
 
 TOKEN = "token-of-the-test"
 HERE = "http://127.0.0.1:8188"
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> It
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "sounds.py").write_text(PACK)
     (base / "workflows").mkdir()
-    for name, graph in (("edit", edit_workflow()), ("of/invert", invert_workflow()), ("speak", speech_workflow())):
+    for name, graph in WORKFLOWS.items():
         file = base / "workflows" / f"{name}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(graph))
@@ -141,10 +141,11 @@ def test_a_stream_ends_with_the_picture_that_the_same_seed_gives(client: openai.
 
 
 def test_an_edit_is_streamed_too(client: openai.OpenAI) -> None:
-    with client.images.edit(model="edit", image=picture(), prompt="red apple", stream=True) as stream:
-        (event,) = list(stream)
-    assert event.type == "image_edit.completed"
-    assert opened(event.b64_json).shape == (64, 64, 3)
+    with client.images.edit(model="edit", image=picture((9, 9, 9, 0)), prompt="red apple", stream=True, n=2) as stream:
+        first, second = list(stream)
+    assert first.type == second.type == "image_edit.completed"
+    assert opened(first.b64_json).shape == (64, 64, 3)
+    assert first.b64_json != second.b64_json
 
 
 def test_the_asynchronous_client_does_the_same(server: Server) -> None:
@@ -209,6 +210,13 @@ def test_a_request_with_a_key_is_one_however_often_it_comes(client: openai.OpenA
         draw("moon")
 
 
+def test_a_workflow_that_fails_is_told_and_not_run_again(client: openai.OpenAI, server: Server) -> None:
+    with pytest.raises(openai.InternalServerError, match=r"failed in TestBroken: .*It is broken") as raised:
+        client.images.create_variation(model="broken", image=picture())
+    assert raised.value.code == "job_failed"
+    assert server.noted() == ["broken"]
+
+
 def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         client.images.edit(model="edit", image=b"no picture", prompt="a")
@@ -226,6 +234,14 @@ def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
 def test_the_wrong_token_is_told_to_the_client(server: Server) -> None:
     with pytest.raises(openai.AuthenticationError, match="token"):
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong").models.list()
+
+
+def test_a_film_is_asked_for_waited_for_and_fetched(client: openai.OpenAI) -> None:
+    asked = client.videos.create(model="film", prompt="the sea")
+    assert asked.status in ("queued", "in_progress", "completed")
+    done = until(lambda: (one := client.videos.retrieve(asked.id)).status == "completed" and one, "the film")
+    assert (done.progress, done.prompt) == (100, "the sea")
+    assert client.videos.download_content(asked.id).content == b"film of the sea"
 
 
 def test_speech_is_the_sound_of_a_workflow_and_film_is_refused_where_there_is_none(client: openai.OpenAI) -> None:
