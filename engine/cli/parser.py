@@ -26,6 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_run,
         _add_serve,
         _add_validate,
+        _add_export,
         _add_nodes,
         _add_workflows,
         _add_pack,
@@ -168,6 +169,22 @@ def _add_folders(group: argparse._ArgumentGroup) -> None:
 def _add_validate(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     parser = _add(commands, shared, "validate", "Check a workflow and list all of its problems; nothing runs.")
     _add_graph(parser)
+
+
+def _add_export(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    text = (
+        "Write a graph as a Python script, as a prompt or as a workflow; nothing runs, not even a script that is read."
+    )
+    parser = _add(commands, shared, "export", text)
+    parser.add_argument("workflow", nargs="?", help="as `run` takes it, or a script that `export` made")
+    parser.add_argument("--to", choices=("python", "prompt", "workflow"), default="python", help="default: python")
+    parser.add_argument("--out", metavar="FILE", help="where to write it (default: standard output)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="as `run` takes it"
+    )
+    parser.add_argument(
+        "--stubs", action="store_true", help="instead of a graph, the nodes for type checkers: a .pyi file"
+    )
 
 
 def _add_nodes(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from engine.jobs.records import HistoryEntry, Job, Outcome, Settings
+from engine.jobs.records import HistoryEntry, Job, Outcome, Settings, is_long
 from engine.jobs.shares import Client
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import change_row, end_row, job_row, long_texts
+from engine.jobs.store_writes import Accept, Call, End
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -73,6 +74,7 @@ class JobStore:
         writer, self._writer = self._writer, None
         reader, self._reader = self._reader, None
         if writer is not None and reader is not None:
+            writer.push()
             await asyncio.get_running_loop().run_in_executor(self._reads, self._close, writer, reader)
         self._reads.shutdown(wait=False)
 
@@ -104,8 +106,6 @@ class JobStore:
 
         Raises `StoreFullError` and `DuplicateJobError`.
         """
-        from engine.jobs.store_writer import Accept
-
         if jobs:
             self._last_sequence = max(self._last_sequence, *(job.sequence for job in jobs))
             waiter = self._waiter()
@@ -130,19 +130,15 @@ class JobStore:
 
     def moved(self, jobs: Sequence[Job]) -> None:
         """Jobs have new places in the queue: store their numbers soon. Without effect on those that have ended."""
-        from engine.jobs.store_writer import Change
-
-        self._write_to().submit(Change({job.id: change_row(job) for job in jobs}))
+        self._write_to().change({job.id: change_row(job) for job in jobs})
 
     async def finish(self, job: Job, outcome: Outcome) -> None:
         """Make a job an entry of the history; it is on the disk when this returns. A second end of one job is ignored.
 
         On a full disk this tries until there is room (see `waiting`).
         """
-        from engine.jobs.store_writer import End
-
         waiter = self._waiter()
-        self._write_to().submit(End(end_row(job, outcome), waiter))
+        self._write_to().submit(End(end_row(job, outcome), waiter, job.long or is_long(job)))
         await waiter
 
     async def remove(self, ids: Sequence[str]) -> None:
@@ -302,8 +298,6 @@ class JobStore:
         return await asyncio.get_running_loop().run_in_executor(self._reads, partial(run, *args, **kwargs))
 
     async def _call(self, run: Callable[[Connection], object], *, deletes: bool = False) -> None:
-        from engine.jobs.store_writer import Call
-
         waiter = self._waiter()
         self._write_to().submit(Call(run, waiter, deletes))
         await waiter

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from engine.jobs import store_statements as statements
 from engine.jobs.schema import JOBS, SETTINGS, STATE
+from engine.jobs.store_database import driver_of
 
 
 def clear_history(owner: str | None) -> Callable[[Connection], object]:
@@ -29,13 +30,13 @@ def delete_history(ids: Sequence[str], owner: str | None) -> Callable[[Connectio
         )
         return lambda connection: connection.execute(which)
     rows = [(id,) for id in ids]
-    return lambda connection: statements.write(connection, statements.delete_ended, rows)
+    return lambda connection: statements.write(driver_of(connection), statements.delete_ended, rows)
 
 
 def remove_waiting(ids: Sequence[str]) -> Callable[[Connection], object]:
     """Delete some jobs that have not ended."""
     rows = [(id,) for id in dict.fromkeys(ids)]
-    return lambda connection: statements.write(connection, statements.delete_waiting, rows)
+    return lambda connection: statements.write(driver_of(connection), statements.delete_waiting, rows)
 
 
 def put_settings(user: str, values: Mapping[str, Any]) -> Callable[[Connection], object]:

@@ -20,6 +20,7 @@ from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.principals import LOCAL, Principal, principal_of
 from engine.server.refusals import Refusal
+from engine.server.watching import Watches
 
 log = logging.getLogger("safelight.websocket")
 
@@ -202,6 +203,8 @@ class Hub:
         """Bytes that wait to be sent to all clients."""
         self.on_connect: Callable[[str, str | None], None] = lambda client_id, owner: None
         """Called with the id of a client that has connected, or come back, and with whose it is (`Job.owner`)."""
+        self.watches = Watches()
+        """Those that watch single jobs, from within the server."""
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -344,7 +347,8 @@ class Hub:
             client.send("feature_flags", dict(self._features()))
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, and let nobody wait for a job."""
+        self.watches.close()
         for client in list(self._sockets):
             client.close()
 
