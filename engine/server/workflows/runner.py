@@ -22,13 +22,14 @@ from engine.graph.problems import GraphError, Problem
 from engine.graph.schema import Files
 from engine.graph.signature import Signature, media_kind
 from engine.jobs.dispatch import Dispatcher
-from engine.jobs.records import Job
+from engine.jobs.records import HistoryEntry, Job
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError
 from engine.paths import Paths
 from engine.server.acceptance import Acceptance
 from engine.server.checks import GraphRefused
 from engine.server.graph_source import Posted
+from engine.server.principals import asking
 from engine.server.refusals import Refusal
 from engine.server.submission import Wish
 from engine.server.watching import Began, Ended, Listener, Watches
@@ -164,7 +165,7 @@ class RunService:
 
     async def knows(self, job_id: str) -> bool:
         """Whether there is such a job: it waits, runs or is in the history."""
-        return self._active(job_id) is not None or await self._store.history_entry(job_id) is not None
+        return self._active(job_id) is not None or await self._ended(job_id) is not None
 
     async def result(self, job_id: str) -> CallResult:
         """How a job stands: what it gave, once it has ended. Raises Refusal 404 for an id of no job."""
@@ -174,7 +175,7 @@ class RunService:
                 return waiting_result(await self._store.whole(active))
             except StoreError:  # it is long, and was taken out just now
                 pass
-        entry = await self._store.history_entry(job_id)
+        entry = await self._ended(job_id)
         if entry is None:
             raise _unknown(job_id)
         return ended_result(entry.job, entry.outcome)
@@ -223,7 +224,7 @@ class RunService:
 
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; False when it does neither (any more)."""
-        return self._dispatcher.cancel(job_id)
+        return self._active(job_id) is not None and self._dispatcher.cancel(job_id)
 
     def is_active(self, job_id: str) -> bool:
         """Whether a job waits or runs, or its end is just being written."""
@@ -243,10 +244,14 @@ class RunService:
         return await asyncio.to_thread(path.read_bytes)
 
     def _active(self, job_id: str) -> Job | None:
-        running = self._dispatcher.running.get(job_id)
-        if running is not None:
-            return running.job
-        return self._dispatcher.ending.get(job_id) or self._dispatcher.queue.get(job_id)
+        """A job that has not ended, if who asks may see it."""
+        job = self._dispatcher.get(job_id) or self._dispatcher.ending.get(job_id)
+        return job if job is not None and asking().owns(job.owner) else None
+
+    async def _ended(self, job_id: str) -> HistoryEntry | None:
+        """The entry of a job that has ended, if who asks may see it."""
+        entry = await self._store.history_entry(job_id)
+        return entry if entry is not None and asking().owns(entry.job.owner) else None
 
 
 def _notes(workflow: SavedWorkflow) -> tuple[str, ...]:
