@@ -190,6 +190,8 @@ class Dispatcher:
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_accepted: Callable[[Job], None] = lambda job: None
+        """Hears of each job that is on disk and in the queue now, in the context of whoever brought it."""
         self.on_removed: Callable[[list[str]], None] = lambda ids: None
         """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
@@ -265,6 +267,7 @@ class Dispatcher:
         shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
+        self.on_accepted(job)
         self._on_change()
         self.dispatch()
 

@@ -1,11 +1,13 @@
 """What stands before every route: who may ask (Host, Origin, token), how much may be sent, and the form of every answer.
 
-All of it runs in two middlewares, as each costs time in every request. `answered` is outermost: it turns whatever is raised into
-a JSON problem and writes the access log. `guarded` refuses before a route, and before the body, is touched.
+All of it runs in two middlewares, three with an audit log, as each costs time in every request. `answered` is outermost: it
+turns whatever is raised into a JSON problem and writes the access log. `guarded` refuses before a route, and before the body,
+is touched.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from engine.server.answers import TOLD, HttpLog, answered, secure_headers
+from engine.server.audit import AUDIT, Audit
 from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
@@ -51,6 +54,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The server's own, which is the admin's; see `engine.server.tokens.ensure_token`."""
     tokens_file: Path | None = None
     """Where named tokens are (`engine.server.token_file`), if there are any."""
+    audit_file: Path | None = None
+    """Where it is written who did what (`engine.server.audit`)."""
     allow_hosts: tuple[str, ...] = ()
     """More names that clients may call the server by, such as that of a proxy; `*` for any."""
     cors_origins: tuple[str, ...] = ()
@@ -64,7 +69,15 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     app[TOLD] = set()
     scopes: Scopes = {}
     app[ROUTE_SCOPES] = scopes
-    app.middlewares.extend(make_guards(policy, limits, scopes))
+    audit = Audit(policy.audit_file) if policy.audit_file is not None else None
+    app.middlewares.extend(make_guards(policy, limits, scopes, audit))
+    if audit is not None:
+        app[AUDIT] = audit
+
+        async def close_audit(app: web.Application) -> None:
+            await asyncio.to_thread(audit.close)
+
+        app.on_cleanup.append(close_audit)
     headers = secure_headers(shared=bool(policy.cors_origins))
     origins = _Origins(policy.cors_origins, HostRule(policy.listen, policy.allow_hosts))
 
@@ -79,7 +92,9 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     app.on_response_prepare.append(finish_headers)
 
 
-def make_guards(policy: Policy, limits: Limits, scopes: Scopes | None = None) -> list[Middleware]:
+def make_guards(
+    policy: Policy, limits: Limits, scopes: Scopes | None = None, audit: Audit | None = None
+) -> list[Middleware]:
     """The middlewares, outermost first. `scopes`: what routes need, where not what their method says.
 
     Raises ValueError for a policy that would leave the server open.
@@ -114,7 +129,24 @@ def make_guards(policy: Policy, limits: Limits, scopes: Scopes | None = None) ->
         _check_body(request, limits)
         return await handler(request)
 
-    return [answered, guarded]
+    return [answered, guarded] if audit is None else [answered, _audited(audit), guarded]
+
+
+def _audited(audit: Audit) -> Middleware:
+    @web.middleware
+    async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except Refusal as refusal:
+            audit.request(request, refusal.status, refusal.type)
+            raise
+        except web.HTTPException as error:
+            audit.request(request, error.status)
+            raise
+        audit.request(request, answer.status)
+        return answer
+
+    return audited
 
 
 # -- Host
