@@ -22,11 +22,11 @@ from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
 from engine.server.principals import LOCAL, NOBODY, Principal, scope_of, set_principal
-from engine.server.proxies import add_prefix, forwarded_host, is_secure
+from engine.server.proxies import add_prefix, forwarded_host, is_secure, prefix_of
 from engine.server.refusals import Refusal
 from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
-from engine.server.tokens import COOKIE, PAGE, Tokens
+from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
 OPEN_PATHS = ("/health", "/api/health")
 """Answered without a token, for whatever watches over the process."""
@@ -70,7 +70,8 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     scopes: Scopes = {}
     app[ROUTE_SCOPES] = scopes
     audit = Audit(policy.audit_file) if policy.audit_file is not None else None
-    app.middlewares.extend(make_guards(policy, limits, scopes, audit))
+    tokens = app[TOKENS] = Tokens(policy.token, policy.tokens_file)
+    app.middlewares.extend(make_guards(policy, limits, scopes, audit, tokens))
     if audit is not None:
         app[AUDIT] = audit
 
@@ -93,7 +94,11 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
 
 
 def make_guards(
-    policy: Policy, limits: Limits, scopes: Scopes | None = None, audit: Audit | None = None
+    policy: Policy,
+    limits: Limits,
+    scopes: Scopes | None = None,
+    audit: Audit | None = None,
+    tokens: Tokens | None = None,
 ) -> list[Middleware]:
     """The middlewares, outermost first. `scopes`: what routes need, where not what their method says.
 
@@ -103,7 +108,7 @@ def make_guards(
     if hosts.beyond_loopback and not policy.token:
         raise ValueError(f"Listening on {', '.join(policy.listen)} needs a token, as other machines can reach it.")
     origins = _Origins(policy.cors_origins, hosts)
-    tokens = Tokens(policy.token, policy.tokens_file)
+    tokens = tokens or Tokens(policy.token, policy.tokens_file)
     scopes = {} if scopes is None else scopes
     known = lru_cache(256)(lambda host: _is_known(hosts, host))
 
@@ -273,16 +278,19 @@ def _foreign(who: str, host: str = "") -> Refusal:
 
 def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
     """Who shows a token; else what a browser opens instead. Raises Refusal 401 for programs."""
-    found = tokens.shown_by(request)
+    found = tokens.by_header(request)
     if found is not None:
         return found
-    shown = request.query.get("token", "")
+    shown = request.query.get("token", "") if "token" in request.rel_url.raw_query_string else ""
     found = tokens.of(shown) if shown else None
-    if found is not None:
+    if found is not None:  # before the cookie: somebody may come with another token
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return found
         if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
             return _with_cookie(shown, request)
+    found = tokens.by_cookie(request)
+    if found is not None:
+        return found
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
@@ -300,7 +308,9 @@ def _with_cookie(token: str, request: web.Request) -> web.Response:
     target = f"./{last}{'?' if query else ''}{request.rel_url.with_query(query).raw_query_string}"  # a proxy may have a prefix
     answer = web.Response(status=303, headers={hdrs.LOCATION: target, hdrs.CACHE_CONTROL: "no-store"})
     secure = is_secure(request)
-    answer.set_cookie(COOKIE, cookie_of(token), httponly=True, samesite="Strict", secure=secure, path="/")
+    answer.set_cookie(
+        COOKIE, cookie_of(token), httponly=True, samesite="Strict", secure=secure, path=f"{prefix_of(request)}/"
+    )
     return answer
 
 

@@ -29,6 +29,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs per minute; None: any number."""
     queue: int | None = None
     """Jobs that may wait and run at once; None: any number."""
+    issued: float | None = None
+    """When its token was made (Unix seconds): another one of the name is another token."""
 
     @property
     def is_admin(self) -> bool:

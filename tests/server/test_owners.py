@@ -22,7 +22,7 @@ from engine.server.log_ring import LogRing
 from engine.server.principals import ADMIN, Principal, set_principal
 from engine.server.quotas import Bucket, Quotas
 from engine.server.refusals import Refusal
-from engine.server.token_file import create_token
+from engine.server.token_file import create_token, revoke_token
 from engine.server.watching import Watches
 from engine.server.workflows.runner import RunService
 from tests.harness import PATIENCE, until
@@ -260,6 +260,30 @@ def test_messages_of_a_job_go_to_its_owner_whatever_the_clients_call_themselves(
     assert {"execution_interrupted", "executing"} <= set(types["alice"])
     assert set(types["bob"]) == {"status"}
     assert set(types["admin"]) == {"status"}
+
+
+def test_a_websocket_is_ended_when_its_token_is_revoked(people):
+    alice, bob = people.new(), people.new()
+
+    async def heard():
+        async with aiohttp.ClientSession() as session:
+
+            def connect(person):
+                headers = {"Authorization": f"Bearer {person.token}"}
+                return session.ws_connect(f"{people.server.url}/ws", headers=headers)
+
+            async with connect(alice) as hers, connect(bob) as his:
+                for socket in (hers, his):
+                    assert (await socket.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT
+                revoke_token(people.file, alice.name)
+                create_token(people.file, alice.name, USES)  # another one of the same name
+                while (await hers.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
+                    pass
+                assert hers.closed
+                await asyncio.to_thread(bob.job)
+                assert (await his.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT
+
+    asyncio.run(heard())
 
 
 async def until_type(socket, type):
