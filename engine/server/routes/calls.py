@@ -11,6 +11,7 @@ from aiohttp import web
 
 from engine.server.idempotency import IDEMPOTENCY, read_key
 from engine.server.large_bodies import BODIES
+from engine.server.principals import principal_of
 from engine.server.refusals import json_response
 from engine.server.routes.workflows import NAME, UNKNOWN_NAME
 from engine.server.routing import Query, Route
@@ -19,8 +20,6 @@ from engine.server.workflows.answering import Answering, JobEvents
 from engine.server.workflows.given import Given, read_given
 from engine.server.workflows.runner import RunService
 from engine.server.workflows.wishes import JSON, Wishes, read_wishes
-
-_SCOPE: Final = "workflows"
 
 
 class CallRoutes:
@@ -116,7 +115,8 @@ class CallRoutes:
         if key is None:
             yield str(uuid.uuid4()), True
             return
-        async with request.app[IDEMPOTENCY].claim(_SCOPE, key, given.digest(name)) as claim:
+        scope = f"workflows of {principal_of(request).owner or ''}"
+        async with request.app[IDEMPOTENCY].claim(scope, key, given.digest(name)) as claim:
             job_id = claim.job_id or str(uuid.uuid4())
             is_new = claim.answer is None and (claim.job_id is None or not await self._runs.knows(job_id))
             if is_new:
@@ -236,6 +236,7 @@ RUN_REFUSALS: Final[Mapping[int, str]] = {
     410: "A file was deleted as soon as it was there.",
     413: "The body or a file is too large.",
     415: "A form is compressed.",
+    429: "The token has as many jobs as it may have; Retry-After says when to try again.",
     422: "Arguments are wrong: `problems` lists all; or the idempotency key stands for another body.",
     500: "The job failed; `error` of extra_info tells why.",
     503: "The server is ending, or has no worker to ask.",
