@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,8 @@ from engine.media.containers.safetensors import head_length
 from engine.media.errors import MediaError
 from engine.media.graph_file import read_graph_file
 from engine.media.model_files import FolderFiles
-from engine.paths import Paths, shipped
+from engine.paths import Paths
+from engine.saved_workflows import workflow_files
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 _BEGIN: Final = 16
@@ -82,24 +83,9 @@ def invalid(name: str, problems: Sequence[Problem]) -> CliError:
     return CliError(exits.INVALID, f"{name} cannot run: {count}.\n{text}", status="invalid", problems=list(problems))
 
 
-def workflow_files(paths: Paths) -> dict[str, Path]:
-    """Saved workflows by name: those of the base directory, then those that come with the program."""
-    found: dict[str, Path] = {}
-    for folder in _workflow_folders(paths):
-        for path in sorted(folder.glob("*.json")):
-            found.setdefault(path.stem, path)
-    return found
-
-
 def parameter_lines(known: Sequence[Parameter]) -> list[str]:
     """A line per parameter: name, type, the value it has."""
     return columns([(one.name, one.type, _short(one.default)) for one in known])
-
-
-def _workflow_folders(paths: Paths) -> Iterator[Path]:
-    yield paths.base / "workflows"
-    yield paths.user / "workflows"
-    yield shipped("workflows")
 
 
 def _read(source: str, paths: Paths) -> tuple[str, bytes]:

@@ -114,6 +114,10 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "picture_not_named": ProblemType("The settings do not hold the picture they began with", "Choose it."),
     # named parameters
     "unknown_parameter": ProblemType("There is no such parameter", "Use one of the names, or NODE.input."),
+    "missing_parameter": ProblemType("A parameter without a default is missing", "Give it a value."),
+    "parameter_gone": ProblemType(
+        "A declared parameter leads to an input that is not there", "Expose the input again, or take it off.", False
+    ),
     "ambiguous_parameter": ProblemType("Several inputs have this name", "Say which, as NODE.input."),
 }
 """Machine type → message and hint."""
