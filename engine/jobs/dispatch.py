@@ -166,8 +166,6 @@ class Dispatcher:
         self.paused = False
         self.draining = False
         self.totals = Totals()
-        self.on_removed: Callable[[Sequence[str]], None] = lambda ids: None
-        """Hears of jobs that were taken out of the queue for good."""
         self.pool: WorkerPool | None = None
         self._follow = follow
         self._on_change = on_change
@@ -241,7 +239,6 @@ class Dispatcher:
                     self.queue.add(job)
                 self.dispatch()
                 raise
-            self.on_removed([job.id for job in taken])
             self._on_change()
         return [job.id for job in taken]
 

@@ -50,7 +50,6 @@ from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
-from engine.server.watching import Watchers
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
 """Answered while the store is still being opened; everything else waits for it."""
@@ -75,7 +74,6 @@ class Parts:
     object_info: ObjectInfo
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
-    watchers: Watchers
 
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:

@@ -58,7 +58,6 @@ from engine.server.routes.object_info import ObjectInfo
 from engine.server.routes.system import SystemInfo
 from engine.server.temp_files import remove_old
 from engine.server.tokens import ensure_token
-from engine.server.watching import WatchedFollower, Watchers
 
 log = logging.getLogger("safelight.server")
 
@@ -122,12 +121,10 @@ class Server:
         self.store = JobStore(app.paths.user / "jobs.db")
         self.hub = Hub(self._features, self._status, ring, self._limits)
         self.hub.on_connect = self._resume
-        self.watchers = Watchers()
         self.catalogues = Catalogues(app.stored_library)
         self.dispatcher = Dispatcher(
             self.store, self._follow, self.hub.tell_status, preview_method=options.preview_method
         )
-        self.dispatcher.on_removed = self.watchers.removed
         device = "cpu" if options.cpu else "auto"
         self.pool = WorkerPool(
             worker_command,
@@ -215,7 +212,6 @@ class Server:
             packs=self.packs,
             object_info=self.object_info,
             reload=self.reloading.reload,
-            watchers=self.watchers,
         )
 
     def _application(self, port: int) -> web.Application:
@@ -239,7 +235,7 @@ class Server:
         return {"exec_info": {"queue_remaining": self.dispatcher.remaining}}
 
     def _follow(self, job: Job) -> JobFollower:
-        return WatchedFollower(job, self.hub, self.watchers)
+        return JobFollower(job, self.hub)
 
     def _resume(self, client_id: str) -> None:
         for running in self.dispatcher.running.values():

@@ -160,6 +160,7 @@ async def _serve(
     from engine.paths import Paths
     from engine.server.app import Parts, all_routes, make_application
     from engine.server.catalogues import Catalogues
+    from engine.server.follow import JobFollower
     from engine.server.hub import Hub
     from engine.server.log_ring import LogRing
     from engine.server.openapi import describe
@@ -167,36 +168,20 @@ async def _serve(
     from engine.server.packs import Packs
     from engine.server.routes.object_info import ObjectInfo
     from engine.server.routes.system import SystemInfo
-    from engine.server.watching import WatchedFollower, Watchers
 
     ring = LogRing()
     logging.getLogger("safelight").addHandler(ring)
     paths = Paths(base)
     store = JobStore(base / "jobs.db", **store_options)
     hub = Hub(dict, lambda: {"exec_info": {"queue_remaining": dispatcher.remaining}}, ring, limits)
-    watchers = Watchers()
-    dispatcher = Dispatcher(store, lambda job: WatchedFollower(job, hub, watchers), hub.tell_status)
-    dispatcher.on_removed = watchers.removed
+    dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
     packs = Packs(PackCalls(list), catalogues, hub, paths)
     info = ObjectInfo(packs.catalogue, paths)
     inspections, system = Inspections(list), SystemInfo()
     parts = Parts(
-        paths,
-        store,
-        dispatcher,
-        inspections,
-        hub,
-        catalogues,
-        system,
-        ring,
-        "0",
-        opened,
-        packs,
-        info,
-        _no_reload,
-        watchers=watchers,
+        paths, store, dispatcher, inspections, hub, catalogues, system, ring, "0", opened, packs, info, _no_reload
     )
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()
