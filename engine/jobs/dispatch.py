@@ -167,6 +167,8 @@ class Dispatcher:
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_removed: Callable[[list[str]], None] = lambda ids: None
+        """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
         self._on_change = on_change
         self._preview_method = preview_method
@@ -240,6 +242,7 @@ class Dispatcher:
                 self.dispatch()
                 raise
             self._on_change()
+            self.on_removed([job.id for job in taken])
         return [job.id for job in taken]
 
     def cancel(self, job_id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
+from engine.server.acceptance import Acceptance
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -50,6 +52,9 @@ from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
+from engine.server.workflows.files import CallFiles
+from engine.server.workflows.library import WorkflowLibrary
+from engine.server.workflows.runner import RunService
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
 """Answered while the store is still being opened; everything else waits for it."""
@@ -74,6 +79,20 @@ class Parts:
     object_info: ObjectInfo
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
+    limits: Limits = Limits()  # noqa: RUF009 - it never changes
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """What takes graphs in, whoever brings them."""
+        files = FolderFiles(self.paths.listing, self.paths.locate)
+        return Acceptance(self.dispatcher, self.store, self.catalogues.get, files, self.packs)
+
+    @cached_property
+    def runs(self) -> RunService:
+        """What calls saved workflows, for every way of calling them."""
+        library = WorkflowLibrary(self.paths, self.catalogues.get, self.acceptance.files)
+        files = CallFiles(self.paths, max_bytes=self.limits.max_upload_size, max_pixels=self.limits.max_pixels)
+        return RunService(library, self.acceptance, self.dispatcher, self.store, self.hub.watches, files, self.paths)
 
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
@@ -95,14 +114,13 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
     """Every route but those of the front end's files."""
     paths, store, dispatcher, hub = parts.paths, parts.store, parts.dispatcher, parts.hub
     catalogue = parts.catalogues.get
-    files = FolderFiles(paths.listing, paths.locate)
     return [
-        *prompt_routes(dispatcher, store, catalogue, files, parts.packs),
+        *prompt_routes(parts.acceptance, dispatcher),
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
-        *convert_routes(catalogue, files),
+        *convert_routes(catalogue, parts.acceptance.files),
         _websocket(hub),
         *parts.object_info.routes(),
         *system_routes(parts.system),

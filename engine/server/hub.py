@@ -18,6 +18,7 @@ from engine.jobs.messages import JobPreview
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.refusals import Refusal
+from engine.server.watching import Watches
 
 log = logging.getLogger("safelight.websocket")
 
@@ -184,6 +185,8 @@ class Hub:
         """Bytes that wait to be sent to all clients."""
         self.on_connect: Callable[[str], None] = lambda client_id: None
         """Called with the id of a client that has connected, or come back."""
+        self.watches = Watches()
+        """Those that watch single jobs, from within the server."""
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -306,7 +309,8 @@ class Hub:
             client.send("feature_flags", dict(self._features()))
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, and let nobody wait for a job."""
+        self.watches.close()
         for client in list(self._sockets):
             client.close()
 

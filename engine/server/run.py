@@ -212,6 +212,7 @@ class Server:
             packs=self.packs,
             object_info=self.object_info,
             reload=self.reloading.reload,
+            limits=self._limits,
         )
 
     def _application(self, port: int) -> web.Application:

@@ -181,7 +181,20 @@ async def _serve(
     info = ObjectInfo(packs.catalogue, paths)
     inspections, system = Inspections(list), SystemInfo()
     parts = Parts(
-        paths, store, dispatcher, inspections, hub, catalogues, system, ring, "0", opened, packs, info, _no_reload
+        paths,
+        store,
+        dispatcher,
+        inspections,
+        hub,
+        catalogues,
+        system,
+        ring,
+        "0",
+        opened,
+        packs,
+        info,
+        _no_reload,
+        limits,
     )
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()
