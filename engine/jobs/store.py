@@ -186,10 +186,11 @@ class JobStore:
         descending: bool = True,
         workflow_id: str | None = None,
         without: Collection[str] = (),
+        before: int | None = None,
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
 
-        Jobs with an id in `without` are left out, and not counted.
+        Jobs with an id in `without` are left out, and not counted, and so are those whose sequence is not below `before`.
         What is long is left empty in them: prompt, extra_data, outputs, meta, messages, nodes.
         """
         from engine.jobs import store_reader
@@ -203,6 +204,7 @@ class JobStore:
             descending=descending,
             workflow_id=workflow_id,
             without=without,
+            before=before,
         )
 
     async def clear_history(self) -> None:

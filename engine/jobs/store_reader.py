@@ -117,11 +117,14 @@ def ended_jobs(
     descending: bool,
     workflow_id: str | None,
     without: Collection[str],
+    before: int | None = None,
 ) -> tuple[list[HistoryEntry], int]:
     """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if before is not None:
+        which.append(JOBS.c.sequence < before)
     if without:
         which.append(JOBS.c.id.not_in(select(_each(without))))
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))

@@ -17,7 +17,7 @@ from engine.server.routing import Query, Route
 
 _REF = "#/components/schemas/{name}"
 _PART = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TAG = "description"
 _ANYWHERE = {
     400: "What was sent is not sound; the message says where and why.",

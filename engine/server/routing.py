@@ -26,7 +26,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     The handler raises `Refusal` for what it does not accept. `refusals` maps further statuses to when they are given.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     handler: Handler
     summary: str
