@@ -18,6 +18,9 @@ from engine.server.inert import content_type
 from engine.server.saving import Incoming, explained, made, near, safe_name, take_name
 
 HASH: Final = re.compile(r"blake3:[0-9a-f]{64}")
+TEXTS: Final = "texts"
+"""The folder of the temp folder where texts are that nodes have shown."""
+
 HASHED_AT_ONCE: Final = 64 * 1024**2
 """Bytes of an output up to which its hash is computed when it is first told of; of larger ones when somebody asks."""
 
@@ -154,11 +157,27 @@ class AssetFiles:
         for node, ui in shown.items():
             for key, values in ui.items() if isinstance(ui, dict) else ():
                 for value in values if isinstance(values, list) else ():
-                    if isinstance(value, dict) and isinstance(value.get("filename"), str):
-                        asset = self._output(job_id, node, key, value)
-                        if asset is not None:
-                            found.setdefault(asset.id, asset)
+                    entry = self._entry(key, value)
+                    asset = self._output(job_id, node, key, entry) if entry is not None else None
+                    if asset is not None:
+                        found.setdefault(asset.id, asset)
         return list(found.values())
+
+    def _entry(self, key: str, value: Any) -> Mapping[str, Any] | None:
+        """The file that a node has shown; of a text, one of the temp folder that it is written into."""
+        if isinstance(value, dict):
+            return value if isinstance(value.get("filename"), str) else None
+        if key != "text" or not isinstance(value, str):
+            return None
+        data = value.encode("utf-8", "replace")
+        entry = {"filename": f"{_text_name(data)}.txt", "subfolder": TEXTS, "type": "temp"}
+        path = self._paths.directory("temp") / TEXTS / entry["filename"]
+        if not path.exists():
+            with suppress(OSError):
+                part = made(path.parent) / f".{path.name}.part"
+                part.write_bytes(data)
+                part.replace(path)
+        return entry
 
     def _output(self, job_id: str, node: str, key: str, value: Mapping[str, Any]) -> Asset | None:
         entry = {name: str(value.get(name) or "") for name in ("filename", "subfolder", "type")}
@@ -189,6 +208,12 @@ class AssetFiles:
             node_id=node,
             media=by_type if by_type in _BY_TYPE else _MEDIA.get(key, "file"),
         )
+
+
+def _text_name(data: bytes) -> str:
+    from blake3 import blake3
+
+    return blake3(data).hexdigest(16)
 
 
 def _named(part: HashedIncoming, folder: Path, name: str) -> tuple[Path, bool]:

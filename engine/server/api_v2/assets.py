@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from engine.jobs.dispatch import Dispatcher
 from engine.paths import Paths
@@ -95,6 +95,7 @@ class Assets:
                 f"The file of the asset {asset.id} was deleted or changed on the server. Asking again does not help."
             )
             raise Problem(404, "output_unavailable", message)
+        _check_range(request, asset.size)
         return await asyncio.to_thread(file_response, path)
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -194,6 +195,22 @@ def output_document(asset: Asset, base: str) -> dict[str, Any]:
         "url_expires_at": NEVER,
         "job_id": asset.job_id,
     }
+
+
+def _check_range(request: web.Request, size: int) -> None:
+    """Raises Problem 416 for a range that begins beyond the end, or is none."""
+    if hdrs.RANGE not in request.headers or hdrs.IF_RANGE in request.headers:
+        return
+    try:
+        sound = (request.http_range.start or 0) < max(size, 1)
+    except ValueError:
+        sound = False
+    if not sound:
+        asked = request.headers[hdrs.RANGE][:100]
+        message = (
+            f"The asset has {size} bytes, and not those of {asked!r}. Ask for bytes=FIRST-LAST, both counted from 0."
+        )
+        raise Problem(416, "range_not_satisfiable", message, content_range=f"bytes */{size}")
 
 
 def _type_of(text: str) -> str:

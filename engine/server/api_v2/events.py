@@ -19,7 +19,7 @@ from engine.jobs.messages import JobPreview
 from engine.jobs.store import JobStore
 from engine.server.api_v2.asset_index import Asset, AssetIndex
 from engine.server.api_v2.assets import output_document
-from engine.server.api_v2.job_documents import ENDED, JobDocuments, progress_document
+from engine.server.api_v2.job_documents import ENDED, JobDocuments, ended_progress, progress_document
 from engine.server.sse import EventStream
 from engine.server.watching import Watches
 
@@ -72,6 +72,7 @@ class JobEvents:
         if job is None:
             entry = await self._store.history_entry(job_id)
             if entry is not None:
+                told.progress(ended_progress(entry.outcome)[0])
                 notes = (await self._index.notes([job_id]))[job_id]
                 told.outputs(await self._documents.outputs_of(entry, notes))
             told.status(ENDED[entry.outcome.status] if entry is not None else "canceled", None)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from engine.jobs.dispatch import Dispatcher
-from engine.jobs.records import HistoryEntry, Job
+from engine.jobs.records import HistoryEntry, Job, Outcome
 from engine.jobs.store import JobStore
 from engine.server.api_v2.asset_files import AssetFiles
 from engine.server.api_v2.asset_index import Asset, AssetIndex, JobNotes
@@ -98,21 +98,16 @@ class JobDocuments:
 
     def _ended(self, entry: HistoryEntry, outputs: Sequence[Asset], notes: JobNotes, base: str) -> dict[str, Any]:
         job, outcome = entry.job, entry.outcome
-        nodes = msgspec.json.decode(outcome.nodes, type=dict[str, _Ran])
-        done = sum(one.status in ("ran", "reused") for one in nodes.values())
+        progress, reused = ended_progress(outcome)
         return {
             **_times(job, outcome.ended),
             "id": job.id,
             "status": ENDED[outcome.status],
             "queue_position": None,
-            "progress": {
-                "value": 1.0 if outcome.status == "done" else (done / len(nodes) if nodes else 0.0),
-                "nodes_done": done,
-                "nodes_total": len(nodes),
-            },
+            "progress": progress,
             "outputs": [output_document(asset, base) for asset in outputs],
             "error": error_document(outcome.error),
-            "outputs_reused": any(one.status == "reused" for one in nodes.values()),
+            "outputs_reused": reused,
             "urls": _urls(base, job.id),
             **notes.labels,
         }
@@ -163,7 +158,17 @@ class JobDocuments:
 
 def progress_document(counter: ProgressCounter | None) -> dict[str, Any] | None:
     """How far a job is."""
-    return msgspec.structs.asdict(counter.now()) if counter is not None else None
+    now = counter.now() if counter is not None else None
+    return msgspec.structs.asdict(now) if now is not None and now.nodes_total else None  # not planned yet
+
+
+def ended_progress(outcome: Outcome) -> tuple[dict[str, Any], bool]:
+    """How far a job came that has ended, and whether some of its nodes were served from the cache."""
+    nodes = msgspec.json.decode(outcome.nodes, type=dict[str, _Ran])
+    done = sum(one.status in ("ran", "reused") for one in nodes.values())
+    value = 1.0 if outcome.status == "done" else (done / len(nodes) if nodes else 0.0)
+    reused = any(one.status == "reused" for one in nodes.values())
+    return {"value": value, "nodes_done": done, "nodes_total": len(nodes)}, reused
 
 
 def error_document(error: bytes | None) -> dict[str, Any] | None:

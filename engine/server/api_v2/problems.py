@@ -63,15 +63,26 @@ class Problem(Refusal):
     """A refusal with a code of the contract. `details` is for programs."""
 
     def __init__(
-        self, status: int, code: str, message: str, details: Mapping[str, Any] | None = None, *, retry_after: int = 0
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        retry_after: int = 0,
+        content_range: str = "",
     ) -> None:
         super().__init__(status, code, message)
+        self.content_range = content_range
         self.told = dict(details) if details else None
         self.retry_after = retry_after
 
     def response(self) -> web.Response:
         """The answer; the id of the request is added by `problem_answers`."""
-        return document(self.status, self.type, self.message, self.told, retry_after=self.retry_after)
+        answer = document(self.status, self.type, self.message, self.told, retry_after=self.retry_after)
+        if self.content_range:
+            answer.headers[hdrs.CONTENT_RANGE] = self.content_range
+        return answer
 
 
 def document(
