@@ -29,6 +29,7 @@ from engine.server.openapi import openapi_routes
 from engine.server.options import ServeOptions
 from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
+from engine.server.quotas import Quotas
 from engine.server.refusals import Refusal
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
@@ -103,6 +104,7 @@ class Parts:
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
+    parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
     install_streams(app)

@@ -104,7 +104,7 @@ class JobFollower:
     def preview(self, preview: JobPreview) -> None:
         self.progress.preview = preview
         self._hub.watches.preview(preview)
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None and (client.wants_previews or self._previews_wanted):
             client.send_preview(preview, self._place(preview.node, preview.display_node, preview.parent))
 
@@ -187,7 +187,7 @@ class JobFollower:
         self._state(event, "running", value, total)
 
     def _picture(self, event: NodePicture) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is None:
             return
         if self.current != event.node:  # others run beside it: clients take a picture for that of the node named last
@@ -324,7 +324,7 @@ class JobFollower:
         self._hub.watches.told(self.job.id, message)
 
     def _say(self, type: str, data: Mapping[str, Any]) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None:
             client.send(type, data)
 
@@ -355,7 +355,7 @@ class JobFollower:
         self._changed.add(event.node)
 
     def _tell_states_soon(self) -> None:
-        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id) is None:
+        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id, self.job.owner) is None:
             return
         loop = asyncio.get_running_loop()
         wait = self._flushed + STATES_EVERY - loop.time()

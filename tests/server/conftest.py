@@ -173,7 +173,7 @@ async def _serve(
     logging.getLogger("safelight").addHandler(ring)
     paths = Paths(base)
     store = JobStore(base / "jobs.db", **store_options)
-    hub = Hub(dict, lambda: {"exec_info": {"queue_remaining": dispatcher.remaining}}, ring, limits)
+    hub = Hub(dict, lambda only: {"exec_info": {"queue_remaining": dispatcher.remaining_of(only)}}, ring, limits)
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()

@@ -44,7 +44,7 @@ class Desk:
         self.wants_previews = wants_previews
         self.watches = Watches()
 
-    def client(self, client_id: str | None) -> Any:
+    def client(self, client_id: str | None, owner: str | None = None) -> Any:
         if not self.there or client_id != "me":
             return None
         copy = msgspec.json.encode

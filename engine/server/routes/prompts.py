@@ -16,6 +16,7 @@ from engine.server.acceptance import Acceptance
 from engine.server.bodies import read_body
 from engine.server.checks import GraphRefused
 from engine.server.graph_source import Posted, read_graph
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
 from engine.server.submission import answer
@@ -33,7 +34,8 @@ def prompt_routes(acceptance: Acceptance, dispatcher: Dispatcher) -> list[Route]
     submit = _Submit(acceptance)
 
     async def remaining(request: web.Request) -> web.Response:
-        return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
+        remaining = dispatcher.remaining_of(principal_of(request).only)
+        return json_response({"exec_info": {"queue_remaining": remaining}})
 
     return [
         Route(
@@ -48,6 +50,7 @@ def prompt_routes(acceptance: Acceptance, dispatcher: Dispatcher) -> list[Route]
                 400: "The graph or a field is not sound; `node_errors` lists every problem.",
                 409: "A job with this prompt_id is known already.",
                 413: "The body is too large.",
+                429: "The token has used up a limit; the message says which, and Retry-After when to post again.",
                 503: "The server is ending and takes no further jobs.",
                 507: "The disk is full.",
             },
