@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.jobs.records import Job
 from engine.paths import Paths
 from engine.server.api_v2.asset_index import Asset, new_id, output_id
 from engine.server.api_v2.problems import Problem
 from engine.server.inert import content_type
+from engine.server.principals import asking
 from engine.server.saving import Incoming, explained, made, near, safe_name, take_name
 
 HASH: Final = re.compile(r"blake3:[0-9a-f]{64}")
@@ -123,6 +125,7 @@ class AssetFiles:
             mtime_ns=facts.st_mtime_ns,
             ours=ours,
             made=time.time(),
+            owner=asking().owner,
         )
 
     def found(self, asset: Asset) -> Path | None:
@@ -151,14 +154,14 @@ class AssetFiles:
             return msgspec.structs.replace(asset, hash=hash_of(path)) if path is not None else asset
         return asset
 
-    def outputs(self, job_id: str, shown: Mapping[str, Any]) -> list[Asset]:
+    def outputs(self, job: Job, shown: Mapping[str, Any]) -> list[Asset]:
         """What nodes have shown that is a file, and is there. `shown` is node id → `ui`."""
         found: dict[str, Asset] = {}
         for node, ui in shown.items():
             for key, values in ui.items() if isinstance(ui, dict) else ():
                 for value in values if isinstance(values, list) else ():
                     entry = self._entry(key, value)
-                    asset = self._output(job_id, node, key, entry) if entry is not None else None
+                    asset = self._output(job, node, key, entry) if entry is not None else None
                     if asset is not None:
                         found.setdefault(asset.id, asset)
         return list(found.values())
@@ -179,7 +182,7 @@ class AssetFiles:
                 part.replace(path)
         return entry
 
-    def _output(self, job_id: str, node: str, key: str, value: Mapping[str, Any]) -> Asset | None:
+    def _output(self, job: Job, node: str, key: str, value: Mapping[str, Any]) -> Asset | None:
         entry = {name: str(value.get(name) or "") for name in ("filename", "subfolder", "type")}
         entry["type"] = entry["type"] or "output"
         path = self._paths.produced(entry)
@@ -193,7 +196,7 @@ class AssetFiles:
             return None
         by_type = kind.partition("/")[0]
         return Asset(
-            id=output_id(job_id, node, entry),
+            id=output_id(job.id, node, entry),
             hash=hash,
             size=facts.st_size,
             content_type=kind,
@@ -204,7 +207,8 @@ class AssetFiles:
             mtime_ns=facts.st_mtime_ns,
             ours=entry["type"] != "input",
             made=time.time(),
-            job_id=job_id,
+            owner=job.owner,
+            job_id=job.id,
             node_id=node,
             media=by_type if by_type in _BY_TYPE else _MEDIA.get(key, "file"),
         )

@@ -23,7 +23,7 @@ _SCHEMA: Final = """
 CREATE TABLE assets (
     id TEXT PRIMARY KEY, hash TEXT, size INTEGER NOT NULL, content_type TEXT NOT NULL, file_path TEXT NOT NULL,
     kind TEXT NOT NULL, subfolder TEXT NOT NULL, name TEXT NOT NULL, mtime_ns INTEGER NOT NULL, ours INTEGER NOT NULL,
-    made REAL NOT NULL, job_id TEXT, node_id TEXT, media TEXT
+    made REAL NOT NULL, owner TEXT, job_id TEXT, node_id TEXT, media TEXT
 ) WITHOUT ROWID;
 CREATE INDEX assets_hash ON assets (hash);
 CREATE INDEX assets_file ON assets (kind, subfolder, name);
@@ -54,6 +54,8 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     ours: bool
     """Whether an upload or a job made the file."""
     made: float
+    owner: str | None = None
+    """Whose it is, as `Job.owner`."""
     job_id: str | None = None
     node_id: str | None = None
     media: str | None = None

@@ -17,6 +17,7 @@ from engine.server.api_v2.problems import Problem
 from engine.server.bodies import LIMITS, read_json
 from engine.server.inert import file_response
 from engine.server.limits import Limits
+from engine.server.principals import asking
 from engine.server.refusals import json_response
 from engine.server.routes.upload_forms import read_form
 from engine.server.saving import incoming_as
@@ -115,7 +116,7 @@ class Assets:
     async def one(self, asset_id: str) -> Asset:
         """An asset. Raises Problem 404."""
         asset = await self._index.get(asset_id)
-        if asset is None:
+        if asset is None or not asking().owns(asset.owner):
             raise Problem(404, "not_found", f"There is no asset {asset_id[:100]!r}: it never was, or was deleted.")
         return asset
 
@@ -124,6 +125,7 @@ class Assets:
         asset_id, hash = info.get("id"), info.get("hash")
         if isinstance(asset_id, str):
             asset = await self._index.get(asset_id)
+            asset = asset if asset is not None and asking().owns(asset.owner) else None
         elif asset_id is None and isinstance(hash, str):
             return await self._known(hash.lower())
         else:
@@ -132,8 +134,10 @@ class Assets:
         return asset if there else None
 
     async def _known(self, hash: str) -> Asset | None:
-        """An asset with these bytes whose file is there; those whose file is gone are forgotten."""
+        """An asset with these bytes whose file is there; those whose file is gone are forgotten. None of somebody else's."""
         for asset in await self._index.by_hash(hash):
+            if not asking().owns(asset.owner):
+                continue
             if await asyncio.to_thread(self._files.found, asset) is not None:
                 return asset
             if asset.job_id is None:
@@ -145,10 +149,16 @@ class Assets:
         if known.job_id is None and file_path in (None, known.file_path):
             return known
         for asset in await self._index.by_hash(known.hash or ""):
-            if asset.job_id is None and asset.file_path == file_path:
+            if asset.job_id is None and asset.file_path == file_path and asking().owns(asset.owner):
                 return asset
         asset = msgspec.structs.replace(
-            known, id=new_id(), file_path=file_path or known.file_path, job_id=None, node_id=None, media=None
+            known,
+            id=new_id(),
+            file_path=file_path or known.file_path,
+            owner=asking().owner,
+            job_id=None,
+            node_id=None,
+            media=None,
         )
         await self._index.add([asset])
         return asset

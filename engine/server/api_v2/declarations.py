@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from engine.server.api_v2.assets import Assets, FromHash
@@ -17,7 +18,8 @@ _TAG: Final = "api v2"
 
 def declared(jobs: Jobs, assets: Assets) -> list[Route]:
     """All routes."""
-    return [_health(), *_of_jobs(jobs), *_of_assets(assets)]
+    found = [_health(), *_of_jobs(jobs), *_of_assets(assets)]
+    return [msgspec.structs.replace(route, api_only=True, problems="document") for route in found]
 
 
 def _health() -> Route:
@@ -31,7 +33,6 @@ def _health() -> Route:
         summary="Whether the server answers.",
         tag=_TAG,
         answer={"type": "object", "properties": {"status": {"const": "healthy"}}},
-        api_only=True,
     )
 
 
@@ -54,7 +55,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
                 503: "The server is ending.",
                 507: "The disk is full.",
             },
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -69,7 +69,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
             ),
             answer=_JOBS,
             refusals={400: "A parameter is not one of those that are known."},
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -79,7 +78,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
             tag=_TAG,
             answer=_JOB,
             refusals=unknown,
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -93,7 +91,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
                 "properties": {"workflow": {"type": "object"}, "format": {"enum": ["api", "save"]}},
             },
             refusals=unknown,
-            api_only=True,
         ),
         Route(
             method="POST",
@@ -103,7 +100,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
             tag=_TAG,
             answer=_JOB,
             refusals=unknown,
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -114,7 +110,6 @@ def _of_jobs(jobs: Jobs) -> list[Route]:
             answer={"type": "string"},
             answer_type="text/event-stream",
             refusals={**unknown, 429: "Too many streams are open."},
-            api_only=True,
         ),
     ]
 
@@ -141,7 +136,6 @@ def _of_assets(assets: Assets) -> list[Route]:
                 415: "It is no form.",
                 507: "The disk is full; nothing was saved.",
             },
-            api_only=True,
         ),
         Route(
             method="POST",
@@ -152,7 +146,6 @@ def _of_assets(assets: Assets) -> list[Route]:
             body=FromHash,
             answer=_ASSET,
             refusals=by_hash,
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -162,7 +155,6 @@ def _of_assets(assets: Assets) -> list[Route]:
             tag=_TAG,
             answer=_ASSET,
             refusals=by_hash,
-            api_only=True,
         ),
         Route(
             method="HEAD",
@@ -171,7 +163,6 @@ def _of_assets(assets: Assets) -> list[Route]:
             summary="Whether these bytes are here.",
             tag=_TAG,
             refusals=by_hash,
-            api_only=True,
         ),
         Route(
             method="GET",
@@ -181,7 +172,6 @@ def _of_assets(assets: Assets) -> list[Route]:
             tag=_TAG,
             answer=_ASSET,
             refusals=unknown,
-            api_only=True,
         ),
         Route(
             method="DELETE",
@@ -191,7 +181,6 @@ def _of_assets(assets: Assets) -> list[Route]:
             tag=_TAG,
             status=204,
             refusals={**unknown, 409: "A job that waits or runs needs it."},
-            api_only=True,
         ),
         *(
             Route(
@@ -203,7 +192,6 @@ def _of_assets(assets: Assets) -> list[Route]:
                 answer={"type": "string", "format": "binary"} if method == "GET" else None,
                 answer_type="*/*" if method == "GET" else "application/json",
                 refusals={404: "There is no such asset, or its file is gone.", 416: "It does not have these bytes."},
-                api_only=True,
             )
             for method, summary in _CONTENT
         ),

@@ -16,7 +16,6 @@ from typing import Any, Final
 from aiohttp import web
 
 from engine.jobs.messages import JobPreview
-from engine.jobs.store import JobStore
 from engine.server.api_v2.asset_index import Asset, AssetIndex
 from engine.server.api_v2.assets import output_document
 from engine.server.api_v2.job_documents import ENDED, JobDocuments, ended_progress, progress_document
@@ -33,9 +32,8 @@ LOOK: Final = 2.0
 class JobEvents:
     """Streams of the events of jobs."""
 
-    def __init__(self, documents: JobDocuments, store: JobStore, watches: Watches, index: AssetIndex) -> None:
+    def __init__(self, documents: JobDocuments, watches: Watches, index: AssetIndex) -> None:
         self._documents = documents
-        self._store = store
         self._watches = watches
         self._index = index
 
@@ -70,7 +68,7 @@ class JobEvents:
         """Tell what is new; whether more may come."""
         job = self._documents.active(job_id)
         if job is None:
-            entry = await self._store.history_entry(job_id)
+            entry = await self._documents.entry(job_id)
             if entry is not None:
                 told.progress(ended_progress(entry.outcome)[0])
                 notes = (await self._index.notes([job_id]))[job_id]
@@ -84,7 +82,7 @@ class JobEvents:
             told.preview(counter.preview)
             new = {node: ui for node, ui in list(counter.shown.items()) if told.is_new(node, ui)}
             if new:
-                told.outputs(await self._documents.add_outputs(job_id, new))
+                told.outputs(await self._documents.add_outputs(job, new))
         return True
 
 

@@ -16,6 +16,7 @@ from engine.server.api_v2.asset_index import Asset, AssetIndex, JobNotes
 from engine.server.api_v2.assets import output_document
 from engine.server.api_v2.links import NEVER, iso, job_url
 from engine.server.follow import JobFollower
+from engine.server.principals import asking
 from engine.server.progress import ProgressCounter
 
 Status: TypeAlias = Literal["queued", "running", "succeeded", "canceling", "canceled", "failed"]
@@ -31,7 +32,7 @@ class _Ran(msgspec.Struct):
 
 
 class JobDocuments:
-    """Reads jobs from the queue and the history, with their outputs as assets."""
+    """Reads jobs from the queue and the history, with their outputs as assets. Those of others are not there."""
 
     def __init__(self, dispatcher: Dispatcher, store: JobStore, index: AssetIndex, files: AssetFiles) -> None:
         self._dispatcher = dispatcher
@@ -43,10 +44,13 @@ class JobDocuments:
 
     def active(self, job_id: str) -> Job | None:
         """A job that waits or runs, or whose end is not written yet."""
-        running = self._dispatcher.running.get(job_id)
-        if running is not None:
-            return running.job
-        return self._dispatcher.queue.get(job_id) or self._dispatcher.ending.get(job_id)
+        job = self._dispatcher.get(job_id) or self._dispatcher.ending.get(job_id)
+        return job if job is not None and asking().owns(job.owner) else None
+
+    async def entry(self, job_id: str) -> HistoryEntry | None:
+        """A job that has ended."""
+        entry = await self._store.history_entry(job_id)
+        return entry if entry is not None and asking().owns(entry.job.owner) else None
 
     def status(self, job: Job) -> Status:
         """The status of an active job."""
@@ -73,14 +77,14 @@ class JobDocuments:
     async def document(self, job_id: str, base: str) -> dict[str, Any] | None:
         """A whole job; None when there is none."""
         job = self.active(job_id)
-        entry = None if job is not None else await self._store.history_entry(job_id)
+        entry = None if job is not None else await self.entry(job_id)
         if entry is not None:
             notes = (await self._index.notes([job_id]))[job_id]
             return self._ended(entry, await self.outputs_of(entry, notes), notes, base)
         if job is None:
             return None
         notes = (await self._index.notes([job_id]))[job_id]
-        return self._active(job, await self.outputs_so_far(job_id), notes, base)
+        return self._active(job, await self.outputs_so_far(job), notes, base)
 
     def _active(self, job: Job, outputs: Sequence[Asset], notes: JobNotes, base: str) -> dict[str, Any]:
         return {
@@ -134,24 +138,24 @@ class JobDocuments:
 
     async def outputs_of(self, entry: HistoryEntry, notes: JobNotes) -> list[Asset]:
         """The outputs of a job that has ended, those that were deleted left out."""
-        job_id = entry.job.id
+        job = entry.job
         if not notes.complete:
             shown = msgspec.json.decode(entry.outcome.outputs)
-            found = await asyncio.to_thread(self._files.outputs, job_id, shown)
-            await self._index.complete(job_id, found)
-        return await self._index.of_job(job_id)
+            found = await asyncio.to_thread(self._files.outputs, job, shown)
+            await self._index.complete(job.id, found)
+        return await self._index.of_job(job.id)
 
-    async def outputs_so_far(self, job_id: str) -> list[Asset]:
+    async def outputs_so_far(self, job: Job) -> list[Asset]:
         """What the nodes of a job that runs have put out by now."""
-        counter = self.counter(job_id)
+        counter = self.counter(job.id)
         if counter is None or not counter.shown:
             return []
-        await self.add_outputs(job_id, dict(counter.shown))
-        return await self._index.of_job(job_id)
+        await self.add_outputs(job, dict(counter.shown))
+        return await self._index.of_job(job.id)
 
-    async def add_outputs(self, job_id: str, shown: Mapping[str, Any]) -> list[Asset]:
+    async def add_outputs(self, job: Job, shown: Mapping[str, Any]) -> list[Asset]:
         """Make assets of what some nodes have shown."""
-        found = await asyncio.to_thread(self._files.outputs, job_id, shown)
+        found = await asyncio.to_thread(self._files.outputs, job, shown)
         await self._index.add(found)
         return found
 

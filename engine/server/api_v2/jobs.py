@@ -22,6 +22,7 @@ from engine.server.api_v2.problems import Problem
 from engine.server.api_v2.submitting import Submitting
 from engine.server.bodies import read_body
 from engine.server.idempotency import IDEMPOTENCY, Claim, KeyReused, digest_of, read_key
+from engine.server.principals import asking
 from engine.server.refusals import json_response
 from engine.server.watching import Watches
 
@@ -56,7 +57,7 @@ class Jobs:
         self._index = index
         self._documents = documents
         self._submitting = submitting
-        self._events = JobEvents(documents, store, watches, index)
+        self._events = JobEvents(documents, watches, index)
 
     # -- handlers
 
@@ -65,7 +66,8 @@ class Jobs:
         body = await read_body(request)
         if key is None:
             return await self._create(request, body, None)
-        async with request.app[IDEMPOTENCY].claim(_SCOPE, key, digest_of(body)) as claim:
+        scope = f"{_SCOPE} {asking().owner or ''}"
+        async with request.app[IDEMPOTENCY].claim(scope, key, digest_of(body)) as claim:
             if claim.answer is not None or (claim.job_id is not None and await self._is_known(claim.job_id)):
                 raise KeyReused(
                     f"The Idempotency-Key {key[:80]!r} was used, and made the job {claim.job_id}. Ask for that job.",
@@ -110,10 +112,12 @@ class Jobs:
 
     async def cancel(self, request: web.Request) -> web.Response:
         job_id = request.match_info["id"]
-        waits, recorded = job_id in self._dispatcher.queue, asyncio.Event()
+        waits = job_id in self._dispatcher.queue and self._documents.active(job_id) is not None
+        recorded = asyncio.Event()
         stop = self._watches.watch(job_id, lambda event: recorded.set())
         try:
-            self._dispatcher.cancel(job_id)
+            if self._documents.active(job_id) is not None:
+                self._dispatcher.cancel(job_id)
             if waits:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_SECONDS):
@@ -149,14 +153,14 @@ class Jobs:
         return document
 
     async def _is_known(self, job_id: str) -> bool:
-        return self._documents.active(job_id) is not None or await self._store.history_entry(job_id) is not None
+        return self._documents.active(job_id) is not None or await self._documents.entry(job_id) is not None
 
     async def _found(self, job_id: str) -> Job:
         """A job with its texts. Raises Problem 404."""
         job = self._documents.active(job_id)
         if job is not None:
             return await self._store.whole(job)
-        entry = await self._store.history_entry(job_id)
+        entry = await self._documents.entry(job_id)
         if entry is None:
             raise _unknown(job_id)
         return entry.job
@@ -165,14 +169,17 @@ class Jobs:
         self, statuses: set[str], limit: int, before: int | None
     ) -> tuple[list[Job | HistoryEntry], int | None]:
         """The newest jobs below a sequence, and that of the last one if there are more."""
+        whose = asking()
         active = [*self._dispatcher.active(), *self._dispatcher.queue]
         unfinished = [job.id for job in active]
-        fitting = [job for job in active if self._documents.status(job) in statuses]
+        fitting = [job for job in active if whose.owns(job.owner) and self._documents.status(job) in statuses]
         fitting = [job for job in fitting if before is None or job.sequence < before]
         ended = [_OURS[status] for status in statuses if status in _OURS]
         entries: list[HistoryEntry] = []
         if ended:
-            entries, _ = await self._store.finished(ended, limit=limit + 1, offset=0, without=unfinished, before=before)
+            entries, _ = await self._store.finished(
+                ended, limit=limit + 1, offset=0, owner=whose.only, without=unfinished, before=before
+            )
         found: list[Job | HistoryEntry] = sorted([*fitting, *entries], key=lambda one: -_job(one).sequence)
         more = _job(found[limit - 1]).sequence if len(found) > limit else None
         return found[:limit], more
@@ -190,7 +197,7 @@ class Jobs:
                 continue
             if len(found) == limit:
                 return found, last
-            one = self._documents.active(job_id) or await self._store.history_entry(job_id)
+            one = self._documents.active(job_id) or await self._documents.entry(job_id)
             if one is not None and self._status(one) in statuses:
                 found.append(one)
                 last = number
