@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,9 +14,11 @@ import pytest
 
 from engine.server.guards import Policy
 from engine.server.limits import Limits
+from engine.server.token_file import create_token
 from tests.harness import PATIENCE
 from tests.server.api_v2 import PROMPT, ask, png, refused, sdk, upload
 from tests.server.conftest import Whole
+from tests.server.guarded import SECRET
 
 Start = Callable[..., AbstractContextManager[Whole]]
 
@@ -328,3 +331,40 @@ def test_the_token_is_asked_for_as_the_sdk_expects(whole_servers: Start) -> None
         with sdk(server.url, api_key="a-token-of-some-length") as client:
             job = client.submit(client.workflows.from_json(PROMPT))
             assert client.jobs.get(job.id).status == "queued"
+
+
+def test_each_token_has_its_own_jobs_assets_keys_and_limits(whole_servers: Start, tmp_path: Path) -> None:
+    from comfy_sdk import exceptions
+
+    file = tmp_path / "tokens.json"
+    uses = frozenset({"run", "read"})
+    ann, bob = (create_token(file, name, uses, queue=1) for name in ("ann", "bob"))
+    reader = create_token(file, "eve", frozenset({"read"}))
+    with whole_servers(Policy(token=SECRET, tokens_file=file)) as server:
+        assert ask(server, "GET", "/health").status == 200
+        with sdk(server.url, api_key=ann) as hers, sdk(server.url, api_key=bob) as his:
+            job = hers.submit(hers.workflows.from_json(PROMPT), idempotency_key="k")
+            with pytest.raises(exceptions.NotFound):
+                his.jobs.get(job.id)
+            assert ask(server, "POST", f"/jobs/{job.id}/cancel", Authorization=f"Bearer {bob}").status == 404
+            assert list(his.list_jobs()) == []
+            assert [one.id for one in hers.list_jobs()] == [job.id]
+            assert his.submit(his.workflows.from_json(PROMPT), idempotency_key="k").id != job.id
+
+            asset = hers.assets.from_bytes(png((3, 5)), filename="ours.png")
+            asset.commit()
+            with pytest.raises(exceptions.NotFound):
+                his.assets.get(asset.id)
+            other = his.assets.from_bytes(png((3, 5)), filename="ours.png")
+            assert other.commit() != asset.id
+            asset.delete()
+            assert his.assets.get(other.id).hash == other.hash
+            assert [path.name for path in (server.base / "input").glob("*.png")] == ["ours.png"]
+            other.delete()
+            assert not list((server.base / "input").glob("*.png"))
+        full = ask(server, "POST", "/jobs", {"workflow": PROMPT}, Authorization=f"Bearer {ann}")
+        refused(full, 429, "queue_full")
+        assert int(full.headers["Retry-After"]) >= 1
+        refused(ask(server, "POST", "/jobs", {"workflow": PROMPT}, Authorization=f"Bearer {reader}"), 403, "forbidden")
+        both = ask(server, "GET", "/jobs", Authorization=f"Bearer {SECRET}").json()["jobs"]
+        assert len(both) == 2

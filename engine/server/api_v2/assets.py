@@ -220,7 +220,7 @@ def _check_range(request: web.Request, size: int) -> None:
         message = (
             f"The asset has {size} bytes, and not those of {asked!r}. Ask for bytes=FIRST-LAST, both counted from 0."
         )
-        raise Problem(416, "range_not_satisfiable", message, content_range=f"bytes */{size}")
+        raise Problem(416, "range_not_satisfiable", message, headers={hdrs.CONTENT_RANGE: f"bytes */{size}"})
 
 
 def _type_of(text: str) -> str:

@@ -69,19 +69,16 @@ class Problem(Refusal):
         message: str,
         details: Mapping[str, Any] | None = None,
         *,
-        retry_after: int = 0,
-        content_range: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, code, message)
-        self.content_range = content_range
         self.told = dict(details) if details else None
-        self.retry_after = retry_after
+        self.headers.update(headers or {})
 
     def response(self) -> web.Response:
         """The answer; the id of the request is added by `problem_answers`."""
-        answer = document(self.status, self.type, self.message, self.told, retry_after=self.retry_after)
-        if self.content_range:
-            answer.headers[hdrs.CONTENT_RANGE] = self.content_range
+        answer = document(self.status, self.type, self.message, self.told)
+        answer.headers.update(self.headers)
         return answer
 
 
@@ -91,7 +88,6 @@ def document(
     message: str,
     details: Mapping[str, Any] | None,
     *,
-    retry_after: int = 0,
     request_id: str | None = None,
 ) -> web.Response:
     """A problem document."""
@@ -105,8 +101,8 @@ def document(
         "error": {"code": code, "message": message, "details": details},
     }
     answer = web.Response(body=msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE)
-    if retry_after or status in _RETRIED:
-        answer.headers[hdrs.RETRY_AFTER] = str(retry_after or RETRY_AFTER)
+    if status in _RETRIED:
+        answer.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER)
     return answer
 
 
@@ -168,9 +164,8 @@ def _in_form(request: web.Request, answer: web.Response) -> web.Response:
         message = error.get("message") or f"{answer.status} {answer.reason}"
         extra = {**(error.get("extra_info") or {}), "reason": error.get("type")}
         details = {name: value for name, value in extra.items() if value is not None} or None
-    wait = answer.headers.get(hdrs.RETRY_AFTER) or (details or {}).get("retry_after") or 0
-    found = document(answer.status, code, message, details, retry_after=_seconds(wait), request_id=request[_ID])
-    for name in (hdrs.ALLOW, hdrs.CONTENT_RANGE, hdrs.WWW_AUTHENTICATE):
+    found = document(answer.status, code, message, details, request_id=request[_ID])
+    for name in (hdrs.ALLOW, hdrs.CONTENT_RANGE, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE):
         if name in answer.headers:
             found.headers[name] = answer.headers[name]
     return found
@@ -188,10 +183,3 @@ def _decoded(answer: web.Response) -> dict[str, Any]:
     except msgspec.DecodeError:
         found = {}
     return found if isinstance(found, dict) else {}
-
-
-def _seconds(wait: Any) -> int:
-    try:
-        return max(1, int(float(wait))) if wait else 0
-    except ValueError:
-        return 0

@@ -30,6 +30,9 @@ LONGEST_TEXT: Final = 1024
 """Bytes of `metadata` that is a text."""
 MOST_PRIORITY: Final = 1_000_000
 
+WAIT: Final = 5
+"""Seconds after which a client whose job found the queue full may ask again."""
+
 _RESERVED: Final = ("webhook_url", "inputs")
 _EXTRA: Final = "api_key_comfy_org"
 
@@ -54,7 +57,7 @@ class Submitting:
         self._acceptance.refuse_when_ending()
         if len(self._dispatcher.queue) >= self._most:
             message = f"{len(self._dispatcher.queue)} jobs wait, the most that are taken. Send it again later."
-            raise Problem(429, "queue_full", message, retry_after=5)
+            raise Problem(429, "queue_full", message, headers={"Retry-After": str(WAIT)})
         large = len(body) > LARGE
         wish = await asyncio.to_thread(_decoded, body) if large else _decoded(body)
         labels, workflow = _labels(wish), _workflow(wish)
