@@ -12,10 +12,11 @@ import msgspec
 
 from engine.cli import exits
 from engine.cli.exits import CliError
-from engine.cli.graph_source import parameter_lines, read_graph, workflow_files
+from engine.cli.graph_source import parameter_lines, read_graph
 from engine.cli.terminal import aside, columns, put, put_json, say
 from engine.graph.parameters import parameters
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
+from engine.saved_workflows import workflow_files
 
 if TYPE_CHECKING:
     from engine.cli.app import App

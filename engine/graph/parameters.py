@@ -1,6 +1,6 @@
 """Named parameters: what a person sets about a graph without knowing its node ids.
 
-A saved workflow may name them itself, in `extra.safelight.parameters`: a list of `{"name", "node", "input"}`. Beyond these,
+A saved workflow may name them itself, in `extra.safelight.parameters` (`engine.graph.declared`). Beyond these,
 `prompt` and `negative` are the texts whose encoders feed the samplers, and every widget whose input name occurs once in the
 graph goes by that name (`seed`, `steps`, `width`…). Anything else is `NODE.input`, with the id, title or type of the node.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.graph.declared import Declared, declared_parameters
 from engine.graph.problems import GraphError, Problem, one_of, problem
 from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json, wrap
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
@@ -28,7 +29,10 @@ _ROLES = {"positive": "prompt", "conditioning": "prompt", "negative": "negative"
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to set: its name, the node and input that it stands for, the declared type and the value it has now."""
+    """One thing to set: its name, the node and input that it stands for, the declared type and the value it has now.
+
+    `spec` is the node's declaration of the input, narrowed to what the workflow declares of it.
+    """
 
     name: str
     node: NodeId
@@ -36,6 +40,11 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     default: Any = None
     spec: InputSpec | None = None
+    label: str = ""
+    """What people read instead of the name."""
+    doc: str = ""
+    required: bool = False
+    """Declared to have no default: whoever runs the workflow says it."""
 
 
 def parameters(
@@ -46,7 +55,7 @@ def parameters(
     An input that has a name already is not listed again under a derived one, though `set_value` takes that too.
     """
     listed: dict[tuple[NodeId, str], Parameter] = {}
-    for one in _Names(_as_prompt(prompt), catalogue, workflow).known.values():
+    for one in Names(_as_prompt(prompt), catalogue, workflow).known.values():
         listed.setdefault((one.node, one.input), one)
     return list(listed.values())
 
@@ -67,15 +76,22 @@ def set_value(
     Raises GraphError: `unknown_parameter`, `ambiguous_parameter`, `invalid_input_type`.
     """
     graph = _as_prompt(prompt)
-    names = _Names(graph, catalogue, workflow)
+    names = Names(graph, catalogue, workflow)
     found = names.find(key)
     value = _read(found, graph[found.node], text, catalogue)
-    prompt[found.node].setdefault("inputs", {})[found.input] = wrap(value)
-    if workflow is not None:
-        write_value(workflow, found.node, found.input, value, catalogue)
-        if isinstance(value, str) and found.spec is not None and found.spec.options.get(DYNAMIC) is True:
-            prompt[found.node]["inputs"][found.input] = _drawn(value, found, workflow, catalogue)
+    put_value(prompt, found, value, catalogue, workflow)
     return msgspec.structs.replace(found, default=value)
+
+
+def put_value(
+    prompt: dict[str, Any], parameter: Parameter, value: Any, catalogue: Catalogue, workflow: dict[str, Any] | None
+) -> None:
+    """Put a value, which is of the right type already, into the input of `parameter`, in both forms; both change in place."""
+    prompt[parameter.node].setdefault("inputs", {})[parameter.input] = wrap(value)
+    if workflow is not None:
+        write_value(workflow, parameter.node, parameter.input, value, catalogue)
+        if isinstance(value, str) and parameter.spec is not None and parameter.spec.options.get(DYNAMIC) is True:
+            prompt[parameter.node]["inputs"][parameter.input] = _drawn(value, parameter, workflow, catalogue)
 
 
 def _drawn(text: str, parameter: Parameter, workflow: dict[str, Any], catalogue: Catalogue) -> str:
@@ -123,7 +139,7 @@ def _guess(text: Any) -> Any:
         return text
 
 
-class _Names:
+class Names:
     """All names of one graph: `known` leads to one input each, `ambiguous` to several."""
 
     def __init__(self, graph: Prompt, catalogue: Catalogue, workflow: Mapping[str, Any] | None) -> None:
@@ -131,13 +147,19 @@ class _Names:
         self._catalogue = catalogue
         self.known: dict[str, Parameter] = {}
         self.ambiguous: dict[str, list[Parameter]] = {}
-        for name, node_id, input_name in _explicit(workflow):
-            if node_id in graph:
-                self.known.setdefault(name, self._parameter(name, node_id, input_name))
-        texts = _texts(graph, catalogue)
-        if texts["negative"] == texts["prompt"]:
-            del texts["negative"]
-        for name, places in texts.items():
+        self.gone: list[Declared] = []
+        """Declared, and not in the graph: its node was deleted, or does not run."""
+        for one in declared_parameters(workflow, graph, catalogue):
+            if one.node in graph and self._takes(graph[one.node], one.input):
+                self.known.setdefault(one.name, self._declared(one))
+            else:
+                self.gone.append(one)
+        self.declared = tuple(self.known)
+        self.texts = _texts(graph, catalogue)
+        """Which texts are `prompt`, and which `negative`: their places."""
+        if self.texts["negative"] == self.texts["prompt"]:
+            del self.texts["negative"]
+        for name, places in self.texts.items():
             self._add(name, places)
         widgets: dict[str, list[tuple[NodeId, str]]] = {}
         for node_id, node in graph.items():
@@ -150,13 +172,14 @@ class _Names:
     def _add(self, name: str, places: Sequence[tuple[NodeId, str]]) -> None:
         if name in self.known or name in self.ambiguous:
             return
-        found = [self._parameter(name, *place) for place in places]
+        found = [self.parameter(name, *place) for place in places]
         if len(found) == 1:
             self.known[name] = found[0]
         elif found:
             self.ambiguous[name] = found
 
-    def _parameter(self, name: str, node_id: NodeId, input_name: str) -> Parameter:
+    def parameter(self, name: str, node_id: NodeId, input_name: str) -> Parameter:
+        """An input of the graph under a name."""
         node = self._graph[node_id]
         node_spec = self._catalogue.spec(node.class_type)
         spec = node_spec.input(input_name) if node_spec is not None else None
@@ -164,6 +187,13 @@ class _Names:
         default = list(value) if type(value) is Link else value
         kind = spec.type if spec is not None else "*"
         return Parameter(name=name, node=node_id, input=input_name, type=kind, default=default, spec=spec)
+
+    def _declared(self, one: Declared) -> Parameter:
+        plain = self.parameter(one.name, one.node, one.input)
+        spec = one.narrowed(plain.spec) if plain.spec is not None else None
+        default = plain.default if one.default is msgspec.UNSET else one.default
+        facts = {"label": one.label, "doc": one.doc, "required": one.required}
+        return msgspec.structs.replace(plain, spec=spec, default=default, **facts)
 
     def find(self, key: str) -> Parameter:
         """The one input that `key` means. Raises GraphError."""
@@ -173,9 +203,9 @@ class _Names:
             raise GraphError([self._several(key, self.ambiguous[key])])
         places = list(dict.fromkeys(self._places(key)))
         if len(places) == 1:
-            return self._parameter(key, *places[0])
+            return self.parameter(key, *places[0])
         if places:
-            raise GraphError([self._several(key, [self._parameter(key, *place) for place in places])])
+            raise GraphError([self._several(key, [self.parameter(key, *place) for place in places])])
         raise GraphError([self._unknown(key)])
 
     def _places(self, key: str) -> Iterator[tuple[NodeId, str]]:
@@ -217,16 +247,6 @@ class _Names:
         listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         hint = f"Did you mean {one_of(near)}?" if near else ""
         return problem("unknown_parameter", expected=f"one of {listed}" if names else "", received=key, hint=hint)
-
-
-def _explicit(workflow: Mapping[str, Any] | None) -> Iterator[tuple[str, NodeId, str]]:
-    """The (name, node, input) that a workflow declares in its extra."""
-    level: Any = workflow
-    for key in ("extra", "safelight", "parameters"):
-        level = level.get(key) if isinstance(level, Mapping) else None
-    for entry in level if isinstance(level, list) else []:
-        if isinstance(entry, Mapping) and isinstance(entry.get("name"), str) and isinstance(entry.get("input"), str):
-            yield entry["name"], str(entry.get("node")), entry["input"]
 
 
 # ---- which texts are the prompt

@@ -73,6 +73,11 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "exception_during_inner_validation": ProblemType(
         "The check of this input failed by itself", "This is an error of the node or its choices, not of the graph."
     ),
+    # graphs written as Python
+    "invalid_script": ProblemType(
+        "This is more than the Python that is read as a graph",
+        "Only calls of nodes with constants and outputs are read, and nothing is run. Run the file with Python instead.",
+    ),
     # saved workflows
     "invalid_workflow": ProblemType("The workflow does not have the right shape", "Save it again from an editor."),
     "subgraph_recursion": ProblemType(
@@ -114,6 +119,10 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "picture_not_named": ProblemType("The settings do not hold the picture they began with", "Choose it."),
     # named parameters
     "unknown_parameter": ProblemType("There is no such parameter", "Use one of the names, or NODE.input."),
+    "missing_parameter": ProblemType("A parameter without a default is missing", "Give it a value."),
+    "parameter_gone": ProblemType(
+        "A declared parameter leads to an input that is not there", "Expose the input again, or take it off.", False
+    ),
     "ambiguous_parameter": ProblemType("Several inputs have this name", "Say which, as NODE.input."),
 }
 """Machine type → message and hint."""

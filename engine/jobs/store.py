@@ -154,17 +154,24 @@ class JobStore:
 
     # -- history
 
-    async def history(self, *, max_items: int | None = None, offset: int | None = None) -> list[HistoryEntry]:
-        """Entries by end, oldest first: from `offset` on, or without one (or with a negative one) the newest `max_items`."""
+    async def history(
+        self, *, max_items: int | None = None, offset: int | None = None, owner: str | None = None
+    ) -> list[HistoryEntry]:
+        """Entries by end, oldest first: from `offset` on, or without one (or with a negative one) the newest `max_items`.
+
+        With `owner` only those of its jobs, here and below.
+        """
         from engine.jobs import store_reader
 
-        return await self._read(store_reader.history, max_items, offset)
+        return await self._read(store_reader.history, max_items, offset, owner)
 
-    async def history_sizes(self, *, max_items: int | None = None, offset: int | None = None) -> list[tuple[str, int]]:
+    async def history_sizes(
+        self, *, max_items: int | None = None, offset: int | None = None, owner: str | None = None
+    ) -> list[tuple[str, int]]:
         """(id, bytes) of the entries that `history` would give: many long ones are better read one by one."""
         from engine.jobs import store_reader
 
-        return await self._read(store_reader.history_sizes, max_items, offset)
+        return await self._read(store_reader.history_sizes, max_items, offset, owner)
 
     async def history_entry(self, job_id: str) -> HistoryEntry | None:
         """The entry of one job."""
@@ -181,6 +188,7 @@ class JobStore:
         sort: str = "created_at",
         descending: bool = True,
         workflow_id: str | None = None,
+        owner: str | None = None,
         without: Collection[str] = (),
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
@@ -198,20 +206,21 @@ class JobStore:
             sort=sort,
             descending=descending,
             workflow_id=workflow_id,
+            owner=owner,
             without=without,
         )
 
-    async def clear_history(self) -> None:
-        """Delete all entries."""
+    async def clear_history(self, owner: str | None = None) -> None:
+        """Delete all entries, or those of an owner."""
         from engine.jobs import store_calls
 
-        await self._call(store_calls.clear_history(), deletes=True)
+        await self._call(store_calls.clear_history(owner), deletes=True)
 
-    async def delete_history(self, ids: Sequence[str]) -> None:
-        """Delete some entries; ids of no entry are ignored."""
+    async def delete_history(self, ids: Sequence[str], owner: str | None = None) -> None:
+        """Delete some entries; ids of no entry are ignored, and with `owner` those of others' entries."""
         from engine.jobs import store_calls
 
-        await self._call(store_calls.delete_history(ids), deletes=True)
+        await self._call(store_calls.delete_history(ids, owner), deletes=True)
 
     # -- settings and state
 

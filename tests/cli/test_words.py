@@ -10,7 +10,7 @@ from engine.cli import doctor_machine, exits
 from engine.cli.display import LISTED, Lines, duration
 from engine.cli.exits import CliError
 from engine.cli.findings import Finding, worst_of
-from engine.cli.graph_source import parameter_lines, workflow_files
+from engine.cli.graph_source import parameter_lines
 from engine.cli.outcome import Output, copied, failure_lines, summary
 from engine.cli.pack_checks import schema_findings
 from engine.cli.pack_new import _problem, _suggested
@@ -21,6 +21,7 @@ from engine.execute.events import Counts, NodeFailed
 from engine.graph.parameters import Parameter
 from engine.graph.schema import InputSpec, NodeSpec, OutputSpec
 from engine.paths import Paths
+from engine.saved_workflows import workflow_files
 
 
 @pytest.mark.parametrize(
