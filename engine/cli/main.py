@@ -97,6 +97,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.train import train
 
         return train
+    if name == "token":
+        from engine.cli.tokens import tokens
+
+        return tokens
     if name == "tokenizers":
         from engine.cli.tokenizers import tokenizers
 

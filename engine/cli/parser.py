@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_workflows,
         _add_pack,
         _add_train,
+        _add_token,
         _add_tokenizers,
         _add_cache,
         _add_doctor,
@@ -233,6 +234,38 @@ def _add_train(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     parser.add_argument("--data", metavar="DIR", help="folder with the data packages, to download nothing")
     parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, to be resumed later")
     parser.add_argument("--no-resume", action="store_true", help="begin anew")
+
+
+def _add_token(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "token", help="Make, list or revoke named tokens for those who use the server.", epilog=exits.SUMMARY
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    create = _add(actions, shared, "create", "Make a token and show it, this once: only its hash is kept.")
+    create.add_argument("name", help="who it is for: small letters, digits and . _ -")
+    create.add_argument(
+        "--scope",
+        default="run,read",
+        metavar="SCOPES",
+        help="some of run, read, admin, with commas (default: run,read)",
+    )
+    create.add_argument(
+        "--rate", metavar="N/min", help="at most so many jobs, such as 30/min or 2/s (default: any number)"
+    )
+    create.add_argument(
+        "--queue", type=int, metavar="N", help="at most so many jobs waiting and running (default: any number)"
+    )
+    create.add_argument(
+        "--expires", metavar="WHEN", help="90d, 12h, or a day as 2027-01-31 (default: when it is revoked)"
+    )
+    listed = _add(actions, shared, "list", "List the tokens, without the tokens themselves.")
+    listed.add_argument("--json", action="store_true", help="print the list as JSON")
+    revoke = _add(actions, shared, "revoke", "Take a token back; a server that runs knows at once.")
+    revoke.add_argument("name", help="its name")
+    for one in (create, listed, revoke):
+        one.add_argument(
+            "--user-directory", metavar="DIR", help="where the server keeps it (default: user/ in the base directory)"
+        )
 
 
 def _add_tokenizers(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
