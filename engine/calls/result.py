@@ -23,6 +23,15 @@ class File:
         self.url = url
         self._data = data
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its bytes are on this machine."""
+        return self._data is not None or self.path is not None
+
+    def keep(self, data: bytes) -> None:
+        """Give it the bytes that were fetched."""
+        self._data = data
+
     def read(self) -> bytes:
         """Its bytes. Raises OSError when they are gone or were not fetched."""
         if self._data is not None:

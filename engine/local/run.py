@@ -1,24 +1,18 @@
-"""One run of a workflow in this process, and how it is waited for from threads and from loops."""
+"""One run of a workflow in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
-import queue
-import threading
-import time
 import uuid
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.calls.errors import RunCancelledError, RunFailedError, RunTimeoutError
+from engine.calls.errors import RunCancelledError, RunFailedError
 from engine.calls.progress import Progress
 from engine.calls.result import File, NodeRun, Output, Result
+from engine.calls.run import Callback, Run, Told
 from engine.execute import events
 from engine.execute.cancel import CancelToken
 from engine.graph.arguments import Call
@@ -29,16 +23,9 @@ from engine.local.engine import Engine
 if TYPE_CHECKING:
     from engine.execute.result import RunResult
 
-Callback = Callable[[Progress], None]
 
-_END: Final = None
-_MOST_WAITING: Final = 256
-_PATIENCE: Final = 0.1
-"""Seconds between two looks whether Ctrl-C was pressed: a wait without an end hears of it on no system but Linux."""
-
-
-class Run:
-    """A run that has begun. `job` is its id."""
+class LocalRun(Run):
+    """A run in this process that has begun. `job` is its id."""
 
     def __init__(self, engine: Engine, signature: Signature, made: Call, checked: Checked, *, previews: bool) -> None:
         self.job = str(uuid.uuid4())
@@ -46,89 +33,9 @@ class Run:
         self._signature = signature
         self._made = made
         self._token = CancelToken()
-        self._told = _Told()
-        self._follower = _Follower(made.prompt, self._told)
-        self._future: Future[Result] = engine.start(self._work(checked, previews))
-
-    def cancel(self) -> None:
-        """Stop it: the node that runs ends at its next step, and no other begins. What is finished is kept."""
-        self._token.cancel()
-
-    @property
-    def done(self) -> bool:
-        """Whether it is over."""
-        return self._future.done()
-
-    def wait(self, progress: Callback | None = None, timeout: float | None = None) -> Result:
-        """Its result, once it is over; see `Workflow.run`."""
-        told: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
-        if progress is not None:
-            self._told.listen(told.put)
-        self._future.add_done_callback(lambda _: told.put(_END))
-        end = time.monotonic() + timeout if timeout is not None else None
-        try:
-            while True:
-                with contextlib.suppress(queue.Empty):
-                    event = told.get(timeout=_PATIENCE)
-                    if event is _END:
-                        return self._result()
-                    if progress is not None:
-                        progress(event)
-                if end is not None and time.monotonic() > end:
-                    raise self._late(timeout)
-        except BaseException:
-            self._stop()
-            raise
-
-    async def await_result(self, progress: Callback | None = None, timeout: float | None = None) -> Result:
-        """As `wait`, on a loop."""
-        loop = asyncio.get_running_loop()
-        raised: list[BaseException] = []
-
-        def tell(event: Progress) -> None:
-            try:
-                if progress is not None and not raised:
-                    progress(event)
-            except BaseException as error:
-                raised.append(error)
-                self.cancel()
-
-        def pass_on(event: Progress) -> None:
-            loop.call_soon_threadsafe(tell, event)
-
-        if progress is not None:
-            self._told.listen(pass_on)
-        waiting = asyncio.wrap_future(self._future)
-        try:
-            done, _ = await asyncio.wait({waiting}, timeout=timeout)
-            if not done:
-                raise self._late(timeout)
-            await asyncio.sleep(0)  # what was told before the end comes before it
-        except BaseException:
-            self.cancel()
-            await asyncio.wait({waiting})
-            waiting.cancelled() or waiting.exception()  # it is known
-            raise
-        if raised:
-            waiting.cancelled() or waiting.exception()
-            raise raised[0]
-        return self._result()
-
-    def _late(self, timeout: float | None) -> RunTimeoutError:
-        return RunTimeoutError(f"The run took longer than {timeout} s, and was cancelled.")
-
-    def _result(self) -> Result:
-        try:
-            return self._future.result()
-        except CancelledError:
-            raise RunCancelledError("The run was cancelled.") from None
-
-    def _stop(self) -> None:
-        """Cancel it and wait until it has stopped."""
-        if not self._future.done():
-            self.cancel()
-            with contextlib.suppress(CancelledError):
-                self._future.exception()
+        told = Told()
+        self._follower = _Follower(made.prompt, told)
+        super().__init__(engine.start(self._work(checked, previews)), told, self._token.cancel)
 
     async def _work(self, checked: Checked, previews: bool) -> Result:
         executor = await asyncio.to_thread(self._engine.executor)
@@ -171,29 +78,6 @@ class Run:
                 elif isinstance(item, str):
                     texts.append(item)
         return Output(name, kind, tuple(files), tuple(texts))
-
-
-class _Told:
-    """Passes on how far a run is, from the threads that tell it; what is told before anybody listens waits, the latest of it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._listener: Callback | None = None
-        self._waiting: deque[Progress] = deque(maxlen=_MOST_WAITING)
-
-    def __call__(self, progress: Progress) -> None:
-        with self._lock:
-            if self._listener is None:
-                self._waiting.append(progress)
-            else:
-                self._listener(progress)
-
-    def listen(self, listener: Callback) -> None:
-        """Give all that waits, and all that comes, to `listener`, which must be quick."""
-        with self._lock:
-            self._listener = listener
-            while self._waiting:
-                listener(self._waiting.popleft())
 
 
 class _Follower:

@@ -16,10 +16,11 @@ from engine.calls.result import Result
 from engine.graph.arguments import Call, call, check_arguments
 from engine.graph.problems import GraphError, Problem, render
 from engine.graph.signature import Signature, media_kind, signature_of
+from engine.graph.signature_schema import arguments_schema
 from engine.graph.validate import Checked, check
 from engine.local.engine import Engine, give_back, shared_engine
 from engine.local.inputs import stored
-from engine.local.run import Run
+from engine.local.run import LocalRun
 from engine.local.sources import read_source
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Workflow:
     def load(cls, source: Any, *, base: str | Path | None = None) -> Self:
         """The workflow that `source` names or is."""
         return cls(source, base=base)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of what it takes: each parameter's type, range, choices, default and meaning."""
+        return arguments_schema(self.signature, self.engine.choices)
 
     def run(
         self,
@@ -100,8 +106,10 @@ class Workflow:
             raise
         return await run.await_result(progress, timeout)
 
-    def start(self, parameters: Mapping[str, Any] | None = None, /, *, previews: bool = False, **named: Any) -> Run:
-        """Begin a run and return at once; `Run.wait()` gives its result, `Run.cancel()` ends it."""
+    def start(
+        self, parameters: Mapping[str, Any] | None = None, /, *, previews: bool = False, **named: Any
+    ) -> LocalRun:
+        """Begin a run and return at once; `wait()` of what it gives is the result, `cancel()` ends it."""
         return self._started(parameters, named, previews)
 
     def close(self) -> None:
@@ -123,12 +131,12 @@ class Workflow:
         names = ", ".join(one.name for one in self.signature.parameters)
         return f"<workflow {self.name}({names}) -> {', '.join(one.name for one in self.signature.outputs)}>"
 
-    def _started(self, parameters: Mapping[str, Any] | None, named: Mapping[str, Any], previews: bool) -> Run:
+    def _started(self, parameters: Mapping[str, Any] | None, named: Mapping[str, Any], previews: bool) -> LocalRun:
         if self._closed:
             raise RuntimeError(f"The workflow {self.name} is closed. Load it again.")
         made = self._call({**(parameters or {}), **named})
         checked = self._checked(made.prompt)
-        return Run(self.engine, self.signature, made, checked, previews=previews)
+        return LocalRun(self.engine, self.signature, made, checked, previews=previews)
 
     def _call(self, given: Mapping[str, Any]) -> Call:
         """The graph with the values in place, files among them put into the input folder."""
@@ -154,7 +162,7 @@ class Workflow:
         return checked
 
 
-def _cancelled(starting: asyncio.Future[Run]) -> None:
+def _cancelled(starting: asyncio.Future[LocalRun]) -> None:
     """Cancel a run that began after nobody waited for it any longer."""
     if not starting.cancelled() and starting.exception() is None:
         starting.result().cancel()
