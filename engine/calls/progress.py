@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Progress:
     total: float = 0.0
     done: int = 0
     nodes: int = 0
-    data: bytes | None = None
+    data: bytes | None = field(default=None, repr=False)
     """An intermediate picture, as a JPEG or PNG file."""
 
     @property

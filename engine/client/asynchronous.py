@@ -244,7 +244,7 @@ class Call:
         """The id of the job, once the server has told it."""
         self._progress = progress
         self._follower = Follower()
-        self._query = f"?embed={'base64' if download else 'none'}&previews={'true' if previews else 'false'}"
+        self._query = f"?previews={'true' if previews else 'false'}"
         self._download = download
         self._key = str(uuid.uuid4())
         self._accepted = asyncio.Event()
@@ -264,8 +264,7 @@ class Call:
             raise
         result = result_of(told, self._client.url)
         if self._download:
-            for file in result.files:
-                await self._fetched(file)
+            await asyncio.gather(*(self._fetched(file) for file in result.files))
         return ended(told, result)
 
     async def _told(self) -> Mapping[str, Any]:
@@ -292,7 +291,7 @@ class Call:
         following.cancel()
 
     async def _fetched(self, file: File) -> None:
-        """Fetch what was too large to come with the result."""
+        """Fetch a file that did not come with the result: events bring none, as a stream holds no large ones."""
         if not file.is_here:
             file.keep(await self._client.fetch(file))
 
