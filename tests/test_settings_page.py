@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -16,15 +16,18 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     name: [cell.strip() for cell in rest.split("|")]
-    for name, rest in re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", PAGE, re.MULTILINE)
+    for name, rest in re.findall(r"^\| `((?!SAFELIGHT_)[a-zA-Z_.]+)` \|(.*)\|$", PAGE, re.MULTILINE)
 }
 
 
 def declared(record: type[msgspec.Struct], before: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted name → (type, default) of every setting of a record and of the records in it."""
+    """Dotted name → (type, default) of every setting of a record and of the records in it; a table's entries are `NAME`."""
     found: dict[str, tuple[Any, Any]] = {}
     for field in msgspec.structs.fields(record):
         kind = field.type
+        if get_origin(kind) is dict:
+            found |= declared(get_args(kind)[1], f"{before}{field.name}.NAME.")
+            continue
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found |= declared(kind, f"{before}{field.name}.")
         else:

@@ -12,13 +12,15 @@ from typing import Any, Final
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.terminal import columns
+from engine.graph.canvas import redrawn
 from engine.graph.parameters import Parameter, parameters, set_value
 from engine.graph.problems import GraphError, Problem, told
 from engine.graph.schema import Catalogue, Files
+from engine.graph.script_read import looks_like_script, read_script
 from engine.graph.validate import Checked, check
 from engine.media.containers.safetensors import head_length
 from engine.media.errors import MediaError
-from engine.media.graph_file import read_graph_file
+from engine.media.graph_file import begins_as_json, read_graph_file
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths
 from engine.saved_workflows import workflow_files
@@ -54,6 +56,8 @@ def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
     """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
     name, data = _read(source, paths)
     try:
+        if (script := _script_text(data)) is not None:
+            return _read_script(name, script, catalogue)
         found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate))
     except MediaError as error:
         raise CliError(exits.INVALID, str(error)) from error
@@ -61,6 +65,23 @@ def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
         raise invalid(name, error.problems) from error
     loaded = found.loaded
     return Graph(name, loaded.prompt, loaded.workflow, loaded.problems, found.notes)
+
+
+def _script_text(data: bytes) -> str | None:
+    """The text of a Python script that builds a graph; None for bytes of any other kind."""
+    if begins_as_json(data) or b"engine.build" not in data:
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return text if looks_like_script(text) else None
+
+
+def _read_script(name: str, text: str, catalogue: Catalogue) -> Graph:
+    found = read_script(text, catalogue)
+    workflow = redrawn(found.canvas, found.prompt, catalogue) if found.canvas is not None else None
+    return Graph(name, found.prompt, workflow, [], [])
 
 
 def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence[str] | None) -> Checked:

@@ -69,6 +69,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.run import run, validate
 
         return run if name == "run" else validate
+    if name == "export":
+        from engine.cli.export import export
+
+        return export
     if name in ("nodes", "workflows"):
         from engine.cli.listing import nodes, workflows
 
@@ -97,6 +101,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.train import train
 
         return train
+    if name == "token":
+        from engine.cli.tokens import tokens
+
+        return tokens
     if name == "tokenizers":
         from engine.cli.tokenizers import tokenizers
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -146,6 +147,10 @@ class Totals:
         self.seconds = 0.0
         self.nodes = {"ran": 0, "reused": 0, "remade": 0, "failed": 0, "skipped": 0}
 
+    def mean_seconds(self) -> float:
+        """Of the jobs that have ended; 0.0 before the first."""
+        return self.seconds / max(1, sum(self.ended.values()))
+
 
 class Dispatcher:
     """Holds the jobs that wait and that run. `follow` makes the follower of a job; `on_change` hears that the queue changed."""
@@ -163,10 +168,16 @@ class Dispatcher:
         self.running: dict[str, Running] = {}
         self.ending: dict[str, Job] = {}
         """Jobs that have ended but are not on disk as such yet."""
+        self.held: Counter[str | None] = Counter()
+        """How many jobs of each owner have not ended, those included that are just being accepted."""
+        self.admit: Callable[[Job], None] = lambda job: None
+        """Asked before a job is accepted; raises what `accept` then raises."""
         self.paused = False
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_removed: Callable[[list[str]], None] = lambda ids: None
+        """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
         self._on_change = on_change
         self._preview_method = preview_method
@@ -192,6 +203,7 @@ class Dispatcher:
                     continue
                 self.store.requeued(job)
             self.queue.add(job)
+        self.held.update(job.owner for job in unfinished)
         if told_to_end:
             await self._note_end(False)
 
@@ -201,6 +213,15 @@ class Dispatcher:
     def remaining(self) -> int:
         """How many jobs have not ended."""
         return len(self.queue) + len(self.running) + len(self.ending)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with this id, if it waits or runs."""
+        running = self.running.get(job_id)
+        return self.queue.get(job_id) if running is None else running.job
+
+    def remaining_of(self, owner: str | None) -> int:
+        """How many jobs of an owner have not ended, or (None) of everybody."""
+        return self.remaining if owner is None else self.held[owner]
 
     def active(self) -> list[Job]:
         """The jobs that run, and those that are just being recorded."""
@@ -217,8 +238,14 @@ class Dispatcher:
         return active[:places], [*active[places:], *self.queue]
 
     async def accept(self, job: Job) -> None:
-        """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
-        await self.store.accept([job])
+        """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError, and what `admit` does."""
+        self.admit(job)
+        self.held[job.owner] += 1
+        try:
+            await self.store.accept([job])
+        except BaseException:
+            self.held[job.owner] -= 1
+            raise
         shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
@@ -239,7 +266,9 @@ class Dispatcher:
                     self.queue.add(job)
                 self.dispatch()
                 raise
+            self.held.subtract(job.owner for job in taken)
             self._on_change()
+            self.on_removed([job.id for job in taken])
         return [job.id for job in taken]
 
     def cancel(self, job_id: str) -> bool:
@@ -254,11 +283,12 @@ class Dispatcher:
         self._end(job, self._follow(job), "cancelled", None, "It was cancelled before it began.")
         return True
 
-    def interrupt(self) -> list[str]:
-        """Cancel every job that runs; returns their ids."""
-        for running in self.running.values():
+    def interrupt(self, owner: str | None = None) -> list[str]:
+        """Cancel every job that runs, or those of an owner; returns their ids."""
+        found = [one for one in self.running.values() if owner is None or one.job.owner == owner]
+        for running in found:
             self._cancel_running(running)
-        return list(self.running)
+        return [running.job.id for running in found]
 
     def move(self, ids: Sequence[str], before: str | None = None, *, front: bool = False) -> None:
         """Reorder jobs that wait; see `JobQueue.move`."""
@@ -492,6 +522,7 @@ class Dispatcher:
             log.error("the end of a job could not be written", extra={"job": job.id, "problem": str(error)})
             return
         self.ending.pop(job.id, None)
+        self.held[job.owner] -= 1
         follower.recorded()
         self._on_change()
 

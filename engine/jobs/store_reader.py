@@ -70,26 +70,28 @@ def last_sequence(connection: Connection) -> int:
     return int(found or 0)
 
 
-def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
-    """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
-    query, newest_first = _part(select(JOBS), max_items, offset)
+def history(connection: Connection, max_items: int | None, offset: int | None, owner: str | None) -> list[HistoryEntry]:
+    """A part of the history, or of an owner's, oldest first: the newest `max_items`, or so many from `offset` on."""
+    query, newest_first = _part(select(JOBS), max_items, offset, owner)
     with _one_moment(connection):
         entries = _entries(connection, query)
     return entries[::-1] if newest_first else entries
 
 
-def history_sizes(connection: Connection, max_items: int | None, offset: int | None) -> list[tuple[str, int]]:
+def history_sizes(
+    connection: Connection, max_items: int | None, offset: int | None, owner: str | None
+) -> list[tuple[str, int]]:
     """(id, bytes) of the entries of such a part."""
     size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _LONG), literal(0))
     pieces = select(func.coalesce(func.sum(func.length(TEXTS.c.data)), 0)).where(TEXTS.c.sequence == JOBS.c.sequence)
-    query, newest_first = _part(select(JOBS.c.id, size + pieces.scalar_subquery()), max_items, offset)
+    query, newest_first = _part(select(JOBS.c.id, size + pieces.scalar_subquery()), max_items, offset, owner)
     found = [(id, int(size)) for id, size in connection.execute(query)]
     return found[::-1] if newest_first else found
 
 
-def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tuple[Select[Any], bool]:
+def _part(query: Select[Any], max_items: int | None, offset: int | None, owner: str | None) -> tuple[Select[Any], bool]:
     """The query for a part of the history, and whether it gives the newest first."""
-    query = query.where(_ENDED)
+    query = query.where(_ENDED) if owner is None else query.where(_ENDED, JOBS.c.owner == owner)
     if max_items is not None and max_items < 0:
         max_items = None
     if max_items is not None and (offset is None or offset < 0):
@@ -116,12 +118,15 @@ def ended_jobs(
     sort: str,
     descending: bool,
     workflow_id: str | None,
+    owner: str | None,
     without: Collection[str],
 ) -> tuple[list[HistoryEntry], int]:
     """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if owner is not None:
+        which.append(JOBS.c.owner == owner)
     if without:
         which.append(JOBS.c.id.not_in(select(_each(without))))
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))

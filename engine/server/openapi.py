@@ -22,7 +22,7 @@ _TAG = "description"
 _ANYWHERE = {
     400: "What was sent is not sound; the message says where and why.",
     401: "The server asks for its token.",
-    403: "The Host or the page that this comes from is not this server's.",
+    403: "The Host or the page that this comes from is not this server's, or the token lacks the scope.",
 }
 _ABOUT = (
     "Every path also exists under `/api`, unless it begins with `/api`, `/internal` or `/ws` or is a file. "
@@ -129,6 +129,8 @@ def _operation(route: Route, schemas: Mapping[int, Any]) -> dict[str, Any]:
         "tags": [route.tag],
         "responses": _responses(route, schemas),
     }
+    if route.scope is not None:
+        operation["security"] = [{}, {"token": [route.scope]}]
     if parameters := _parameters(route):
         operation["parameters"] = parameters
     if route.body is not None or route.body_type != "json":

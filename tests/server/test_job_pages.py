@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
@@ -35,7 +37,7 @@ async def pages(folder: Path, limit: int, **query: str) -> list[list[str]]:
         if not more:
             break
         offset = sum(map(len, found))
-        request: Any = SimpleNamespace(query={"limit": str(limit), "offset": str(offset), **query})
+        request = make_mocked_request("GET", f"/jobs?{urlencode({'limit': limit, 'offset': offset, **query})}")
         page = msgspec.json.decode((await routes.show(request)).body)
         assert page["pagination"]["total"] == (7 if "status" not in query else 4)
         found.append([one["id"] for one in page["jobs"]])
@@ -60,7 +62,7 @@ def test_a_job_that_waits_for_its_pack_says_so(tmp_path: Path) -> None:
         store = JobStore(tmp_path / "jobs.db")
         await store.open()
         dispatcher: Any = SimpleNamespace(active=list, queue=[job(1, held="There is no node type 'X' here now.")])
-        request: Any = SimpleNamespace(query={})
+        request = make_mocked_request("GET", "/jobs")
         answer = await JobRoutes(dispatcher, store).show(request)
         await store.close()
         return msgspec.json.decode(answer.body)["jobs"]
