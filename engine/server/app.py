@@ -30,6 +30,7 @@ from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
 from engine.server.refusals import Refusal
+from engine.server.routes.calls import CallRoutes
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
@@ -51,6 +52,7 @@ from engine.server.routes.uploads import upload_routes
 from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
+from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
 from engine.server.workflows.files import CallFiles
@@ -121,6 +123,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
+        *CallRoutes(parts.runs, limits.max_pixels).routes(),
+        *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),
         _websocket(hub),

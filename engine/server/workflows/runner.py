@@ -32,8 +32,9 @@ from engine.server.graph_source import Posted
 from engine.server.refusals import Refusal
 from engine.server.submission import Wish
 from engine.server.watching import Began, Ended, Listener, Watches
-from engine.server.workflows.files import CallFiles, FileProblemError
+from engine.server.workflows.files import CallFiles, FileProblemError, text_of
 from engine.server.workflows.library import SavedWorkflow, WorkflowLibrary
+from engine.server.workflows.readiness import Readinesses
 from engine.server.workflows.refused import WrongArguments, not_runnable, sentence
 from engine.server.workflows.results import KEY, CallRecord, CallResult, ResultFile, ended_result, waiting_result
 
@@ -62,6 +63,7 @@ class RunService:
         paths: Paths,
     ) -> None:
         self.library = library
+        self.readiness = Readinesses(acceptance.files)
         self._acceptance = acceptance
         self._dispatcher = dispatcher
         self._store = store
@@ -130,12 +132,15 @@ class RunService:
         given = dict(arguments)
         problems: list[Problem] = []
         for one in signature.parameters:
-            if one.name in given and media_kind(one.spec) is not None:
-                try:
-                    given[one.name] = await self._files.take(one, given[one.name])
-                except FileProblemError as error:
-                    problems.append(error.problem)
-                    del given[one.name]
+            value = given.get(one.name)
+            try:
+                if value is not None and media_kind(one.spec) is not None:
+                    given[one.name] = await self._files.take(one, value)
+                elif isinstance(value, bytes):
+                    given[one.name] = text_of(one, value)
+            except FileProblemError as error:
+                problems.append(error.problem)
+                del given[one.name]
         return given, problems
 
     def choices(self, files: Files) -> tuple[str, ...]:
