@@ -114,12 +114,20 @@ def _add_mcp(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
         metavar="NAME",
         help="make a tool of this workflow only; * and ? stand for letters; may be repeated (default: of all)",
     )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="run workflows of this server on it (default: in this process, or on the server that has the base directory)",
+    )
+    parser.add_argument(
+        "--token",
+        help="the token of the server; with --http also what clients must present (default: $SAFELIGHT_TOKEN)",
+    )
     http = parser.add_argument_group("HTTP")
     http.add_argument("--http", action="store_true", help="listen for clients, instead of standard input and output")
     http.add_argument(
         "--listen", action="append", nargs="?", const="0.0.0.0", metavar="ADDRESS", help="default: 127.0.0.1"
     )
-    http.add_argument("--token", help="what clients must present (default: $SAFELIGHT_TOKEN)")
     http.add_argument("--port", type=int, default=8189, help="default: 8189; 0: any free one")
     http.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a name by which clients may call"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from engine.server.hosts import HostRule, same_origin, split_host
-from engine.server.tokens import TokenRule
+from engine.server.refusals import Refusal
+from engine.server.tokens import Tokens
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -16,13 +18,18 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """Stands before an ASGI application. Raises ValueError for an address beyond this machine without a token."""
+    """Stands before an ASGI application. Whoever shows a token may call: `token`, or a named one of `file` that may run jobs.
 
-    def __init__(self, app: App, listen: Iterable[str], allowed_hosts: Iterable[str], token: str | None) -> None:
+    Raises ValueError for an address beyond this machine without a token.
+    """
+
+    def __init__(
+        self, app: App, listen: Iterable[str], allowed_hosts: Iterable[str], token: str | None, file: Path | None = None
+    ) -> None:
         self._app = app
         self._hosts = HostRule(listen, allowed_hosts)
-        self._token = TokenRule(token) if token else None
-        if self._hosts.beyond_loopback and self._token is None:
+        self._tokens = Tokens(token, file)
+        if self._hosts.beyond_loopback and not token:
             raise ValueError("Listening beyond this machine needs a token.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,13 +57,19 @@ class Guard:
                     "foreign_origin",
                     f"This comes from the page {origin[:200]!r}; pages may not use these tools.",
                 )
-        if self._token is not None and not self._shown(self._token, headers.get("authorization", [])):
-            return 401, "token_needed", "Send the header 'Authorization: Bearer TOKEN' with the token of this server."
-        return None
+        return self._unknown(headers.get("authorization", [])) if self._tokens.needed else None
 
-    def _shown(self, token: TokenRule, given: list[str]) -> bool:
+    def _unknown(self, given: list[str]) -> tuple[int, str, str] | None:
         scheme, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        return scheme.lower() == "bearer" and token.is_token(shown.strip())
+        try:
+            who = self._tokens.of(shown.strip()) if scheme.lower() == "bearer" else None
+        except Refusal as refusal:
+            return refusal.status, refusal.type, refusal.message
+        if who is None:
+            return 401, "token_needed", "Send the header 'Authorization: Bearer TOKEN' with a token of this server."
+        if not who.may("run"):
+            return 403, "scope_needed", f"The token {who.name!r} may not run jobs."
+        return None
 
 
 async def _answer(send: Send, status: int, kind: str, message: str) -> None:

@@ -10,22 +10,42 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from engine.execute.cancel import CancelToken
 from engine.execute.result import RunResult
+from engine.execute.told import shown
 from engine.graph.arguments import Call, call, check_arguments
 from engine.graph.problems import GraphError, Problem, render
+from engine.graph.schema import Files
 from engine.graph.signature import Signature, media_kind
+from engine.graph.signature_schema import arguments_schema
 from engine.graph.validate import check
 from engine.mcp_tools.disk import found_file, newest_outputs, read_file
-from engine.mcp_tools.media import keep_in, named_file
-from engine.mcp_tools.records import GivenOutput, Outcome, Produced, Progress, Stored, Tell, ToolError, WorkflowTool
-from engine.mcp_tools.saved import SavedGraph, SavedTools
+from engine.mcp_tools.entries import files_of, texts_of
+from engine.mcp_tools.records import (
+    GivenOutput,
+    Outcome,
+    Produced,
+    Progress,
+    Stored,
+    Tell,
+    ToolError,
+    ToolOutput,
+    WorkflowTool,
+)
+from engine.mcp_tools.saved import Read, tools_of, with_names
 from engine.mcp_tools.steps import Steps
-from engine.media.errors import MediaError
+from engine.media.model_files import FolderFiles
+from engine.server.limits import Limits
+from engine.server.refusals import Refusal
+from engine.server.workflows.files import CallFiles, FileProblemError
+from engine.server.workflows.library import SavedWorkflow, WorkflowLibrary
 
 if TYPE_CHECKING:
     from engine.cache.facade import Cache
     from engine.execute.executor import Executor
+    from engine.graph.schema import Catalogue
     from engine.paths import Paths
     from engine.plugins.library import Library
 
@@ -53,6 +73,15 @@ class Engine(Protocol):
         """Makes the executor."""
 
 
+class _Ready(msgspec.Struct, frozen=True):
+    """A call that can run: its graph, the checked form of it, the outputs that are sound, and what the others lack."""
+
+    call: Call
+    prompt: Any
+    outputs: Sequence[str]
+    notes: tuple[str, ...]
+
+
 class LocalBackend:
     """The engine around one base directory. `only` are patterns of the workflows that become tools; none: all."""
 
@@ -60,6 +89,11 @@ class LocalBackend:
         self._engine = engine
         self._paths = engine.paths
         self._only = only
+        limits = Limits()
+        self._files = CallFiles(self._paths, max_bytes=limits.max_upload_size, max_pixels=limits.max_pixels)
+        self._workflows = WorkflowLibrary(
+            self._paths, self._catalogue, FolderFiles(self._paths.listing, self._paths.locate)
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
@@ -67,20 +101,11 @@ class LocalBackend:
         self._turn = asyncio.Lock()
         self._running: set[CancelToken] = set()
 
-    async def _open(self) -> tuple[SavedTools, Library, Executor]:
-        library = self._engine.load_library()
-        executor = self._engine.open_executor(library, self._engine.open_cache(True))
-        return SavedTools(self._paths, library.catalogue, self._only), library, executor
-
-    async def _opened(self) -> tuple[SavedTools, Library, Executor]:
-        return await asyncio.shield(asyncio.wrap_future(self._parts))
-
     # -- Backend
 
     async def tools(self) -> Sequence[WorkflowTool]:
         """Every workflow that can be read, by name of the tool."""
-        saved, _, _ = await self._opened()
-        return [one.tool for _, one in sorted((await asyncio.to_thread(saved.all)).items())]
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._tools(), self._loop))
 
     async def run(self, tool: WorkflowTool, arguments: Mapping[str, Any], tell: Tell) -> Outcome:
         """Run a workflow on the engine's thread. Raises ToolError."""
@@ -113,60 +138,84 @@ class LocalBackend:
 
     # -- on the engine's thread
 
+    async def _open(self) -> tuple[Library, Executor]:
+        library = self._engine.load_library()
+        return library, self._engine.open_executor(library, self._engine.open_cache(True))
+
+    async def _opened(self) -> tuple[Library, Executor]:
+        return await asyncio.shield(asyncio.wrap_future(self._parts))
+
+    async def _catalogue(self) -> Catalogue:
+        return (await self._opened())[0].catalogue
+
+    async def _tools(self) -> Sequence[WorkflowTool]:
+        return tools_of(
+            [self._read(one) for one in await self._workflows.all() if isinstance(one, SavedWorkflow)], self._only
+        )
+
+    def _read(self, one: SavedWorkflow) -> Read:
+        outputs = tuple(ToolOutput(name=out.name, kind=out.kind, doc=out.doc) for out in one.signature.outputs)
+        return Read(one.name, one.signature.doc, arguments_schema(one.signature, self._choices), outputs)
+
+    def _choices(self, files: Files) -> list[str]:
+        return self._paths.folder_files(files.folder)
+
     async def _run(self, tool: WorkflowTool, arguments: Mapping[str, Any], tell: Tell, token: CancelToken) -> Outcome:
-        saved, library, executor = await self._opened()
-        found = saved.all().get(tool.name)
-        if found is None:
-            raise ToolError(f"The workflow {tool.workflow} is gone. List the tools again.")
-        filled, prompt, outputs, notes = self._checked(found, arguments, library, saved)
+        library, executor = await self._opened()
+        try:
+            workflow = await self._workflows.get(tool.workflow)
+            ready = self._checked(workflow, await self._bound(workflow, with_names(tool, arguments)), library)
+        except Refusal as refusal:
+            raise ToolError(refusal.message) from refusal
         if self._turn.locked():
             tell(Progress(0.0, 1.0, "waits for another call"))
         self._running.add(token)
         try:
             async with self._turn:
-                token.check()
+                if token.cancelled:
+                    raise ToolError("The call was cancelled.")
                 result = await executor.run(
-                    prompt,
-                    outputs,
-                    sink=Steps(_titles(filled.prompt), tell),
+                    ready.prompt,
+                    ready.outputs,
+                    sink=Steps(_titles(ready.call.prompt), tell),
                     cancel=token,
-                    prompt_json=filled.prompt,
-                    workflow=filled.workflow,
+                    prompt_json=ready.call.prompt,
+                    workflow=ready.call.workflow,
                 )
         finally:
             self._running.discard(token)
-        return _outcome(found.signature, filled, result, notes)
+        return _outcome(workflow.signature, ready, result)
 
-    def _checked(
-        self, found: SavedGraph, arguments: Mapping[str, Any], library: Library, saved: SavedTools
-    ) -> tuple[Call, Any, Sequence[str], tuple[str, ...]]:
-        """The graph with the arguments in it, and the outputs that can run. Raises ToolError with every problem."""
-        catalogue, signature = library.catalogue, found.signature
-        given = self._with_files(signature, arguments)
-        try:
-            bound = check_arguments(signature, given, catalogue, saved.choices)
-            filled = call(found.prompt, found.workflow, signature, bound, catalogue)
-        except GraphError as error:
-            raise ToolError(f"The arguments do not fit; nothing ran.\n{error}") from error
-        wanted = [one.node for one in signature.outputs]
-        checked = check(filled.prompt, catalogue, choices=saved.choices, targets=wanted)
-        problems = [*(one for one in found.problems if one.stops), *checked.problems]
-        if not checked.outputs:
-            raise ToolError(f"The workflow {found.tool.workflow} cannot run here.\n{_told(problems, library)}")
-        notes = (f"Not all outputs can run.\n{_told(problems, library)}",) if problems else ()
-        return filled, checked.prompt, checked.outputs, notes
-
-    def _with_files(self, signature: Signature, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, those for files as names of files."""
-        given = dict(arguments)
-        for one in signature.parameters:
-            value = given.get(one.name)
-            if isinstance(value, str) and media_kind(one.spec) is not None:
+    async def _bound(self, workflow: SavedWorkflow, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as the nodes get them, files that came along kept. Raises ToolError with every problem."""
+        given, problems = dict(arguments), []
+        for one in workflow.signature.parameters:
+            if one.name in given and media_kind(one.spec) is not None:
                 try:
-                    given[one.name] = named_file(one.name, value, keep_in(self._paths.directory("input")))
-                except (MediaError, OSError) as error:
-                    raise ToolError(f"{one.name}: the file cannot be kept in the input folder: {error}") from error
-        return given
+                    given[one.name] = await self._files.take(one, given[one.name])
+                except FileProblemError as error:
+                    problems.append(error.problem)
+                    del given[one.name]
+        wrong = {one.input_name for one in problems}
+        bound: dict[str, Any] = {}
+        try:
+            bound = check_arguments(workflow.signature, given, workflow.catalogue, self._choices)
+        except GraphError as error:
+            problems += [one for one in error.problems if one.input_name not in wrong]
+        if problems:
+            raise ToolError(f"The arguments do not fit; nothing ran.\n{render(problems)}")
+        return bound
+
+    def _checked(self, workflow: SavedWorkflow, bound: Mapping[str, Any], library: Library) -> _Ready:
+        """The graph with the values in it, and the outputs that can run. Raises ToolError when none can."""
+        filled = call(workflow.prompt, workflow.workflow, workflow.signature, bound, workflow.catalogue)
+        wanted = [one.node for one in workflow.signature.outputs]
+        checked = check(filled.prompt, workflow.catalogue, choices=self._choices, targets=wanted)
+        problems = [*(one for one in workflow.problems if one.stops), *checked.problems]
+        if not checked.outputs:
+            raise ToolError(f"The workflow {workflow.name} cannot run here.\n{_told(problems, library)}")
+        notes = (f"Not all outputs can run.\n{_told(problems, library)}",) if problems else ()
+        return _Ready(filled, checked.prompt, checked.outputs, notes)
 
     def _close(self) -> None:
         for token in list(self._running):
@@ -182,7 +231,7 @@ class LocalBackend:
     async def _end(self) -> None:
         async with self._turn:
             if self._parts.done() and self._parts.exception() is None:
-                executor = self._parts.result()[2]
+                executor = self._parts.result()[1]
                 executor.close()
                 executor.cache.close()
 
@@ -202,44 +251,32 @@ def _titles(prompt: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _outcome(signature: Signature, filled: Call, result: RunResult, notes: tuple[str, ...]) -> Outcome:
+def _outcome(signature: Signature, ready: _Ready, result: RunResult) -> Outcome:
     """What the outputs gave. Raises ToolError when none gave anything."""
     if result.status == "cancelled":
         raise ToolError("The call was cancelled.")
-    titles = _titles(filled.prompt)
+    titles = _titles(ready.call.prompt)
     failed = tuple(
         "\n".join(
             part for part in (f"{titles.get(one.display_node, one.class_type)} failed: {one.message}", one.hint) if part
         )
         for one in result.failures
     )
+    by_node: dict[str, list[Mapping[str, Any]]] = {}
+    for node, ui in shown(result).items():
+        outcome = result.nodes.get(node)
+        by_node.setdefault(outcome.display_node if outcome is not None else node, []).append(ui)
     given = tuple(
-        GivenOutput(
-            name=one.name, kind=one.kind, files=files_of(result.ui[one.node]), texts=texts_of(result.ui[one.node])
-        )
+        GivenOutput(name=one.name, kind=one.kind, files=files_of(by_node[one.node]), texts=texts_of(by_node[one.node]))
         for one in signature.outputs
-        if one.node in result.ui
+        if one.node in by_node
     )
     if failed and not given:
-        raise ToolError("\n".join((*failed, *notes)))
-    counts = {"ran": result.counts.ran, "reused": result.counts.reused}
-    values = dict(filled.values)
-    return Outcome(outputs=given, values=values, seconds=result.seconds, counts=counts, notes=(*failed, *notes))
-
-
-def files_of(ui: Mapping[str, Any]) -> tuple[Produced, ...]:
-    """The files that a node showed, each once, in their order."""
-    found: dict[Produced, None] = {}
-    for items in ui.values():
-        for item in items if isinstance(items, list | tuple) else ():
-            if isinstance(item, Mapping) and isinstance(item.get("filename"), str):
-                below = str(item.get("subfolder") or "").replace("\\", "/").strip("/")
-                name = f"{below}/{item['filename']}" if below else item["filename"]
-                found[Produced(folder=str(item.get("type") or "output"), name=name)] = None
-    return tuple(found)
-
-
-def texts_of(ui: Mapping[str, Any]) -> tuple[str, ...]:
-    """The texts that a node showed under `text`."""
-    items = ui.get("text")
-    return tuple(one for one in items if isinstance(one, str)) if isinstance(items, list | tuple) else ()
+        raise ToolError("\n".join((*failed, *ready.notes)))
+    return Outcome(
+        outputs=given,
+        values=dict(ready.call.values),
+        seconds=result.seconds,
+        counts={"ran": result.counts.ran, "reused": result.counts.reused},
+        notes=(*failed, *ready.notes),
+    )

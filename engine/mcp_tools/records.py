@@ -67,10 +67,10 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that can be read: where it is, how large (bytes), and when it was changed (seconds since 1970)."""
+    """A file that can be read: where it is, how large (bytes, where that is known), and when it was changed (Unix seconds)."""
 
     file: Produced
-    size: int
+    size: int | None
     changed: float
 
 

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 
 from engine.mcp_tools.guard import Guard
+from engine.mcp_tools.input import own_input, told_to_end
 from engine.mcp_tools.protocol import ToolServer
 from engine.mcp_tools.records import Backend
 from engine.server.binding import bind, url_of
@@ -36,21 +38,24 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...]
     port: int
     token: str | None
+    tokens_file: Path
+    """Where named tokens are, if there are any."""
     allowed_hosts: tuple[str, ...] = ()
 
 
 async def serve_stdio(make: Callable[[], Backend], version: str) -> None:
-    """Serve the process that started this one, until it closes our standard input.
+    """Serve the process that started this one, until it closes our standard input, or we are told to end.
 
     Nothing else may get into standard output. So the package turns descriptor 1 to stderr, and what Python prints goes there too;
     and only then is the backend made, which imports node packs.
     """
-    async with stdio_server() as (incoming, outgoing):
-        with contextlib.redirect_stdout(sys.stderr):
-            backend = make()
-            server = ToolServer(backend, version)
-            async with _watched(server, backend):
-                await server.run(incoming, outgoing, server.create_initialization_options())
+    with own_input() as (lines, end), told_to_end(end):
+        async with stdio_server(stdin=lines) as (incoming, outgoing):
+            with contextlib.redirect_stdout(sys.stderr):
+                backend = make()
+                server = ToolServer(backend, version)
+                async with _watched(server, backend):
+                    await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 async def serve_http(
@@ -65,7 +70,7 @@ async def serve_http(
         app: Any = server.streamable_http_app(
             streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=ours
         )
-        guarded = Guard(app, options.listen, options.allowed_hosts, options.token)
+        guarded = Guard(app, options.listen, options.allowed_hosts, options.token, options.tokens_file)
         config = uvicorn.Config(
             guarded,
             log_config=None,
@@ -75,9 +80,22 @@ async def serve_http(
             server_header=False,
         )
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        say(f"Tools at {url_of(sockets, options.listen)}{PATH}")
-        async with _watched(server, backend):
-            await uvicorn.Server(config).serve(sockets=sockets)
+        http = _Server(config)
+        with told_to_end(http.end):
+            say(f"Tools at {url_of(sockets, options.listen)}{PATH}")
+            async with _watched(server, backend):
+                await http.serve(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    """One that leaves signals to us: raised again at its end, they would look like an interrupted command."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def end(self) -> None:
+        self.should_exit = True
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import io
 import json
 import re
 import subprocess
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from PIL import Image
 
-from tests.harness import PATIENCE, ROOT, command, environ, new_base
+from tests.harness import PATIENCE, ROOT, command, environ, new_base, until
 
 PACK = '''
 """Nodes that need no torch, print what they can, and note what becomes of them."""
@@ -101,6 +105,14 @@ WORKFLOWS: dict[str, Any] = {
         "1": {"class_type": "TestPicture", "inputs": {}},
         "2": {"class_type": "NotThere", "inputs": {"a": ["1", 0]}},
     },
+}
+
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
 }
 
 
@@ -206,3 +218,31 @@ def listening(base: Path, *options: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+def picture_of(answer: Any) -> Image.Image:
+    """The first picture in an answer."""
+    found = next(block for block in answer.content if block.type == "image")
+    return Image.open(io.BytesIO(base64.b64decode(found.data)))
+
+
+def cancelled_call(talk: Talk, tools: Path) -> None:
+    """Cancel a call once it takes steps, and wait until the node has stopped."""
+    noted = tools / "noted.txt"
+    noted.unlink(missing_ok=True)
+
+    async def work() -> None:
+        begun = asyncio.Event()
+
+        async def tell(done: float, total: float | None, message: str | None) -> None:
+            if message is not None and "of 100000" in message:
+                begun.set()
+
+        call = asyncio.create_task(talk.client.call_tool("wait", {"steps": 100_000}, progress_callback=tell))
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    talk.do(work())
+    until(lambda: noted.exists() and noted.read_text().strip() == "Cancelled", "the node to stop")

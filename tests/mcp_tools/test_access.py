@@ -15,14 +15,7 @@ from mcp import MCPError
 
 from engine.__main__ import main
 from engine.mcp_tools.guard import Guard
-from tests.mcp_tools.talking import listening, over_http, talking
-
-HELLO = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
-}
+from tests.mcp_tools.talking import HELLO, listening, over_http, talking
 
 
 def post(url: str, headers: dict[str, str]) -> tuple[int, Any]:

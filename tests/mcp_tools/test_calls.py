@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
+import signal
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp import MCPError
 from PIL import Image
 
-from tests.harness import until
-from tests.mcp_tools.talking import Talk, over_http, talking
-
-
-def picture_of(answer: Any) -> Image.Image:
-    """The first picture in an answer."""
-    found = next(block for block in answer.content if block.type == "image")
-    return Image.open(io.BytesIO(base64.b64decode(found.data)))
+from tests.harness import PATIENCE, ROOT, command, environ
+from tests.mcp_tools.talking import HELLO, Talk, cancelled_call, over_http, picture_of, talking
 
 
 def test_every_sound_workflow_is_a_tool_with_its_schema(stdio: Talk) -> None:
@@ -132,40 +126,19 @@ def test_pictures_are_given_as_data_as_names_and_as_earlier_outputs(stdio: Talk,
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("data:image/png;base64,a", "is not that"),
-        ("data:nonsense", "no data URL"),
-        ("data:image/png;base64,", "empty"),
-        ("safelight://elsewhere/a.png", "no address of a file"),
-        ("../secret.png", "Value not in list"),
-        ("safelight://output/../../secret.png", "Value not in list"),
+        ("data:image/png;base64,a", "no base64"),
+        ("data:image/png;base64,aGVsbG8=", "cannot be read as a picture"),
+        ("data:nonsense", "data:TYPE;base64"),
+        ("https://example.org/a.png", "not fetched"),
+        ("safelight://elsewhere/a.png", "not in list"),
+        ("../secret.png", "not in list"),
+        ("safelight://output/../../secret.png", "not in list"),
     ],
 )
 def test_files_that_are_none_are_refused(stdio: Talk, value: str, told: str) -> None:
     answer = stdio.call("tools_Look_at_it", {"image": value})
     assert answer.is_error
     assert told in answer.content[0].text
-
-
-def cancelled_call(talk: Talk, tools: Path) -> None:
-    """Cancel a call once it takes steps, and wait until the node has stopped."""
-    noted = tools / "noted.txt"
-    noted.unlink(missing_ok=True)
-
-    async def work() -> None:
-        begun = asyncio.Event()
-
-        async def tell(done: float, total: float | None, message: str | None) -> None:
-            if message is not None and "of 100000" in message:
-                begun.set()
-
-        call = asyncio.create_task(talk.client.call_tool("wait", {"steps": 100_000}, progress_callback=tell))
-        await begun.wait()
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-
-    talk.do(work())
-    until(lambda: noted.exists() and noted.read_text().strip() == "Cancelled", "the node to stop")
 
 
 def test_a_call_that_is_cancelled_stops_the_node(stdio: Talk, tools: Path) -> None:
@@ -190,7 +163,47 @@ def test_over_http_it_is_the_same(url: str, tools: Path, mode: str) -> None:
         cancelled_call(talk, tools)
 
 
-def test_nothing_but_messages_came_over_standard_output(stdio: Talk) -> None:
-    """The pack prints when it is imported, in its nodes, and past Python."""
-    stdio.call("picture", {"seed": 77})
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_it_is_told_to_though_its_input_stays_open(tools: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        command("mcp", "--base-directory", str(tools)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environ(),
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_nothing_but_messages_leaves_over_standard_output(stdio: Talk, tools: Path) -> None:
+    """The pack prints when it is imported, in its nodes, and past Python; what waits to be written at the end counts too."""
     assert not [message for message in stdio.messages if isinstance(message, Exception)]
+    asked = [
+        HELLO,
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "picture", "arguments": {"seed": 77}}},
+    ]
+    with subprocess.Popen(
+        command("mcp", "--base-directory", str(tools)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environ(),
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"".join(json.dumps(one).encode() + b"\n" for one in asked))
+        process.stdin.flush()
+        lines = [process.stdout.readline()]
+        while json.loads(lines[-1]).get("id") != 2:
+            lines.append(process.stdout.readline())
+        process.stdin.close()
+        lines += process.stdout.readlines()
+        assert process.wait(PATIENCE) == 0
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
