@@ -93,6 +93,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.serve import serve
 
         return serve
+    if name == "mcp":
+        from engine.cli.mcp import mcp
+
+        return mcp
     if name == "worker":
         from engine.cli.worker import worker
 

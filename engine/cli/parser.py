@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     for add in (
         _add_run,
         _add_serve,
+        _add_mcp,
         _add_validate,
         _add_export,
         _add_nodes,
@@ -121,6 +122,36 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     other.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info"
     )
+
+
+def _add_mcp(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "mcp", "Give saved workflows to language models as tools (Model Context Protocol).")
+    parser.add_argument(
+        "--workflow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make a tool of this workflow only; * and ? stand for letters; may be repeated (default: of all)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="run workflows of this server on it (default: in this process, or on the server that has the base directory)",
+    )
+    parser.add_argument(
+        "--token",
+        help="the token of the server; with --http also what clients must present (default: $SAFELIGHT_TOKEN)",
+    )
+    http = parser.add_argument_group("HTTP")
+    http.add_argument("--http", action="store_true", help="listen for clients, instead of standard input and output")
+    http.add_argument(
+        "--listen", action="append", nargs="?", const="0.0.0.0", metavar="ADDRESS", help="default: 127.0.0.1"
+    )
+    http.add_argument("--port", type=int, default=8189, help="default: 8189; 0: any free one")
+    http.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which clients may call"
+    )
+    _add_folders(parser.add_argument_group("folders"))
 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
