@@ -19,6 +19,8 @@ from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.acceptance import Acceptance
 from engine.server.answers import FORMS, Forms
+from engine.server.api_v2 import ApiV2, install_api_v2
+from engine.server.audit import AUDIT
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -34,6 +36,7 @@ from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
 from engine.server.refusals import Refusal
+from engine.server.routes.calls import CallRoutes
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
@@ -55,6 +58,7 @@ from engine.server.routes.uploads import upload_routes
 from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
+from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
 from engine.server.workflows.files import CallFiles
@@ -94,6 +98,11 @@ class Parts:
         return Acceptance(self.dispatcher, self.store, self.catalogues.get, files, self.packs)
 
     @cached_property
+    def api_v2(self) -> ApiV2:
+        """The Comfy API v2."""
+        return ApiV2(self.paths, self.dispatcher, self.store, self.hub.watches, self.acceptance, self.limits)
+
+    @cached_property
     def runs(self) -> RunService:
         """What calls saved workflows, for every way of calling them."""
         library = WorkflowLibrary(self.paths, self.catalogues.get, self.acceptance.files)
@@ -106,8 +115,11 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
+    if AUDIT in app:
+        parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
+    install_api_v2(app, parts.api_v2)
     forms: Forms = {BEGINNING: as_api_error}
     app[FORMS] = forms
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
@@ -128,6 +140,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
+        *CallRoutes(parts.runs, limits.max_pixels).routes(),
+        *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),
         _websocket(hub),
@@ -145,6 +159,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *translation_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
+        *parts.api_v2.routes(),
         *openai_routes(parts.runs, parts.openai, limits.max_pixels),
     ]
 

@@ -113,7 +113,7 @@ class ImageRoutes:
             body_type="json" if operation == "generation" else "multipart",
             answer=_ANSWER,
             refusals=REFUSALS,
-            problem=PROBLEM,
+            problems=PROBLEM,
             api_only=True,
         )
 

@@ -46,7 +46,7 @@ def listing_routes(models: Models) -> list[Route]:
                 "type": "object",
                 "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": _MODEL}},
             },
-            problem=PROBLEM,
+            problems=PROBLEM,
             api_only=True,
         ),
         Route(
@@ -58,7 +58,7 @@ def listing_routes(models: Models) -> list[Route]:
             query=(Query(name="model", doc="Its name, which may hold slashes.", required=True),),
             answer=_MODEL,
             refusals={400: "Its workflow cannot run here.", 404: "There is no such model."},
-            problem=PROBLEM,
+            problems=PROBLEM,
             api_only=True,
         ),
     ]

@@ -56,7 +56,7 @@ class SpeechRoutes:
                 body={"type": "object", "required": ["model", "input"], "properties": properties},
                 answer_type="audio/*",
                 refusals=REFUSALS,
-                problem=PROBLEM,
+                problems=PROBLEM,
                 api_only=True,
             )
         ]

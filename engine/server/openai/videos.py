@@ -46,7 +46,7 @@ class VideoRoutes:
         text = {"type": "string"}
         properties = dict.fromkeys(("model", "prompt", "size", "seconds"), text)
         properties["input_reference"] = {"type": "string", "format": "binary"}
-        common: dict[str, Any] = {"tag": TAG, "refusals": REFUSALS, "problem": PROBLEM, "api_only": True}
+        common: dict[str, Any] = {"tag": TAG, "refusals": REFUSALS, "problems": PROBLEM, "api_only": True}
         one: dict[str, Any] = {**common, "path": "/v1/videos/{video}", "query": _ID}
         return [
             Route(
