@@ -102,6 +102,10 @@ def test_several_pictures_of_a_size_come_as_addresses(client: openai.OpenAI, ser
         status, data = server.ask("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
         assert status == 200
         found.append(opened(data))
+    behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/drawn"}
+    proxied = client.images.generate(prompt="tree", response_format="url", extra_headers=behind)
+    assert proxied.data is not None
+    assert (proxied.data[0].url or "").startswith(f"https://127.0.0.1:{server.port}/drawn/api/view?")
     assert found[0].shape == (48, 32, 3)
     assert not np.array_equal(found[0], found[1])
 
