@@ -382,10 +382,11 @@ class Dispatcher:
         if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
             running.job.attempts -= running.started
             self._again(running.job)
+            self.dispatch()
         else:
+            self.dispatch()  # first: the worker has nothing to do until then
             status = "cancelled" if running.cancelled and message.status == "failed" else message.status
             self._end(running.job, running.follower, status, message, message.crash)
-        self.dispatch()
 
     def _on_refused(self, running: Running, reason: str) -> None:
         """The worker cannot run the job: it waits for another worker, or for this one once it was started again."""

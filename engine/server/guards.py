@@ -28,7 +28,7 @@ from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
 from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
-OPEN_PATHS = ("/health", "/api/health")
+OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")
 """Answered without a token, for whatever watches over the process."""
 
 RUNNER: dict[str, Any] = {

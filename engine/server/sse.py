@@ -32,6 +32,9 @@ MOST_WAITING: Final = 8 * 1024**2
 MOST_STREAMS: Final = 500
 """Streams of the whole server."""
 
+RETRY_AFTER: Final = 5
+"""Seconds that a client waits which found too many streams open."""
+
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
 _LONGEST_ID: Final = 200
@@ -49,7 +52,9 @@ class Streams:
         """Count a stream in. Raises Refusal 429 when there are too many."""
         if len(self._open) >= MOST_STREAMS:
             message = f"{len(self._open)} event streams are open, the most that are kept. Ask for the state instead."
-            raise Refusal(429, "too_many_streams", message, retry_after=5)
+            refusal = Refusal(429, "too_many_streams", message)
+            refusal.headers["Retry-After"] = str(RETRY_AFTER)
+            raise refusal
         self._open.add(stream)
 
     def discard(self, stream: EventStream) -> None:
