@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from engine.jobs.records import HistoryEntry, Job, Outcome, Settings, is_long
+from engine.jobs.shares import Client
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import change_row, end_row, job_row, long_texts
 from engine.jobs.store_writes import Accept, Call, End
@@ -151,6 +152,12 @@ class JobStore:
         from engine.jobs import store_reader
 
         return await self._read(store_reader.counts)
+
+    async def accounts(self) -> list[tuple[Client, float]]:
+        """The accounts of clients (`Job.account`) as the newest thousand jobs that have ended left them."""
+        from engine.jobs import store_reader
+
+        return await self._read(store_reader.accounts)
 
     # -- history
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE, TEXTS
+from engine.jobs.shares import Client, client_of
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
 from engine.jobs.store_texts import fill
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 _UNREADABLE: Final = object()
 
 _ENDED = JOBS.c.end_number.is_not(None)
+_ACCOUNTS = 1_000
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
 _LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
@@ -138,6 +140,14 @@ def ended_jobs(
     with _one_moment(connection):
         total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
         return _entries(connection, page), total
+
+
+def accounts(connection: Connection) -> list[tuple[Client, float]]:
+    """The accounts that the newest jobs that have ended left to their clients."""
+    columns = (JOBS.c.owner, JOBS.c.client_id, JOBS.c.account)
+    query = select(*columns).where(_ENDED).order_by(JOBS.c.end_number.desc()).limit(_ACCOUNTS)
+    found = connection.execute(query).all()
+    return [(client_of(owner, client), account) for owner, client, account in found if isinstance(account, float)]
 
 
 def _each(ids: Collection[str]) -> ColumnElement[str]:

@@ -18,6 +18,7 @@ from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.acceptance import Acceptance
 from engine.server.api_v2 import ApiV2, install_api_v2
+from engine.server.audit import AUDIT
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -31,6 +32,7 @@ from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
 from engine.server.refusals import Refusal
+from engine.server.routes.calls import CallRoutes
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
@@ -52,6 +54,7 @@ from engine.server.routes.uploads import upload_routes
 from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
+from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
 from engine.server.workflows.files import CallFiles
@@ -107,6 +110,8 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
+    if AUDIT in app:
+        parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
     install_api_v2(app, parts.api_v2)
@@ -128,6 +133,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
+        *CallRoutes(parts.runs, limits.max_pixels).routes(),
+        *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),
         _websocket(hub),

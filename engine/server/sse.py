@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from engine.server.refusals import Refusal
+from engine.server.tokens import still_admitted
 
 log = logging.getLogger("safelight.sse")
 
@@ -184,7 +185,8 @@ class EventStream:
         return False
 
     def _has_gone(self) -> bool:
-        return self._request.transport is None or self._request.transport.is_closing()
+        transport = self._request.transport
+        return transport is None or transport.is_closing() or not still_admitted(self._request)
 
     def _queue(self, message: bytes, replaces: object) -> None:
         if self.closed:
