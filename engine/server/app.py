@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.config import WebhookSettings
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
@@ -25,7 +26,7 @@ from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.openapi import openapi_routes
-from engine.server.options import ServeOptions
+from engine.server.options import OptionsError, ServeOptions
 from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
@@ -55,6 +56,8 @@ from engine.server.routes.view import view_routes
 from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
+from engine.server.webhooks.delivery import Webhooks, install_webhooks
+from engine.server.webhooks.waiting import FILE_NAME, WaitingHooks
 from engine.server.workflows.files import CallFiles
 from engine.server.workflows.library import WorkflowLibrary
 from engine.server.workflows.runner import RunService
@@ -83,6 +86,7 @@ class Parts:
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
     limits: Limits = Limits()  # noqa: RUF009 - it never changes
+    webhook_settings: WebhookSettings = WebhookSettings()  # noqa: RUF009 - nor does it
 
     @cached_property
     def acceptance(self) -> Acceptance:
@@ -97,6 +101,14 @@ class Parts:
         files = CallFiles(self.paths, max_bytes=self.limits.max_upload_size, max_pixels=self.limits.max_pixels)
         return RunService(library, self.acceptance, self.dispatcher, self.store, self.hub.watches, files, self.paths)
 
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """What tells others that a job has ended. Raises OptionsError for settings that are not sound."""
+        try:
+            return Webhooks(self.webhook_settings, self.runs, WaitingHooks(self.paths.user / FILE_NAME))
+        except ValueError as error:
+            raise OptionsError(f"safelight.toml: {error}.") from None
+
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
@@ -105,6 +117,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     install_guards(app, policy, limits)
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
+    install_webhooks(app, parts.webhooks, parts.opened)
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
@@ -123,7 +136,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
-        *CallRoutes(parts.runs, limits.max_pixels).routes(),
+        *CallRoutes(parts.runs, parts.webhooks, limits.max_pixels).routes(),
         *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),

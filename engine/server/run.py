@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from engine.config import Settings
 from engine.jobs import heap
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
@@ -69,6 +70,10 @@ class Engine(Protocol):
     @property
     def paths(self) -> Paths:
         """The folders."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the base directory's `safelight.toml` says."""
 
     @property
     def stored_library(self) -> Callable[[bool], Library | None]:
@@ -214,6 +219,7 @@ class Server:
             object_info=self.object_info,
             reload=self.reloading.reload,
             limits=self._limits,
+            webhook_settings=self._app.settings.webhooks,
         )
 
     def _application(self, port: int) -> web.Application:
