@@ -18,6 +18,8 @@ from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.acceptance import Acceptance
+from engine.server.api_v2 import ApiV2, install_api_v2
+from engine.server.audit import AUDIT
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -95,6 +97,11 @@ class Parts:
         return Acceptance(self.dispatcher, self.store, self.catalogues.get, files, self.packs)
 
     @cached_property
+    def api_v2(self) -> ApiV2:
+        """The Comfy API v2."""
+        return ApiV2(self.paths, self.dispatcher, self.store, self.hub.watches, self.acceptance, self.limits)
+
+    @cached_property
     def runs(self) -> RunService:
         """What calls saved workflows, for every way of calling them."""
         library = WorkflowLibrary(self.paths, self.catalogues.get, self.acceptance.files)
@@ -115,9 +122,12 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
+    if AUDIT in app:
+        parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
     install_webhooks(app, parts.webhooks, parts.opened)
+    install_api_v2(app, parts.api_v2)
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
@@ -155,6 +165,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *translation_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
+        *parts.api_v2.routes(),
     ]
 
 

@@ -42,7 +42,7 @@ from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
 from engine.processes import ServerFacts, python_environment, told_environment
-from engine.server import token_file
+from engine.server import audit, token_file
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -228,6 +228,7 @@ class Server:
             port=port,
             token=self._token,
             tokens_file=self._app.paths.user / token_file.FILE_NAME,
+            audit_file=self._app.paths.user / audit.FILE_NAME,
             allow_hosts=self._options.allowed_hosts,
             cors_origins=self._options.cors_origins,
         )
