@@ -133,6 +133,38 @@ for number in range(ROUNDS):
 """
 )
 
+COMFY_CLI: Final = (
+    CHECKED
+    + """
+import subprocess, urllib.request
+from pathlib import Path
+
+HOST, PORT = URL.removeprefix("http://").split(":")
+COMFY = [str(Path(sys.executable).with_name("comfy")), "--skip-prompt"]
+
+
+def run(*arguments):
+    command = [*COMFY, "run", "--wait", "--host", HOST, "--port", PORT, *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    told = next(json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{"schema"'))
+    assert told["ok"], told
+    return told["data"]
+
+
+for number in range(ROUNDS):
+    for again in (False, True):
+        with open("prompt.json", "w") as file:
+            json.dump(seeded(800 + number), file)
+        done = run("--workflow", "prompt.json")
+        (picture,) = done["outputs"]
+        check(urllib.request.urlopen(picture).read(), "run")
+        ran = done["executed_node_ids"]
+        assert (SAMPLER in ran) is not again, (again, ran)
+saved = run("--workflow", os.environ["WORKFLOW"])  # the form that an editor saves
+check(urllib.request.urlopen(saved["outputs"][0]).read(), "saved")
+"""
+)
+
 CHECKED_JS: Final = """
 const URL_ = process.env.SERVER, ROUNDS = Number(process.env.ROUNDS), PROMPT = JSON.parse(process.env.PROMPT);
 const of = (type) => Object.keys(PROMPT).find((id) => PROMPT[id].class_type === type);
@@ -221,6 +253,7 @@ CLIENTS: Final = (
     Client("comfy-api-simplified", "pypi", ("comfy-api-simplified==1.6.0", "pillow"), SIMPLIFIED),
     Client("comfyui-utils", "pypi", ("comfyui-utils==0.0.1", "pillow"), UTILS),
     Client("comfy-script", "pypi", ("comfy-script[client,runtime]==0.6.1", "networkx"), SCRIPT),
+    Client("comfy-cli", "pypi", ("comfy-cli==1.23.0", "pillow"), COMFY_CLI),
     Client("@stable-canvas/comfyui-client", "npm", ("@stable-canvas/comfyui-client@1.5.9", "ws@8.18.3"), CANVAS),
     Client("@saintno/comfyui-sdk", "npm", ("@saintno/comfyui-sdk@0.3.1", "ws@8.18.3"), SDK),
 )
@@ -289,6 +322,9 @@ def failure(client: Client, place: Path, server: Server, prompt: dict[str, Any],
         "SERVER": server.url,
         "ROUNDS": str(rounds),
         "PROMPT": json.dumps(prompt),
+        "WORKFLOW": str(ROOT / "workflows" / "text_to_image.json"),
+        "HOME": str(home),
+        "DO_NOT_TRACK": "1",
     }
     try:
         ran = subprocess.run(

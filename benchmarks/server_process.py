@@ -126,12 +126,13 @@ class Server:
 
 
 @contextmanager
-def base_folder(source: str = PACK) -> Iterator[Path]:
-    """A base directory with the benchmark's nodes, or those in `source`."""
+def base_folder(source: str | None = PACK) -> Iterator[Path]:
+    """A base directory with the benchmark's nodes, or those in `source`; None: without a pack."""
     with tempfile.TemporaryDirectory(prefix="safelight-bench-") as name:
-        pack = Path(name) / "custom_nodes" / "bench.py"
-        pack.parent.mkdir()
-        pack.write_text(source)
+        if source is not None:
+            pack = Path(name) / "custom_nodes" / "bench.py"
+            pack.parent.mkdir()
+            pack.write_text(source)
         yield Path(name)
 
 

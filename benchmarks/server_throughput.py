@@ -47,6 +47,19 @@ def bodies(server: Server, count: int, salts: Iterator[int]) -> list[bytes]:
     return [request(server.port, {"client_id": "bench", "prompt": chains(1, 2, next(salts))}) for _ in range(count)]
 
 
+def built_in_bodies(server: Server, count: int, salts: Iterator[int]) -> list[bytes]:
+    """The same of built-in nodes alone, for a server without a pack."""
+    salted = itertools.islice(salts, count)
+    return [request(server.port, {"client_id": "bench", "prompt": _shown_number(salt)}) for salt in salted]
+
+
+def _shown_number(salt: int) -> dict[str, Any]:
+    return {
+        "0": {"class_type": "PrimitiveInt", "inputs": {"value": salt}},
+        "1": {"class_type": "PreviewAny", "inputs": {"source": ["0", 0]}},
+    }
+
+
 async def at_once(listener: Listener, posters: list[Poster], jobs: list[bytes]) -> tuple[float, float]:
     """Seconds until all are accepted, and until all have ended."""
     waiting = iter(jobs)

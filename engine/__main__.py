@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.paths import ExtraFolder, Paths
     from engine.plugins.library import Library
     from engine.plugins.values import ImportModule
+    from engine.remote.services import RemoteServices
 
 NODE_PACKAGES = ("nodes",)
 
@@ -66,6 +67,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     """The engine around the directory `base`. Raises SettingsError and ModelPathsError for settings that are not sound."""
     from engine.cli.app import App
     from engine.config import Folders, load_settings
+    from engine.graph.offers import settle
     from engine.plugins.store import FILE_NAME
     from engine.threads import tell_libraries
 
@@ -75,6 +77,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     paths = _paths(base, folders, settings)
     packs = (*paths.custom_node_folders, *folders.custom_nodes)
     stored_at = paths.cache / FILE_NAME
+    remote = _remote(settings)
     opened: list[Library] = []
 
     def load_library() -> Library:
@@ -92,13 +95,17 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         loading = Loading(adapters=ADAPTERS, prepare=prepare, disabled=settings.disabled_packs, patience=patience)
         library = load_library(NODE_PACKAGES, packs, stored_at, loading, on_change=lambda: say(READING))
         opened[:] = [library]
+        settle(library.catalogue, {"services": remote.names})
         gc.freeze()  # the catalogue lives as long as the process: no need to look through it at each collection
         return library
 
     def stored_library(as_it_is: bool) -> Library | None:
         from engine.plugins.opening import stored_library
 
-        return stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is, disabled=settings.disabled_packs)
+        library = stored_library(NODE_PACKAGES, packs, stored_at, as_it_is=as_it_is, disabled=settings.disabled_packs)
+        if library is not None:
+            settle(library.catalogue, {"services": remote.names})
+        return library
 
     def import_module(name: str) -> None:
         if not opened:
@@ -109,7 +116,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         return _cache(paths.cache if persistent else None, settings, import_module)
 
     def open_executor(library: Library, cache: Cache) -> Executor:
-        return _executor(library, cache, paths, settings)
+        return _executor(library, cache, paths, settings, remote)
 
     return App(paths, settings, folders, load_library, stored_library, open_cache, open_executor)
 
@@ -144,7 +151,19 @@ def _cache(folder: Path | None, settings: Settings, import_module: ImportModule)
     return Cache(folder, ram_bytes=int(limits.ram_gib * GIB), disk_bytes=int(limits.disk_gib * GIB), codecs=codecs)
 
 
-def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) -> Executor:
+def _remote(settings: Settings) -> RemoteServices:
+    """The services that the settings and the environment name. Raises SettingsError for an address that may not be used."""
+    from engine.config import SettingsError
+    from engine.remote.addresses import AddressError
+    from engine.remote.services import RemoteServices
+
+    try:
+        return RemoteServices(settings.services, os.environ)
+    except AddressError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings, remote: RemoteServices) -> Executor:
     from engine.cli.app import Deferred
     from engine.execute.executor import Executor
     from engine.execute.growth import MIB, ExpansionLimits
@@ -155,6 +174,8 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings) 
     services = Services(
         models=Deferred(lambda: _model_manager(cache, paths, settings)),
         paths=paths,
+        remote=remote,
+        setting=remote.facts,
         find_file=paths.locate,
         files_beside=_files_beside,
         ui_file=paths.produced,

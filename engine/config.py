@@ -35,6 +35,72 @@ class ExpansionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     mib: Annotated[int, msgspec.Meta(ge=1)] = 1024
 
 
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+
+
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model of a service costs: for a million tokens of text in, of pictures in, and out; and for each picture."""
+
+    input: Amount = 0.0
+    input_image: Amount = 0.0
+    output: Amount = 0.0
+    picture: Amount = 0.0
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service of the OpenAI images API, as nodes may use it by its name.
+
+    `url`: what `/images/generations` is put behind, such as `https://host/v1`. `key`: what it is presented with, and better
+    `key_variable`: the environment variable that holds it. `model`: which one answers where a node names none.
+    `hosts`: further ones from which its pictures are fetched, where it answers with addresses; `*.example.org` too.
+    `seconds`: for one try. `retries`: further tries of what it was too busy for. `longest_wait`: seconds until the next.
+    `answer_mib`: of one answer. `sends_seed`: whether it takes the field `seed`. `response_format`: what it is asked for,
+    where it takes that field. `prices`: by model, in `currency`.
+    """
+
+    url: str = ""
+    key: str = ""
+    key_variable: str = ""
+    model: str = ""
+    hosts: tuple[str, ...] = ()
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 300.0
+    retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    longest_wait: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
+    answer_mib: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    sends_seed: bool = False
+    response_format: Annotated[str, msgspec.Meta(pattern="^(|b64_json|url)$")] = ""
+    currency: str = "USD"
+    prices: dict[str, PriceSettings] = {}
+
+    def __repr__(self) -> str:
+        return f"ServiceSettings(model={self.model!r}, …)"  # neither the key nor the address belongs into a log
+
+
+class OpenAIModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model of the OpenAI routes: the saved `workflow` of that name.
+
+    `inputs`: field of a request (`prompt`, `width`, `seed`, `image`…) → the parameter that it goes to, where that has another
+    name. `values`: parameter → value of every request that does not set it; `quality`: further such values by quality.
+    """
+
+    workflow: str
+    inputs: dict[str, str] = {}
+    values: dict[str, str | int | float | bool] = {}
+    quality: dict[str, dict[str, str | int | float | bool]] = {}
+
+
+class OpenAISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The OpenAI routes. `saved`: whether every saved workflow is a model of its own name, beside the `models`.
+
+    `default`: the model of requests that name none.
+    """
+
+    saved: bool = True
+    default: str = ""
+    models: dict[str, OpenAIModelSettings] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
@@ -42,6 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `threads`: how many threads tensor maths uses on the CPU; left out, one for each core (`engine.threads`).
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
     `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
+    `openai`: which models the routes of the OpenAI API have.
+    `services`: services that make pictures elsewhere, by the name that nodes choose them by (`engine.remote`).
     """
 
     models: tuple[str, ...] = ()
@@ -52,6 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     warm_up: bool = True
+    openai: OpenAISettings = OpenAISettings()
+    services: dict[Name, ServiceSettings] = {}
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class RecordingContext:
         workflow: Mapping[str, Any] | None = None,
         models: Any = None,
         paths: Any = None,
+        remote: Any = None,
         cancel_at: float | None = None,
     ) -> None:
         """`cancel_at`: the progress (value) at which the job counts as cancelled."""
@@ -33,6 +34,7 @@ class RecordingContext:
         self.workflow = workflow
         self.models = models
         self.paths = paths
+        self.remote = remote
         self.preview_method: PreviewMethod = "auto"
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []

@@ -22,6 +22,7 @@ TORCH_FREE = (
 TORCH_FREE_ALONE = (
     *("engine.cli", "engine.paths", "engine.model_paths", "engine.plugins", "engine.worker"),
     *("engine.sampling.names", "engine.models.handles", "engine.denoising.guided"),
+    *("engine.build", "engine.calls", "engine.client", "engine.local"),
 )
 
 

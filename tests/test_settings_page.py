@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -16,15 +16,22 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     name: [cell.strip() for cell in rest.split("|")]
-    for name, rest in re.findall(r"^\| `([a-z_.]+)` \|(.*)\|$", PAGE, re.MULTILINE)
+    for name, rest in re.findall(r"^\| `((?!SAFELIGHT_)[a-zA-Z_.]+)` \|(.*)\|$", PAGE, re.MULTILINE)
 }
 
 
 def declared(record: type[msgspec.Struct], before: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted name → (type, default) of every setting of a record and of the records in it."""
+    """Dotted name → (type, default) of every setting of a record and of the records in it; a table's entries are `NAME`."""
     found: dict[str, tuple[Any, Any]] = {}
     for field in msgspec.structs.fields(record):
         kind = field.type
+        if get_origin(kind) is dict:
+            entry = get_args(kind)[1]
+            if isinstance(entry, type) and issubclass(entry, msgspec.Struct):
+                found |= declared(entry, f"{before}{field.name}.NAME.")
+            else:
+                found[before + field.name] = (msgspec.inspect.type_info(kind), {})
+            continue
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found |= declared(kind, f"{before}{field.name}.")
         else:
@@ -32,11 +39,15 @@ def declared(record: type[msgspec.Struct], before: str = "") -> dict[str, tuple[
     return found
 
 
+UNTOLD = {"none": None, "–": msgspec.NODEFAULT}
+"""No default of the file's own, and one that must be given."""
+
+
 def test_the_page_lists_every_setting_with_its_default() -> None:
     settings = declared(Settings)
     assert sorted(ROWS) == sorted(settings)
     told = {
-        name: None if row[1] == "none" else tomllib.loads(f"it = {row[1].strip('`')}")["it"]
+        name: UNTOLD[row[1]] if row[1] in UNTOLD else tomllib.loads(f"it = {row[1].strip('`')}")["it"]
         for name, row in ROWS.items()
     }
     assert told == {name: list(default) if default == () else default for name, (_, default) in settings.items()}
@@ -51,6 +62,8 @@ def described(info: Any) -> str:
     """A type as the page names it: `number from 0`, `list of texts`."""
     if isinstance(info, msgspec.inspect.VarTupleType):
         return f"list of {described(info.item_type)}s"
+    if isinstance(info, msgspec.inspect.DictType):
+        return "table"
     if isinstance(info, msgspec.inspect.UnionType):
         return " or ".join(described(one) for one in info.types)
     kinds = {

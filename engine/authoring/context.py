@@ -10,6 +10,7 @@ from engine.authoring.subgraph import Subgraph
 if TYPE_CHECKING:
     from engine.models.manager import ModelManager
     from engine.paths import Paths
+    from engine.remote.services import RemoteServices
 
 PreviewMethod: TypeAlias = Literal["auto", "none", "latent2rgb", "taesd"]
 """`latent2rgb` maps latent pixels to colours; `taesd` decodes with a tiny decoder if one is there; `auto` takes the best."""
@@ -34,6 +35,8 @@ class Context(Protocol):
     """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
     paths: Paths
     """Where files are: `input`, `output`, `temp`, `find(folder, name)`."""
+    remote: RemoteServices
+    """The services elsewhere that the settings name: `get(name)`."""
     preview_method: PreviewMethod
     """How whoever watches wants intermediate pictures to be made."""
 

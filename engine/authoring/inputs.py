@@ -18,7 +18,8 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     `ge` and `le` bound numbers (inclusive); `step` is the editor's increment, `round` what it rounds to (False: to nothing);
     `choices` are values, or `Files(folder)` for the file names of a folder, and `retired` ones that old graphs hold are
     taken but not offered; `link_only` shows no widget; `raw_link` hands the node the link itself; `seed` adds the editor's
-    control after generate; `mentions` says which files a text names; `widget` names a widget that a pack brings for the
+    control after generate; `mentions` says which files a text names; `setting` is a table
+    of the settings (`services`) whose names are the choices; `widget` names a widget that a pack brings for the
     editor, which shows the ordinary one of the type where nobody brings it; `options` go to editors unchanged.
     """
 
@@ -34,6 +35,7 @@ class In(msgspec.Struct, frozen=True, kw_only=True):
     raw_link: bool = False
     seed: bool = False
     mentions: Mentions | None = None
+    setting: str = ""
     widget: str = ""
     options: dict[str, Any] = {}
 

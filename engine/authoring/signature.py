@@ -99,6 +99,8 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
             f"Write {parameter.name}: … | None = None and make the default inside the function."
         )
     choices = extra.choices if extra.choices is not None else read.choices
+    if extra.setting:
+        choices = ()  # filled in by `engine.graph.offers.settle`
     made = InputSpec(
         name=parameter.name,
         type="COMBO" if choices is not None else read.io_type,
@@ -115,6 +117,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         raw_link=extra.raw_link,
         seed=extra.seed,
         mentions=extra.mentions,
+        setting=extra.setting,
         widget=extra.widget,
         options=extra.options if extra.round is None else {"round": extra.round, **extra.options},
     )

@@ -60,7 +60,7 @@ def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
     """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
     name, data, path = _read(source, paths)
     try:
-        found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate))
+        found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate), scripts=True)
     except MediaError as error:
         raise CliError(exits.INVALID, str(error)) from error
     except GraphError as error:

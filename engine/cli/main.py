@@ -81,6 +81,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.run import run, validate
 
         return run if name == "run" else validate
+    if name == "export":
+        from engine.cli.export import export
+
+        return export
     if name in ("nodes", "workflows"):
         from engine.cli.listing import nodes, workflows
 
@@ -89,6 +93,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.serve import serve
 
         return serve
+    if name == "mcp":
+        from engine.cli.mcp import mcp
+
+        return mcp
     if name == "worker":
         from engine.cli.worker import worker
 
@@ -105,6 +113,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.train import train
 
         return train
+    if name == "token":
+        from engine.cli.tokens import tokens
+
+        return tokens
     if name == "tokenizers":
         from engine.cli.tokenizers import tokenizers
 

@@ -25,11 +25,14 @@ def make_parser() -> argparse.ArgumentParser:
     for add in (
         _add_run,
         _add_serve,
+        _add_mcp,
         _add_validate,
+        _add_export,
         _add_nodes,
         _add_workflows,
         _add_pack,
         _add_train,
+        _add_token,
         _add_tokenizers,
         _add_cache,
         _add_doctor,
@@ -139,6 +142,36 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     )
 
 
+def _add_mcp(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "mcp", "Give saved workflows to language models as tools (Model Context Protocol).")
+    parser.add_argument(
+        "--workflow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make a tool of this workflow only; * and ? stand for letters; may be repeated (default: of all)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="run workflows of this server on it (default: in this process, or on the server that has the base directory)",
+    )
+    parser.add_argument(
+        "--token",
+        help="the token of the server; with --http also what clients must present (default: $SAFELIGHT_TOKEN)",
+    )
+    http = parser.add_argument_group("HTTP")
+    http.add_argument("--http", action="store_true", help="listen for clients, instead of standard input and output")
+    http.add_argument(
+        "--listen", action="append", nargs="?", const="0.0.0.0", metavar="ADDRESS", help="default: 127.0.0.1"
+    )
+    http.add_argument("--port", type=int, default=8189, help="default: 8189; 0: any free one")
+    http.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which clients may call"
+    )
+    _add_folders(parser.add_argument_group("folders"))
+
+
 def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--listen",
@@ -206,6 +239,22 @@ def _add_validate(commands: _Commands[argparse.ArgumentParser], shared: argparse
     _add_graph(parser)
 
 
+def _add_export(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    text = (
+        "Write a graph as a Python script, as a prompt or as a workflow; nothing runs, not even a script that is read."
+    )
+    parser = _add(commands, shared, "export", text)
+    parser.add_argument("workflow", nargs="?", help="as `run` takes it, or a script that `export` made")
+    parser.add_argument("--to", choices=("python", "prompt", "workflow"), default="python", help="default: python")
+    parser.add_argument("--out", metavar="FILE", help="where to write it (default: standard output)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="values", help="as `run` takes it"
+    )
+    parser.add_argument(
+        "--stubs", action="store_true", help="instead of a graph, the nodes for type checkers: a .pyi file"
+    )
+
+
 def _add_nodes(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     parser = _add(commands, shared, "nodes", "List the nodes by category, or show one with its inputs and outputs.")
     parser.add_argument("name", nargs="?", help="a node type, or an alias of one")
@@ -253,6 +302,38 @@ def _add_train(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     parser.add_argument("--data", metavar="DIR", help="folder with the data packages, to download nothing")
     parser.add_argument("--max-minutes", type=float, metavar="N", help="stop after N minutes, to be resumed later")
     parser.add_argument("--no-resume", action="store_true", help="begin anew")
+
+
+def _add_token(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "token", help="Make, list or revoke named tokens for those who use the server.", epilog=exits.SUMMARY
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    create = _add(actions, shared, "create", "Make a token and show it, this once: only its hash is kept.")
+    create.add_argument("name", help="who it is for: small letters, digits and . _ -")
+    create.add_argument(
+        "--scope",
+        default="run,read",
+        metavar="SCOPES",
+        help="some of run, read, admin, with commas (default: run,read)",
+    )
+    create.add_argument(
+        "--rate", metavar="N/min", help="at most so many jobs, such as 30/min or 2/s (default: any number)"
+    )
+    create.add_argument(
+        "--queue", type=int, metavar="N", help="at most so many jobs waiting and running (default: any number)"
+    )
+    create.add_argument(
+        "--expires", metavar="WHEN", help="90d, 12h, or a day as 2027-01-31 (default: when it is revoked)"
+    )
+    listed = _add(actions, shared, "list", "List the tokens, without the tokens themselves.")
+    listed.add_argument("--json", action="store_true", help="print the list as JSON")
+    revoke = _add(actions, shared, "revoke", "Take a token back; a server that runs knows at once.")
+    revoke.add_argument("name", help="its name")
+    for one in (create, listed, revoke):
+        one.add_argument(
+            "--user-directory", metavar="DIR", help="where the server keeps it (default: user/ in the base directory)"
+        )
 
 
 def _add_tokenizers(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

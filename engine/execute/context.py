@@ -60,6 +60,11 @@ class NodeContext:
         """Where files are."""
         return self._run.services.paths
 
+    @property
+    def remote(self) -> Any:
+        """The services that the settings name."""
+        return self._run.services.remote
+
     def progress(self, value: float, total: float) -> None:
         """Report `value` of `total` done. Raises Cancelled when the job was cancelled."""
         self._run.cancel.check()

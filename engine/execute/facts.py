@@ -29,6 +29,7 @@ class SpecFacts:
         "prefix",
         "raw",
         "samples",
+        "settings",
         "spec",
     )
 
@@ -39,13 +40,13 @@ class SpecFacts:
         self.raw = frozenset(item.name for item in spec.inputs if item.raw_link)
         self.files: Mapping[str, str] = {i.name: i.choices.folder for i in spec.inputs if isinstance(i.choices, Files)}
         self.mentions: Mapping[str, Mentions] = {i.name: i.mentions for i in spec.inputs if i.mentions is not None}
+        self.settings: Mapping[str, str] = {i.name: i.setting for i in spec.inputs if i.setting}
         self.outputs = spec.slots
         self.lists = tuple(output.is_list for output in spec.outputs) + (False,) * (self.outputs - len(spec.outputs))
         self.gives_lists = any(self.lists)
         self.open_inputs = spec.open_inputs
-        self.plain = not (
-            self.files or self.mentions or self.lazy or spec.has_fingerprint or spec.reads_id or not spec.cache
-        )
+        looks = self.files or self.mentions or self.settings or self.lazy
+        self.plain = not (looks or spec.has_fingerprint or spec.reads_id or not spec.cache)
         self.samples = any(one.name in _NAMES or one.type in _TYPES for one in spec.inputs)
         """Whether it may run samplers or schedules by name, which packs can bring."""
         text = "\0".join((spec.name, spec.version, repr(spec.input_is_list), repr(self.lists)))

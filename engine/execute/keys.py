@@ -131,7 +131,7 @@ def _constant(state: NodeState, value: Any) -> bytes:
 
 
 def _extras(run: Run, state: NodeState) -> bytes:
-    """What else the result depends on: chosen files, outside state, the node's own id."""
+    """What else the result depends on: chosen files and settings, outside state, the node's own id."""
     facts = state.facts
     parts = []
     for name, folder in facts.files.items():
@@ -140,6 +140,8 @@ def _extras(run: Run, state: NodeState) -> bytes:
         for text in _texts(run, state, name):
             if mentions.prefix in text:
                 parts += _mentioned_files(run, mentions, text)
+    for name, table in facts.settings.items():
+        parts += [run.services.setting(table, chosen) for chosen in _texts(run, state, name)]
     if facts.spec.reads_id:
         parts.append(b"#" + state.id.encode())
     if facts.spec.has_fingerprint:

@@ -24,6 +24,10 @@ def _no_ui_file(entry: Mapping[str, Any]) -> Path | None:
     return None
 
 
+def _no_setting(table: str, name: str) -> bytes:
+    return b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Built once by the composition root; the defaults are a program without models and files."""
@@ -32,6 +36,10 @@ class Services:
     """The model manager that nodes see as `ctx.models`; its `free()` is called when a node runs out of memory."""
     paths: Any = None
     """What nodes see as `ctx.paths`."""
+    remote: Any = None
+    """What nodes see as `ctx.remote`."""
+    setting: Callable[[str, str], bytes] = _no_setting
+    """(table, name) of an input that chooses a name of the settings → what results depend on of what it stands for."""
     find_file: Callable[[str, str], Path | None] = _no_file
     """(folder, name) of an input that chooses a file → where that file is; its content is part of the action key."""
     files_beside: Callable[[Path], Sequence[Path]] = _alone

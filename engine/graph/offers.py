@@ -1,4 +1,4 @@
-"""Names that packs add to choices of the built-in nodes, such as samplers."""
+"""Choices that no node declares: names that packs add to those of the built-in nodes, such as samplers, and names of settings."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def offer(catalogue: Catalogue, names: Mapping[str, Collection[str]], pack: str)
             catalogue.add(changed)
             found.append(changed)
     return found
+
+
+def settle(catalogue: Catalogue, names: Mapping[str, Collection[str]]) -> None:
+    """Fill in `names`, {table of the settings: names in it}, as the choices of the inputs that choose among them."""
+    for spec in list(catalogue):
+        if any(one.setting for one in spec.inputs):
+            inputs = tuple(_settled(one, names) if one.setting else one for one in spec.inputs)
+            catalogue.add(msgspec.structs.replace(spec, inputs=inputs))
+
+
+def _settled(one: InputSpec, names: Mapping[str, Collection[str]]) -> InputSpec:
+    return msgspec.structs.replace(one, choices=tuple(names.get(one.setting, ())))
 
 
 def _with(one: InputSpec, names: Collection[str]) -> InputSpec:

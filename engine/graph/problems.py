@@ -73,6 +73,11 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "exception_during_inner_validation": ProblemType(
         "The check of this input failed by itself", "This is an error of the node or its choices, not of the graph."
     ),
+    # graphs written as Python
+    "invalid_script": ProblemType(
+        "This is more than the Python that is read as a graph",
+        "Only calls of nodes with constants and outputs are read, and nothing is run. Run the file with Python instead.",
+    ),
     # saved workflows
     "invalid_workflow": ProblemType("The workflow does not have the right shape", "Save it again from an editor."),
     "subgraph_recursion": ProblemType(

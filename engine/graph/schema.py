@@ -63,6 +63,8 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: bool = False
     """A seed, with the editor's control after generate."""
     mentions: Mentions | None = None
+    setting: str = ""
+    """The table of the settings whose names are its choices (`services`), filled in when the program starts."""
     widget: str = ""
     """A widget of a pack that editors show for it (`widgetType`); its value is JSON, whatever the type."""
     options: dict[str, Any] = {}

@@ -79,6 +79,20 @@ def check(
     return _Check(data, catalogue, choices, custom).run(targets)
 
 
+class NodeChecks:
+    """Checks nodes one by one, as a graph is built: by the same rules, so that a mistake is told where it is made."""
+
+    def __init__(self, catalogue: Catalogue, *, choices: ChoicesOf) -> None:
+        self._check = _Check({}, catalogue, choices, None)
+
+    def one(self, node_id: NodeId, node: Node, sources: Mapping[NodeId, Node]) -> tuple[list[Problem], Node]:
+        """What is wrong with `node`, and the node with its constants converted, undeclared ones left out.
+
+        `sources` are the nodes that its links lead to; those that are not among them are taken as they are.
+        """
+        return self._check.one(node_id, node, sources)
+
+
 class _Check:
     """The state of one check."""
 
@@ -110,6 +124,15 @@ class _Check:
         bad = [output for output in outputs if output not in sound]
         dependents = _dependents(reads, groups, self.broken, bad) if self.broken else {}
         return Checked(self.prompt, tuple(one for one in outputs if one in sound), self.problems, dependents)
+
+    def one(self, node_id: NodeId, node: Node, sources: Mapping[NodeId, Node]) -> tuple[list[Problem], Node]:
+        """As `NodeChecks.one`."""
+        self.problems, self.unknown = [], []
+        self.prompt = {key: source for key, source in sources.items() if self._plan(source.class_type) is not None}
+        self.data = {link.node: node for _, link in node.links()}  # no link of them is told as one to nothing
+        self._read(node_id, node)
+        self._check_node(node_id, self.prompt[node_id], wanted=True)
+        return self.problems, self.prompt[node_id]
 
     def _report(self, node_id: NodeId, node: Node, type: str, **facts: Any) -> None:
         self.problems.append(problem(type, node_id=node_id, class_type=node.class_type, **facts))

@@ -101,6 +101,9 @@ class Values:
         for choice in (*choices, *spec.retired):
             if choice == value:
                 return choice
+        if spec.setting and not choices:
+            hint = f"The settings name none yet: add [{spec.setting}.NAME] to safelight.toml, and start again."
+            raise WrongValueError("value_not_in_list", expected=f"a name under [{spec.setting}]", hint=hint)
         raise WrongValueError("value_not_in_list", **_choice_facts(choices, value))
 
     def _choose_file(self, files: Files, value: Any) -> Any:

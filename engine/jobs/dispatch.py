@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -112,10 +113,24 @@ def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb"
 class Running:
     """A job in the hands of a worker."""
 
-    __slots__ = ("cancelled", "cancelled_at", "follower", "job", "killer", "sending", "started", "worker")
+    __slots__ = (
+        "cancelled",
+        "cancelled_at",
+        "charge",
+        "follower",
+        "given",
+        "job",
+        "killer",
+        "sending",
+        "started",
+        "worker",
+    )
 
-    def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
+    def __init__(self, job: Job, worker: Worker, follower: Follower, charge: float) -> None:
         self.job = job
+        self.charge = charge
+        """What its client was charged for it (`JobQueue.begin`)."""
+        self.given = time.monotonic()
         self.worker = worker
         self.follower = follower
         self.started = False
@@ -146,6 +161,10 @@ class Totals:
         self.seconds = 0.0
         self.nodes = {"ran": 0, "reused": 0, "remade": 0, "failed": 0, "skipped": 0}
 
+    def mean_seconds(self) -> float:
+        """Of the jobs that have ended; 0.0 before the first."""
+        return self.seconds / max(1, sum(self.ended.values()))
+
 
 class Dispatcher:
     """Holds the jobs that wait and that run. `follow` makes the follower of a job; `on_change` hears that the queue changed."""
@@ -163,10 +182,18 @@ class Dispatcher:
         self.running: dict[str, Running] = {}
         self.ending: dict[str, Job] = {}
         """Jobs that have ended but are not on disk as such yet."""
+        self.held: Counter[str | None] = Counter()
+        """How many jobs of each owner have not ended, those included that are just being accepted."""
+        self.admit: Callable[[Job], None] = lambda job: None
+        """Asked before a job is accepted; raises what `accept` then raises."""
         self.paused = False
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_accepted: Callable[[Job], None] = lambda job: None
+        """Hears of each job that is on disk and in the queue now, in the context of whoever brought it."""
+        self.on_removed: Callable[[list[str]], None] = lambda ids: None
+        """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
         self._on_change = on_change
         self._preview_method = preview_method
@@ -183,6 +210,7 @@ class Dispatcher:
         """
         self.paused = bool(await self.store.get_state("paused"))
         told_to_end = bool(await self.store.get_state(_TOLD_TO_END))
+        self.queue.shares.restore(unfinished, await self.store.accounts())
         for job in unfinished:
             if job.status == "running":
                 job.status, job.attempts, job.started = "queued", max(0, job.attempts - 1), None
@@ -192,6 +220,7 @@ class Dispatcher:
                     continue
                 self.store.requeued(job)
             self.queue.add(job)
+        self.held.update(job.owner for job in unfinished)
         if told_to_end:
             await self._note_end(False)
 
@@ -201,6 +230,15 @@ class Dispatcher:
     def remaining(self) -> int:
         """How many jobs have not ended."""
         return len(self.queue) + len(self.running) + len(self.ending)
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with this id, if it waits or runs."""
+        running = self.running.get(job_id)
+        return self.queue.get(job_id) if running is None else running.job
+
+    def remaining_of(self, owner: str | None) -> int:
+        """How many jobs of an owner have not ended, or (None) of everybody."""
+        return self.remaining if owner is None else self.held[owner]
 
     def active(self) -> list[Job]:
         """The jobs that run, and those that are just being recorded."""
@@ -217,11 +255,19 @@ class Dispatcher:
         return active[:places], [*active[places:], *self.queue]
 
     async def accept(self, job: Job) -> None:
-        """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError."""
-        await self.store.accept([job])
+        """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError, and what `admit` does."""
+        self.admit(job)
+        job.account = self.queue.account_of(job)
+        self.held[job.owner] += 1
+        try:
+            await self.store.accept([job])
+        except BaseException:
+            self.held[job.owner] -= 1
+            raise
         shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
+        self.on_accepted(job)
         self._on_change()
         self.dispatch()
 
@@ -239,7 +285,9 @@ class Dispatcher:
                     self.queue.add(job)
                 self.dispatch()
                 raise
+            self.held.subtract(job.owner for job in taken)
             self._on_change()
+            self.on_removed([job.id for job in taken])
         return [job.id for job in taken]
 
     def cancel(self, job_id: str) -> bool:
@@ -254,11 +302,12 @@ class Dispatcher:
         self._end(job, self._follow(job), "cancelled", None, "It was cancelled before it began.")
         return True
 
-    def interrupt(self) -> list[str]:
-        """Cancel every job that runs; returns their ids."""
-        for running in self.running.values():
+    def interrupt(self, owner: str | None = None) -> list[str]:
+        """Cancel every job that runs, or those of an owner; returns their ids."""
+        found = [one for one in self.running.values() if owner is None or one.job.owner == owner]
+        for running in found:
             self._cancel_running(running)
-        return list(self.running)
+        return [running.job.id for running in found]
 
     def move(self, ids: Sequence[str], before: str | None = None, *, front: bool = False) -> None:
         """Reorder jobs that wait; see `JobQueue.move`."""
@@ -324,7 +373,7 @@ class Dispatcher:
 
     def _on_finished(self, running: Running, message: JobFinished) -> None:
         worker = running.worker
-        self._let_go(running)
+        self._let_go(running, ended=True)
         worker.models = set(message.models)
         worker.device = message.device or worker.device
         self.totals.seconds += message.seconds
@@ -333,10 +382,11 @@ class Dispatcher:
         if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
             running.job.attempts -= running.started
             self._again(running.job)
+            self.dispatch()
         else:
+            self.dispatch()  # first: the worker has nothing to do until then
             status = "cancelled" if running.cancelled and message.status == "failed" else message.status
             self._end(running.job, running.follower, status, message, message.crash)
-        self.dispatch()
 
     def _on_refused(self, running: Running, reason: str) -> None:
         """The worker cannot run the job: it waits for another worker, or for this one once it was started again."""
@@ -372,8 +422,9 @@ class Dispatcher:
             running.follower.retried(reason)
             self._again(job)
 
-    def _let_go(self, running: Running) -> None:
+    def _let_go(self, running: Running, *, ended: bool = False) -> None:
         self.running.pop(running.job.id, None)
+        self.queue.settle(running.job, running.charge, time.monotonic() - running.given, ended=ended)
         if running.worker.job is running:
             running.worker.job = None
         if running.killer is not None:
@@ -399,9 +450,9 @@ class Dispatcher:
             self._give(*found)
 
     def _give(self, job: Job, worker: Worker) -> None:
-        self.queue.take(job.id)
+        charge = self.queue.begin(job)
         job.status, job.held = "running", ""
-        running = Running(job, worker, self._follow(job))
+        running = Running(job, worker, self._follow(job), charge)
         self.running[job.id] = running
         worker.job = running
         if job.long:
@@ -492,6 +543,7 @@ class Dispatcher:
             log.error("the end of a job could not be written", extra={"job": job.id, "problem": str(error)})
             return
         self.ending.pop(job.id, None)
+        self.held[job.owner] -= 1
         follower.recorded()
         self._on_change()
 

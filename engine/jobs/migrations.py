@@ -126,7 +126,45 @@ def add_texts(connection: Connection) -> None:
         connection.exec_driver_sql(empty, (sequence,))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (create_first, add_workflow_id, add_end_number, add_texts)
+_JOBS_WITH_OWNER = """CREATE TABLE jobs_5 (
+    sequence INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, number FLOAT NOT NULL,
+    status TEXT NOT NULL, attempts INTEGER NOT NULL, losses INTEGER NOT NULL DEFAULT 0, created FLOAT NOT NULL,
+    started FLOAT, ended FLOAT, end_number INTEGER, client_id TEXT, owner TEXT, account FLOAT NOT NULL DEFAULT 0,
+    workflow_id TEXT, outputs_count INTEGER NOT NULL DEFAULT 0, targets BLOB NOT NULL, models BLOB NOT NULL,
+    preview BLOB, error BLOB, extra_data BLOB NOT NULL, prompt BLOB NOT NULL, checked BLOB NOT NULL, outputs BLOB,
+    meta BLOB, nodes BLOB, messages BLOB)"""
+
+_COLUMNS_OF_4 = _COLUMNS_OF_2.replace("ended, client_id", "ended, end_number, client_id").replace(
+    "attempts, ", "attempts, losses, "
+)
+
+
+def add_owner(connection: Connection) -> None:
+    """Version 5: whose token a job was posted by, and what its client had used by then. The table is written anew, as above."""
+    given = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").scalar()
+    connection.exec_driver_sql(_JOBS_WITH_OWNER)
+    connection.exec_driver_sql(f"INSERT INTO jobs_5 ({_COLUMNS_OF_4}) SELECT {_COLUMNS_OF_4} FROM jobs")
+    connection.exec_driver_sql("DROP TABLE jobs")
+    connection.exec_driver_sql("ALTER TABLE jobs_5 RENAME TO jobs")
+    connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('jobs', 'jobs_5')")
+    connection.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', ?)", (given or 0,))
+    for statement in (
+        "CREATE INDEX jobs_status ON jobs (status)",
+        "CREATE INDEX jobs_end_number ON jobs (end_number) WHERE end_number IS NOT NULL",
+        "CREATE INDEX jobs_workflow_id ON jobs (workflow_id)",
+        "CREATE INDEX jobs_owner ON jobs (owner, end_number) WHERE owner IS NOT NULL",
+        _TEXTS[1],
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    create_first,
+    add_workflow_id,
+    add_end_number,
+    add_texts,
+    add_owner,
+)
 """The one at index n leads from version n to n + 1."""
 
 

@@ -43,6 +43,10 @@ class Job(msgspec.Struct, kw_only=True, gc=False, eq=False):
     extra_data: bytes = b"{}"
     """JSON object: what the client sent along (`extra_pnginfo`, …), with `client_id` and `create_time` added."""
     client_id: str | None = None
+    owner: str | None = None
+    """Name of the token by which it was posted (`engine.server.principals`); None: the server's own, or none is asked for."""
+    account: float = 0.0
+    """Seconds of workers that its client had had when it was posted, later when it ended (`engine.jobs.shares`)."""
     workflow_id: str | None = None
     models: tuple[str, ...] = ()
     """`folder/name` of each model file that its inputs name: for choosing a worker."""

@@ -36,6 +36,8 @@ JOBS = Table(
     Column("ended", Float),
     Column("end_number", Integer),
     Column("client_id", Text),
+    Column("owner", Text),
+    Column("account", Float, nullable=False, server_default="0"),
     Column("workflow_id", Text),
     Column("outputs_count", Integer, nullable=False, server_default="0"),
     Column("targets", Blob, nullable=False),
@@ -55,6 +57,8 @@ Index("jobs_status", JOBS.c.status)
 _HAS_ENDED = JOBS.c.end_number.is_not(None)
 Index("jobs_end_number", JOBS.c.end_number, sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED)
 Index("jobs_workflow_id", JOBS.c.workflow_id)
+_HAS_OWNER = JOBS.c.owner.is_not(None)
+Index("jobs_owner", JOBS.c.owner, JOBS.c.end_number, sqlite_where=_HAS_OWNER, postgresql_where=_HAS_OWNER)
 
 TEXTS = Table(
     "texts",

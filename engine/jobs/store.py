@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from engine.jobs.records import HistoryEntry, Job, Outcome, Settings
+from engine.jobs.records import HistoryEntry, Job, Outcome, Settings, is_long
+from engine.jobs.shares import Client
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import change_row, end_row, job_row, long_texts
+from engine.jobs.store_writes import Accept, Call, End
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,6 +74,7 @@ class JobStore:
         writer, self._writer = self._writer, None
         reader, self._reader = self._reader, None
         if writer is not None and reader is not None:
+            writer.push()
             await asyncio.get_running_loop().run_in_executor(self._reads, self._close, writer, reader)
         self._reads.shutdown(wait=False)
 
@@ -103,8 +106,6 @@ class JobStore:
 
         Raises `StoreFullError` and `DuplicateJobError`.
         """
-        from engine.jobs.store_writer import Accept
-
         if jobs:
             self._last_sequence = max(self._last_sequence, *(job.sequence for job in jobs))
             waiter = self._waiter()
@@ -129,19 +130,15 @@ class JobStore:
 
     def moved(self, jobs: Sequence[Job]) -> None:
         """Jobs have new places in the queue: store their numbers soon. Without effect on those that have ended."""
-        from engine.jobs.store_writer import Change
-
-        self._write_to().submit(Change({job.id: change_row(job) for job in jobs}))
+        self._write_to().change({job.id: change_row(job) for job in jobs})
 
     async def finish(self, job: Job, outcome: Outcome) -> None:
         """Make a job an entry of the history; it is on the disk when this returns. A second end of one job is ignored.
 
         On a full disk this tries until there is room (see `waiting`).
         """
-        from engine.jobs.store_writer import End
-
         waiter = self._waiter()
-        self._write_to().submit(End(end_row(job, outcome), waiter))
+        self._write_to().submit(End(end_row(job, outcome), waiter, job.long or is_long(job)))
         await waiter
 
     async def remove(self, ids: Sequence[str]) -> None:
@@ -156,19 +153,32 @@ class JobStore:
 
         return await self._read(store_reader.counts)
 
-    # -- history
-
-    async def history(self, *, max_items: int | None = None, offset: int | None = None) -> list[HistoryEntry]:
-        """Entries by end, oldest first: from `offset` on, or without one (or with a negative one) the newest `max_items`."""
+    async def accounts(self) -> list[tuple[Client, float]]:
+        """The accounts of clients (`Job.account`) as the newest thousand jobs that have ended left them."""
         from engine.jobs import store_reader
 
-        return await self._read(store_reader.history, max_items, offset)
+        return await self._read(store_reader.accounts)
 
-    async def history_sizes(self, *, max_items: int | None = None, offset: int | None = None) -> list[tuple[str, int]]:
+    # -- history
+
+    async def history(
+        self, *, max_items: int | None = None, offset: int | None = None, owner: str | None = None
+    ) -> list[HistoryEntry]:
+        """Entries by end, oldest first: from `offset` on, or without one (or with a negative one) the newest `max_items`.
+
+        With `owner` only those of its jobs, here and below.
+        """
+        from engine.jobs import store_reader
+
+        return await self._read(store_reader.history, max_items, offset, owner)
+
+    async def history_sizes(
+        self, *, max_items: int | None = None, offset: int | None = None, owner: str | None = None
+    ) -> list[tuple[str, int]]:
         """(id, bytes) of the entries that `history` would give: many long ones are better read one by one."""
         from engine.jobs import store_reader
 
-        return await self._read(store_reader.history_sizes, max_items, offset)
+        return await self._read(store_reader.history_sizes, max_items, offset, owner)
 
     async def history_entry(self, job_id: str) -> HistoryEntry | None:
         """The entry of one job."""
@@ -185,11 +195,13 @@ class JobStore:
         sort: str = "created_at",
         descending: bool = True,
         workflow_id: str | None = None,
+        owner: str | None = None,
         without: Collection[str] = (),
+        before: int | None = None,
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
 
-        Jobs with an id in `without` are left out, and not counted.
+        Jobs with an id in `without` are left out, and not counted, and so are those whose sequence is not below `before`.
         What is long is left empty in them: prompt, extra_data, outputs, meta, messages, nodes.
         """
         from engine.jobs import store_reader
@@ -202,20 +214,22 @@ class JobStore:
             sort=sort,
             descending=descending,
             workflow_id=workflow_id,
+            owner=owner,
             without=without,
+            before=before,
         )
 
-    async def clear_history(self) -> None:
-        """Delete all entries."""
+    async def clear_history(self, owner: str | None = None) -> None:
+        """Delete all entries, or those of an owner."""
         from engine.jobs import store_calls
 
-        await self._call(store_calls.clear_history(), deletes=True)
+        await self._call(store_calls.clear_history(owner), deletes=True)
 
-    async def delete_history(self, ids: Sequence[str]) -> None:
-        """Delete some entries; ids of no entry are ignored."""
+    async def delete_history(self, ids: Sequence[str], owner: str | None = None) -> None:
+        """Delete some entries; ids of no entry are ignored, and with `owner` those of others' entries."""
         from engine.jobs import store_calls
 
-        await self._call(store_calls.delete_history(ids), deletes=True)
+        await self._call(store_calls.delete_history(ids, owner), deletes=True)
 
     # -- settings and state
 
@@ -286,8 +300,6 @@ class JobStore:
         return await asyncio.get_running_loop().run_in_executor(self._reads, partial(run, *args, **kwargs))
 
     async def _call(self, run: Callable[[Connection], object], *, deletes: bool = False) -> None:
-        from engine.jobs.store_writer import Call
-
         waiter = self._waiter()
         self._write_to().submit(Call(run, waiter, deletes))
         await waiter

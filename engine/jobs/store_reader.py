@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE, TEXTS
+from engine.jobs.shares import Client, client_of
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
 from engine.jobs.store_texts import fill
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 _UNREADABLE: Final = object()
 
 _ENDED = JOBS.c.end_number.is_not(None)
+_ACCOUNTS = 1_000
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
 _LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
@@ -70,26 +72,28 @@ def last_sequence(connection: Connection) -> int:
     return int(found or 0)
 
 
-def history(connection: Connection, max_items: int | None, offset: int | None) -> list[HistoryEntry]:
-    """A part of the history, oldest first: the newest `max_items`, or so many from `offset` on."""
-    query, newest_first = _part(select(JOBS), max_items, offset)
+def history(connection: Connection, max_items: int | None, offset: int | None, owner: str | None) -> list[HistoryEntry]:
+    """A part of the history, or of an owner's, oldest first: the newest `max_items`, or so many from `offset` on."""
+    query, newest_first = _part(select(JOBS), max_items, offset, owner)
     with _one_moment(connection):
         entries = _entries(connection, query)
     return entries[::-1] if newest_first else entries
 
 
-def history_sizes(connection: Connection, max_items: int | None, offset: int | None) -> list[tuple[str, int]]:
+def history_sizes(
+    connection: Connection, max_items: int | None, offset: int | None, owner: str | None
+) -> list[tuple[str, int]]:
     """(id, bytes) of the entries of such a part."""
     size = sum((func.coalesce(func.length(JOBS.c[name]), 0) for name in _LONG), literal(0))
     pieces = select(func.coalesce(func.sum(func.length(TEXTS.c.data)), 0)).where(TEXTS.c.sequence == JOBS.c.sequence)
-    query, newest_first = _part(select(JOBS.c.id, size + pieces.scalar_subquery()), max_items, offset)
+    query, newest_first = _part(select(JOBS.c.id, size + pieces.scalar_subquery()), max_items, offset, owner)
     found = [(id, int(size)) for id, size in connection.execute(query)]
     return found[::-1] if newest_first else found
 
 
-def _part(query: Select[Any], max_items: int | None, offset: int | None) -> tuple[Select[Any], bool]:
+def _part(query: Select[Any], max_items: int | None, offset: int | None, owner: str | None) -> tuple[Select[Any], bool]:
     """The query for a part of the history, and whether it gives the newest first."""
-    query = query.where(_ENDED)
+    query = query.where(_ENDED) if owner is None else query.where(_ENDED, JOBS.c.owner == owner)
     if max_items is not None and max_items < 0:
         max_items = None
     if max_items is not None and (offset is None or offset < 0):
@@ -116,12 +120,18 @@ def ended_jobs(
     sort: str,
     descending: bool,
     workflow_id: str | None,
+    owner: str | None,
     without: Collection[str],
+    before: int | None = None,
 ) -> tuple[list[HistoryEntry], int]:
     """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if before is not None:
+        which.append(JOBS.c.sequence < before)
+    if owner is not None:
+        which.append(JOBS.c.owner == owner)
     if without:
         which.append(JOBS.c.id.not_in(select(_each(without))))
     keys = dict.fromkeys((_SORTS[sort], JOBS.c.sequence))
@@ -130,6 +140,14 @@ def ended_jobs(
     with _one_moment(connection):
         total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
         return _entries(connection, page), total
+
+
+def accounts(connection: Connection) -> list[tuple[Client, float]]:
+    """The accounts that the newest jobs that have ended left to their clients."""
+    columns = (JOBS.c.owner, JOBS.c.client_id, JOBS.c.account)
+    query = select(*columns).where(_ENDED).order_by(JOBS.c.end_number.desc()).limit(_ACCOUNTS)
+    found = connection.execute(query).all()
+    return [(client_of(owner, client), account) for owner, client, account in found if isinstance(account, float)]
 
 
 def _each(ids: Collection[str]) -> ColumnElement[str]:

@@ -7,12 +7,11 @@ texts exist and SQLite has each compiled.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 from typing import TypeAlias
-
-from sqlalchemy import Connection
 
 from engine.jobs.store_rows import CHANGE_COLUMNS, END_COLUMNS, JOB_COLUMNS, Row
 
@@ -65,19 +64,24 @@ def delete_waiting(rows: int) -> str:
     return f"DELETE FROM jobs WHERE ended IS NULL AND id IN ({', '.join('?' * rows)})"
 
 
-def write(connection: Connection, statement: Statement, rows: Sequence[Row]) -> None:
+Step: TypeAlias = tuple[str, tuple[object, ...]]
+"""The text of a statement, and its parameters."""
+
+
+def steps(statement: Statement, rows: Sequence[Row]) -> list[Step]:
+    """What to run to have a statement run for all rows."""
+    return [(statement(len(portion)), tuple(chain.from_iterable(portion))) for portion in portions(rows)]
+
+
+def write(driver: sqlite3.Connection, statement: Statement, rows: Sequence[Row]) -> None:
     """Run a statement for all rows."""
-    for portion in portions(rows):
-        connection.exec_driver_sql(statement(len(portion)), tuple(chain.from_iterable(portion)))
+    for text, values in steps(statement, rows):
+        driver.execute(text, values)
 
 
-def known_ids(connection: Connection, ids: Iterable[str]) -> set[str]:
+def known_ids(driver: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
     """Those of `ids` that a job in the table has."""
-    found: set[str] = set()
-    for portion in portions([(id,) for id in ids]):
-        rows = connection.exec_driver_sql(find_ids(len(portion)), tuple(chain.from_iterable(portion)))
-        found.update(row[0] for row in rows)
-    return found
+    return {id for text, values in steps(find_ids, [(id,) for id in ids]) for (id,) in driver.execute(text, values)}
 
 
 def portions(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -98,6 +102,9 @@ def _values(columns: int, rows: int) -> str:
 
 
 def _update(columns: tuple[str, ...], rows: int) -> str:
+    if rows == 1:  # without the table of what is given
+        sets = ", ".join(f"{name} = ?{place}" for place, name in enumerate(columns[1:], 2))
+        return f"UPDATE jobs SET {sets} WHERE id = ?1 AND ended IS NULL"
     sets = ", ".join(f"{name} = given.{name}" for name in columns[1:])
     return (
         f"WITH given ({', '.join(columns)}) AS (VALUES {_values(len(columns), rows)}) "

@@ -31,6 +31,7 @@ _EMPTY = {
     "messages": b"[]",
     "preview": None,
     "client_id": None,
+    "account": 0.0,
     "workflow_id": None,
     "started": None,
     "outputs_count": 0,
@@ -114,6 +115,7 @@ def _end(connection: Connection, one: Unreadable, file: Path) -> None:
     values = {
         **_EMPTY,
         "id": id,
+        "owner": one.row["owner"] if isinstance(one.row["owner"], str) else None,
         "status": "failed",
         "created": now,
         "ended": now,

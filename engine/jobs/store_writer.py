@@ -12,26 +12,28 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
 
-import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.jobs import store_statements as statements
 from engine.jobs import store_texts
-from engine.jobs.store_database import close, error_code, room
+from engine.jobs.store_database import cause_of, close, driver_of, error_code, room
 from engine.jobs.store_errors import DuplicateJobError, StoreError, StoreFullError
 from engine.jobs.store_reader import last_end
-from engine.jobs.store_rows import Row, Texts
+from engine.jobs.store_rows import Row
 from engine.jobs.store_tidy import Tidier
+from engine.jobs.store_writes import Accept, Call, Change, End, Stop, Waiter, Write
 
 _log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 1024
+SOON = 0.02
+"""Seconds until a change is written that nobody waits for: the end of a short job comes first, and says it all."""
+
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds between two tries to write what did not fit."""
@@ -46,53 +48,9 @@ _PASSING = {
 }
 """Errors that go away when somebody makes room or lets go of the file."""
 
-Waiter: TypeAlias = "asyncio.Future[None]"
-
-
-class Accept(msgspec.Struct, eq=False):
-    """Insert jobs: all or none."""
-
-    rows: list[Row]
-    texts: list[Texts]
-    """Those of the long ones among them."""
-    waiter: Waiter
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids of the jobs."""
-        return [row[1] for row in self.rows]
-
-
-class Change(msgspec.Struct, eq=False):
-    """Update unfinished jobs: id → row. Nobody waits for it."""
-
-    rows: dict[str, Row]
-
-
-class End(msgspec.Struct, eq=False):
-    """End a job."""
-
-    row: Row
-    waiter: Waiter
-
-
-class Call(msgspec.Struct, eq=False):
-    """Any other write."""
-
-    run: Callable[[Connection], object]
-    waiter: Waiter
-    deletes: bool = False
-
-
-class _Stop(msgspec.Struct, eq=False):
-    """Write what waits, then close."""
-
-
-Write: TypeAlias = Accept | Change | End | Call
-
 
 class Writer:
-    """Owns the writing connection. `submit` may be called from the thread of the event loop only."""
+    """Owns the writing connection. `submit`, `change` and `push` may be called from the thread of the event loop only."""
 
     def __init__(
         self,
@@ -105,14 +63,18 @@ class Writer:
         history_limit: int | None,
     ) -> None:
         self._connection = connection
+        self._driver = driver_of(connection)
         self._loop = loop
         self._folder = folder
         self._reserve = reserve if max_bytes is None else min(reserve, max_bytes // 8)
         self._max_bytes = max_bytes
         self._tidier = Tidier(history_limit)
         self._last_end = last_end(connection)
-        self._asked: SimpleQueue[Write | _Stop] = SimpleQueue()
+        self._asked: SimpleQueue[Write | Stop] = SimpleQueue()
         self._changes: dict[str, Row] = {}
+        self._soon: dict[str, Row] = {}
+        """Changes that the thread has not been given yet."""
+        self._timed = False
         self._kept: list[End] = []
         self._woken: list[tuple[Waiter, Exception | None]] = []
         self._pause = FIRST_PAUSE
@@ -129,11 +91,31 @@ class Writer:
 
     def submit(self, write: Write) -> None:
         """Queue a write; its waiter is woken when it is on the disk or has failed."""
+        if isinstance(write, End):
+            self._soon.pop(write.row[0], None)
+        self.push()
         self._asked.put(write)
+
+    def change(self, rows: Mapping[str, Row]) -> None:
+        """Have unfinished jobs updated with the next write, or in a moment."""
+        self._soon.update(rows)
+        if not self._timed:
+            self._timed = True
+            self._loop.call_later(SOON, self._push_in_time)
+
+    def push(self) -> None:
+        """Queue the changes that wait for another write."""
+        if self._soon:
+            self._asked.put(Change(self._soon))
+            self._soon = {}
+
+    def _push_in_time(self) -> None:
+        self._timed = False
+        self.push()
 
     def stop(self) -> None:
         """Write everything that was submitted, close the connection and end the thread. Blocks."""
-        self._asked.put(_Stop())
+        self._asked.put(Stop())
         self._thread.join()
 
     # -- the thread
@@ -178,9 +160,9 @@ class Writer:
         self._changes = {}
         return [*accepts, *changes, *ends, *calls]
 
-    def _take(self) -> list[Write | _Stop]:
+    def _take(self) -> list[Write | Stop]:
         """Everything that was submitted; waits for the first."""
-        taken: list[Write | _Stop] = []
+        taken: list[Write | Stop] = []
         try:
             taken.append(self._asked.get(timeout=self._patience()))
             while len(taken) < LARGEST_BATCH:
@@ -209,36 +191,64 @@ class Writer:
             self._commit(writes[middle:])
 
     def _transaction(self, writes: Sequence[Write]) -> None:
-        ends: dict[str, Row] = {}
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        accepted = [write for write in writes if isinstance(write, Accept)]
+        doubled: list[tuple[Accept, list[str]]] = []
         try:
-            accepted, doubled = self._new_ones([write for write in writes if isinstance(write, Accept)])
-            statements.write(
-                self._connection, statements.insert_jobs, [row for write in accepted for row in write.rows]
-            )
-            for texts in (texts for write in accepted for texts in write.texts):
-                store_texts.insert(self._connection, texts)
-            for write in writes:
-                if isinstance(write, Change):
-                    statements.write(self._connection, statements.change_jobs, list(write.rows.values()))
-                elif isinstance(write, End):
-                    ends.setdefault(write.row[0], write.row)
-            statements.write(self._connection, statements.end_jobs, self._numbered(ends.values()))
-            statements.write(self._connection, statements.delete_checked, [(id,) for id in ends])
-            for write in writes:
-                if isinstance(write, Call):
-                    write.run(self._connection)
-            self._connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            self._undo()
-            raise
-        self._tidier.ended += len(ends)
+            self._write(accepted, writes)
+        except sqlite3.IntegrityError:
+            accepted, doubled = self._new_ones(accepted)
+            if not doubled:
+                raise
+            self._write(accepted, writes)
         if any(isinstance(write, Call) and write.deletes for write in writes):
             self._tidier.deleted()
         self._pause = FIRST_PAUSE
         self._woken.extend((write.waiter, DuplicateJobError(ids)) for write, ids in doubled)
         self._woken.extend((write.waiter, None) for write in accepted)
         self._woken.extend((write.waiter, None) for write in writes if isinstance(write, End | Call))
+
+    def _write(self, accepted: Sequence[Accept], writes: Sequence[Write]) -> None:
+        """Write new jobs, and what else is among `writes`, in one transaction."""
+        texts = [texts for write in accepted for texts in write.texts]
+        new = statements.steps(statements.insert_jobs, [row for write in accepted for row in write.rows])
+        ends, steps = self._of_jobs(writes)
+        calls = [write for write in writes if isinstance(write, Call)]
+        if len(new) + len(steps) == 1 and not texts and not calls:
+            self._driver.execute(*(new or steps)[0])  # a statement alone is a transaction
+        else:
+            self._driver.execute("BEGIN IMMEDIATE")
+            try:
+                for step in new:
+                    self._driver.execute(*step)
+                for one in texts:
+                    store_texts.insert(self._connection, one)
+                for step in steps:
+                    self._driver.execute(*step)
+                for write in calls:
+                    write.run(self._connection)
+                self._driver.execute("COMMIT")
+            except BaseException:
+                self._undo()
+                raise
+        self._tidier.ended += ends
+
+    def _of_jobs(self, writes: Sequence[Write]) -> tuple[int, list[statements.Step]]:
+        """How many jobs end, and what is to be run for changes and ends."""
+        changes: dict[str, Row] = {}
+        ends: dict[str, Row] = {}
+        long: list[Row] = []
+        for write in writes:
+            if isinstance(write, Change):
+                changes.update(write.rows)
+            elif isinstance(write, End):
+                ends.setdefault(write.row[0], write.row)
+                if write.long:
+                    long.append((write.row[0],))
+        return len(ends), [
+            *statements.steps(statements.change_jobs, [row for id, row in changes.items() if id not in ends]),
+            *statements.steps(statements.end_jobs, self._numbered(ends.values())),
+            *statements.steps(statements.delete_checked, long),
+        ]
 
     def _numbered(self, ends: Iterable[Row]) -> list[Row]:
         """Give each end its place among all: clocks may jump. What is given in vain leaves a gap."""
@@ -261,7 +271,7 @@ class Writer:
 
     def _new_ones(self, accepts: list[Accept]) -> tuple[list[Accept], list[tuple[Accept, list[str]]]]:
         """Those with new ids, and the others with the ids that are known."""
-        known = statements.known_ids(self._connection, [id for write in accepts for id in write.ids])
+        known = statements.known_ids(self._driver, [id for write in accepts for id in write.ids])
         new: list[Accept] = []
         doubled: list[tuple[Accept, list[str]]] = []
         for write in accepts:
@@ -276,11 +286,11 @@ class Writer:
 
     def _undo(self) -> None:
         """Roll back, unless SQLite has done so by itself."""
-        if self._connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            self._connection.exec_driver_sql("ROLLBACK")
+        if self._driver.in_transaction:
+            self._driver.execute("ROLLBACK")
 
     def _fail(self, write: Write, error: Exception) -> None:
-        passing = isinstance(error, OperationalError) and error_code(error) in _PASSING
+        passing = isinstance(error, sqlite3.OperationalError | OperationalError) and error_code(error) in _PASSING
         if passing and isinstance(write, End | Change):
             self._keep(write, error)
         elif isinstance(write, Change):
@@ -294,7 +304,7 @@ class Writer:
                 _log.error(
                     "The end of job %s cannot be stored yet, and is tried again: %s",
                     write.row[0],
-                    getattr(error, "orig", error),
+                    cause_of(error),
                 )
             self._kept.append(write)
         else:
@@ -304,9 +314,9 @@ class Writer:
     def _told(self, error: Exception) -> StoreError:
         if isinstance(error, StoreError):
             return error
-        if isinstance(error, DBAPIError) and error_code(error) == sqlite3.SQLITE_FULL:
+        if error_code(error) == sqlite3.SQLITE_FULL:
             return StoreFullError(self._folder, shutil.disk_usage(self._folder).free)
-        cause = error.orig if isinstance(error, DBAPIError) else error
+        cause = cause_of(error)
         return StoreError(f"The job store in {self._folder} could not be written: {type(cause).__name__}: {cause}")
 
     def _wake(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,17 @@ def load_picture(path: Path) -> Picture:
     Raises MediaError when the file cannot be read, is no picture, is truncated, or has more than MAX_PIXELS by its header,
     in which case it is not decoded.
     """
+    return _picture(_frames(path))
+
+
+def read_picture(data: bytes, name: str) -> Picture:
+    """The same of a file's bytes, which errors call `name`."""
+    return _picture(_frames(Path(name), data))
+
+
+def _picture(frames: list[Image]) -> Picture:
     import torch
 
-    frames = _frames(path)
     image = torch.cat([to_tensor(frame) for frame in frames])
     if not any(has_alpha(frame) for frame in frames):
         return Picture(image, torch.zeros(len(frames), 64, 64))
@@ -76,8 +85,6 @@ def check_picture(data: bytes, name: str) -> str:
 
     Raises MediaError when they are none that can be opened here.
     """
-    import io
-
     from PIL import Image
 
     path = Path(name)
@@ -88,11 +95,12 @@ def check_picture(data: bytes, name: str) -> str:
         return opened.format or ""
 
 
-def _frames(path: Path) -> list[Image]:
-    """The upright frames of a file that have the size of the first one, decoded."""
+def _frames(path: Path, data: bytes | None = None) -> list[Image]:
+    """The upright frames of a file, or of `data` under its name, that have the size of the first one, decoded."""
     from PIL import Image, ImageOps, ImageSequence
 
-    with _explained(path), Image.open(path) as opened:
+    source = path if data is None else io.BytesIO(data)
+    with _explained(path), Image.open(source) as opened:
         count = getattr(opened, "n_frames", 1) if opened.format in ANIMATED_FORMATS else 1
         _refuse_huge(path, opened.width * opened.height * count, opened.size, count)
         if count == 1:

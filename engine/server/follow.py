@@ -33,6 +33,7 @@ from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job, Outcome
 from engine.server import wire
 from engine.server.hub import Hub
+from engine.server.progress import ProgressCounter
 
 STATES_EVERY: Final = 0.05
 """Seconds between two `progress_state` messages, at least."""
@@ -63,6 +64,8 @@ class JobFollower:
         self.job = job
         self.current: str | None = None
         """The message that named the node which runs now, for a client that comes back."""
+        self.progress = ProgressCounter()
+        """How far the present attempt is."""
         self._hub = hub
         self._class_types = class_types
         self._messages: list[tuple[str, dict[str, Any]]] = []
@@ -76,14 +79,17 @@ class JobFollower:
         self._flushed = 0.0
         self._failure: dict[str, Any] | None = None
         self._late: dict[str, Any] | None = None
+        self._outcome: Outcome | None = None
 
     # -- engine.jobs.dispatch.Follower
 
     def started(self) -> None:
         self._forget_attempt()
         self._note("execution_start", {"prompt_id": self.job.id, "timestamp": _now()})
+        self._hub.watches.began(self.job)
 
     def events(self, events: Sequence[AnyEvent]) -> None:
+        self.progress.feed(events)
         for kind, group in groupby(events, type):
             if kind is NodeReused:
                 self._reused_late(cast("list[NodeReused]", list(group)))
@@ -93,19 +99,22 @@ class JobFollower:
                 for event in group:
                     tell(self, event)
         self._tell_states_soon()
+        self._hub.watches.events(self.job.id, events)
 
     def preview(self, preview: JobPreview) -> None:
-        client = self._hub.client(self.job.client_id)
+        self.progress.preview = preview
+        self._hub.watches.preview(preview)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None and (client.wants_previews or self._previews_wanted):
             client.send_preview(preview, self._place(preview.node, preview.display_node, preview.parent))
 
     def retried(self, reason: str) -> None:
         self._forget_attempt()
-        self._say("notification", {"value": f"{reason} The job waits for another attempt."})
+        self._tell(f"{reason} The job waits for another attempt.")
 
     def held(self, reason: str) -> None:
         self._forget_attempt()
-        self._say("notification", {"value": f"{reason} The job waits until it is there."})
+        self._tell(f"{reason} The job waits until it is there.")
 
     def ended(
         self, status: Literal["done", "failed", "cancelled"], finished: JobFinished | None, reason: str
@@ -118,7 +127,7 @@ class JobFollower:
         data = self._last_data(status, now)
         self._messages.append((f"execution_{_ENDS[status]}", data))
         shown = msgspec.json.decode(outputs) if outputs != b"{}" else {}
-        return Outcome(
+        self._outcome = Outcome(
             status=status,
             ended=now,
             outputs=outputs,
@@ -129,10 +138,13 @@ class JobFollower:
             preview=_preview_of(shown),
             outputs_count=sum(len(files) for _, files, _ in _files(shown)),
         )
+        return self._outcome
 
     def recorded(self) -> None:
         self._say(*self._messages[-1])
         self._say("executing", {"node": None, "display_node": None, "prompt_id": self.job.id})
+        if self._outcome is not None:
+            self._hub.watches.ended(self.job, self._outcome)
 
     @cached_property
     def _previews_wanted(self) -> bool:
@@ -175,7 +187,7 @@ class JobFollower:
         self._state(event, "running", value, total)
 
     def _picture(self, event: NodePicture) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is None:
             return
         if self.current != event.node:  # others run beside it: clients take a picture for that of the node named last
@@ -306,8 +318,13 @@ class JobFollower:
         self._messages.append((type, data))
         self._say(type, data)
 
+    def _tell(self, message: str) -> None:
+        """A sentence for people."""
+        self._say("notification", {"value": message})
+        self._hub.watches.told(self.job.id, message)
+
     def _say(self, type: str, data: Mapping[str, Any]) -> None:
-        client = self._hub.client(self.job.client_id)
+        client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None:
             client.send(type, data)
 
@@ -338,7 +355,7 @@ class JobFollower:
         self._changed.add(event.node)
 
     def _tell_states_soon(self) -> None:
-        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id) is None:
+        if not self._changed or self._flush is not None or self._hub.client(self.job.client_id, self.job.owner) is None:
             return
         loop = asyncio.get_running_loop()
         wait = self._flushed + STATES_EVERY - loop.time()
@@ -377,6 +394,7 @@ class JobFollower:
 
     def _forget_attempt(self) -> None:
         """What an earlier attempt did counts no more."""
+        self.progress = ProgressCounter()
         self._messages.clear()
         self._executed.clear()
         self._states.clear()

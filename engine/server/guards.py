@@ -1,12 +1,15 @@
 """What stands before every route: who may ask (Host, Origin, token), how much may be sent, and the form of every answer.
 
-All of it runs in two middlewares, as each costs time in every request. `answered` is outermost: it turns whatever is raised into
-a JSON problem and writes the access log. `guarded` refuses before a route, and before the body, is touched.
+All of it runs in two middlewares, three with an audit log, as each costs time in every request. `answered` is outermost: it
+turns whatever is raised into a JSON problem and writes the access log. `guarded` refuses before a route, and before the body,
+is touched.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,14 +17,18 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from engine.server.answers import TOLD, HttpLog, answered, secure_headers
+from engine.server.audit import AUDIT, Audit
 from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
-from engine.server.proxies import add_prefix, forwarded_host, is_secure
+from engine.server.principals import LOCAL, NOBODY, Principal, scope_of, set_principal
+from engine.server.proxies import add_prefix, forwarded_host, is_secure, prefix_of
 from engine.server.refusals import Refusal
-from engine.server.tokens import COOKIE, PAGE, TokenRule
+from engine.server.routing import ROUTE_SCOPES, Scopes
+from engine.server.token_file import cookie_of
+from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
-OPEN_PATHS = ("/health", "/api/health")
+OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")
 """Answered without a token, for whatever watches over the process."""
 
 RUNNER: dict[str, Any] = {
@@ -44,7 +51,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...] = ("127.0.0.1",)
     port: int = 8188
     token: str | None = None
-    """See `engine.server.tokens.ensure_token`."""
+    """The server's own, which is the admin's; see `engine.server.tokens.ensure_token`."""
+    tokens_file: Path | None = None
+    """Where named tokens are (`engine.server.token_file`), if there are any."""
+    audit_file: Path | None = None
+    """Where it is written who did what (`engine.server.audit`)."""
     allow_hosts: tuple[str, ...] = ()
     """More names that clients may call the server by, such as that of a proxy; `*` for any."""
     cors_origins: tuple[str, ...] = ()
@@ -56,7 +67,18 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     limits = limits or Limits()
     app[LIMITS] = limits
     app[TOLD] = set()
-    app.middlewares.extend(make_guards(policy, limits))
+    scopes: Scopes = {}
+    app[ROUTE_SCOPES] = scopes
+    audit = Audit(policy.audit_file) if policy.audit_file is not None else None
+    tokens = app[TOKENS] = Tokens(policy.token, policy.tokens_file)
+    app.middlewares.extend(make_guards(policy, limits, scopes, audit, tokens))
+    if audit is not None:
+        app[AUDIT] = audit
+
+        async def close_audit(app: web.Application) -> None:
+            await asyncio.to_thread(audit.close)
+
+        app.on_cleanup.append(close_audit)
     headers = secure_headers(shared=bool(policy.cors_origins))
     origins = _Origins(policy.cors_origins, HostRule(policy.listen, policy.allow_hosts))
 
@@ -71,13 +93,23 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     app.on_response_prepare.append(finish_headers)
 
 
-def make_guards(policy: Policy, limits: Limits) -> list[Middleware]:
-    """The middlewares, outermost first. Raises ValueError for a policy that would leave the server open."""
+def make_guards(
+    policy: Policy,
+    limits: Limits,
+    scopes: Scopes | None = None,
+    audit: Audit | None = None,
+    tokens: Tokens | None = None,
+) -> list[Middleware]:
+    """The middlewares, outermost first. `scopes`: what routes need, where not what their method says.
+
+    Raises ValueError for a policy that would leave the server open.
+    """
     hosts = HostRule(policy.listen, policy.allow_hosts)
     if hosts.beyond_loopback and not policy.token:
         raise ValueError(f"Listening on {', '.join(policy.listen)} needs a token, as other machines can reach it.")
     origins = _Origins(policy.cors_origins, hosts)
-    token = TokenRule(policy.token) if policy.token else None
+    tokens = tokens or Tokens(policy.token, policy.tokens_file)
+    scopes = {} if scopes is None else scopes
     known = lru_cache(256)(lambda host: _is_known(hosts, host))
 
     @web.middleware
@@ -89,14 +121,37 @@ def make_guards(policy: Policy, limits: Limits) -> list[Middleware]:
         if _is_preflight(request):
             return origins.preflight(request)
         origins.check(request, host)
-        if token is not None and request.path not in OPEN_PATHS:
-            answer = _admit(token, request)
-            if answer is not None:
-                return answer
+        if not tokens.needed:
+            set_principal(request, LOCAL)
+        elif request.path in OPEN_PATHS:
+            set_principal(request, NOBODY)
+        else:
+            admitted = _admit(tokens, request)
+            if isinstance(admitted, web.Response):
+                return admitted
+            set_principal(request, admitted)
+            _check_scope(admitted, request, scopes)
         _check_body(request, limits)
         return await handler(request)
 
-    return [answered, guarded]
+    return [answered, guarded] if audit is None else [answered, _audited(audit), guarded]
+
+
+def _audited(audit: Audit) -> Middleware:
+    @web.middleware
+    async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except Refusal as refusal:
+            audit.request(request, refusal.status, refusal.type)
+            raise
+        except web.HTTPException as error:
+            audit.request(request, error.status)
+            raise
+        audit.request(request, answer.status)
+        return answer
+
+    return audited
 
 
 # -- Host
@@ -221,16 +276,21 @@ def _foreign(who: str, host: str = "") -> Refusal:
 # -- token
 
 
-def _admit(token: TokenRule, request: web.Request) -> web.Response | None:
-    """None for a request that shows the token; else what a browser opens instead. Raises Refusal 401 for programs."""
-    if token.in_header_or_cookie(request):
-        return None
-    shown = request.query.get("token", "")
-    if shown and token.is_token(shown):
+def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
+    """Who shows a token; else what a browser opens instead. Raises Refusal 401 for programs."""
+    found = tokens.by_header(request)
+    if found is not None:
+        return found
+    shown = request.query.get("token", "") if "token" in request.rel_url.raw_query_string else ""
+    found = tokens.of(shown) if shown else None
+    if found is not None:  # before the cookie: somebody may come with another token
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-            return None
+            return found
         if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
-            return _with_cookie(token, request)
+            return _with_cookie(shown, request)
+    found = tokens.by_cookie(request)
+    if found is not None:
+        return found
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
@@ -240,15 +300,30 @@ def _admit(token: TokenRule, request: web.Request) -> web.Response | None:
     raise Refusal(401, "token_wrong" if shown or hdrs.AUTHORIZATION in request.headers else "token_needed", message)
 
 
-def _with_cookie(token: TokenRule, request: web.Request) -> web.Response:
+def _with_cookie(token: str, request: web.Request) -> web.Response:
     """Send a browser on to the same address without the token, which thus stays out of its history."""
     query = request.rel_url.query.copy()
     query.popall("token")
     last = request.rel_url.raw_path.rpartition("/")[2]
     target = f"./{last}{'?' if query else ''}{request.rel_url.with_query(query).raw_query_string}"  # a proxy may have a prefix
     answer = web.Response(status=303, headers={hdrs.LOCATION: target, hdrs.CACHE_CONTROL: "no-store"})
-    answer.set_cookie(COOKIE, token.cookie, httponly=True, samesite="Strict", secure=is_secure(request), path="/")
+    secure = is_secure(request)
+    answer.set_cookie(
+        COOKIE, cookie_of(token), httponly=True, samesite="Strict", secure=secure, path=f"{prefix_of(request)}/"
+    )
     return answer
+
+
+def _check_scope(principal: Principal, request: web.Request, scopes: Scopes) -> None:
+    """Raises Refusal 403 when a route needs a scope that the token does not have."""
+    needed = scopes.get(request.match_info.route) or scope_of(request.method)
+    if not principal.may(needed):
+        has = ", ".join(sorted(principal.scopes))
+        message = (
+            f"{request.method} {request.path[:200]} needs the scope {needed!r}, and the token {principal.name!r} has: {has}. "
+            "Who runs this server makes tokens with more (safelight token create)."
+        )
+        raise Refusal(403, "scope_needed", message, scope=needed)
 
 
 # -- bodies

@@ -9,15 +9,20 @@ import struct
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from functools import partial
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from engine.jobs.messages import JobPreview
+from engine.jobs.records import Job
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
+from engine.server.principals import LOCAL, Principal, principal_of
 from engine.server.refusals import Refusal
+from engine.server.tokens import still_admitted
+from engine.server.watching import Watches
 
 log = logging.getLogger("safelight.websocket")
 
@@ -37,6 +42,9 @@ HEARTBEAT: Final = 30.0
 
 encode = msgspec.json.Encoder(enc_hook=str).encode
 
+_Key: TypeAlias = tuple[str | None, str]
+"""Whose a client is (`Principal.owner`), and its id."""
+
 
 class Client:
     """One websocket. Messages are queued and sent in their order by a task of the client's own.
@@ -45,8 +53,17 @@ class Client:
     programs take the last binary message for the result.
     """
 
-    def __init__(self, id: str, socket: web.WebSocketResponse, limits: Limits, *, wants_previews: bool = False) -> None:
+    def __init__(
+        self,
+        id: str,
+        socket: web.WebSocketResponse,
+        limits: Limits,
+        *,
+        wants_previews: bool = False,
+        principal: Principal = LOCAL,
+    ) -> None:
         self.id = id
+        self.principal = principal
         self.flags: dict[str, Any] = {}
         self.wants_previews = wants_previews
         self._socket = socket
@@ -54,6 +71,8 @@ class Client:
         self._waiting: deque[tuple[bytes, WSMsgType]] = deque()
         self._bytes = dict.fromkeys(self._most, 0)
         self._wake = asyncio.Event()
+        self.is_admitted: Callable[[], bool] = lambda: True
+        """Whether it would be let in now."""
         self.on_queued: Callable[[int], None] = lambda size: None
         """Called with the bytes of each message that is queued, and with a negative number when they are sent or dropped."""
         self.closed = False
@@ -161,36 +180,43 @@ class Client:
 
 
 class Hub:
-    """All clients by id. `features` answers a client's feature flags; `status` is the JSON of a status message's data."""
+    """All clients by whose they are and their id: nobody hears messages of others by taking the id of their client.
+
+    `features` answers a client's feature flags; `status` is the JSON of a status message's data, for those who see the jobs of
+    one owner only, or (None) everybody's.
+    """
 
     def __init__(
         self,
         features: Callable[[], Mapping[str, Any]],
-        status: Callable[[], Mapping[str, Any]],
+        status: Callable[[str | None], Mapping[str, Any]],
         ring: LogRing,
         limits: Limits,
     ) -> None:
         self._features = features
         self._status = status
         self._limits = limits
-        self._log_readers: set[str] = set()
+        self._log_readers: set[_Key] = set()
         self._ring = ring
         self._forget_ring: Callable[[], None] | None = None
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[_Key, Client] = {}
         self._sockets: set[Client] = set()
         self._status_due: asyncio.TimerHandle | None = None
         self._status_last = 0.0
+        self._look_due: asyncio.TimerHandle | None = None
         self._pending = 0
         """Bytes that wait to be sent to all clients."""
-        self.on_connect: Callable[[str], None] = lambda client_id: None
-        """Called with the id of a client that has connected, or come back."""
+        self.on_connect: Callable[[str, str | None], None] = lambda client_id, owner: None
+        """Called with the id of a client that has connected, or come back, and with whose it is (`Job.owner`)."""
+        self.watches = Watches()
+        """Those that watch single jobs, from within the server."""
 
     def __len__(self) -> int:
         return len(self._sockets)
 
-    def client(self, client_id: str | None) -> Client | None:
-        """The client with this id, if it is connected."""
-        return self._clients.get(client_id) if client_id is not None else None
+    def client(self, client_id: str | None, owner: str | None = None) -> Client | None:
+        """The client with this id that hears of jobs of `owner`, if it is connected."""
+        return self._clients.get((owner, client_id)) if client_id is not None else None
 
     def broadcast(self, type: str, data: Mapping[str, Any] | list[Any]) -> None:
         """Send a message to every client."""
@@ -198,16 +224,28 @@ class Hub:
         for client in list(self._sockets):
             client.send_encoded(message)
 
-    def pass_text(self, type: str, data: bytes, client: Client | None) -> None:
-        """Send a message whose data is JSON already to one client, or to all."""
+    def heard_by(self, client_id: str | None, job: Job | None) -> list[Client]:
+        """Who gets what a pack sends to a client, or (None) to all, while `job` runs where it comes from.
+
+        Of a job nobody hears but its owner and the admin. What a pack sends besides reaches whomever it names.
+        """
+        if client_id is None:
+            return [one for one in self._sockets if job is None or one.principal.owns(job.owner)]
+        if job is None:
+            return [one for one in self._clients.values() if one.id == client_id]
+        client = self.client(client_id, job.owner)
+        return [] if client is None else [client]
+
+    def pass_text(self, type: str, data: bytes, clients: Sequence[Client]) -> None:
+        """Send a message whose data is JSON already."""
         message = b'{"type":' + encode(type) + b',"data":' + data + b"}"
-        for one in list(self._sockets) if client is None else [client]:
+        for one in clients:
             one.send_encoded(message)
 
-    def pass_binary(self, number: int, data: bytes, client: Client | None, job: str) -> None:
-        """Send a binary message of a number to one client, or to all; `job` is what runs where it comes from, or ""."""
+    def pass_binary(self, number: int, data: bytes, clients: Sequence[Client], job: str) -> None:
+        """Send a binary message of a number; `job` is what runs where it comes from, or ""."""
         message = struct.pack(">I", number) + data
-        for one in list(self._sockets) if client is None else [client]:
+        for one in clients:
             if number == TEXT:
                 one.send_text(data, job)
             else:
@@ -236,14 +274,19 @@ class Hub:
     def _send_status(self) -> None:
         self._status_due = None
         self._status_last = asyncio.get_running_loop().time()
-        self.broadcast("status", {"status": self._status()})
+        told: dict[str | None, bytes] = {}
+        for client in list(self._sockets):
+            only = client.principal.only
+            if only not in told:
+                told[only] = encode({"type": "status", "data": {"status": self._status(only)}})
+            client.send_encoded(told[only])
 
-    def subscribe_logs(self, client_id: str, enabled: bool) -> None:
+    def subscribe_logs(self, client_id: str, enabled: bool, owner: str | None = None) -> None:
         """Send a client what is logged from now on, or no more."""
         if enabled:
-            self._log_readers.add(client_id)
+            self._log_readers.add((owner, client_id))
         else:
-            self._log_readers.discard(client_id)
+            self._log_readers.discard((owner, client_id))
         if self._log_readers and self._forget_ring is None:
             loop = asyncio.get_running_loop()
             self._forget_ring = self._ring.listen(lambda entries: _call(loop, self._send_logs, entries))
@@ -252,8 +295,8 @@ class Hub:
             self._forget_ring = None
 
     def _send_logs(self, entries: Sequence[Mapping[str, str]]) -> None:
-        for client_id in self._log_readers:
-            client = self._clients.get(client_id)
+        for key in self._log_readers:
+            client = self._clients.get(key)
             if client is not None:
                 client.send("logs", {"entries": entries})
 
@@ -264,28 +307,33 @@ class Hub:
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=self._limits.max_ws_message, compress=False)
         await socket.prepare(request)
         asked = request.query.get("previews", "").lower() in ("true", "1")
-        client = Client(_client_id(request.query.get("clientId")), socket, self._limits, wants_previews=asked)
+        principal = principal_of(request)
+        id = _client_id(request.query.get("clientId"))
+        client = Client(id, socket, self._limits, wants_previews=asked, principal=principal)
         client.on_queued = self._queued
+        client.is_admitted = partial(still_admitted, request)
         client.transport = cast(asyncio.WriteTransport, request.transport)  # uvloop's are of no common class
-        previous = self._clients.get(client.id)
-        self._clients[client.id] = client
+        key = (principal.owner, client.id)
+        previous = self._clients.get(key)
+        self._clients[key] = client
         self._sockets.add(client)
+        self._look_soon()
         if previous is not None:  # a page that was reloaded: its old connection has not noticed yet
             client.flags = dict(previous.flags)
             client.wants_previews = client.wants_previews or previous.wants_previews
             previous.close()
         writer = asyncio.create_task(client.write())
         try:
-            client.send("status", {"status": self._status(), "sid": client.id})
-            self.on_connect(client.id)
+            client.send("status", {"status": self._status(principal.only), "sid": client.id})
+            self.on_connect(client.id, principal.owner)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     self._hear(client, message.data)
         finally:
             self._sockets.discard(client)
-            if self._clients.get(client.id) is client:
-                del self._clients[client.id]
-                self._log_readers.discard(client.id)
+            if self._clients.get(key) is client:
+                del self._clients[key]
+                self._log_readers.discard(key)
             client.close()
             await _ended(writer)
         return socket
@@ -305,11 +353,29 @@ class Hub:
             client.wants_previews = True
             client.send("feature_flags", dict(self._features()))
 
+    def _look_soon(self) -> None:
+        """End the connections of tokens that were revoked, or are past their time, in a while."""
+        if self._look_due is None and self._sockets:
+            self._look_due = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._look_due = None
+        for client in list(self._sockets):
+            if not client.is_admitted():
+                client.close()
+        self._look_soon()
+
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, and let nobody wait for a job."""
+        if self._look_due is not None:
+            self._look_due.cancel()
+        self.watches.close()
         for client in list(self._sockets):
             client.close()
 
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at whether clients are still admitted."""
 
 STATUS_EVERY: Final = 0.1
 """Seconds between two `status` messages, at least: each one makes an editor fetch queue and history anew."""

@@ -93,14 +93,12 @@ class Packs:
 
     def _pass_on(self, worker: Worker, message: PackMessage) -> None:
         """To one client, or to all; a client that is not there hears nothing."""
-        client = self._hub.client(message.client_id)
-        if message.client_id is not None and client is None:
-            return
+        job = worker.job.job if worker.job is not None else None
+        clients = self._hub.heard_by(message.client_id, job)
         if message.number is not None:
-            job = worker.job.job.id if worker.job is not None else ""
-            self._hub.pass_binary(message.number, message.data, client, job)
+            self._hub.pass_binary(message.number, message.data, clients, "" if job is None else job.id)
         else:
-            self._hub.pass_text(message.event, message.data, client)
+            self._hub.pass_text(message.event, message.data, clients)
 
     # -- asked by routes
 

@@ -21,6 +21,10 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer
         self.message = message
         self.details = details
         self.extra_info = extra_info
+        self.headers: dict[str, str] = {}
+        """Of the answer: Retry-After where `extra_info` has `retry_after`, in seconds."""
+        if "retry_after" in extra_info:
+            self.headers["Retry-After"] = str(extra_info["retry_after"])
 
     def body(self) -> dict[str, Any]:
         """The JSON of the answer."""
@@ -29,7 +33,9 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer
 
     def response(self) -> web.Response:
         """The answer."""
-        return json_response(self.body(), status=self.status)
+        answer = json_response(self.body(), status=self.status)
+        answer.headers.update(self.headers)
+        return answer
 
 
 def json_response(value: Any, *, status: int = 200) -> web.Response:

@@ -8,7 +8,12 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from aiohttp import web
 
+from engine.server.principals import Scope
+
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Scopes: TypeAlias = dict[web.AbstractRoute, Scope]
+ROUTE_SCOPES: web.AppKey[Scopes] = web.AppKey("route_scopes", dict)
+"""What the routes of an application need that say so themselves; of the others the method says it."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     The handler raises `Refusal` for what it does not accept. `refusals` maps further statuses to when they are given.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     handler: Handler
     summary: str
@@ -40,10 +45,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[int, str] = {}
     api_only: bool = False
     """Only as written: for paths that begin with `/api/v1`, `/internal`, `/ws`, and files."""
+    problems: Literal["plain", "document"] | Mapping[str, Any] = "plain"
+    """The form of its refusals: `Problem`, that of RFC 9457 (`ProblemDocument`), or the JSON Schema of one of their own."""
+    scope: Scope | None = None
+    """What a token needs for it. None: what the method says, `read` for GET and `run` for others."""
 
 
 def register(app: web.Application, routes: Iterable[Route]) -> None:
     """Add every route to the application, under its path and under `/api` before it."""
+    scopes = app.get(ROUTE_SCOPES, {})
     for route in routes:
         for prefix in ("",) if route.api_only else ("", "/api"):
-            app.router.add_route(route.method, prefix + route.path, route.handler)
+            added = app.router.add_route(route.method, prefix + route.path, route.handler)
+            if route.scope is not None:
+                scopes[added] = route.scope

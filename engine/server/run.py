@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from engine.config import Settings
 from engine.jobs import heap
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
@@ -41,6 +42,7 @@ from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
 from engine.processes import ServerFacts, python_environment, told_environment
+from engine.server import audit, token_file
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -68,6 +70,10 @@ class Engine(Protocol):
     @property
     def paths(self) -> Paths:
         """The folders."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the base directory's `safelight.toml` says."""
 
     @property
     def stored_library(self) -> Callable[[bool], Library | None]:
@@ -212,6 +218,8 @@ class Server:
             packs=self.packs,
             object_info=self.object_info,
             reload=self.reloading.reload,
+            limits=self._limits,
+            openai=self._app.settings.openai,
         )
 
     def _application(self, port: int) -> web.Application:
@@ -219,6 +227,8 @@ class Server:
             listen=self._options.listen,
             port=port,
             token=self._token,
+            tokens_file=self._app.paths.user / token_file.FILE_NAME,
+            audit_file=self._app.paths.user / audit.FILE_NAME,
             allow_hosts=self._options.allowed_hosts,
             cors_origins=self._options.cors_origins,
         )
@@ -231,15 +241,16 @@ class Server:
             "max_upload_size": self._limits.max_upload_size,
         }
 
-    def _status(self) -> Mapping[str, Any]:
-        return {"exec_info": {"queue_remaining": self.dispatcher.remaining}}
+    def _status(self, only: str | None) -> Mapping[str, Any]:
+        return {"exec_info": {"queue_remaining": self.dispatcher.remaining_of(only)}}
 
     def _follow(self, job: Job) -> JobFollower:
         return JobFollower(job, self.hub)
 
-    def _resume(self, client_id: str) -> None:
+    def _resume(self, client_id: str, owner: str | None) -> None:
         for running in self.dispatcher.running.values():
-            if running.job.client_id == client_id and isinstance(running.follower, JobFollower):
+            job = running.job
+            if (job.client_id, job.owner) == (client_id, owner) and isinstance(running.follower, JobFollower):
                 running.follower.resume()
 
     def _devices(self) -> list[Device]:

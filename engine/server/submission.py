@@ -15,6 +15,7 @@ from engine.jobs.records import Job
 from engine.server import wire
 from engine.server.checks import CheckedGraph, encode
 from engine.server.graph_source import Posted
+from engine.server.principals import asking
 from engine.server.refusals import Refusal
 
 MAX_NUMBER: Final = 1e12
@@ -65,7 +66,7 @@ def read_wish(posted: Posted) -> Wish:
 
 
 def make_job(wish: Wish, graph: CheckedGraph) -> Job:
-    """The job, which has no place in the queue yet."""
+    """The job, which has no place in the queue yet. It belongs to whoever asks for it."""
     return Job(
         id=wish.prompt_id,
         number=0.0,
@@ -75,6 +76,7 @@ def make_job(wish: Wish, graph: CheckedGraph) -> Job:
         outputs=graph.outputs,
         extra_data=encode(wish.extra_data),
         client_id=wish.client_id,
+        owner=asking().owner,
         workflow_id=_workflow_id(wish.extra_data),
         models=graph.models,
         created=time.time(),

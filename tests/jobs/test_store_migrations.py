@@ -111,7 +111,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
         file.close()
         before = path.read_bytes()
         store = JobStore(path)
-        with pytest.raises(StoreVersionError, match=r"jobs\.db has schema version 77.*up to 4"):
+        with pytest.raises(StoreVersionError, match=r"jobs\.db has schema version 77.*up to 5"):
             await store.open()
         await store.close()
         return before

@@ -173,7 +173,7 @@ async def _serve(
     logging.getLogger("safelight").addHandler(ring)
     paths = Paths(base)
     store = JobStore(base / "jobs.db", **store_options)
-    hub = Hub(dict, lambda: {"exec_info": {"queue_remaining": dispatcher.remaining}}, ring, limits)
+    hub = Hub(dict, lambda only: {"exec_info": {"queue_remaining": dispatcher.remaining_of(only)}}, ring, limits)
     dispatcher = Dispatcher(store, lambda job: JobFollower(job, hub), hub.tell_status)
     catalogues = Catalogues(lambda as_it_is: library)
     opened = asyncio.Event()
@@ -181,7 +181,20 @@ async def _serve(
     info = ObjectInfo(packs.catalogue, paths)
     inspections, system = Inspections(list), SystemInfo()
     parts = Parts(
-        paths, store, dispatcher, inspections, hub, catalogues, system, ring, "0", opened, packs, info, _no_reload
+        paths,
+        store,
+        dispatcher,
+        inspections,
+        hub,
+        catalogues,
+        system,
+        ring,
+        "0",
+        opened,
+        packs,
+        info,
+        _no_reload,
+        limits,
     )
     runner = web.AppRunner(make_application(parts, ServeOptions(), policy, limits), **RUNNER)
     await runner.setup()

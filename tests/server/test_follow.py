@@ -28,6 +28,7 @@ from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job
 from engine.server import follow
 from engine.server.follow import JobFollower
+from engine.server.watching import Watches
 from tests.harness import PATIENCE
 
 PICTURE = {"filename": "a_00001_.png", "subfolder": "", "type": "output"}
@@ -41,8 +42,9 @@ class Desk:
         self.sent: list[tuple[str, Any]] = []
         self.there = there
         self.wants_previews = wants_previews
+        self.watches = Watches()
 
-    def client(self, client_id: str | None) -> Any:
+    def client(self, client_id: str | None, owner: str | None = None) -> Any:
         if not self.there or client_id != "me":
             return None
         copy = msgspec.json.encode

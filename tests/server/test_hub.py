@@ -25,7 +25,7 @@ def test_when_too_much_waits_for_all_the_client_that_reads_least_is_cut_off() ->
     async def story() -> None:
         limits = Limits(max_ws_all=1000, max_ws_pending=600, max_ws_pictures=900)
         nothing: dict[str, Any] = {}
-        hub = Hub(lambda: nothing, lambda: nothing, LogRing(), limits)
+        hub = Hub(lambda: nothing, lambda only: nothing, LogRing(), limits)
         slow, slow_cut = joined(hub, "slow", limits)
         other, other_cut = joined(hub, "other", limits)
         slow.send_bytes(bytes(700))

@@ -94,7 +94,7 @@ def test_listeners_hear_new_lines_until_they_leave_and_may_log_themselves(logged
 def test_the_log_is_read_over_http(guarded, logged, tmp_path):
     ring, logger = logged
     logger.warning("hello")
-    routes = log_routes(ring, lambda client, enabled: None, Paths(tmp_path))
+    routes = log_routes(ring, lambda client, enabled, owner: None, Paths(tmp_path))
     assert "hello" in ask(guarded, routes, "GET", "/internal/logs")[1]
     assert "hello" in ask(guarded, routes, "GET", "/api/logs")[1]
     raw = ask(guarded, routes, "GET", "/internal/logs/raw")[1]
@@ -105,7 +105,7 @@ def test_the_log_is_read_over_http(guarded, logged, tmp_path):
 
 def test_a_client_subscribes_to_the_log(guarded, tmp_path):
     told = []
-    routes = log_routes(LogRing(), lambda client, enabled: told.append((client, enabled)), Paths(tmp_path))
+    routes = log_routes(LogRing(), lambda client, enabled, owner: told.append((client, enabled)), Paths(tmp_path))
     path = "/internal/logs/subscribe"
     assert ask(guarded, routes, "PATCH", path, b'{"enabled": true, "clientId": "me"}')[0] == 200
     assert told == [("me", True)]
@@ -116,7 +116,7 @@ def test_a_client_subscribes_to_the_log(guarded, tmp_path):
 
 def test_folders_and_newest_files_are_told(guarded, tmp_path):
     paths = Paths(tmp_path)
-    routes = log_routes(LogRing(), lambda client, enabled: None, paths)
+    routes = log_routes(LogRing(), lambda client, enabled, owner: None, paths)
     assert ask(guarded, routes, "GET", "/internal/files/output") == (200, [])
     for age, name in enumerate(["new.png", "old.png"]):
         path = paths.directory("output") / name

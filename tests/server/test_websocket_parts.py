@@ -67,7 +67,7 @@ def test_pictures_and_texts_that_wait_are_counted_apart() -> None:
 
 def test_a_client_that_comes_back_keeps_what_it_announced() -> None:
     async def story() -> tuple[dict[str, Any], bool]:
-        hub = Hub(dict, dict, LogRing(), Limits())
+        hub = Hub(dict, lambda only: {}, LogRing(), Limits())
         app = web.Application()
         app.router.add_get("/ws", hub.serve)
         async with TestClient(TestServer(app)) as browser, browser.ws_connect("/ws?clientId=me") as first:
@@ -85,7 +85,7 @@ def test_a_client_that_comes_back_keeps_what_it_announced() -> None:
 
 def test_an_old_connections_end_leaves_the_one_that_took_its_place() -> None:
     async def story() -> list[bool]:
-        hub = Hub(dict, dict, LogRing(), Limits())
+        hub = Hub(dict, lambda only: {}, LogRing(), Limits())
         app = web.Application()
         app.router.add_get("/ws", hub.serve)
         there = []

@@ -11,6 +11,7 @@ from aiohttp import web
 from engine.jobs.records import HistoryEntry
 from engine.jobs.store import JobStore
 from engine.server.bodies import read_json
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.queue import QueueChange, queue_item
 from engine.server.routing import Query, Route
@@ -69,11 +70,12 @@ class HistoryRoutes:
     async def show(self, request: web.Request) -> web.StreamResponse:
         most = whole_number(request, "max_items", None, least=0)
         offset = whole_number(request, "offset", None)
+        only = principal_of(request).only
         part = {"max_items": most if most is not None else MOST, "offset": offset}
-        sizes = await self._store.history_sizes(**part)
+        sizes = await self._store.history_sizes(**part, owner=only)
         if sum([size for _, size in sizes]) > AT_ONCE:
             return await streamed_json(request, b"{", self._one_by_one([id for id, _ in sizes]), b"}")
-        entries = await self._store.history(**part)
+        entries = await self._store.history(**part, owner=only)
         return json_response({entry.job.id: history_item(entry) for entry in entries})
 
     async def _one_by_one(self, ids: Sequence[str]) -> AsyncIterator[bytes]:
@@ -84,14 +86,16 @@ class HistoryRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         entry = await self._store.history_entry(request.match_info["prompt_id"])
-        return json_response({entry.job.id: history_item(entry)} if entry is not None else {})
+        known = entry is not None and principal_of(request).owns(entry.job.owner)
+        return json_response({entry.job.id: history_item(entry)} if entry is not None and known else {})
 
     async def change(self, request: web.Request) -> web.Response:
         wish = await read_json(request, QueueChange)
+        only = principal_of(request).only
         if wish.clear:
-            await self._store.clear_history()
+            await self._store.clear_history(only)
         elif wish.delete:
-            await self._store.delete_history(wish.delete)
+            await self._store.delete_history(wish.delete, only)
         return web.Response()
 
 

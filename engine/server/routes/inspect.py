@@ -18,6 +18,7 @@ from engine.jobs.store import JobStore
 from engine.jobs.values import ValueDescription
 from engine.server.checks import Checks
 from engine.server.graph_source import Posted
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.history import whole_number
 from engine.server.routing import Query, Route
@@ -86,6 +87,7 @@ class InspectRoutes:
             min(whole_number(request, "item", 0, least=0) or 0, 1 << 31),
             picture,
         )
+        await self._check_owner(request, asked.job)
         found = await self._find(asked)
         if not picture:
             return json_response(found.description)
@@ -107,6 +109,17 @@ class InspectRoutes:
             raise Refusal(404, f"value_{found.result}", _GONE.get(found.result, "There is no such value."))
         return found
 
+    async def _check_owner(self, request: web.Request, job_id: str) -> None:
+        """Raises Refusal 404 for a job of somebody else's, as for one that is not there."""
+        whose = principal_of(request)
+        if whose.is_admin:
+            return
+        job = self._dispatcher.get(job_id)
+        if job is None and (entry := await self._store.history_entry(job_id)) is not None:
+            job = entry.job
+        if job is None or not whose.owns(job.owner):
+            raise _unknown(job_id)
+
     async def _graph(self, job_id: str) -> Graph:
         """The graph of a job that a worker does not know (any more). Raises Refusal 404."""
         running = self._dispatcher.running.get(job_id)
@@ -116,7 +129,7 @@ class InspectRoutes:
             raise Refusal(404, "value_not_run", "The job still waits.")
         entry = await self._store.history_entry(job_id)
         if entry is None:
-            raise Refusal(404, "unknown_job", f"There is no job {job_id[:80]!r}.")
+            raise _unknown(job_id)
         catalogue = await self._catalogue()
         return await asyncio.to_thread(self._checked, entry.job, catalogue)
 
@@ -124,6 +137,10 @@ class InspectRoutes:
         posted = Posted(msgspec.json.decode(job.prompt), None, {}, {}, [])
         found = self._checks.check(posted, catalogue, list(job.outputs))
         return Graph(found.checked, found.outputs)
+
+
+def _unknown(job_id: str) -> Refusal:
+    return Refusal(404, "unknown_job", f"There is no job {job_id[:80]!r}.")
 
 
 def _slot(request: web.Request) -> int:

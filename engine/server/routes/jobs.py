@@ -12,6 +12,7 @@ from engine.jobs.dispatch import Dispatcher
 from engine.jobs.records import HistoryEntry, Job
 from engine.jobs.store import JobStore
 from engine.server.bodies import read_json
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.history import whole_number
 from engine.server.routing import Query, Route
@@ -93,9 +94,10 @@ class JobRoutes:
         sort = _one_of(request, "sort_by", SORTS)
         descending = _one_of(request, "sort_order", ("desc", "asc")) == "desc"
         workflow_id = request.query.get("workflow_id")
-        active = self._active(statuses, workflow_id, descending)
+        whose = principal_of(request)
+        active = [job for job in self._active(statuses, workflow_id, descending) if whose.owns(job.owner)]
         # Whatever is written of these meanwhile: they stand once, among the active.
-        unfinished = [job.id for job in (*self._dispatcher.active(), *self._dispatcher.queue)]
+        unfinished = [job.id for job in (*self._dispatcher.active(), *self._dispatcher.queue.unordered())]
         listed = [_active_item(job) for job in active[offset : offset + limit]]
         ended = [status for status in ("done", "failed", "cancelled") if status in statuses]
         total = len(active)
@@ -107,6 +109,7 @@ class JobRoutes:
                 sort=sort,
                 descending=descending,
                 workflow_id=workflow_id,
+                owner=whose.only,
                 without=unfinished,
             )
             listed += [_ended_item(entry) for entry in entries]
@@ -117,32 +120,37 @@ class JobRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         job_id = request.match_info["job_id"]
-        for job in (*self._dispatcher.active(), *self._dispatcher.queue):
-            if job.id == job_id:
-                return json_response({**_active_item(job), **_graph(await self._store.whole(job)), "outputs": {}})
+        job = self._dispatcher.get(job_id) or self._dispatcher.ending.get(job_id)
+        if job is not None and principal_of(request).owns(job.owner):
+            return json_response({**_active_item(job), **_graph(await self._store.whole(job)), "outputs": {}})
         entry = await self._store.history_entry(job_id)
-        if entry is None:
+        if entry is None or not principal_of(request).owns(entry.job.owner):
             raise _unknown(job_id)
         return json_response(_whole_item(entry))
 
     async def cancel(self, request: web.Request) -> web.Response:
         job_id = request.match_info["job_id"]
-        known = await self._cancel(job_id) or job_id in self._dispatcher.ending
-        if not known and await self._store.history_entry(job_id) is None:
-            raise _unknown(job_id)
+        if not self._cancel(request, job_id):
+            whose, ending = principal_of(request), self._dispatcher.ending.get(job_id)
+            entry = None if ending is not None else await self._store.history_entry(job_id)
+            job = ending if entry is None else entry.job
+            if job is None or not whose.owns(job.owner):
+                raise _unknown(job_id)
         return json_response({"cancelled": True})
 
     async def cancel_several(self, request: web.Request) -> web.Response:
         wish = await read_json(request, Cancel)
-        found = [job_id for job_id in wish.job_ids if await self._cancel(job_id)]
+        found = [job_id for job_id in wish.job_ids if self._cancel(request, job_id)]
         return json_response({"cancelled": bool(found)})
 
-    async def _cancel(self, job_id: str) -> bool:
-        return self._dispatcher.cancel(job_id)
+    def _cancel(self, request: web.Request, job_id: str) -> bool:
+        """Cancel a job that waits or runs; False when there is none that who asks may see."""
+        job = self._dispatcher.get(job_id)
+        return job is not None and principal_of(request).owns(job.owner) and self._dispatcher.cancel(job_id)
 
     def _active(self, statuses: Collection[str], workflow_id: str | None, descending: bool) -> list[Job]:
         found = [*self._dispatcher.active()] if "running" in statuses else []
-        found += [*self._dispatcher.queue] if "queued" in statuses else []
+        found += self._dispatcher.queue.unordered() if "queued" in statuses else []
         if workflow_id is not None:
             found = [job for job in found if job.workflow_id == workflow_id]
         return sorted(found, key=lambda job: job.sequence, reverse=descending)

@@ -13,10 +13,11 @@ from aiohttp import web
 from engine.paths import Paths
 from engine.server.bodies import read_json
 from engine.server.log_ring import LogEntry, LogRing
+from engine.server.principals import Scope, principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Query, Route
 
-Subscribe: TypeAlias = Callable[[str, bool], None]
+Subscribe: TypeAlias = Callable[[str, bool, str | None], None]
 """Begin (or end) to send new entries to the client of that id."""
 
 _KINDS: Final = ("output", "input", "temp")
@@ -48,12 +49,20 @@ class Internals:
     def routes(self) -> list[Route]:
         """The routes."""
         kind = Query(name="kind", required=True, schema={"type": "string", "enum": list(_KINDS)})
-        rows: tuple[tuple[str, Any, str, Any, tuple[Query, ...]], ...] = (
-            ("/logs", self._text, "The log as one text.", str, ()),
-            ("/internal/logs", self._text, "The log as one text.", str, ()),
-            ("/internal/logs/raw", self._raw, "The entries of the log.", Log, ()),
-            ("/internal/folder_paths", self._folders, "Where files are looked for, by kind.", dict[str, list[str]], ()),
-            ("/internal/files/{kind:[^/]+}", self._files, "The names of files, newest first.", list[str], (kind,)),
+        folders = dict[str, list[str]]
+        rows: tuple[tuple[str, Any, str, Any, tuple[Query, ...], Scope], ...] = (
+            ("/logs", self._text, "The log as one text.", str, (), "admin"),
+            ("/internal/logs", self._text, "The log as one text.", str, (), "admin"),
+            ("/internal/logs/raw", self._raw, "The entries of the log.", Log, (), "admin"),
+            ("/internal/folder_paths", self._folders, "Where files are looked for, by kind.", folders, (), "read"),
+            (
+                "/internal/files/{kind:[^/]+}",
+                self._files,
+                "The names of files, newest first.",
+                list[str],
+                (kind,),
+                "read",
+            ),
         )
         return [
             *(
@@ -66,8 +75,9 @@ class Internals:
                     query=query,
                     answer=answer,
                     api_only=path.startswith("/internal"),
+                    scope=scope,
                 )
-                for path, handler, summary, answer, query in rows
+                for path, handler, summary, answer, query, scope in rows
             ),
             Route(
                 method="PATCH",
@@ -77,6 +87,7 @@ class Internals:
                 tag="logs",
                 body=Subscription,
                 api_only=True,
+                scope="admin",
             ),
         ]
 
@@ -88,7 +99,7 @@ class Internals:
 
     async def _change(self, request: web.Request) -> web.StreamResponse:
         wanted: Subscription = await read_json(request, Subscription)
-        self._subscribe(wanted.client_id, wanted.enabled)
+        self._subscribe(wanted.client_id, wanted.enabled, principal_of(request).owner)
         return web.Response()
 
     async def _folders(self, request: web.Request) -> web.StreamResponse:

@@ -48,6 +48,7 @@ class PackRoutes:
                 answer={"type": "object"},
                 refusals={409: "Jobs run."},
                 api_only=True,
+                scope="admin",
             ),
             Route(
                 method="GET",

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from engine.graph.a1111 import ModelFiles
 from engine.graph.problems import GraphError
 from engine.graph.schema import Catalogue
 from engine.jobs.dispatch import Dispatcher
-from engine.jobs.records import Job
-from engine.jobs.store import JobStore
-from engine.jobs.store_errors import DuplicateJobError
 from engine.media.errors import MediaError
 from engine.media.graph_file import begins_as_json
+from engine.server.acceptance import Acceptance
 from engine.server.bodies import read_body
-from engine.server.checks import Checks, GraphRefused
+from engine.server.checks import GraphRefused
 from engine.server.graph_source import Posted, read_graph
-from engine.server.pack_prompts import PackPrompts
-from engine.server.packs import Packs
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Route
-from engine.server.submission import Wish, answer, make_job, place, read_wish
+from engine.server.submission import answer
 
 LARGE: Final = 256 * 1024
 """Bytes of a body from which on it is read on a thread, so that other clients are not kept waiting."""
@@ -34,18 +29,13 @@ MOST_NODES: Final = 100_000
 """Nodes of one graph. A node takes some kilobytes while it is checked."""
 
 
-def prompt_routes(
-    dispatcher: Dispatcher,
-    store: JobStore,
-    catalogue: Callable[[], Awaitable[Catalogue]],
-    files: ModelFiles,
-    packs: Packs,
-) -> list[Route]:
-    """POST /prompt and GET /prompt. `files` gives the file names in a models folder, or in `input`."""
-    submit = _Submit(dispatcher, store, catalogue, files, packs)
+def prompt_routes(acceptance: Acceptance, dispatcher: Dispatcher) -> list[Route]:
+    """POST /prompt and GET /prompt."""
+    submit = _Submit(acceptance)
 
     async def remaining(request: web.Request) -> web.Response:
-        return json_response({"exec_info": {"queue_remaining": dispatcher.remaining}})
+        remaining = dispatcher.remaining_of(principal_of(request).only)
+        return json_response({"exec_info": {"queue_remaining": remaining}})
 
     return [
         Route(
@@ -60,6 +50,7 @@ def prompt_routes(
                 400: "The graph or a field is not sound; `node_errors` lists every problem.",
                 409: "A job with this prompt_id is known already.",
                 413: "The body is too large.",
+                429: "The token has used up a limit; the message says which, and Retry-After when to post again.",
                 503: "The server is ending and takes no further jobs.",
                 507: "The disk is full.",
             },
@@ -90,30 +81,15 @@ def check_size(body: bytes) -> None:
 
 
 class _Submit:
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        store: JobStore,
-        catalogue: Callable[[], Awaitable[Catalogue]],
-        files: ModelFiles,
-        packs: Packs,
-    ) -> None:
-        self._packs = PackPrompts(packs)
-        self._dispatcher = dispatcher
-        self._store = store
-        self._catalogue = catalogue
-        self._files = files
-        self._checks = Checks(files.names)
+    def __init__(self, acceptance: Acceptance) -> None:
+        self._acceptance = acceptance
 
     async def post(self, request: web.Request) -> web.Response:
         """Accepted means on disk: the answer comes after the store has it."""
         body: bytes | None = await read_body(request)
         assert body is not None
-        if self._dispatcher.draining:
-            raise Refusal(
-                503, "server_ends", "The server is ending and takes no further jobs. Post again once it is back."
-            )
-        catalogue = await self._catalogue()
+        self._acceptance.refuse_when_ending()
+        catalogue = await self._acceptance.catalogue()
         large = len(body) > LARGE
         apart = large or not begins_as_json(body)  # what is not JSON may name files that are looked into
         posted: Posted | None = (
@@ -121,37 +97,15 @@ class _Submit:
         )
         assert posted is not None
         body, notes = None, posted.notes
-        job, wish, errors = await self._checked(posted, catalogue, large)
+        job, wish, errors = await self._acceptance.check(posted, catalogue, large=large)
         posted = None  # the store copies what it writes: of a long graph no more is held than that
-        await asyncio.shield(self._accept(job, wish))
+        await self._acceptance.accept(job, wish)
         return json_response(answer(job, errors, notes))
-
-    async def _checked(self, posted: Posted, catalogue: Catalogue, large: bool) -> tuple[Job, Wish, dict[str, Any]]:
-        """The job, what the client wishes for it, and the problems of nodes that do not keep it from running."""
-        wish = read_wish(posted)
-        if await self._packs.concern(posted, catalogue):
-            posted, graph = await self._packs.check(posted, catalogue, wish.targets)
-            wish = read_wish(posted)
-        elif large:
-            graph = await asyncio.to_thread(self._checks.check, posted, catalogue, wish.targets)
-        else:
-            graph = self._checks.check(posted, catalogue, wish.targets)
-        return make_job(wish, graph), wish, graph.node_errors
-
-    async def _accept(self, job: Job, wish: Wish) -> None:
-        """Runs to its end even when the client has gone: what is on disk must get into the queue."""
-        place(job, wish, self._store.next_sequence)  # nothing is awaited from here until the store has it
-        try:
-            await self._dispatcher.accept(job)
-        except DuplicateJobError:
-            raise Refusal(
-                409, "duplicate_prompt_id", f"A job with the prompt_id {job.id!r} is known already. Use a new one."
-            ) from None
 
     def _read(self, body: bytes, catalogue: Catalogue) -> Posted:
         try:
             check_size(body)
-            return read_graph(body, catalogue, files=self._files)
+            return read_graph(body, catalogue, files=self._acceptance.files)
         except GraphError as error:
             raise GraphRefused(error.response()) from None
         except MediaError as error:

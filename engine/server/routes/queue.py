@@ -13,6 +13,7 @@ from engine.jobs.records import Job
 from engine.jobs.store_errors import StoreError
 from engine.server import wire
 from engine.server.bodies import decode_json, read_body, read_json
+from engine.server.principals import principal_of
 from engine.server.refusals import json_response
 from engine.server.routing import Route
 from engine.server.streams import streamed_json
@@ -88,6 +89,7 @@ class QueueRoutes:
                 summary="Have the workers drop loaded models, and values kept in memory.",
                 tag="queue",
                 body=Free,
+                scope="admin",
             ),
             *self._own(),
         ]
@@ -111,6 +113,7 @@ class QueueRoutes:
                 tag="queue",
                 answer=_STATE,
                 api_only=True,
+                scope="admin",
             ),
             Route(
                 method="POST",
@@ -120,6 +123,7 @@ class QueueRoutes:
                 tag="queue",
                 answer=_STATE,
                 api_only=True,
+                scope="admin",
             ),
             Route(
                 method="POST",
@@ -134,7 +138,8 @@ class QueueRoutes:
         ]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        running, waiting = self._dispatcher.listed()
+        whose = principal_of(request)
+        running, waiting = ([job for job in jobs if whose.owns(job.owner)] for jobs in self._dispatcher.listed())
         if any(job.long for job in (*running, *waiting)):
             pieces = self._one_by_one(running, waiting)
             return await streamed_json(request, b"{", pieces, b"]}", between=b"")
@@ -160,17 +165,23 @@ class QueueRoutes:
 
     async def change(self, request: web.Request) -> web.Response:
         wish = await read_json(request, QueueChange)
-        ids = [job.id for job in self._dispatcher.queue] if wish.clear else wish.delete
-        await self._dispatcher.remove(ids)
+        ids = [job.id for job in self._dispatcher.queue.unordered()] if wish.clear else wish.delete
+        await self._dispatcher.remove(self._own_of(request, ids))
         return web.Response()
 
     async def interrupt(self, request: web.Request) -> web.Response:
         wish = await _read_optional(request, Interrupt)
+        whose = principal_of(request)
         if wish.prompt_id is None:
-            self._dispatcher.interrupt()
-        elif wish.prompt_id in self._dispatcher.running:
+            self._dispatcher.interrupt(whose.only)
+        elif (running := self._dispatcher.running.get(wish.prompt_id)) is not None and whose.owns(running.job.owner):
             self._dispatcher.cancel(wish.prompt_id)
         return web.Response()
+
+    def _own_of(self, request: web.Request, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that wait and that who asks may change; others are passed over, as unknown ones are."""
+        whose, queue = principal_of(request), self._dispatcher.queue
+        return [id for id in ids if (job := queue.get(id)) is not None and whose.owns(job.owner)]
 
     async def free(self, request: web.Request) -> web.Response:
         wish = await _read_optional(request, Free)
@@ -178,24 +189,30 @@ class QueueRoutes:
         return web.Response()
 
     async def state(self, request: web.Request) -> web.Response:
-        return json_response(self._state())
+        return self._told(request)
 
     async def pause(self, request: web.Request) -> web.Response:
         await self._dispatcher.pause(True)
-        return json_response(self._state())
+        return self._told(request)
 
     async def resume(self, request: web.Request) -> web.Response:
         await self._dispatcher.pause(False)
-        return json_response(self._state())
+        return self._told(request)
 
     async def move(self, request: web.Request) -> web.Response:
         wish = await read_json(request, Move)
-        self._dispatcher.move(wish.ids, wish.before, front=wish.front)
-        return json_response(self._state())
+        before = None if wish.before is None else next(iter(self._own_of(request, [wish.before])), None)
+        self._dispatcher.move(self._own_of(request, wish.ids), before, front=wish.front)
+        return self._told(request)
 
-    def _state(self) -> dict[str, Any]:
-        dispatcher = self._dispatcher
-        return {"paused": dispatcher.paused, "pending": len(dispatcher.queue), "running": len(dispatcher.running)}
+    def _told(self, request: web.Request) -> web.Response:
+        """The state of the queue, with the numbers of the jobs that who asks may see."""
+        whose, dispatcher = principal_of(request), self._dispatcher
+        running = sum(whose.owns(one.job.owner) for one in dispatcher.running.values())
+        waiting = len(dispatcher.queue)
+        if whose.only is not None:
+            waiting = sum(job.owner == whose.only for job in dispatcher.queue.unordered())
+        return json_response({"paused": dispatcher.paused, "pending": waiting, "running": running})
 
 
 def queue_item(job: Job) -> list[Any]:

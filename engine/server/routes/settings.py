@@ -10,6 +10,7 @@ from engine.jobs.records import Settings
 from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.server.bodies import LIMITS, read_json
 from engine.server.limits import Limits
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.userdata import USER
 from engine.server.routing import Query, Route
@@ -62,27 +63,27 @@ class UserSettings:
         ]
 
     async def _all(self, request: web.Request) -> web.StreamResponse:
-        return json_response(await self._store.settings(USER))
+        return json_response(await self._store.settings(_user(request)))
 
     async def _one(self, request: web.Request) -> web.StreamResponse:
-        return json_response(await self._store.setting(USER, _name(request)))
+        return json_response(await self._store.setting(_user(request), _name(request)))
 
     async def _set_all(self, request: web.Request) -> web.StreamResponse:
         values: Settings = await read_json(request, dict[str, Any], limit=_limit(request))
         if any(len(name) > _LONGEST_NAME for name in values):
             raise _too_long()
-        await self._keep(values)
+        await self._keep(request, values)
         return web.Response()
 
     async def _set_one(self, request: web.Request) -> web.StreamResponse:
         name = _name(request)
         value = await read_json(request, limit=_limit(request))
-        await self._keep({name: value})
+        await self._keep(request, {name: value})
         return web.Response()
 
-    async def _keep(self, values: Settings) -> None:
+    async def _keep(self, request: web.Request, values: Settings) -> None:
         try:
-            await self._store.update_settings(USER, values)
+            await self._store.update_settings(_user(request), values)
         except StoreFullError as error:
             raise Refusal(507, "disk_full", str(error)) from None
         except StoreError as error:
@@ -92,6 +93,12 @@ class UserSettings:
 def settings_routes(store: SettingsStore) -> list[Route]:
     """The routes of `UserSettings`."""
     return UserSettings(store).routes()
+
+
+def _user(request: web.Request) -> str:
+    """Whose settings: those of who shows a named token are apart."""
+    principal = principal_of(request)
+    return USER if principal.is_admin else f"token:{principal.name}"
 
 
 def _name(request: web.Request) -> str:

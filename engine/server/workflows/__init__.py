@@ -1,0 +1,1 @@
+"""Saved workflows as functions: known by name, called with arguments, answered with outputs."""
