@@ -236,8 +236,9 @@ def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
 
 
 def test_the_wrong_token_is_told_to_the_client(server: Server) -> None:
-    with pytest.raises(openai.AuthenticationError, match="token"):
+    with pytest.raises(openai.AuthenticationError, match="token") as raised:
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong").models.list()
+    assert (raised.value.code, raised.value.type) == ("token_wrong", "authentication_error")
 
 
 def test_a_film_is_asked_for_waited_for_and_fetched(client: openai.OpenAI) -> None:
@@ -363,7 +364,7 @@ def remote_prompt(seed: int) -> dict[str, Any]:
         },
         "4": {
             "class_type": "RemoteImageEdit",
-            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit"},
+            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit", "partial_images": 1},
         },
         "6": {
             "class_type": "RemoteImageVariation",
