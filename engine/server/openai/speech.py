@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -67,7 +68,7 @@ class SpeechRoutes:
         if fields.choice("stream_format", ("audio", "sse"), "audio") == "sse":
             raise ApiError(400, "invalid_value", "Speech is not streamed as events here. Use audio.", "stream_format")
         model = await self._models.get(fields.text("model", ""), "speech")
-        runs = Runs(self._service, model)
+        runs = Runs(self._service, model, uuid.uuid4().hex)
         try:
             await runs.start(_arguments(model, fields, text), as_text=fields.as_text)
             (result,) = await runs.results(request)
