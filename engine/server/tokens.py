@@ -23,7 +23,7 @@ PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport c
 <title>Safelight: token</title>
 <style>:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{max-width:30rem;margin:20vh auto;padding:0 1rem}</style>
-<h1>Safelight</h1><p>This server asks for its token, which it printed when it started.
+<h1>Safelight</h1><p>This server asks for a token: yours, or the one that it printed when it started.
 <form><label>Token <input name=token type=password autocomplete=current-password autofocus required></label>
 <button>Open</button></form>
 """
