@@ -29,6 +29,8 @@ body{max-width:30rem;margin:20vh auto;padding:0 1rem}</style>
 """
 """What a person sees who opens a page without the token."""
 SHORTEST = 8
+TICK = 0.1
+"""Seconds after a change within which another one of the file may not show in its time."""
 
 
 def ensure_token(listen: Iterable[str], token: str | None) -> str | None:
@@ -55,6 +57,7 @@ class Tokens:
         self._cookie = cookie_of(token).encode() if token else None
         self._file = file
         self._seen: tuple[int, ...] | None = None
+        self._settled = False
         self._by_token: dict[str, NamedToken] = {}
         """Hash of a token → the token."""
         self._by_cookie: dict[str, NamedToken] = {}
@@ -120,8 +123,10 @@ class Tokens:
             seen = None
         except OSError:
             seen = ()
-        if seen == self._seen:
+        if seen == self._seen and self._settled:
             return
+        # Two changes within a tick of the file system's clock look like one: one that is just made is read again.
+        self._settled = not seen or time.time() - seen[0] / 1e9 > TICK
         self._seen = seen
         try:
             tokens = read_tokens(self._file)
