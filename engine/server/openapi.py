@@ -28,8 +28,7 @@ _ANYWHERE = {
 }
 _ABOUT = (
     "Every path also exists under `/api`, unless it begins with `/api`, `/internal` or `/ws` or is a file. "
-    "Bodies are taken whatever their Content-Type says. Every refusal has the form of `Problem`, "
-    "or where that is said of `ProblemDocument`."
+    "Bodies are taken whatever their Content-Type says. Refusals have the form of `Problem`, unless they say another."
 )
 
 _PROBLEM: dict[str, Any] = {
@@ -218,8 +217,14 @@ def _responses(route: Route, schemas: Mapping[int, Any]) -> dict[str, Any]:
         fine["content"] = {route.answer_type: {"schema": _schema(route.answer, schemas)}}
     elif route.answer_type != "application/json":
         fine["content"] = {route.answer_type: {}}
-    refusals = {**_ANYWHERE, **route.refusals}
-    problem = {"content": {_PROBLEMS[route.problems]: {"schema": {"$ref": _REF.format(name=_FORMS[route.problems])}}}}
-    told = {} if route.method == "HEAD" else problem
-    refused = {str(status): {"description": doc, **told} for status, doc in sorted(refusals.items())}
-    return {str(route.status): fine, **refused}
+    told = {} if route.method == "HEAD" else {"content": _problem_content(route)}
+    refusals = sorted({**_ANYWHERE, **route.refusals}.items())
+    return {str(route.status): fine, **{str(status): {"description": doc, **told} for status, doc in refusals}}
+
+
+def _problem_content(route: Route) -> dict[str, Any]:
+    """The form of a route's refusals."""
+    form = route.problems
+    if isinstance(form, Mapping):
+        return {"application/json": {"schema": dict(form)}}
+    return {_PROBLEMS[form]: {"schema": {"$ref": _REF.format(name=_FORMS[form])}}}

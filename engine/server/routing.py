@@ -45,8 +45,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[int, str] = {}
     api_only: bool = False
     """Only as written: for paths that begin with `/api/v1`, `/internal`, `/ws`, and files."""
-    problems: Literal["plain", "document"] = "plain"
-    """The form of its refusals: `Problem`, or that of RFC 9457 (`ProblemDocument`)."""
+    problems: Literal["plain", "document"] | Mapping[str, Any] = "plain"
+    """The form of its refusals: `Problem`, that of RFC 9457 (`ProblemDocument`), or the JSON Schema of one of their own."""
     scope: Scope | None = None
     """What a token needs for it. None: what the method says, `read` for GET and `run` for others."""
 

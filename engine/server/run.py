@@ -219,6 +219,7 @@ class Server:
             object_info=self.object_info,
             reload=self.reloading.reload,
             limits=self._limits,
+            openai=self._app.settings.openai,
             webhook_settings=self._app.settings.webhooks,
         )
 
