@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,17 +19,22 @@ from engine.graph.problems import render
 if TYPE_CHECKING:
     from engine.cli.app import App
     from engine.cli.run_parts import Runner
+    from engine.plugins.library import Library
+
+T = TypeVar("T")
 
 
 def run(app: App, options: argparse.Namespace) -> int:
     """Run a workflow; returns OK, FAILED or INTERRUPTED. Raises CliError before anything ran."""
     runner = _runner(app, options)
-    try:
-        if options.help_of_workflow:
-            return _help(runner, options)
-        return _sweep(runner, options) if options.sweep else _once(runner, options)
-    finally:
-        runner.close()
+    with asyncio.Runner() as loop:
+        try:
+            _waited(loop, runner.open())
+            if options.help_of_workflow:
+                return _help(runner, options)
+            return _sweep(runner, loop, options) if options.sweep else _once(runner, loop, options)
+        finally:
+            loop.run(runner.close())
 
 
 def validate(app: App, options: argparse.Namespace) -> int:
@@ -61,11 +67,17 @@ def refusal_json(error: CliError) -> dict[str, Any]:
 
 
 def _runner(app: App, options: argparse.Namespace) -> Runner:
+    def load_library() -> Library:
+        with aside():
+            return app.load_library()
+
+    if options.server is not None:
+        from engine.cli.remote import Remote
+
+        return Remote(app, options, lambda: load_library().catalogue)
     from engine.cli.local import Local
 
-    with aside():
-        library = app.load_library()
-    return Local(app, library, options)
+    return Local(app, load_library(), options)
 
 
 def _help(runner: Runner, options: argparse.Namespace) -> int:
@@ -81,20 +93,36 @@ def _help(runner: Runner, options: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _once(runner: Runner, options: argparse.Namespace) -> int:
+def _once(runner: Runner, loop: asyncio.Runner, options: argparse.Namespace) -> int:
     caller = runner.caller()
     call = caller.call(caller.bind(options.given))
     report = make_report(options)
     display = report.display(call)
     with aside(), display:
-        ran = asyncio.run(runner.run(call, display))
+        ran = _waited(loop, runner.run(call, display))
     report.ended(ran)
     return ran.code
 
 
-def _sweep(runner: Runner, options: argparse.Namespace) -> int:
+def _waited(loop: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. A signal that ends the program lets everything that waits come to its end first."""
+    try:
+        return loop.run(work)
+    except KeyboardInterrupt:
+        loop.run(_end_of_others())
+        raise
+
+
+async def _end_of_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _sweep(runner: Runner, loop: asyncio.Runner, options: argparse.Namespace) -> int:
     from engine.cli.sweep import run_sweep, swept
 
     caller = runner.caller()
     sweep = swept(caller, options)
-    return asyncio.run(run_sweep(runner, caller, sweep, make_report(options), options)).code
+    return _waited(loop, run_sweep(runner, caller, sweep, make_report(options), options)).code
