@@ -98,9 +98,9 @@ class Caller:
             files = one.spec.choices if one.spec is not None else None
             if kind is None or one.name not in texts or not isinstance(files, Files):
                 continue
+            self.media = (*self.media, texts[one.name])
             try:
                 placed[one.name] = self._place(one.name, kind, texts[one.name], self._choices(files))
-                self.media = (*self.media, texts[one.name])
             except UnusableFileError as error:
                 problems.append(error.problem)
                 placed[one.name] = str(one.default)

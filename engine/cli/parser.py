@@ -100,6 +100,11 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
         action="store_true",
         help="print every event as a line of JSON on stdout, and nothing else there",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="run again whenever the workflow or a file that it reads changes; Ctrl-C ends",
+    )
     server = parser.add_argument_group("on a server")
     server.add_argument(
         "--server",

@@ -91,6 +91,10 @@ class Remote:
             try:
                 async with self._client.request("GET", f"/api/v1/workflows/{quote(name)}") as answer:
                     self._told = await answer.json()
+                    if self._options.watch:
+                        raise CliError(
+                            exits.USAGE, f"--watch: {name} is a workflow of the server. Give a file to watch."
+                        )
             except UnknownWorkflowError as error:
                 if name not in workflow_files(self._app.paths):
                     raise CliError(exits.UNREADABLE, f"{error} There is no such file here either.") from error

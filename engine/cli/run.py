@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -18,7 +18,10 @@ from engine.graph.problems import render
 
 if TYPE_CHECKING:
     from engine.cli.app import App
+    from engine.cli.calls import Caller
+    from engine.cli.reports import Report
     from engine.cli.run_parts import Runner
+    from engine.execute.cancel import CancelToken
     from engine.plugins.library import Library
 
 T = TypeVar("T")
@@ -32,7 +35,11 @@ def run(app: App, options: argparse.Namespace) -> int:
             _waited(loop, runner.open())
             if options.help_of_workflow:
                 return _help(runner, options)
-            return _sweep(runner, loop, options) if options.sweep else _once(runner, loop, options)
+            report = make_report(options)
+            if options.watch:
+                return _watch(app, runner, loop, options, report)
+            caller = runner.caller()  # outside of the loop, so that Ctrl-C ends reading from standard input
+            return _waited(loop, _pass(runner, options, report, caller=caller))
         finally:
             loop.run(runner.close())
 
@@ -93,15 +100,45 @@ def _help(runner: Runner, options: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _once(runner: Runner, loop: asyncio.Runner, options: argparse.Namespace) -> int:
-    caller = runner.caller()
-    call = caller.call(caller.bind(options.given))
-    report = make_report(options)
+async def _pass(
+    runner: Runner,
+    options: argparse.Namespace,
+    report: Report,
+    began: Callable[[Caller], None] = lambda caller: None,
+    cancel: CancelToken | None = None,
+    caller: Caller | None = None,
+) -> int:
+    """Run the workflow, or its sweep, as it is now; returns the exit code. Raises CliError before anything ran."""
+    caller = caller or runner.caller()
+    if options.sweep:
+        from engine.cli.sweep import run_sweep, swept
+
+        try:
+            sweep = swept(caller, options)
+        finally:
+            began(caller)
+        return (await run_sweep(runner, caller, sweep, report, options, cancel)).code
+    try:
+        call = caller.call(caller.bind(options.given))
+    finally:
+        began(caller)
     display = report.display(call)
     with aside(), display:
-        ran = _waited(loop, runner.run(call, display))
+        ran = await runner.run(call, display, cancel)
     report.ended(ran)
     return ran.code
+
+
+def _watch(app: App, runner: Runner, loop: asyncio.Runner, options: argparse.Namespace, report: Report) -> int:
+    from engine.cli.watch import check_watched, watch
+
+    workflow = check_watched(options, app.paths)
+
+    def run(began: Callable[[Caller], None], cancel: CancelToken) -> Coroutine[Any, Any, int]:
+        return _pass(runner, options, report, began, cancel)
+
+    _waited(loop, watch(workflow, run, report, app.paths))
+    return exits.OK
 
 
 def _waited(loop: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
@@ -118,11 +155,3 @@ async def _end_of_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-
-
-def _sweep(runner: Runner, loop: asyncio.Runner, options: argparse.Namespace) -> int:
-    from engine.cli.sweep import run_sweep, swept
-
-    caller = runner.caller()
-    sweep = swept(caller, options)
-    return _waited(loop, run_sweep(runner, caller, sweep, make_report(options), options)).code
