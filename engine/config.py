@@ -77,6 +77,30 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return f"ServiceSettings(model={self.model!r}, …)"  # neither the key nor the address belongs into a log
 
 
+class OpenAIModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model of the OpenAI routes: the saved `workflow` of that name.
+
+    `inputs`: field of a request (`prompt`, `width`, `seed`, `image`…) → the parameter that it goes to, where that has another
+    name. `values`: parameter → value of every request that does not set it; `quality`: further such values by quality.
+    """
+
+    workflow: str
+    inputs: dict[str, str] = {}
+    values: dict[str, str | int | float | bool] = {}
+    quality: dict[str, dict[str, str | int | float | bool]] = {}
+
+
+class OpenAISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The OpenAI routes. `saved`: whether every saved workflow is a model of its own name, beside the `models`.
+
+    `default`: the model of requests that name none.
+    """
+
+    saved: bool = True
+    default: str = ""
+    models: dict[str, OpenAIModelSettings] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
@@ -84,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `threads`: how many threads tensor maths uses on the CPU; left out, one for each core (`engine.threads`).
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
     `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
+    `openai`: which models the routes of the OpenAI API have.
     `services`: services that make pictures elsewhere, by the name that nodes choose them by (`engine.remote`).
     """
 
@@ -95,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     warm_up: bool = True
+    openai: OpenAISettings = OpenAISettings()
     services: dict[Name, ServiceSettings] = {}
 
 

@@ -25,6 +25,9 @@ GIB = 1 << 30
 GATHER_SECONDS = 0.5
 """How long results are gathered before they go to disk in one transaction: what a kill -9 can cost at most."""
 
+SOON_SECONDS = 0.05
+"""How long after one write to the next at the end of a run: runs of a millisecond share one."""
+
 DEAR_SECONDS = 0.05
 """A result that took longer goes to disk at once, with all that was gathered: it costs less to write than to make again."""
 
@@ -105,9 +108,9 @@ class Cache:
                 self._writer.hurry()
 
     def write_soon(self) -> None:
-        """Have everything so far written now rather than after a while, without waiting for it."""
+        """Have everything so far written in a moment rather than after a while, without waiting for it."""
         if self._writer is not None:
-            self._writer.hurry()
+            self._writer.soon()
 
     def take_warnings(self) -> list[str]:
         """Warnings since the last call (unreadable entries, a full disk), for people to see."""
@@ -170,6 +173,8 @@ class _Writer:
         self._draining = threading.Lock()
         self._work = threading.Event()
         self._hurried = threading.Event()
+        self._wanted_soon = False
+        self._drained = 0.0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -191,6 +196,12 @@ class _Writer:
 
     def hurry(self) -> None:
         self._hurried.set()
+
+    def soon(self) -> None:
+        if time.monotonic() - self._drained > SOON_SECONDS:
+            self.hurry()
+        else:
+            self._wanted_soon = True  # for `_loop` to see when that time is over
 
     def stop(self) -> None:
         self._stopped.set()
@@ -237,6 +248,9 @@ class _Writer:
     def _loop(self) -> None:
         while not self._stopped.is_set():
             self._work.wait()
-            self._hurried.wait(GATHER_SECONDS)
+            if not self._hurried.wait(SOON_SECONDS) and not self._wanted_soon:
+                self._hurried.wait(GATHER_SECONDS - SOON_SECONDS)
             self._hurried.clear()
+            self._wanted_soon = False
             self.drain()
+            self._drained = time.monotonic()

@@ -101,11 +101,13 @@ class Executor:
         token.on_cancel(run.async_nodes.cancel_all)
         run.crew.join()
         self._threads.submit(_begin, run, list(outputs), list(values))
-        run.loop.call_soon(watch, run)
+        watch(run)
         try:
             await _until_finished(run)
         finally:
             token.forget(run.async_nodes.cancel_all)
+            if run.watched is not None:
+                run.watched.cancel()  # else it wakes the loop once more for each run
         crash = run.crash or run.telling.failure
         if crash is not None:
             raise crash

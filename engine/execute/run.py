@@ -71,6 +71,8 @@ class Run:
         self.kept: dict[str, list[Held]] = {}
         """The values of those of them that are collected."""
         self.finished: asyncio.Future[None] = loop.create_future()
+        self.watched: asyncio.TimerHandle | None = None
+        """When the watch looks next."""
         self.crash: BaseException | None = None
         self.result: RunResult
 

@@ -181,7 +181,7 @@ def watch(run: Run) -> None:
         return
     if run.crew.stuck():
         run.wake()
-    run.loop.call_later(WATCH_SECONDS, watch, run)
+    run.watched = run.loop.call_later(WATCH_SECONDS, watch, run)
 
 
 def conclude(run: Run) -> bool:

@@ -190,6 +190,8 @@ class Dispatcher:
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_accepted: Callable[[Job], None] = lambda job: None
+        """Hears of each job that is on disk and in the queue now, in the context of whoever brought it."""
         self.on_removed: Callable[[list[str]], None] = lambda ids: None
         """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
@@ -265,6 +267,7 @@ class Dispatcher:
         shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
+        self.on_accepted(job)
         self._on_change()
         self.dispatch()
 
@@ -379,10 +382,11 @@ class Dispatcher:
         if message.status == "cancelled" and not running.cancelled:  # the worker was told to end, not the job
             running.job.attempts -= running.started
             self._again(running.job)
+            self.dispatch()
         else:
+            self.dispatch()  # first: the worker has nothing to do until then
             status = "cancelled" if running.cancelled and message.status == "failed" else message.status
             self._end(running.job, running.follower, status, message, message.crash)
-        self.dispatch()
 
     def _on_refused(self, running: Running, reason: str) -> None:
         """The worker cannot run the job: it waits for another worker, or for this one once it was started again."""

@@ -197,10 +197,11 @@ class JobStore:
         workflow_id: str | None = None,
         owner: str | None = None,
         without: Collection[str] = (),
+        before: int | None = None,
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
 
-        Jobs with an id in `without` are left out, and not counted.
+        Jobs with an id in `without` are left out, and not counted, and so are those whose sequence is not below `before`.
         What is long is left empty in them: prompt, extra_data, outputs, meta, messages, nodes.
         """
         from engine.jobs import store_reader
@@ -215,6 +216,7 @@ class JobStore:
             workflow_id=workflow_id,
             owner=owner,
             without=without,
+            before=before,
         )
 
     async def clear_history(self, owner: str | None = None) -> None:

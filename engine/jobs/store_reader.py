@@ -122,11 +122,14 @@ def ended_jobs(
     workflow_id: str | None,
     owner: str | None,
     without: Collection[str],
+    before: int | None = None,
 ) -> tuple[list[HistoryEntry], int]:
     """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if before is not None:
+        which.append(JOBS.c.sequence < before)
     if owner is not None:
         which.append(JOBS.c.owner == owner)
     if without:

@@ -76,9 +76,10 @@ class Worker:
         return self.state in ("connected", "ready") and self.frames is not None and self.frames.open
 
     def send(self, message: ToWorker) -> None:
-        """Send a message; it is dropped when the worker is not connected, and `on_change` tells of its loss."""
+        """Send a message at once; it is dropped when the worker is not connected, and `on_change` tells of its loss."""
         if self.frames is not None:
             self.frames.send(message)
+            self.frames.flush()  # the worker waits for it, and this turn of the loop may have more to do
 
     def send_body(self, body: bytes) -> None:
         """Send what `body_of` gave."""

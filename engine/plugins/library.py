@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -83,7 +84,7 @@ class Library:
         file = self._files[module]
         return not (file.foreign and self._attempts.is_out(module, self._raw.get(module, "")))
 
-    @property
+    @cached_property
     def foreign(self) -> tuple[ModuleRecord, ...]:
         """What is known of the packs beside the built-in nodes."""
         return tuple(record for record in self.records if self._files[record.module].foreign)

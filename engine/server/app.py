@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.config import OpenAISettings
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
@@ -17,6 +18,9 @@ from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.acceptance import Acceptance
+from engine.server.answers import FORMS, Forms
+from engine.server.api_v2 import ApiV2, install_api_v2
+from engine.server.audit import AUDIT
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -24,6 +28,8 @@ from engine.server.idempotency import install_idempotency
 from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
+from engine.server.openai.errors import BEGINNING, as_api_error
+from engine.server.openai.routes import openai_routes
 from engine.server.openapi import openapi_routes
 from engine.server.options import ServeOptions
 from engine.server.pack_proxy import pack_routes
@@ -83,12 +89,18 @@ class Parts:
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
     limits: Limits = Limits()  # noqa: RUF009 - it never changes
+    openai: OpenAISettings = OpenAISettings()  # noqa: RUF009 - nor does it
 
     @cached_property
     def acceptance(self) -> Acceptance:
         """What takes graphs in, whoever brings them."""
         files = FolderFiles(self.paths.listing, self.paths.locate)
         return Acceptance(self.dispatcher, self.store, self.catalogues.get, files, self.packs)
+
+    @cached_property
+    def api_v2(self) -> ApiV2:
+        """The Comfy API v2."""
+        return ApiV2(self.paths, self.dispatcher, self.store, self.hub.watches, self.acceptance, self.limits)
 
     @cached_property
     def runs(self) -> RunService:
@@ -103,8 +115,13 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
+    if AUDIT in app:
+        parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
+    install_api_v2(app, parts.api_v2)
+    forms: Forms = {BEGINNING: as_api_error}
+    app[FORMS] = forms
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
@@ -142,6 +159,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *translation_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
+        *parts.api_v2.routes(),
+        *openai_routes(parts.runs, parts.openai, limits.max_pixels),
     ]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ from engine.worker.plain import encoded_json
 MOST_MESSAGE: Final = 64 * 1024 * 1024
 """Bytes of a message to clients."""
 
+LOOK_AGAIN_SECONDS: Final = 1.0
+"""Libraries are looked at after each job, and before one that comes later than this: threads of packs go on meanwhile."""
+
 _log = logging.getLogger("safelight.packs")
 
 
@@ -39,6 +43,7 @@ class OpenPacks:
         self._sink: JobSink | None = None
         self._standing: Replaced | None = None
         """The libraries as they are before jobs run."""
+        self._looked = 0.0
         self.opened = asyncio.Event()
 
     async def open(self) -> None:
@@ -64,13 +69,20 @@ class OpenPacks:
     def job_begins(self, message: RunJob, sink: JobSink) -> None:
         """Let packs know whose job runs. What they say goes to clients among its events, in their order."""
         self._sink = sink
-        self._put_back()
+        if self._standing is None or time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+            self._put_back()
         host = host_or_none()
         if host is not None:
             host.client_id, host.prompt_id = message.client_id, message.job
 
+    def job_ended(self) -> None:
+        """Put back what its nodes replaced. Called once its end is told, while the server looks for the next one."""
+        if self._standing is not None:
+            self._put_back()
+
     def _put_back(self) -> None:
         """Undo what nodes of packs in earlier jobs replaced of the libraries that all nodes use."""
+        self._looked = time.monotonic()
         if self._standing is not None:
             for name, pack in self._standing.put_back().items():
                 _log.warning(

@@ -27,15 +27,16 @@ class Recent:
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, Given] = OrderedDict()
+        self._nodes = 0
 
     def remember(self, job: str, prompt: Prompt, outputs: Recalled) -> None:
         """Keep what a job gave in place of what is known of it."""
+        known = self._jobs.pop(job, None)
+        self._nodes += len(outputs) - (len(known.outputs) if known is not None else 0)
         self._jobs[job] = Given(prompt, outputs)
-        self._jobs.move_to_end(job)
-        nodes = sum([len(given.outputs) for given in self._jobs.values()])
-        while len(self._jobs) > JOBS or (nodes > NODES and len(self._jobs) > 1):
+        while len(self._jobs) > JOBS or (self._nodes > NODES and len(self._jobs) > 1):
             _, oldest = self._jobs.popitem(last=False)
-            nodes -= len(oldest.outputs)
+            self._nodes -= len(oldest.outputs)
 
     def get(self, job: str) -> Given | None:
         """What is known of a job, which now counts as asked for just now."""

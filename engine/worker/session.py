@@ -231,6 +231,8 @@ class Session:
             end = frame(crashed(self._engine, message.job, error))
         self._current = None
         self._frames.send_frame(end)
+        self._frames.flush()
+        self._packs.job_ended()
 
     def _why_not(self, message: RunJob) -> str:
         """Why a job cannot run in this process; empty when it can be tried."""

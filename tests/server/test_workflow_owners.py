@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.server.test_owners import Person, People, people  # noqa: F401
+from tests.server.test_owners import People, Person, people  # noqa: F401
 
 RUN = "/api/v1/workflows/shown/run"
 
