@@ -37,7 +37,7 @@ function Calls({ tab }: { tab: Tab }) {
       onOpenChange={(open) => !open && closeDialog()}
       size="lg"
       title="Call this workflow"
-      description="Programs run the saved file by its name, with the values below or others. What is left out has the value that was saved."
+      description="Programs run the saved file by its name, with the values below or others. What is left out has its default."
       footer={
         <>
           {unsaved && (
