@@ -1,4 +1,4 @@
-"""`--json-lines`: every event of a run as one JSON object on a line of stdout, as docs/command_line.md describes; they are stable.
+"""`--json-lines`: every event of a run as one JSON object on a line of stdout, stable, as docs/command_line.md describes them.
 
 Each line has `event`; in a sweep also `cell`, the number of the cell, from 1.
 """

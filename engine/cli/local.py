@@ -34,6 +34,12 @@ class Local:
         self._options = options
         self._opened: tuple[Executor, Cache] | None = None
 
+    @property
+    def output_folder(self) -> Path:
+        """`--out`, else the output folder."""
+        out = self._options.out
+        return Path(out).expanduser().absolute() if out is not None else self.app.paths.output
+
     def choices(self, files: Files) -> list[str]:
         """The files that an input may name now."""
         return self.app.paths.folder_files(files.folder)
@@ -74,7 +80,7 @@ class Local:
         )
         outputs = outputs_of(result, self.app.paths)
         if self._options.out is not None:
-            outputs = copied(outputs, Path(self._options.out).expanduser().absolute())
+            outputs = copied(outputs, self.output_folder)
         return Ran(call, result, outputs, problems)
 
     def close(self) -> None:

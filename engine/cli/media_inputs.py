@@ -1,4 +1,4 @@
-"""Files given for media parameters: looked at before anything runs, and copied into the input folder under their content's name."""
+"""Files given for media parameters: looked at before anything runs, and copied into the input folder by content."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def place(name: str, kind: Kind, text: str, paths: Paths, listed: Sequence[str])
     """
     path = Path(text).expanduser()
     if text != "-" and not _is_file(path):
-        if text in listed or paths.locate("input", text) is not None:
+        there = paths.locate("input", text)
+        if there is not None:
+            find_file(name, kind, str(there))
             return text
         raise UnusableFileError(_missing(name, text, paths, listed))
     inside = _inside(path, paths) if text != "-" else None

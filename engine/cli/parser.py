@@ -100,7 +100,25 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
         action="store_true",
         help="print every event as a line of JSON on stdout, and nothing else there",
     )
+    _add_sweep(parser.add_argument_group("many values"))
     parser.set_defaults(own_options=parser, given=[], help_of_workflow=False)
+
+
+def _add_sweep(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="run every combination and lay the pictures out on a contact sheet: 3,5,7; 1..10; 0.2..1:0.2; random*4 of a "
+        "seed; of texts and files one value each, more by writing it again. The first is the columns, the second the rows",
+    )
+    group.add_argument(
+        "--sheet", metavar="FILE", help="the contact sheet, .png or .webp (default: a new file in the output folder)"
+    )
+    group.add_argument(
+        "--most-cells", type=int, default=200, metavar="N", help="refuse more combinations (default: 200)"
+    )
 
 
 def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

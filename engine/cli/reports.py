@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from engine.cli.calls import Call
@@ -25,6 +27,18 @@ class Report(Protocol):
 
     def told(self, event: str, text: str, **facts: Any) -> None:
         """Tell something else that happened: an event with facts for programs, a text for people."""
+        ...
+
+    def begins(self, text: str) -> None:
+        """Tell people which cell of a sweep begins."""
+        ...
+
+    def cell(self, facts: Mapping[str, Any]) -> None:
+        """Tell programs how a cell of a sweep ended."""
+        ...
+
+    def swept(self, cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> None:
+        """Tell how a sweep ended."""
         ...
 
 
@@ -56,6 +70,21 @@ class PlainReport:
         """The text."""
         say(text)
 
+    def begins(self, text: str) -> None:
+        """The text."""
+        if not self._options.quiet:
+            say(text)
+
+    def cell(self, facts: Mapping[str, Any]) -> None:
+        """Nothing more: its outputs are told."""
+
+    def swept(self, cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> None:
+        """How many cells failed, and the sheet."""
+        failed = sum(cell["status"] != "done" for cell in cells)
+        say(f"{len(cells)} cells, {failed} failed" if failed else f"{len(cells)} cells")
+        if sheet is not None:
+            put(str(sheet))
+
 
 class JsonReport:
     """One document on stdout."""
@@ -76,6 +105,18 @@ class JsonReport:
     def told(self, event: str, text: str, **facts: Any) -> None:
         """The text."""
         say(text)
+
+    def begins(self, text: str) -> None:
+        """Nothing."""
+
+    def cell(self, facts: Mapping[str, Any]) -> None:
+        """Nothing: it is in the document."""
+
+    def swept(self, cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> None:
+        """The document."""
+        from engine.cli.sweep import sweep_json
+
+        put_json(sweep_json(cells, sheet))
 
 
 class LinesReport:
@@ -102,6 +143,20 @@ class LinesReport:
     def told(self, event: str, text: str, **facts: Any) -> None:
         """A line."""
         self.writer.write(event, message=text, **facts)
+
+    def begins(self, text: str) -> None:
+        """Nothing: the first line of the cell tells it."""
+
+    def cell(self, facts: Mapping[str, Any]) -> None:
+        """A line for the cell."""
+        self.writer.write("cell", **facts)
+
+    def swept(self, cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> None:
+        """A line for the sheet, and the last one."""
+        if sheet is not None:
+            self.writer.write("sheet", path=str(sheet))
+        failed = sum(cell["status"] != "done" for cell in cells)
+        self.writer.write("finished", status="failed" if failed else "done", cells=len(cells), failed=failed)
 
 
 def document(ran: Ran) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from engine.graph.problems import render
 
 if TYPE_CHECKING:
     from engine.cli.app import App
-    from engine.cli.reports import Report
-    from engine.cli.run_parts import Ran, Runner
+    from engine.cli.run_parts import Runner
 
 
 def run(app: App, options: argparse.Namespace) -> int:
@@ -27,8 +26,7 @@ def run(app: App, options: argparse.Namespace) -> int:
     try:
         if options.help_of_workflow:
             return _help(runner, options)
-        ran = _once(runner, make_report(options), options)
-        return ran.code
+        return _sweep(runner, options) if options.sweep else _once(runner, options)
     finally:
         runner.close()
 
@@ -83,11 +81,20 @@ def _help(runner: Runner, options: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _once(runner: Runner, report: Report, options: argparse.Namespace) -> Ran:
+def _once(runner: Runner, options: argparse.Namespace) -> int:
     caller = runner.caller()
     call = caller.call(caller.bind(options.given))
+    report = make_report(options)
     display = report.display(call)
     with aside(), display:
         ran = asyncio.run(runner.run(call, display))
     report.ended(ran)
-    return ran
+    return ran.code
+
+
+def _sweep(runner: Runner, options: argparse.Namespace) -> int:
+    from engine.cli.sweep import run_sweep, swept
+
+    caller = runner.caller()
+    sweep = swept(caller, options)
+    return asyncio.run(run_sweep(runner, caller, sweep, make_report(options), options)).code

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from engine.cli import exits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.cli.calls import Call, Caller
     from engine.cli.display import Display
     from engine.cli.outcome import Output
@@ -35,6 +37,11 @@ class Ran:
 
 class Runner(Protocol):
     """Runs calls of the workflow that the options name; what several of them share is done once."""
+
+    @property
+    def output_folder(self) -> Path:
+        """Where files go that belong to no single call: `--out`, else the output folder."""
+        ...
 
     def caller(self) -> Caller:
         """The workflow as it is now. Raises CliError."""

@@ -71,6 +71,15 @@ def load_channel(path: Path, channel: Channel) -> Tensor:
     return torch.zeros(1, frame.height, frame.width) if mask is None else mask
 
 
+def first_frame(path: Path) -> Image:
+    """The first frame of a picture file, upright and decoded. Raises MediaError as `load_picture` does."""
+    from PIL import Image, ImageOps
+
+    with _explained(path), Image.open(path) as opened:
+        _refuse_huge(path, opened.width * opened.height, opened.size, 1)
+        return ImageOps.exif_transpose(opened).copy()
+
+
 def check_picture(data: bytes, name: str) -> str:
     """The format (`PNG`, `JPEG`, …) of the bytes of a picture file, which are decoded, and let go.
 

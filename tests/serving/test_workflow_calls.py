@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import http.client
+import http.server
 import io
 import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -60,9 +62,44 @@ WORKFLOWS = {
 }
 
 
+class Receiver(http.server.ThreadingHTTPServer):
+    """What webhooks come to; the first two of each job are refused."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[dict[str, str], Any]] = []
+        super().__init__(("127.0.0.1", 0), Taking)
+
+    def of(self, job: str) -> list[Any]:
+        return [(headers, body) for headers, body in self.heard if body["data"]["job_id"] == job]
+
+
+class Taking(http.server.BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.heard.append(({key.lower(): value for key, value in self.headers.items()}, body))
+        self.send_response(204 if len(self.server.of(body["data"]["job_id"])) > 2 else 500)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing."""
+
+
 @pytest.fixture(scope="module")
-def called(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> Iterator[Server]:
-    base = give_pack(new_base(tmp_path_factory.mktemp("calls"), core_catalogue))
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield found
+        found.shutdown()
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path, receiver: Receiver) -> Iterator[Server]:
+    hosts = f'hosts = ["127.0.0.1:{receiver.server_port}"]'
+    secret = base64.b64encode(b"k" * 32).decode()
+    settings = f'[webhooks]\n{hosts}\nsecret = "whsec_{secret}"\nfirst_wait = 0.001\n'
+    base = give_pack(new_base(tmp_path_factory.mktemp("calls"), core_catalogue, settings))
     for name, value in WORKFLOWS.items():
         path = base / "workflows" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -337,6 +374,31 @@ def test_a_call_that_is_sent_again_runs_once(called):
     assert run(called, "step", {"value": 1}, Idempotency_Key="b-key")[0] == 200
     assert run(called, "step", {"value": 1}, Idempotency_Key="")[0] == 400
     assert called.noted().count("idempotent") == 1
+
+
+# -- webhooks
+
+
+def test_an_address_is_told_when_the_job_has_ended_though_it_failed_twice(called, receiver):
+    address = f"http://127.0.0.1:{receiver.server_port}/done"
+    told = run(called, "step", {"value": 77}, Safelight_Webhook=address, Prefer="respond-async")[1]
+    until(lambda: len(receiver.of(told["job_id"])) == 3, "the third try")
+    headers, body = receiver.of(told["job_id"])[-1]
+    assert headers["webhook-id"] == f"msg_{told['job_id']}"
+    assert headers["webhook-signature"].startswith("v1,")
+    assert (body["type"], body["data"]["outputs"]["text"]["texts"]) == ("job.done", ["78"])
+    assert called.get(body["data"]["url"].removeprefix(called.url))["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "type"),
+    [("https://example.org/", 403, "webhook_forbidden"), ("nowhere", 400, "invalid_webhook")],
+)
+def test_a_webhook_to_elsewhere_is_refused_before_anything_runs(called, address, status, type):
+    called.notes.unlink(missing_ok=True)
+    found, told = run(called, "step", {"value": 78, "name": "forbidden"}, f"?webhook={address}")
+    assert (found, told["error"]["type"]) == (status, type)
+    assert "forbidden" not in called.noted()
 
 
 # -- what is refused
