@@ -14,7 +14,7 @@ export const WAYS = ["http", "python", "command"] as const;
 export type Way = (typeof WAYS)[number];
 
 /** Options of `safelight run` itself: a parameter of that name is reached by `--set` only. */
-const OWN_OPTIONS = new Set(["base-directory", "debug", "help", "json", "json-lines", "no-cache", "only", "out", "partial", "quiet", "server", "set", "sweep", "token", "version", "watch"]);
+const OWN_OPTIONS = new Set(["base-directory", "debug", "help", "json", "json-lines", "most-cells", "no-cache", "only", "out", "partial", "quiet", "server", "set", "sheet", "sweep", "token", "watch"]);
 
 export function callText(call: Call, way: Way): string {
   return { http: httpCall, python: pythonCall, command: commandCall }[way](call);
@@ -67,7 +67,7 @@ const WORDS = new Set(
 );
 
 /** Arguments of `run` itself, which no parameter can be given as. */
-const TAKEN = new Set(["self", "progress", "previews", "timeout", "arguments"]);
+const TAKEN = new Set(["progress", "previews", "timeout"]);
 
 function isKeyword(name: string): boolean {
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !WORDS.has(name) && !TAKEN.has(name);

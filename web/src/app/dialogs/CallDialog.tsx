@@ -14,6 +14,12 @@ const WAYS: readonly { value: Way; label: string }[] = [
   { value: "command", label: "Command line" },
 ];
 
+const HINTS: Record<Way, string> = {
+  http: "Where the server asks for a token, add -H 'Authorization: Bearer TOKEN'. -H 'Accept: image/png' brings the picture itself.",
+  python: 'It runs in the process of the program, on the folders of the base directory: start it there, or say base="DIR" after the name. With engine.client.Client it runs on this server.',
+  command: "It runs on the folders of the base directory: start it there, or say --base-directory DIR.",
+};
+
 /** How programs call the workflow in view, with the values that it has now. */
 export function CallDialog() {
   const tab = useActiveTab();
@@ -57,7 +63,7 @@ function Calls({ tab }: { tab: Tab }) {
       </pre>
       {unsaved && <p className="sl-hint">{tab.path === null ? "It is not saved yet: programs find it once it is." : "It has changed since it was saved: programs run what is in the file."}</p>}
       {exposed.length === 0 && <p className="sl-hint">No input is exposed, so the usual ones (prompt, seed, steps, size, pictures) go by names that are found in the graph. Expose inputs to name them yourself.</p>}
-      {way === "http" && <p className="sl-hint">Where the server asks for a token, add -H 'Authorization: Bearer TOKEN'. -H 'Accept: image/png' brings the picture itself.</p>}
+      <p className="sl-hint">{HINTS[way]}</p>
     </Dialog>
   );
 }
