@@ -77,6 +77,48 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return f"ServiceSettings(model={self.model!r}, …)"  # neither the key nor the address belongs into a log
 
 
+class OpenAIModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model of the OpenAI routes: the saved `workflow` of that name.
+
+    `inputs`: field of a request (`prompt`, `width`, `seed`, `image`…) → the parameter that it goes to, where that has another
+    name. `values`: parameter → value of every request that does not set it; `quality`: further such values by quality.
+    """
+
+    workflow: str
+    inputs: dict[str, str] = {}
+    values: dict[str, str | int | float | bool] = {}
+    quality: dict[str, dict[str, str | int | float | bool]] = {}
+
+
+class OpenAISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The OpenAI routes. `saved`: whether every saved workflow is a model of its own name, beside the `models`.
+
+    `default`: the model of requests that name none.
+    """
+
+    saved: bool = True
+    default: str = ""
+    models: dict[str, OpenAIModelSettings] = {}
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server may tell that a job has ended (`engine.server.webhooks`); nowhere, unless `hosts` names it.
+
+    `hosts`: `example.org`, `*.example.org`, `10.0.0.5:9000`. `networks`: private ones in which named hosts may be.
+    `secret`: with which messages are signed, `whsec_…`. `tries`: how often a message is sent in all; `first_wait`: seconds
+    until the second time, and five times as long each time after it, up to six hours.
+    """
+
+    hosts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    secret: str = ""
+    tries: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8
+    first_wait: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 5.0
+
+    def __repr__(self) -> str:
+        return f"WebhookSettings(hosts={self.hosts!r}, …)"  # the secret does not belong into a log
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
@@ -84,7 +126,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `threads`: how many threads tensor maths uses on the CPU; left out, one for each core (`engine.threads`).
     `pack_import_seconds`: a pack whose import takes longer is left out, so that the rest need not wait for it.
     `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
+    `openai`: which models the routes of the OpenAI API have.
     `services`: services that make pictures elsewhere, by the name that nodes choose them by (`engine.remote`).
+    `webhooks`: where the server may tell that a job has ended.
     """
 
     models: tuple[str, ...] = ()
@@ -95,7 +139,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     pack_import_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     warm_up: bool = True
+    openai: OpenAISettings = OpenAISettings()
     services: dict[Name, ServiceSettings] = {}
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "command": (
         "tests/cli/",
+        "tests/mcp_tools/",
         "tests/test_writing_packs.py",
         "tests/plugins/test_attempts.py",
         "tests/plugins/test_library.py",

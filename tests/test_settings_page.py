@@ -26,7 +26,11 @@ def declared(record: type[msgspec.Struct], before: str = "") -> dict[str, tuple[
     for field in msgspec.structs.fields(record):
         kind = field.type
         if get_origin(kind) is dict:
-            found |= declared(get_args(kind)[1], f"{before}{field.name}.NAME.")
+            entry = get_args(kind)[1]
+            if isinstance(entry, type) and issubclass(entry, msgspec.Struct):
+                found |= declared(entry, f"{before}{field.name}.NAME.")
+            else:
+                found[before + field.name] = (msgspec.inspect.type_info(kind), {})
             continue
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found |= declared(kind, f"{before}{field.name}.")
@@ -35,11 +39,15 @@ def declared(record: type[msgspec.Struct], before: str = "") -> dict[str, tuple[
     return found
 
 
+UNTOLD = {"none": None, "–": msgspec.NODEFAULT}
+"""No default of the file's own, and one that must be given."""
+
+
 def test_the_page_lists_every_setting_with_its_default() -> None:
     settings = declared(Settings)
     assert sorted(ROWS) == sorted(settings)
     told = {
-        name: None if row[1] == "none" else tomllib.loads(f"it = {row[1].strip('`')}")["it"]
+        name: UNTOLD[row[1]] if row[1] in UNTOLD else tomllib.loads(f"it = {row[1].strip('`')}")["it"]
         for name, row in ROWS.items()
     }
     assert told == {name: list(default) if default == () else default for name, (_, default) in settings.items()}
@@ -54,6 +62,8 @@ def described(info: Any) -> str:
     """A type as the page names it: `number from 0`, `list of texts`."""
     if isinstance(info, msgspec.inspect.VarTupleType):
         return f"list of {described(info.item_type)}s"
+    if isinstance(info, msgspec.inspect.DictType):
+        return "table"
     if isinstance(info, msgspec.inspect.UnionType):
         return " or ".join(described(one) for one in info.types)
     kinds = {

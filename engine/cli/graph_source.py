@@ -5,25 +5,26 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.cli import exits
 from engine.cli.exits import CliError
-from engine.cli.terminal import columns
-from engine.graph.canvas import redrawn
+from engine.cli.terminal import columns, say
 from engine.graph.parameters import Parameter, parameters, set_value
 from engine.graph.problems import GraphError, Problem, told
 from engine.graph.schema import Catalogue, Files
-from engine.graph.script_read import looks_like_script, read_script
 from engine.graph.validate import Checked, check
 from engine.media.containers.safetensors import head_length
 from engine.media.errors import MediaError
-from engine.media.graph_file import begins_as_json, read_graph_file
+from engine.media.graph_file import read_graph_file
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths
 from engine.saved_workflows import workflow_files
+
+if TYPE_CHECKING:
+    from engine.plugins.library import Library
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 _BEGIN: Final = 16
@@ -39,6 +40,10 @@ class Graph:
     problems: list[Problem]
     notes: list[Problem]
     """What must be known about it, though it does not keep it from running."""
+    path: Path | None = None
+    """The file that it was read from."""
+    set: list[Parameter] = field(default_factory=list)
+    """What `--set` has set in it."""
 
 
 def open_graph(source: str, values: Sequence[str], paths: Paths, catalogue: Catalogue) -> Graph:
@@ -47,45 +52,25 @@ def open_graph(source: str, values: Sequence[str], paths: Paths, catalogue: Cata
     Raises CliError: UNREADABLE for the file, INVALID for what is in it, USAGE for a value.
     """
     graph = read_graph(source, paths, catalogue)
-    for entry in values:
-        _set(graph, entry, catalogue)
+    graph.set.extend(_set(graph, entry, catalogue) for entry in values)
     return graph
 
 
 def read_graph(source: str, paths: Paths, catalogue: Catalogue) -> Graph:
     """Read the graph that `source` names. Raises CliError: UNREADABLE or INVALID."""
-    name, data = _read(source, paths)
+    name, data, path = _read(source, paths)
     try:
-        if (script := _script_text(data)) is not None:
-            return _read_script(name, script, catalogue)
-        found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate))
+        found = read_graph_file(data, catalogue, name, FolderFiles(paths.listing, paths.locate), scripts=True)
     except MediaError as error:
         raise CliError(exits.INVALID, str(error)) from error
     except GraphError as error:
         raise invalid(name, error.problems) from error
     loaded = found.loaded
-    return Graph(name, loaded.prompt, loaded.workflow, loaded.problems, found.notes)
-
-
-def _script_text(data: bytes) -> str | None:
-    """The text of a Python script that builds a graph; None for bytes of any other kind."""
-    if begins_as_json(data) or b"engine.build" not in data:
-        return None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    return text if looks_like_script(text) else None
-
-
-def _read_script(name: str, text: str, catalogue: Catalogue) -> Graph:
-    found = read_script(text, catalogue)
-    workflow = redrawn(found.canvas, found.prompt, catalogue) if found.canvas is not None else None
-    return Graph(name, found.prompt, workflow, [], [])
+    return Graph(name, loaded.prompt, loaded.workflow, loaded.problems, found.notes, path)
 
 
 def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence[str] | None) -> Checked:
-    """Check the whole graph; the problems found when reading it come first."""
+    """Check the whole graph, here with the files that are here; the problems found when reading it come first."""
 
     def choices(files: Files) -> list[str]:
         return paths.folder_files(files.folder)
@@ -104,15 +89,22 @@ def invalid(name: str, problems: Sequence[Problem]) -> CliError:
     return CliError(exits.INVALID, f"{name} cannot run: {count}.\n{text}", status="invalid", problems=list(problems))
 
 
+def tell_broken_packs(library: Library, problems: Sequence[Problem]) -> None:
+    """A missing node may be in a pack that failed to load."""
+    if any(problem.type == "missing_node_type" for problem in problems):
+        for broken in library.problems:
+            say(f"Node pack {broken.pack} is not whole: {broken.message}")
+
+
 def parameter_lines(known: Sequence[Parameter]) -> list[str]:
     """A line per parameter: name, type, the value it has."""
     return columns([(one.name, one.type, _short(one.default)) for one in known])
 
 
-def _read(source: str, paths: Paths) -> tuple[str, bytes]:
-    """The name of the source for messages, and its bytes."""
+def _read(source: str, paths: Paths) -> tuple[str, bytes, Path | None]:
+    """The name of the source for messages, its bytes, and its path if it is a file."""
     if source == "-":
-        return "standard input", _bounded("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
+        return "standard input", _bounded("standard input", sys.stdin.buffer.read(MAX_BYTES + 1)), None
     path = Path(source).expanduser()
     try:
         if not path.exists():
@@ -120,7 +112,7 @@ def _read(source: str, paths: Paths) -> tuple[str, bytes]:
         with path.open("rb") as file:
             begin = file.read(_BEGIN)
             wanted = min(head_length(begin) or MAX_BYTES + 1, MAX_BYTES + 1)  # of tensors, only what stands before them
-            return path.name, _bounded(path.name, begin + file.read(max(wanted - _BEGIN, 0)))
+            return path.name, _bounded(path.name, begin + file.read(max(wanted - _BEGIN, 0))), path
     except OSError as error:
         raise CliError(exits.UNREADABLE, f"Cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:  # a name with a NUL byte
@@ -142,12 +134,12 @@ def _known_workflow(source: str, paths: Paths) -> Path:
     raise CliError(exits.UNREADABLE, f"There is no file {source!r} and no workflow of that name.{hint}")
 
 
-def _set(graph: Graph, entry: str, catalogue: Catalogue) -> None:
+def _set(graph: Graph, entry: str, catalogue: Catalogue) -> Parameter:
     key, sign, text = entry.partition("=")
     if not sign or not key:
         raise CliError(exits.USAGE, f"--set {entry}: expected NAME=VALUE, such as --set seed=1.")
     try:
-        set_value(graph.prompt, key, text, catalogue, graph.workflow)
+        return set_value(graph.prompt, key, text, catalogue, graph.workflow)
     except GraphError as error:
         known = parameters(graph.prompt, catalogue, graph.workflow)
         listed = "\n".join(parameter_lines(known))

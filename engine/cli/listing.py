@@ -13,12 +13,17 @@ import msgspec
 from engine.cli import exits
 from engine.cli.exits import CliError
 from engine.cli.graph_source import parameter_lines, read_graph
+from engine.cli.signature_text import signature_json, signature_lines
 from engine.cli.terminal import aside, columns, put, put_json, say
 from engine.graph.parameters import parameters
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
+from engine.graph.signature import signature_of
+from engine.graph.values import ChoicesOf
 from engine.saved_workflows import workflow_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.cli.app import App
     from engine.plugins.library import Library
 
@@ -42,35 +47,54 @@ def nodes(app: App, options: argparse.Namespace) -> int:
 
 
 def workflows(app: App, options: argparse.Namespace) -> int:
-    """List the saved workflows at hand, or the parameters of one. Raises CliError as `run` does for a file."""
+    """List the saved workflows at hand, or tell what one takes and gives. Raises CliError as `run` does for a file."""
     if options.name is not None:
         return _show_workflow(app, options.name, as_json=options.json)
     found = workflow_files(app.paths)
     if options.json:
-        put_json([{"name": name, "path": path} for name, path in found.items()])
+        with aside():
+            catalogue = app.load_library().catalogue
+        put_json([_workflow_json(app, catalogue, name, path) for name, path in found.items()])
         return exits.OK
     for line in columns([(name, str(path)) for name, path in found.items()], indent=""):
         put(line)
     return exits.OK
 
 
+def _workflow_json(app: App, catalogue: Catalogue, name: str, path: Path) -> dict[str, Any]:
+    """A workflow of the list with its signature; one that cannot be read says why."""
+    try:
+        graph = read_graph(str(path), app.paths, catalogue)
+    except CliError as error:
+        return {"name": name, "path": path, "error": str(error)}
+    signature = signature_of(graph.prompt, catalogue, graph.workflow)
+    return {**signature_json(name, signature, _choices(app)), "path": path}
+
+
 def _show_workflow(app: App, name: str, *, as_json: bool) -> int:
     with aside():
         catalogue = app.load_library().catalogue
     graph = read_graph(name, app.paths, catalogue)
+    signature = signature_of(graph.prompt, catalogue, graph.workflow)
     known = parameters(graph.prompt, catalogue, graph.workflow)
     if as_json:
-        put_json(
-            [
-                {"name": one.name, "node": one.node, "input": one.input, "type": one.type, "value": one.default}
-                for one in known
-            ]
-        )
+        settable = [
+            {"name": one.name, "node": one.node, "input": one.input, "type": one.type, "value": one.default}
+            for one in known
+        ]
+        put_json({**signature_json(graph.name, signature, _choices(app)), "set": settable})
         return exits.OK
+    for line in signature_lines(signature, _choices(app)):
+        put(line)
+    put("")
     put(f"{graph.name}: --set takes")
     for line in parameter_lines(known):
         put(line)
     return exits.OK
+
+
+def _choices(app: App) -> ChoicesOf:
+    return lambda files: app.paths.folder_files(files.folder)
 
 
 def _show(catalogue: Catalogue, name: str, *, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from engine.cli import exits
 from engine.cli.app import App
 from engine.cli.exits import CliError
 from engine.cli.folders import folders_of
-from engine.cli.parser import make_parser
+from engine.cli.parser import make_parser, run_options
 from engine.cli.terminal import put, put_json, say
 from engine.config import Folders
 
@@ -29,7 +29,7 @@ def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path, Folde
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a terminal of few letters is no reason to fail
     parser = make_parser()
     try:
-        options = parser.parse_args(arguments)
+        options = _parsed(parser, sys.argv[1:] if arguments is None else arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else exits.USAGE
     if not getattr(options, "debug", False):  # tracebacks of packs are for logs; commands tell the problem in a line
@@ -52,6 +52,18 @@ def run_command(arguments: Sequence[str] | None, make_app: Callable[[Path, Folde
         return _refused(CliError(exits.INTERRUPTED, "Interrupted. What was finished is kept."), options)
     except Exception as error:
         return _failed(error, options)
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The options; those of `run` that its parser does not know are parameters of the workflow. Raises SystemExit."""
+    if not words or words[0] != "run":
+        return parser.parse_args(words)
+    from engine.cli.call_options import sorted_words
+
+    written = sorted_words(words[1:], run_options(parser))
+    options = parser.parse_args(["run", *written.own])
+    options.given, options.help_of_workflow = written.values, written.help_of_workflow
+    return options
 
 
 def base_directory(given: str | None) -> Path:
@@ -81,6 +93,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.serve import serve
 
         return serve
+    if name == "mcp":
+        from engine.cli.mcp import mcp
+
+        return mcp
     if name == "worker":
         from engine.cli.worker import worker
 
@@ -121,7 +137,12 @@ def _version() -> int:
 
 
 def _refused(error: CliError, options: argparse.Namespace) -> int:
-    if getattr(options, "json", False):
+    if getattr(options, "json_lines", False):
+        from engine.cli.json_lines import LineWriter
+        from engine.cli.run import refusal_json
+
+        LineWriter().write("error", **refusal_json(error))
+    elif getattr(options, "json", False):
         from engine.cli.run import refusal_json
 
         put_json(refusal_json(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from engine.execute.result import RunResult
     from engine.graph.problems import Problem
     from engine.paths import Paths
+
+
+FAILURE_FACTS: Final = ("node", "class_type", "message", "exception_type", "input", "expected", "got", "hint")
+"""What programs are told of a node that failed."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -114,5 +118,4 @@ def _output(node: str, kind: str, item: Any, paths: Paths) -> Output | None:
 
 
 def _failure_json(failure: NodeFailed) -> dict[str, Any]:
-    names = ("node", "class_type", "message", "exception_type", "input", "expected", "got", "hint")
-    return {name: value for name in names if (value := getattr(failure, name))}
+    return {name: value for name in FAILURE_FACTS if (value := getattr(failure, name))}

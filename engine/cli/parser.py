@@ -25,6 +25,7 @@ def make_parser() -> argparse.ArgumentParser:
     for add in (
         _add_run,
         _add_serve,
+        _add_mcp,
         _add_validate,
         _add_export,
         _add_nodes,
@@ -39,6 +40,13 @@ def make_parser() -> argparse.ArgumentParser:
     ):
         add(commands, shared)
     return parser
+
+
+def run_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser of the options of `run`."""
+    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    found: argparse.ArgumentParser = commands.choices["run"]
+    return found
 
 
 _Commands = argparse._SubParsersAction  # argparse has no public name for it
@@ -75,12 +83,42 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
-    parser = _add(commands, shared, "run", "Run a workflow; only what changed since an earlier run is computed.")
+    text = "Run a workflow; only what changed since an earlier run is computed."
+    parser = _add(commands, shared, "run", text)
+    parser.usage = "safelight run WORKFLOW [--PARAMETER VALUE …] [options]"
+    parser.description = (
+        f"{text} Its parameters are options: `safelight run WORKFLOW --help` shows them, by names with _ or -. A parameter that "
+        "has the name of an option below is set by --set. FILE of a picture, sound or film is any path, or - for standard input."
+    )
     _add_graph(parser)
     parser.add_argument("--out", metavar="DIR", help="copy the files that the workflow saves into DIR")
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep results of other runs")
     parser.add_argument("--partial", action="store_true", help="run the sound outputs of a workflow that has problems")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--json-lines",
+        action="store_true",
+        help="print every event as a line of JSON on stdout, and nothing else there",
+    )
+    _add_sweep(parser.add_argument_group("many values"))
+    parser.set_defaults(own_options=parser, given=[], help_of_workflow=False)
+
+
+def _add_sweep(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="run every combination and lay the pictures out on a contact sheet: 3,5,7; 1..10; 0.2..1:0.2; random*4 of a "
+        "seed; of texts and files one value each, more by writing it again. The first is the columns, the second the rows",
+    )
+    group.add_argument(
+        "--sheet", metavar="FILE", help="the contact sheet, .png or .webp (default: a new file in the output folder)"
+    )
+    group.add_argument(
+        "--most-cells", type=int, default=200, metavar="N", help="refuse more combinations (default: 200)"
+    )
 
 
 def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
@@ -102,6 +140,36 @@ def _add_serve(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
     other.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info"
     )
+
+
+def _add_mcp(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    parser = _add(commands, shared, "mcp", "Give saved workflows to language models as tools (Model Context Protocol).")
+    parser.add_argument(
+        "--workflow",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make a tool of this workflow only; * and ? stand for letters; may be repeated (default: of all)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="run workflows of this server on it (default: in this process, or on the server that has the base directory)",
+    )
+    parser.add_argument(
+        "--token",
+        help="the token of the server; with --http also what clients must present (default: $SAFELIGHT_TOKEN)",
+    )
+    http = parser.add_argument_group("HTTP")
+    http.add_argument("--http", action="store_true", help="listen for clients, instead of standard input and output")
+    http.add_argument(
+        "--listen", action="append", nargs="?", const="0.0.0.0", metavar="ADDRESS", help="default: 127.0.0.1"
+    )
+    http.add_argument("--port", type=int, default=8189, help="default: 8189; 0: any free one")
+    http.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a name by which clients may call"
+    )
+    _add_folders(parser.add_argument_group("folders"))
 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
@@ -194,9 +262,9 @@ def _add_nodes(commands: _Commands[argparse.ArgumentParser], shared: argparse.Ar
 
 
 def _add_workflows(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
-    parser = _add(commands, shared, "workflows", "List the workflows at hand, or show what --set can set in one.")
+    parser = _add(commands, shared, "workflows", "List the workflows at hand, or show what one takes and gives.")
     parser.add_argument("name", nargs="?", help="a name from the list, or a file as `run` takes it")
-    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.add_argument("--json", action="store_true", help="print it as JSON, with the signature of each")
 
 
 def _add_pack(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

@@ -37,14 +37,14 @@ def worker_command(app: App) -> list[str]:
 def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -> ServeOptions:
     """What was written on the command line, checked. Raises OptionsError."""
     return ServeOptions(
-        listen=_split(options.listen or [LOOPBACK]),
+        listen=split(options.listen or [LOOPBACK]),
         port=options.port,
         cpu=options.cpu,
         workers=options.workers,
         front_end_root=folder_or_none(options.front_end_root),
         token=options.token or environment.get(TOKEN_VARIABLE) or None,
-        allowed_hosts=_split(options.allow_host),
-        cors_origins=_split(options.cors_origins),
+        allowed_hosts=split(options.allow_host),
+        cors_origins=split(options.cors_origins),
         max_upload_size=_bytes(options.max_upload_size),
         preview_method=options.preview_method,
         open_browser=options.open_browser,
@@ -53,7 +53,7 @@ def serve_options(options: argparse.Namespace, environment: Mapping[str, str]) -
     )
 
 
-def _split(entries: Iterable[str]) -> tuple[str, ...]:
+def split(entries: Iterable[str]) -> tuple[str, ...]:
     """Entries that may themselves be lists with commas."""
     return tuple(dict.fromkeys(part.strip() for entry in entries for part in entry.split(",") if part.strip()))
 

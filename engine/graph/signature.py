@@ -184,7 +184,7 @@ def _settings(spec: NodeSpec) -> Iterator[tuple[str, str]]:
 
 
 def _only_masks(spec: NodeSpec) -> bool:
-    return all(output.type == "MASK" for output in spec.outputs)
+    return bool(spec.outputs) and all(output.type == "MASK" for output in spec.outputs)
 
 
 def _held(graph: Prompt, catalogue: Catalogue, id: NodeId, input_name: str) -> tuple[NodeId, str] | None:

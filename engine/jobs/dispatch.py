@@ -113,10 +113,24 @@ def preview_method_of(extra_data: bytes) -> Literal["auto", "none", "latent2rgb"
 class Running:
     """A job in the hands of a worker."""
 
-    __slots__ = ("cancelled", "cancelled_at", "follower", "job", "killer", "sending", "started", "worker")
+    __slots__ = (
+        "cancelled",
+        "cancelled_at",
+        "charge",
+        "follower",
+        "given",
+        "job",
+        "killer",
+        "sending",
+        "started",
+        "worker",
+    )
 
-    def __init__(self, job: Job, worker: Worker, follower: Follower) -> None:
+    def __init__(self, job: Job, worker: Worker, follower: Follower, charge: float) -> None:
         self.job = job
+        self.charge = charge
+        """What its client was charged for it (`JobQueue.begin`)."""
+        self.given = time.monotonic()
         self.worker = worker
         self.follower = follower
         self.started = False
@@ -176,6 +190,8 @@ class Dispatcher:
         self.draining = False
         self.totals = Totals()
         self.pool: WorkerPool | None = None
+        self.on_accepted: Callable[[Job], None] = lambda job: None
+        """Hears of each job that is on disk and in the queue now, in the context of whoever brought it."""
         self.on_removed: Callable[[list[str]], None] = lambda ids: None
         """Hears which jobs were taken out of the queue for good."""
         self._follow = follow
@@ -194,6 +210,7 @@ class Dispatcher:
         """
         self.paused = bool(await self.store.get_state("paused"))
         told_to_end = bool(await self.store.get_state(_TOLD_TO_END))
+        self.queue.shares.restore(unfinished, await self.store.accounts())
         for job in unfinished:
             if job.status == "running":
                 job.status, job.attempts, job.started = "queued", max(0, job.attempts - 1), None
@@ -240,6 +257,7 @@ class Dispatcher:
     async def accept(self, job: Job) -> None:
         """Take a job in; it is on disk when this returns. Raises StoreFullError and DuplicateJobError, and what `admit` does."""
         self.admit(job)
+        job.account = self.queue.account_of(job)
         self.held[job.owner] += 1
         try:
             await self.store.accept([job])
@@ -249,6 +267,7 @@ class Dispatcher:
         shortened(job)
         self.totals.accepted += 1
         self.queue.add(job)
+        self.on_accepted(job)
         self._on_change()
         self.dispatch()
 
@@ -354,7 +373,7 @@ class Dispatcher:
 
     def _on_finished(self, running: Running, message: JobFinished) -> None:
         worker = running.worker
-        self._let_go(running)
+        self._let_go(running, ended=True)
         worker.models = set(message.models)
         worker.device = message.device or worker.device
         self.totals.seconds += message.seconds
@@ -403,8 +422,9 @@ class Dispatcher:
             running.follower.retried(reason)
             self._again(job)
 
-    def _let_go(self, running: Running) -> None:
+    def _let_go(self, running: Running, *, ended: bool = False) -> None:
         self.running.pop(running.job.id, None)
+        self.queue.settle(running.job, running.charge, time.monotonic() - running.given, ended=ended)
         if running.worker.job is running:
             running.worker.job = None
         if running.killer is not None:
@@ -430,9 +450,9 @@ class Dispatcher:
             self._give(*found)
 
     def _give(self, job: Job, worker: Worker) -> None:
-        self.queue.take(job.id)
+        charge = self.queue.begin(job)
         job.status, job.held = "running", ""
-        running = Running(job, worker, self._follow(job))
+        running = Running(job, worker, self._follow(job), charge)
         self.running[job.id] = running
         worker.job = running
         if job.long:

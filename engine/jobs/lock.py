@@ -63,6 +63,20 @@ class FolderLock:
         except (OSError, msgspec.MsgspecError):
             return Holder()
 
+    def held(self) -> Holder | None:
+        """The server that has the folder now; None when none has it, whatever the file says."""
+        try:
+            file = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        except OSError:
+            return None
+        try:
+            if _try_lock(file):
+                _unlock(file)
+                return None
+            return self.holder()
+        finally:
+            os.close(file)
+
     def release(self) -> None:
         """Let the lock go. The file stays: deleting it would let two servers lock two files of one name."""
         if self._file is not None:

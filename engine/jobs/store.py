@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from engine.jobs.records import HistoryEntry, Job, Outcome, Settings, is_long
+from engine.jobs.shares import Client
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import change_row, end_row, job_row, long_texts
 from engine.jobs.store_writes import Accept, Call, End
@@ -152,6 +153,12 @@ class JobStore:
 
         return await self._read(store_reader.counts)
 
+    async def accounts(self) -> list[tuple[Client, float]]:
+        """The accounts of clients (`Job.account`) as the newest thousand jobs that have ended left them."""
+        from engine.jobs import store_reader
+
+        return await self._read(store_reader.accounts)
+
     # -- history
 
     async def history(
@@ -190,10 +197,11 @@ class JobStore:
         workflow_id: str | None = None,
         owner: str | None = None,
         without: Collection[str] = (),
+        before: int | None = None,
     ) -> tuple[list[HistoryEntry], int]:
         """A page of entries for a list, and how many there are in all. `sort` is `created_at` or `execution_duration`.
 
-        Jobs with an id in `without` are left out, and not counted.
+        Jobs with an id in `without` are left out, and not counted, and so are those whose sequence is not below `before`.
         What is long is left empty in them: prompt, extra_data, outputs, meta, messages, nodes.
         """
         from engine.jobs import store_reader
@@ -208,6 +216,7 @@ class JobStore:
             workflow_id=workflow_id,
             owner=owner,
             without=without,
+            before=before,
         )
 
     async def clear_history(self, owner: str | None = None) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal, se
 
 from engine.jobs.records import UNFINISHED, HistoryEntry, Job, shortened
 from engine.jobs.schema import JOBS, SETTINGS, STATE, TEXTS
+from engine.jobs.shares import Client, client_of
 from engine.jobs.store_errors import StoreError
 from engine.jobs.store_rows import SHORT_COLUMNS, checked_job, entry_of, texts_of
 from engine.jobs.store_texts import fill
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 _UNREADABLE: Final = object()
 
 _ENDED = JOBS.c.end_number.is_not(None)
+_ACCOUNTS = 1_000
 _SORTS = {"created_at": JOBS.c.sequence, "execution_duration": JOBS.c.ended - JOBS.c.started}
 _LONG = ("prompt", "extra_data", "outputs", "messages", "meta", "nodes")
 _SHORT = [JOBS.c[name] for name in SHORT_COLUMNS]
@@ -120,11 +122,14 @@ def ended_jobs(
     workflow_id: str | None,
     owner: str | None,
     without: Collection[str],
+    before: int | None = None,
 ) -> tuple[list[HistoryEntry], int]:
     """A page of short entries, and how many there are in all; jobs with an id in `without` do not count."""
     which: list[ColumnElement[bool]] = [JOBS.c.status.in_([status for status in statuses if status not in UNFINISHED])]
     if workflow_id is not None:
         which.append(JOBS.c.workflow_id == workflow_id)
+    if before is not None:
+        which.append(JOBS.c.sequence < before)
     if owner is not None:
         which.append(JOBS.c.owner == owner)
     if without:
@@ -135,6 +140,14 @@ def ended_jobs(
     with _one_moment(connection):
         total = connection.execute(select(func.count()).select_from(JOBS).where(*which)).scalar_one()
         return _entries(connection, page), total
+
+
+def accounts(connection: Connection) -> list[tuple[Client, float]]:
+    """The accounts that the newest jobs that have ended left to their clients."""
+    columns = (JOBS.c.owner, JOBS.c.client_id, JOBS.c.account)
+    query = select(*columns).where(_ENDED).order_by(JOBS.c.end_number.desc()).limit(_ACCOUNTS)
+    found = connection.execute(query).all()
+    return [(client_of(owner, client), account) for owner, client, account in found if isinstance(account, float)]
 
 
 def _each(ids: Collection[str]) -> ColumnElement[str]:

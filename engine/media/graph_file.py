@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from engine.graph.a1111 import ModelFiles, settings_to_graph
 from engine.graph.a1111_text import looks_like_settings
+from engine.graph.canvas import redrawn
 from engine.graph.formats import Loaded, detect_format, load
 from engine.graph.jsontext import parse_json
 from engine.graph.problems import GraphError, Problem
 from engine.graph.schema import Catalogue
+from engine.graph.script_read import looks_like_script, read_script
 from engine.media.embedded import Embedded, is_media, read_embedded
 from engine.media.errors import MediaError
 
@@ -28,16 +30,24 @@ class GraphFile(NamedTuple):
 
 
 def read_graph_file(
-    data: bytes, catalogue: Catalogue, name: str = "the file", files: ModelFiles | None = None
+    data: bytes,
+    catalogue: Catalogue,
+    name: str = "the file",
+    files: ModelFiles | None = None,
+    *,
+    scripts: bool = False,
 ) -> GraphFile:
     """Find the graph in bytes of any kind. Of a file that carries both forms, the prompt is taken: it is what ran.
 
-    `files` are the model files that settings of the web UI may name. Messages call the source `name`. Raises GraphError or
-    MediaError, and nothing else whatever the bytes.
+    `files` are the model files that settings of the web UI may name. With `scripts`, Python that builds a graph is read too;
+    it is parsed and never run, but by Python's own parser, which a server does not give the texts of others. Messages call the
+    source `name`. Raises GraphError or MediaError, and nothing else whatever the bytes.
     """
     if is_media(data):
         return _embedded(read_embedded(data, name), catalogue, name, files)
     text = None if begins_as_json(data) else _text(data)
+    if scripts and text is not None and looks_like_script(text):
+        return _script(text, catalogue)
     if text is not None and looks_like_settings(text):
         return _settings(text, catalogue, files)
     try:
@@ -75,6 +85,12 @@ def begins_as_json(data: bytes) -> bool:
 def _settings(text: str, catalogue: Catalogue, files: ModelFiles | None) -> GraphFile:
     made = settings_to_graph(text, catalogue, files)
     return GraphFile(Loaded(made.prompt, made.workflow, {}, []), made.notes, None)
+
+
+def _script(text: str, catalogue: Catalogue) -> GraphFile:
+    found = read_script(text, catalogue)
+    workflow = redrawn(found.canvas, found.prompt, catalogue) if found.canvas is not None else None
+    return GraphFile(Loaded(found.prompt, workflow, {}, []), [], None)
 
 
 def _text(data: bytes) -> str | None:

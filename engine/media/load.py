@@ -71,6 +71,30 @@ def load_channel(path: Path, channel: Channel) -> Tensor:
     return torch.zeros(1, frame.height, frame.width) if mask is None else mask
 
 
+def first_frame(path: Path) -> Image:
+    """The first frame of a picture file, upright and decoded. Raises MediaError as `load_picture` does."""
+    from PIL import Image, ImageOps
+
+    with _explained(path), Image.open(path) as opened:
+        _refuse_huge(path, opened.width * opened.height, opened.size, 1)
+        return ImageOps.exif_transpose(opened).copy()
+
+
+def check_picture(data: bytes, name: str) -> str:
+    """The format (`PNG`, `JPEG`, …) of the bytes of a picture file, which are decoded, and let go.
+
+    Raises MediaError when they are none that can be opened here.
+    """
+    from PIL import Image
+
+    path = Path(name)
+    with _explained(path), Image.open(io.BytesIO(data)) as opened:
+        count = getattr(opened, "n_frames", 1) if opened.format in ANIMATED_FORMATS else 1
+        _refuse_huge(path, opened.width * opened.height * count, opened.size, count)
+        opened.load()
+        return opened.format or ""
+
+
 def _frames(path: Path, data: bytes | None = None) -> list[Image]:
     """The upright frames of a file, or of `data` under its name, that have the size of the first one, decoded."""
     from PIL import Image, ImageOps, ImageSequence

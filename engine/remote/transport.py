@@ -61,19 +61,28 @@ class Transport:
 
         Where the answer is a stream, `on_event` is called with its partial pictures, and the answer has the completed ones.
         """
-        headers = {"Accept": "application/json, text/event-stream", "Idempotency-Key": str(uuid4())}
-        if self._service.key:
-            headers["Authorization"] = f"Bearer {self._service.key}"
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "Idempotency-Key": str(uuid4()),
+            **self._shown_key(),
+        }
         return await self._tried(lambda: self._ask_once(self._service.url + path, body, headers, on_event))
 
     async def fetch(self, url: str) -> bytes:
-        """The picture at an address that the service gave, from allowed hosts only and without the key. Raises RemoteError."""
+        """The picture at an address that the service gave, from allowed hosts only. Raises RemoteError.
+
+        The key goes along to the service itself, which has it already, and to no other host.
+        """
         if not may_fetch(url, self._service.url, self._service.settings.hosts):
             raise RemoteError(
                 f"Service {self._service.name!r} gave the address of a picture on another host, which is not fetched. If it "
                 f"is right, name that host in `hosts` under [services.{self._service.name}] in safelight.toml."
             )
-        return await self._tried(lambda: self._fetch_once(url))
+        headers = self._shown_key() if same_origin(url, self._service.url) else {}
+        return await self._tried(lambda: self._fetch_once(url, headers))
+
+    def _shown_key(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._service.key}"} if self._service.key else {}
 
     async def _tried(self, once: Callable[[], Awaitable[T]]) -> T:
         """What `once` gives, tried again with growing waits where the service is busy, or asks to wait."""
@@ -106,9 +115,9 @@ class Transport:
                 return read_answer(self._service, await self._whole(response))
         raise RemoteError(f"Service {self._service.name!r} redirects in a circle. Check `url` in safelight.toml.")
 
-    async def _fetch_once(self, url: str) -> bytes:
+    async def _fetch_once(self, url: str, headers: Mapping[str, str]) -> bytes:
         for _ in range(_MOST_REDIRECTS + 1):
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
                 if response.status in (301, 302, 303, 307, 308):
                     url = self._followed(url, response)
                     continue

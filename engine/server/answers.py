@@ -36,6 +36,10 @@ _MOST_TOLD = 32
 TOLD: web.AppKey[set[str]] = web.AppKey("told", set)
 """What to set that the log has told already."""
 
+Forms: TypeAlias = dict[str, Callable[[Refusal], Refusal]]
+FORMS: web.AppKey[Forms] = web.AppKey("forms", dict)
+"""Beginning of a path → how its refusals are told, for APIs whose errors have a form of their own."""
+
 
 def secure_headers(*, shared: bool = False) -> tuple[tuple[str, str], ...]:
     """Headers of every answer that does not set its own. `shared`: pages of other origins are allowed to embed answers."""
@@ -92,22 +96,24 @@ def _problem(request: web.Request, error: Exception) -> web.Response:
     status = getattr(error, "status", None)
     if status in (404, 405) and (advice := keeps_prefix(request)):
         _tell_once(request, advice)
-        return _refused(Refusal(404, "prefix_kept", advice))
+        return _refused(request, Refusal(404, "prefix_kept", advice))
     if isinstance(error, Refusal):
         if error.type in _SETTINGS_WRONG:
             _tell_once(request, error.message)
-        return _refused(error)
+        return _refused(request, error)
     if isinstance(error, web.HTTPException):
         return _http_problem(request, error)
     if isinstance(error, (web.RequestPayloadError, HttpProcessingError)):
-        return _refused(Refusal(400, "broken_body", f"The body broke off or was not sent as announced: {error}."))
+        return _refused(
+            request, Refusal(400, "broken_body", f"The body broke off or was not sent as announced: {error}.")
+        )
     if isinstance(error, TimeoutError):
         log.warning("%s %s took too long", request.method, _path(request), exc_info=error)
-        return _refused(Refusal(503, "timeout", "The server was too busy to answer in time. Try again."))
+        return _refused(request, Refusal(503, "timeout", "The server was too busy to answer in time. Try again."))
     number = secrets.token_hex(4)
     log.error("%s %s failed (error %s)", request.method, _path(request), number, exc_info=error)
     message = f"The server failed here; its log tells more under the number {number}. It goes on, and so may you."
-    return _refused(Refusal(500, "server_error", message, error_id=number))
+    return _refused(request, Refusal(500, "server_error", message, error_id=number))
 
 
 def _tell_once(request: web.Request, message: str) -> None:
@@ -118,22 +124,28 @@ def _tell_once(request: web.Request, message: str) -> None:
         log.warning("%s", message)
 
 
-def _refused(refusal: Refusal) -> web.Response:
+def _refused(request: web.Request, refusal: Refusal) -> web.Response:
+    forms = request.app.get(FORMS, {})
+    form = next((form for beginning, form in forms.items() if request.path.startswith(beginning)), _as_it_is)
     try:
-        answer = refusal.response()
+        answer = form(refusal).response()
     except UnicodeEncodeError:  # the message quotes bytes of a request that are no UTF-8
         message = refusal.message.encode(errors="backslashreplace").decode()
-        answer = Refusal(refusal.status, refusal.type, message).response()
+        answer = form(Refusal(refusal.status, refusal.type, message)).response()
     if refusal.status == 401:
         answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     return answer
+
+
+def _as_it_is(refusal: Refusal) -> Refusal:
+    return refusal
 
 
 def _http_problem(request: web.Request, error: web.HTTPException) -> web.Response:
     """aiohttp's own exceptions in the form of ours."""
     type_ = _MESSAGES.get(error.status, "bad_request" if error.status < 500 else "server_error")
     refusal = Refusal(error.status, type_, _http_message(request, error))
-    answer = _refused(refusal)
+    answer = _refused(request, refusal)
     for name in (hdrs.ALLOW, hdrs.CONTENT_RANGE, hdrs.RETRY_AFTER):
         if name in error.headers:
             answer.headers[name] = error.headers[name]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.config import OpenAISettings, WebhookSettings
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
@@ -17,6 +18,9 @@ from engine.jobs.store_errors import StoreError, StoreFullError
 from engine.media.model_files import FolderFiles
 from engine.paths import Paths, shipped
 from engine.server.acceptance import Acceptance
+from engine.server.answers import FORMS, Forms
+from engine.server.api_v2 import ApiV2, install_api_v2
+from engine.server.audit import AUDIT
 from engine.server.catalogues import Catalogues
 from engine.server.guards import Policy, install_guards
 from engine.server.hub import Hub
@@ -24,12 +28,15 @@ from engine.server.idempotency import install_idempotency
 from engine.server.large_bodies import BODIES, LargeBodies
 from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
+from engine.server.openai.errors import BEGINNING, as_api_error
+from engine.server.openai.routes import openai_routes
 from engine.server.openapi import openapi_routes
-from engine.server.options import ServeOptions
+from engine.server.options import OptionsError, ServeOptions
 from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
 from engine.server.refusals import Refusal
+from engine.server.routes.calls import CallRoutes
 from engine.server.routes.convert import convert_routes
 from engine.server.routes.frontend import frontend_routes
 from engine.server.routes.health import HealthRoutes
@@ -51,8 +58,11 @@ from engine.server.routes.uploads import upload_routes
 from engine.server.routes.userdata import userdata_routes
 from engine.server.routes.users import user_routes
 from engine.server.routes.view import view_routes
+from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
+from engine.server.webhooks.delivery import Webhooks, install_webhooks
+from engine.server.webhooks.waiting import FILE_NAME, WaitingHooks
 from engine.server.workflows.files import CallFiles
 from engine.server.workflows.library import WorkflowLibrary
 from engine.server.workflows.runner import RunService
@@ -81,6 +91,8 @@ class Parts:
     reload: Callable[[bool], Awaitable[None]]
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
     limits: Limits = Limits()  # noqa: RUF009 - it never changes
+    openai: OpenAISettings = OpenAISettings()  # noqa: RUF009 - nor does it
+    webhook_settings: WebhookSettings = WebhookSettings()  # noqa: RUF009 - nor does it
 
     @cached_property
     def acceptance(self) -> Acceptance:
@@ -89,11 +101,24 @@ class Parts:
         return Acceptance(self.dispatcher, self.store, self.catalogues.get, files, self.packs)
 
     @cached_property
+    def api_v2(self) -> ApiV2:
+        """The Comfy API v2."""
+        return ApiV2(self.paths, self.dispatcher, self.store, self.hub.watches, self.acceptance, self.limits)
+
+    @cached_property
     def runs(self) -> RunService:
         """What calls saved workflows, for every way of calling them."""
         library = WorkflowLibrary(self.paths, self.catalogues.get, self.acceptance.files)
         files = CallFiles(self.paths, max_bytes=self.limits.max_upload_size, max_pixels=self.limits.max_pixels)
         return RunService(library, self.acceptance, self.dispatcher, self.store, self.hub.watches, files, self.paths)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """What tells others that a job has ended. Raises OptionsError for settings that are not sound."""
+        try:
+            return Webhooks(self.webhook_settings, self.runs, WaitingHooks(self.paths.user / FILE_NAME))
+        except ValueError as error:
+            raise OptionsError(f"safelight.toml: {error}.") from None
 
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
@@ -101,8 +126,14 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     parts.dispatcher.admit = Quotas(parts.dispatcher.held, parts.dispatcher.totals.mean_seconds).admit
     app = web.Application()
     install_guards(app, policy, limits)
+    if AUDIT in app:
+        parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
+    install_webhooks(app, parts.webhooks, parts.opened)
+    install_api_v2(app, parts.api_v2)
+    forms: Forms = {BEGINNING: as_api_error}
+    app[FORMS] = forms
     app[BODIES] = LargeBodies(parts.dispatcher.turns, lambda: parts.paths.directory("temp"))
     app.middlewares.append(app[BODIES].middleware)
     app.middlewares.append(_with_store(parts.opened))
@@ -121,6 +152,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
+        *CallRoutes(parts.runs, parts.webhooks, limits.max_pixels).routes(),
+        *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),
         _websocket(hub),
@@ -138,6 +171,8 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *translation_routes(parts.packs.folders),
         *PackRoutes(parts.packs, parts.reload).routes(),
         *log_routes(parts.ring, hub.subscribe_logs, paths),
+        *parts.api_v2.routes(),
+        *openai_routes(parts.runs, parts.openai, limits.max_pixels),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from engine.config import Settings
 from engine.paths import Paths
 from engine.plugins.library import Library
 from engine.server.app import all_routes
@@ -26,6 +27,7 @@ class _Engine:
     """As much of an engine as a server has that never starts."""
 
     paths: Paths
+    settings: Settings = Settings()  # noqa: RUF009 - it never changes
     stored_library: Callable[[bool], Library | None] = lambda as_it_is: None
 
 

@@ -33,6 +33,7 @@ from engine.jobs.messages import JobFinished, JobPreview
 from engine.jobs.records import Job, Outcome
 from engine.server import wire
 from engine.server.hub import Hub
+from engine.server.progress import ProgressCounter
 
 STATES_EVERY: Final = 0.05
 """Seconds between two `progress_state` messages, at least."""
@@ -63,6 +64,8 @@ class JobFollower:
         self.job = job
         self.current: str | None = None
         """The message that named the node which runs now, for a client that comes back."""
+        self.progress = ProgressCounter()
+        """How far the present attempt is."""
         self._hub = hub
         self._class_types = class_types
         self._messages: list[tuple[str, dict[str, Any]]] = []
@@ -86,6 +89,7 @@ class JobFollower:
         self._hub.watches.began(self.job)
 
     def events(self, events: Sequence[AnyEvent]) -> None:
+        self.progress.feed(events)
         for kind, group in groupby(events, type):
             if kind is NodeReused:
                 self._reused_late(cast("list[NodeReused]", list(group)))
@@ -98,6 +102,7 @@ class JobFollower:
         self._hub.watches.events(self.job.id, events)
 
     def preview(self, preview: JobPreview) -> None:
+        self.progress.preview = preview
         self._hub.watches.preview(preview)
         client = self._hub.client(self.job.client_id, self.job.owner)
         if client is not None and (client.wants_previews or self._previews_wanted):
@@ -389,6 +394,7 @@ class JobFollower:
 
     def _forget_attempt(self) -> None:
         """What an earlier attempt did counts no more."""
+        self.progress = ProgressCounter()
         self._messages.clear()
         self._executed.clear()
         self._states.clear()

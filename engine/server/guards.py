@@ -1,11 +1,13 @@
 """What stands before every route: who may ask (Host, Origin, token), how much may be sent, and the form of every answer.
 
-All of it runs in two middlewares, as each costs time in every request. `answered` is outermost: it turns whatever is raised into
-a JSON problem and writes the access log. `guarded` refuses before a route, and before the body, is touched.
+All of it runs in two middlewares, three with an audit log, as each costs time in every request. `answered` is outermost: it
+turns whatever is raised into a JSON problem and writes the access log. `guarded` refuses before a route, and before the body,
+is touched.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,24 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from engine.server.answers import TOLD, HttpLog, answered, secure_headers
+from engine.server.audit import AUDIT, Audit
 from engine.server.bodies import LIMITS, encoding_of, too_large
 from engine.server.hosts import HostRule, normal_origin, same_origin, split_host
 from engine.server.limits import Limits
 from engine.server.principals import LOCAL, NOBODY, Principal, scope_of, set_principal
-from engine.server.proxies import add_prefix, forwarded_host, is_secure
+from engine.server.proxies import add_prefix, forwarded_host, is_secure, prefix_of
 from engine.server.refusals import Refusal
 from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
-from engine.server.tokens import COOKIE, PAGE, Tokens
+from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
-OPEN_PATHS = ("/health", "/api/health")
+SENT = "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range"
+"""Headers that pages of another origin may send."""
+
+EXPOSED = "Accept-Ranges, Content-Range, Location, Retry-After, X-Comfy-Request-Id"
+"""Headers of answers that pages of another origin may read, beyond the few that they may anyway."""
+
+OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")
 """Answered without a token, for whatever watches over the process."""
 
 RUNNER: dict[str, Any] = {
@@ -51,6 +60,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The server's own, which is the admin's; see `engine.server.tokens.ensure_token`."""
     tokens_file: Path | None = None
     """Where named tokens are (`engine.server.token_file`), if there are any."""
+    audit_file: Path | None = None
+    """Where it is written who did what (`engine.server.audit`)."""
     allow_hosts: tuple[str, ...] = ()
     """More names that clients may call the server by, such as that of a proxy; `*` for any."""
     cors_origins: tuple[str, ...] = ()
@@ -64,7 +75,16 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     app[TOLD] = set()
     scopes: Scopes = {}
     app[ROUTE_SCOPES] = scopes
-    app.middlewares.extend(make_guards(policy, limits, scopes))
+    audit = Audit(policy.audit_file) if policy.audit_file is not None else None
+    tokens = app[TOKENS] = Tokens(policy.token, policy.tokens_file)
+    app.middlewares.extend(make_guards(policy, limits, scopes, audit, tokens))
+    if audit is not None:
+        app[AUDIT] = audit
+
+        async def close_audit(app: web.Application) -> None:
+            await asyncio.to_thread(audit.close)
+
+        app.on_cleanup.append(close_audit)
     headers = secure_headers(shared=bool(policy.cors_origins))
     origins = _Origins(policy.cors_origins, HostRule(policy.listen, policy.allow_hosts))
 
@@ -79,7 +99,13 @@ def install_guards(app: web.Application, policy: Policy, limits: Limits | None =
     app.on_response_prepare.append(finish_headers)
 
 
-def make_guards(policy: Policy, limits: Limits, scopes: Scopes | None = None) -> list[Middleware]:
+def make_guards(
+    policy: Policy,
+    limits: Limits,
+    scopes: Scopes | None = None,
+    audit: Audit | None = None,
+    tokens: Tokens | None = None,
+) -> list[Middleware]:
     """The middlewares, outermost first. `scopes`: what routes need, where not what their method says.
 
     Raises ValueError for a policy that would leave the server open.
@@ -88,7 +114,7 @@ def make_guards(policy: Policy, limits: Limits, scopes: Scopes | None = None) ->
     if hosts.beyond_loopback and not policy.token:
         raise ValueError(f"Listening on {', '.join(policy.listen)} needs a token, as other machines can reach it.")
     origins = _Origins(policy.cors_origins, hosts)
-    tokens = Tokens(policy.token, policy.tokens_file)
+    tokens = tokens or Tokens(policy.token, policy.tokens_file)
     scopes = {} if scopes is None else scopes
     known = lru_cache(256)(lambda host: _is_known(hosts, host))
 
@@ -114,7 +140,24 @@ def make_guards(policy: Policy, limits: Limits, scopes: Scopes | None = None) ->
         _check_body(request, limits)
         return await handler(request)
 
-    return [answered, guarded]
+    return [answered, guarded] if audit is None else [answered, _audited(audit), guarded]
+
+
+def _audited(audit: Audit) -> Middleware:
+    @web.middleware
+    async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = await handler(request)
+        except Refusal as refusal:
+            audit.request(request, refusal.status, refusal.type)
+            raise
+        except web.HTTPException as error:
+            audit.request(request, error.status)
+            raise
+        audit.request(request, answer.status)
+        return answer
+
+    return audited
 
 
 # -- Host
@@ -198,7 +241,7 @@ class _Origins:
             raise _foreign(f"the page {origin[:200]!r}", request.host)
         headers = {
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, PATCH, DELETE",
-            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Comfy-User, Content-Type, Content-Encoding, Range",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: SENT,
             hdrs.ACCESS_CONTROL_MAX_AGE: "600",
         }
         return web.Response(status=204, headers=headers)
@@ -209,6 +252,7 @@ class _Origins:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and self.allows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
             if not self._any:
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
 
@@ -241,16 +285,19 @@ def _foreign(who: str, host: str = "") -> Refusal:
 
 def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
     """Who shows a token; else what a browser opens instead. Raises Refusal 401 for programs."""
-    found = tokens.shown_by(request)
+    found = tokens.by_header(request)
     if found is not None:
         return found
-    shown = request.query.get("token", "")
+    shown = request.query.get("token", "") if "token" in request.rel_url.raw_query_string else ""
     found = tokens.of(shown) if shown else None
-    if found is not None:
+    if found is not None:  # before the cookie: somebody may come with another token
         if request.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
             return found
         if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
             return _with_cookie(shown, request)
+    found = tokens.by_cookie(request)
+    if found is not None:
+        return found
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
@@ -268,7 +315,9 @@ def _with_cookie(token: str, request: web.Request) -> web.Response:
     target = f"./{last}{'?' if query else ''}{request.rel_url.with_query(query).raw_query_string}"  # a proxy may have a prefix
     answer = web.Response(status=303, headers={hdrs.LOCATION: target, hdrs.CACHE_CONTROL: "no-store"})
     secure = is_secure(request)
-    answer.set_cookie(COOKIE, cookie_of(token), httponly=True, samesite="Strict", secure=secure, path="/")
+    answer.set_cookie(
+        COOKIE, cookie_of(token), httponly=True, samesite="Strict", secure=secure, path=f"{prefix_of(request)}/"
+    )
     return answer
 
 

@@ -9,6 +9,7 @@ import struct
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from engine.server.limits import Limits
 from engine.server.log_ring import LogRing
 from engine.server.principals import LOCAL, Principal, principal_of
 from engine.server.refusals import Refusal
+from engine.server.tokens import still_admitted
 from engine.server.watching import Watches
 
 log = logging.getLogger("safelight.websocket")
@@ -69,6 +71,8 @@ class Client:
         self._waiting: deque[tuple[bytes, WSMsgType]] = deque()
         self._bytes = dict.fromkeys(self._most, 0)
         self._wake = asyncio.Event()
+        self.is_admitted: Callable[[], bool] = lambda: True
+        """Whether it would be let in now."""
         self.on_queued: Callable[[int], None] = lambda size: None
         """Called with the bytes of each message that is queued, and with a negative number when they are sent or dropped."""
         self.closed = False
@@ -199,6 +203,7 @@ class Hub:
         self._sockets: set[Client] = set()
         self._status_due: asyncio.TimerHandle | None = None
         self._status_last = 0.0
+        self._look_due: asyncio.TimerHandle | None = None
         self._pending = 0
         """Bytes that wait to be sent to all clients."""
         self.on_connect: Callable[[str, str | None], None] = lambda client_id, owner: None
@@ -306,11 +311,13 @@ class Hub:
         id = _client_id(request.query.get("clientId"))
         client = Client(id, socket, self._limits, wants_previews=asked, principal=principal)
         client.on_queued = self._queued
+        client.is_admitted = partial(still_admitted, request)
         client.transport = cast(asyncio.WriteTransport, request.transport)  # uvloop's are of no common class
         key = (principal.owner, client.id)
         previous = self._clients.get(key)
         self._clients[key] = client
         self._sockets.add(client)
+        self._look_soon()
         if previous is not None:  # a page that was reloaded: its old connection has not noticed yet
             client.flags = dict(previous.flags)
             client.wants_previews = client.wants_previews or previous.wants_previews
@@ -346,12 +353,29 @@ class Hub:
             client.wants_previews = True
             client.send("feature_flags", dict(self._features()))
 
+    def _look_soon(self) -> None:
+        """End the connections of tokens that were revoked, or are past their time, in a while."""
+        if self._look_due is None and self._sockets:
+            self._look_due = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        self._look_due = None
+        for client in list(self._sockets):
+            if not client.is_admitted():
+                client.close()
+        self._look_soon()
+
     async def close(self) -> None:
         """End every connection, and let nobody wait for a job."""
+        if self._look_due is not None:
+            self._look_due.cancel()
         self.watches.close()
         for client in list(self._sockets):
             client.close()
 
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at whether clients are still admitted."""
 
 STATUS_EVERY: Final = 0.1
 """Seconds between two `status` messages, at least: each one makes an editor fetch queue and history anew."""

@@ -59,8 +59,12 @@ class LargeBodies:
         try:
             return await handler(request)
         finally:
-            if request.pop(_TURN, False):
-                self._turns.end()
+            self.let_go(request)
+
+    def let_go(self, request: web.Request) -> None:
+        """End the turn of a request before its answer: its body is worked through, and what follows may take long."""
+        if request.pop(_TURN, False):
+            self._turns.end()
 
 
 BODIES: web.AppKey[LargeBodies] = web.AppKey("large bodies", LargeBodies)

@@ -33,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_ws_all: int = 512 * MIB
     """What waits for all clients together, pictures among it, before the slowest of them is disconnected."""
     max_ws_clients: int = 1000
+    max_queue: int = 10_000
+    """Jobs that wait, from which on the routes that can say so (429) take no further ones."""
     body_grace: float = 20.0
     """A body may take this long, and longer only while it comes faster than `min_body_rate`."""
     min_body_rate: int = 16 * 1024

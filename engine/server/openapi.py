@@ -17,7 +17,7 @@ from engine.server.routing import Query, Route
 
 _REF = "#/components/schemas/{name}"
 _PART = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TAG = "description"
 _ANYWHERE = {
     400: "What was sent is not sound; the message says where and why.",
@@ -26,7 +26,7 @@ _ANYWHERE = {
 }
 _ABOUT = (
     "Every path also exists under `/api`, unless it begins with `/api`, `/internal` or `/ws` or is a file. "
-    "Bodies are taken whatever their Content-Type says. Every refusal has the form of `Problem`."
+    "Bodies are taken whatever their Content-Type says. Refusals have the form of `Problem`, unless they say another."
 )
 
 _PROBLEM: dict[str, Any] = {
@@ -47,6 +47,33 @@ _PROBLEM: dict[str, Any] = {
         "node_errors": {"type": "object", "description": "Node id → what is wrong with its inputs."},
     },
 }
+
+
+_DOCUMENT: dict[str, Any] = {
+    "title": "ProblemDocument",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id", "error"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For people: what was expected, what came, what to do."},
+        "code": {"type": "string", "description": "A word in snake_case, for programs."},
+        "request_id": {"type": "string"},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "details": {"type": ["object", "null"]},
+            },
+        },
+    },
+}
+
+_PROBLEMS = {"plain": "application/json", "document": "application/problem+json"}
+_FORMS = {"plain": "Problem", "document": "ProblemDocument"}
 
 
 def openapi_routes(routes: Iterable[Route]) -> list[Route]:
@@ -87,6 +114,7 @@ def _own(path: str, handler: Callable[[web.Request], Any], summary: str, answer_
 def describe(routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 description of `routes`."""
     schemas, components = _schemas(routes)
+    documents = {"ProblemDocument": _DOCUMENT} if any(route.problems == "document" for route in routes) else {}
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda route: (route.path, _METHODS.index(route.method))):
         operation = _operation(route, schemas)
@@ -97,7 +125,7 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in sorted({route.tag for route in routes})],
         "paths": paths,
         "components": {
-            "schemas": {**components, "Problem": _PROBLEM},
+            "schemas": {**components, "Problem": _PROBLEM, **documents},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
@@ -182,7 +210,14 @@ def _responses(route: Route, schemas: Mapping[int, Any]) -> dict[str, Any]:
         fine["content"] = {route.answer_type: {"schema": _schema(route.answer, schemas)}}
     elif route.answer_type != "application/json":
         fine["content"] = {route.answer_type: {}}
-    refusals = {**_ANYWHERE, **route.refusals}
-    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    refused = {str(status): {"description": doc, "content": problem} for status, doc in sorted(refusals.items())}
-    return {str(route.status): fine, **refused}
+    told = {} if route.method == "HEAD" else {"content": _problem_content(route)}
+    refusals = sorted({**_ANYWHERE, **route.refusals}.items())
+    return {str(route.status): fine, **{str(status): {"description": doc, **told} for status, doc in refusals}}
+
+
+def _problem_content(route: Route) -> dict[str, Any]:
+    """The form of a route's refusals."""
+    form = route.problems
+    if isinstance(form, Mapping):
+        return {"application/json": {"schema": dict(form)}}
+    return {_PROBLEMS[form]: {"schema": {"$ref": _REF.format(name=_FORMS[form])}}}

@@ -29,6 +29,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs per minute; None: any number."""
     queue: int | None = None
     """Jobs that may wait and run at once; None: any number."""
+    issued: float | None = None
+    """When its token was made (Unix seconds): another one of the name is another token."""
 
     @property
     def is_admin(self) -> bool:
@@ -68,6 +70,7 @@ UNNAMED: Final = frozenset({LOCAL.name, ADMIN.name, NOBODY.name})
 
 _PRINCIPAL: Any = web.RequestKey("principal", Principal) if hasattr(web, "RequestKey") else "principal"  # aiohttp 3.14
 _ASKING: ContextVar[Principal] = ContextVar("asking", default=LOCAL)
+_ASKED_FROM: ContextVar[str] = ContextVar("asked_from", default="")
 
 
 def principal_of(request: web.BaseRequest) -> Principal:
@@ -81,10 +84,22 @@ def asking() -> Principal:
     return _ASKING.get()
 
 
-def set_principal(request: web.BaseRequest, principal: Principal) -> None:
+def asked_from() -> str:
+    """The address that the request came from which is being handled, a proxy's or a client's; empty outside of requests."""
+    return _ASKED_FROM.get()
+
+
+def known_principal(request: web.BaseRequest) -> Principal | None:
+    """Who sent the request; None when it was refused before that was known."""
+    found: Principal | None = request.get(_PRINCIPAL)
+    return found
+
+
+def set_principal(request: web.BaseRequest | dict[Any, Any], principal: Principal) -> None:
     """Note who sent the request, for `principal_of` and `asking`. For guards, and for tests."""
     request[_PRINCIPAL] = principal
     _ASKING.set(principal)
+    _ASKED_FROM.set(getattr(request, "remote", None) or "")
 
 
 def scope_of(method: str) -> Scope:

@@ -61,22 +61,16 @@ class Quotas:
                 f"The token {principal.name!r} may have {principal.queue} jobs waiting and running, and has {held}. "
                 f"Post again when one has ended, in about {seconds} s, or cancel one."
             )
-            raise _too_many("queue_quota", message, seconds, limit=principal.queue, used=held)
+            raise Refusal(429, "queue_quota", message, retry_after=seconds, limit=principal.queue, used=held)
         if principal.rate is not None and (wait := self._bucket(principal, principal.rate).take(self._clock())):
             seconds = math.ceil(wait)
             message = (
                 f"The token {principal.name!r} may make {principal.rate:g} jobs a minute. Post again in {seconds} s."
             )
-            raise _too_many("rate_limit", message, seconds, limit=principal.rate, used=principal.rate)
+            raise Refusal(429, "rate_limit", message, retry_after=seconds, limit=principal.rate, used=principal.rate)
 
     def _bucket(self, principal: Principal, rate: float) -> Bucket:
         found = self._buckets.get(principal.name)
         if found is None or found.rate != rate:
             found = self._buckets[principal.name] = Bucket(rate, self._clock())
         return found
-
-
-def _too_many(type: str, message: str, seconds: int, *, limit: float, used: float) -> Refusal:
-    refusal = Refusal(429, type, message, retry_after=seconds, limit=limit, used=used)
-    refusal.headers["Retry-After"] = str(seconds)
-    return refusal

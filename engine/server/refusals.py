@@ -22,7 +22,9 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer
         self.details = details
         self.extra_info = extra_info
         self.headers: dict[str, str] = {}
-        """Of the answer, such as Retry-After."""
+        """Of the answer: Retry-After where `extra_info` has `retry_after`, in seconds."""
+        if "retry_after" in extra_info:
+            self.headers["Retry-After"] = str(extra_info["retry_after"])
 
     def body(self) -> dict[str, Any]:
         """The JSON of the answer."""

@@ -31,7 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     The handler raises `Refusal` for what it does not accept. `refusals` maps further statuses to when they are given.
     """
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     handler: Handler
     summary: str
@@ -45,6 +45,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[int, str] = {}
     api_only: bool = False
     """Only as written: for paths that begin with `/api/v1`, `/internal`, `/ws`, and files."""
+    problems: Literal["plain", "document"] | Mapping[str, Any] = "plain"
+    """The form of its refusals: `Problem`, that of RFC 9457 (`ProblemDocument`), or the JSON Schema of one of their own."""
     scope: Scope | None = None
     """What a token needs for it. None: what the method says, `read` for GET and `run` for others."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from engine.config import Settings
 from engine.jobs import heap
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
@@ -41,7 +42,7 @@ from engine.plugins.attempts import blame
 from engine.plugins.library import Library
 from engine.plugins.store import FILE_NAME
 from engine.processes import ServerFacts, python_environment, told_environment
-from engine.server import token_file
+from engine.server import audit, token_file
 from engine.server.app import Parts, make_application
 from engine.server.binding import bind, port_of, url_of
 from engine.server.catalogues import Catalogues
@@ -69,6 +70,10 @@ class Engine(Protocol):
     @property
     def paths(self) -> Paths:
         """The folders."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the base directory's `safelight.toml` says."""
 
     @property
     def stored_library(self) -> Callable[[bool], Library | None]:
@@ -214,6 +219,8 @@ class Server:
             object_info=self.object_info,
             reload=self.reloading.reload,
             limits=self._limits,
+            openai=self._app.settings.openai,
+            webhook_settings=self._app.settings.webhooks,
         )
 
     def _application(self, port: int) -> web.Application:
@@ -222,6 +229,7 @@ class Server:
             port=port,
             token=self._token,
             tokens_file=self._app.paths.user / token_file.FILE_NAME,
+            audit_file=self._app.paths.user / audit.FILE_NAME,
             allow_hosts=self._options.allowed_hosts,
             cors_origins=self._options.cors_origins,
         )

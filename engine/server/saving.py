@@ -8,10 +8,10 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from engine.server.refusals import Refusal
 
@@ -37,7 +37,10 @@ class Incoming:
         """Append `chunk`. Raises Refusal 507 when the disk is full."""
         self.size += len(chunk)
         with explained():
-            await asyncio.to_thread(self._file.write, chunk)
+            await asyncio.to_thread(self._append, chunk)
+
+    def _append(self, chunk: bytes) -> None:
+        self._file.write(chunk)
 
     async def close(self) -> None:
         """Have everything on the disk, so that not even a power cut leaves the name without the content."""
@@ -51,15 +54,23 @@ class Incoming:
             self._file.close()
 
 
-@asynccontextmanager
-async def incoming(folder: Path) -> AsyncIterator[Incoming]:
+Part = TypeVar("Part", bound=Incoming)
+
+
+def incoming(folder: Path) -> AbstractAsyncContextManager[Incoming]:
     """A new hidden file in `folder`, removed at the end unless it was placed. Raises Refusal 507."""
+    return incoming_as(folder, Incoming)
+
+
+@asynccontextmanager
+async def incoming_as(folder: Path, make: Callable[[Path, IO[bytes]], Part]) -> AsyncIterator[Part]:
+    """The same as what `make` gives, which may look at all that comes."""
     path = folder / f".{os.urandom(8).hex()}.part"
     with explained():
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         file = await asyncio.to_thread(path.open, "xb")
     try:
-        yield Incoming(path, file)
+        yield make(path, file)
     finally:
         with suppress(OSError):
             file.close()

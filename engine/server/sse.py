@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from engine.server.refusals import Refusal
+from engine.server.tokens import still_admitted
 
 log = logging.getLogger("safelight.sse")
 
@@ -30,6 +31,9 @@ MOST_WAITING: Final = 8 * 1024**2
 
 MOST_STREAMS: Final = 500
 """Streams of the whole server."""
+
+RETRY_AFTER: Final = 5
+"""Seconds that a client waits which found too many streams open."""
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
@@ -48,7 +52,9 @@ class Streams:
         """Count a stream in. Raises Refusal 429 when there are too many."""
         if len(self._open) >= MOST_STREAMS:
             message = f"{len(self._open)} event streams are open, the most that are kept. Ask for the state instead."
-            raise Refusal(429, "too_many_streams", message, retry_after=5)
+            refusal = Refusal(429, "too_many_streams", message)
+            refusal.headers["Retry-After"] = str(RETRY_AFTER)
+            raise refusal
         self._open.add(stream)
 
     def discard(self, stream: EventStream) -> None:
@@ -179,7 +185,8 @@ class EventStream:
         return False
 
     def _has_gone(self) -> bool:
-        return self._request.transport is None or self._request.transport.is_closing()
+        transport = self._request.transport
+        return transport is None or transport.is_closing() or not still_admitted(self._request)
 
     def _queue(self, message: bytes, replaces: object) -> None:
         if self.closed:

@@ -53,7 +53,7 @@ class NamedToken(msgspec.Struct, frozen=True, kw_only=True):
 
     def principal(self) -> Principal:
         """Who shows it."""
-        return Principal(name=self.name, scopes=self.scopes, rate=self.rate, queue=self.queue)
+        return Principal(name=self.name, scopes=self.scopes, rate=self.rate, queue=self.queue, issued=self.created)
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from engine.server.hosts import is_loopback
-from engine.server.principals import ADMIN, Principal
+from engine.server.principals import ADMIN, LOCAL, Principal, principal_of
 from engine.server.refusals import Refusal
 from engine.server.token_file import NamedToken, TokenError, cookie_of, hash_of, read_tokens
 
@@ -69,14 +69,15 @@ class Tokens:
         self._read()
         return self._there
 
-    def shown_by(self, request: web.BaseRequest) -> Principal | None:
-        """Who the bearer token or the cookie of a request stands for. Raises Refusal as `of` does."""
+    def by_header(self, request: web.BaseRequest) -> Principal | None:
+        """Who the bearer token of a request stands for. Raises Refusal as `of` does."""
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        found = self.of(shown.strip()) if scheme.lower() == "bearer" else None
-        cookie = request.cookies.get(COOKIE, "") if found is None else ""
-        if found is not None or not cookie:
-            return found
-        if self._cookie is not None and hmac.compare_digest(_bytes(cookie), self._cookie):
+        return self.of(shown.strip()) if scheme.lower() == "bearer" else None
+
+    def by_cookie(self, request: web.BaseRequest) -> Principal | None:
+        """Who the cookie of a request stands for. Raises Refusal as `of` does."""
+        cookie = request.cookies.get(COOKIE, "")
+        if cookie and self._cookie is not None and hmac.compare_digest(_bytes(cookie), self._cookie):
             return ADMIN
         return self._by_name(cookie, cookies=True)
 
@@ -86,10 +87,14 @@ class Tokens:
             return ADMIN
         return self._by_name(text)
 
-    def is_valid(self, name: str) -> bool:
-        """Whether there is a token of this name that is not past its time: connections stay open for long."""
+    def admits(self, principal: Principal) -> bool:
+        """Whether who was let in once would be let in now: connections stay open for long."""
+        if principal is LOCAL:
+            return not self.needed
+        if principal.owner is None:
+            return True
         self._read()
-        return any(one.name == name and not one.is_expired() for one in self._by_token.values())
+        return any(one.principal() == principal and not one.is_expired() for one in self._by_token.values())
 
     def _by_name(self, text: str, *, cookies: bool = False) -> Principal | None:
         self._read()
@@ -127,6 +132,15 @@ class Tokens:
         self._there = tokens is not None
         self._by_token = {one.hash: one for one in tokens or ()}
         self._by_cookie = {one.cookie_hash: one for one in tokens or ()}
+
+
+TOKENS: web.AppKey[Tokens] = web.AppKey("tokens", Tokens)
+
+
+def still_admitted(request: web.Request) -> bool:
+    """Whether the token of a request that is answered for long is neither revoked nor past its time meanwhile."""
+    tokens = request.app.get(TOKENS)
+    return tokens is None or tokens.admits(principal_of(request))
 
 
 def _bytes(text: str) -> bytes:

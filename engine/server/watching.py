@@ -206,16 +206,14 @@ def _translated(event: AnyEvent, watched: _Watched) -> JobEvent | None:
     if isinstance(event, NodeProgress):
         return Progressed(event.display_node, event.value, event.total, *_count(watched))
     if isinstance(event, NodeFailed):
-        facts = {"class_type": event.class_type, "message": event.message}
-        return NodeChanged(event.display_node, "failed", *_count(watched), **facts)
+        return NodeChanged(event.display_node, "failed", *_count(watched), event.class_type, 0.0, event.message)
     if not isinstance(event, NodeStarted | NodeFinished | NodeReused | NodeSkipped) or event.parent is not None:
         return None
     if isinstance(event, NodeStarted):
         return NodeChanged(event.node, "running", *_count(watched), class_type=event.class_type)
     watched.done.add(event.node)
     if isinstance(event, NodeFinished):
-        facts = {"class_type": event.class_type}
-        return NodeChanged(event.node, "finished", *_count(watched), seconds=event.seconds, **facts)
+        return NodeChanged(event.node, "finished", *_count(watched), event.class_type, event.seconds)
     return NodeChanged(event.node, "reused" if isinstance(event, NodeReused) else "skipped", *_count(watched))
 
 

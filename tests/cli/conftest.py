@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ class Base:
         command that imports no pack.
         """
         if not apart:
-            return self._run_here(arguments, code)
+            return self._run_here(arguments, code, stdin or b"")
         done = subprocess.run(
             self.command(*arguments),
             input=stdin,
@@ -135,7 +136,7 @@ class Base:
         assert "Traceback" not in said or "--debug" in arguments
         return Done(out, said)
 
-    def _run_here(self, arguments: tuple[str, ...], code: int) -> Done:
+    def _run_here(self, arguments: tuple[str, ...], code: int, stdin: bytes) -> Done:
         from engine.__main__ import main
 
         out, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
@@ -144,6 +145,7 @@ class Base:
             contextlib.chdir(self.folder),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(said),
+            mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         ):
             ended = main(arguments)
         done = Done(*(stream.buffer.getvalue().decode() for stream in (out, said)))  # type: ignore[attr-defined]
@@ -195,6 +197,23 @@ def base(tmp_path: Path, core_catalogue: Path) -> Base:
     made = Base(new_base(tmp_path / "base", core_catalogue))
     made.write("custom_nodes/tiny_pack.py", PACK)
     return made
+
+
+class Here(Base):
+    """A base directory without packs, whose commands run in this process."""
+
+    def run(self, *arguments: str, **options: Any) -> Done:
+        return super().run(*arguments, **{"apart": False, **options})
+
+    def lines(self, *arguments: str, **options: Any) -> list[dict[str, Any]]:
+        """Run a command with `--json-lines`; what it printed."""
+        return [json.loads(line) for line in self.run(*arguments, "--json-lines", **options).out.splitlines()]
+
+
+@pytest.fixture
+def here(tmp_path: Path, core_catalogue: Path) -> Here:
+    """A new base directory without packs."""
+    return Here(new_base(tmp_path / "base", core_catalogue))
 
 
 @pytest.fixture

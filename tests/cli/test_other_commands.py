@@ -90,8 +90,25 @@ def test_workflows_are_listed_and_shown_with_their_parameters(base, sum_file):
     listed = base.run("workflows", apart=False).out
     assert "mine" in listed
     assert "text_to_image" in listed
-    rows = [line.split() for line in base.run("workflows", "mine").out.splitlines()[1:]]
+    shown = base.run("workflows", "mine").out
+    rows = [line.split() for line in shown.partition("mine.json: --set takes\n")[2].splitlines()]
     assert rows == [["value", "INT", "1"], ["label", "STRING", "x"]]
+    assert ["file", "file", "node", "1"] in [line.split() for line in shown.splitlines()]
+
+
+def test_the_list_as_json_has_signatures_and_says_what_cannot_be_read(base):
+    base.write("workflows/broken.json", "{")
+    found = {one["name"]: one for one in base.json("workflows")}
+    assert "not valid JSON" in found["broken"]["error"]
+    parameters = {one["name"]: one for one in found["text_to_image"]["parameters"]}
+    assert parameters["steps"]["schema"] == {
+        "type": "integer",
+        "description": "How many denoising steps to take.",
+        "minimum": 1,
+        "maximum": 10000,
+        "default": 20,
+    }
+    assert found["text_to_image"]["outputs"] == [{"name": "image", "node": "7", "kind": "image", "doc": ""}]
 
 
 def test_the_cache_is_counted_and_cleared(base, sum_file):

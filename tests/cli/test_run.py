@@ -278,7 +278,7 @@ def test_partial_runs_the_sound_outputs(base):
         (["--set", "1.value=many"], "many"),
         (["--set", "value=3"], "2.value"),
         (["--set", "9.value=3"], "label"),
-        (["--speed", "3"], "unrecognized arguments"),
+        (["--speed", "3"], "--speed: there is no such option"),
     ],
 )
 def test_a_wrong_value_ends_with_2_and_says_what_there_is(base, sum_file, arguments, said):

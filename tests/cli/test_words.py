@@ -14,7 +14,7 @@ from engine.cli.graph_source import parameter_lines
 from engine.cli.outcome import Output, copied, failure_lines, summary
 from engine.cli.pack_checks import schema_findings
 from engine.cli.pack_new import _problem, _suggested
-from engine.cli.run import titles
+from engine.cli.run_parts import titles
 from engine.cli.terminal import columns
 from engine.execute import events
 from engine.execute.events import Counts, NodeFailed

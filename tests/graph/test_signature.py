@@ -7,6 +7,7 @@ import pytest
 from engine.graph.arguments import call, check_arguments
 from engine.graph.layout import prompt_to_workflow
 from engine.graph.problems import GraphError
+from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec, OutputSpec
 from engine.graph.signature import signature_of
 from engine.graph.signature_schema import arguments_schema
 from engine.graph.workflow import workflow_to_prompt
@@ -48,6 +49,26 @@ def test_a_number_that_another_node_holds_is_set_there(catalogue, text_to_image)
     text_to_image["30"] = {"class_type": "PrimitiveString", "inputs": {"value": "a pear"}}
     text_to_image["6"]["inputs"]["text"] = ["30", 0]
     assert names(text_to_image, catalogue)["prompt"] == "30.value"
+
+
+def test_only_a_file_that_becomes_a_mask_goes_by_that_name():
+    files = Files("input")
+    picked = InputSpec(name="image", type="COMBO", choices=files, options={"image_upload": True}, required=True)
+    specs = {
+        "Shows": NodeSpec(name="Shows", version="", inputs=(picked,), outputs=(), output_node=True),
+        "Loads": NodeSpec(
+            name="Loads",
+            version="",
+            inputs=(picked,),
+            outputs=(OutputSpec(name="mask", type="MASK"),),
+            output_node=True,
+        ),
+    }
+    found = {
+        kind: list(names({"1": {"class_type": kind, "inputs": {"image": "a.png"}}}, Catalogue(specs.values())))
+        for kind in specs
+    }
+    assert found == {"Shows": ["image"], "Loads": ["mask"]}
 
 
 def test_what_a_workflow_declares_is_all_that_it_takes(catalogue, text_to_image):

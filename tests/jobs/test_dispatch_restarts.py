@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from engine.jobs.records import MAX_LOSSES
 from tests.jobs.house import House, live
@@ -116,4 +120,53 @@ def test_a_job_that_the_end_of_the_server_interrupts_waits_for_the_next_start(tm
     async def after(house: House) -> None:
         assert house.workers[0].jobs() == ["a"]
 
+    live(tmp_path, after)
+
+
+def test_what_clients_have_used_is_known_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("engine.jobs.dispatch.time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+
+    def run(house: House, seconds: float) -> None:
+        house.start()
+        now[0] += seconds
+        house.finish()
+
+    async def before(house: House) -> None:
+        for client in "ab":
+            for number in range(1, 5):
+                await house.accept(f"{client}{number}", client_id=client)
+        run(house, 10.0)
+        run(house, 1.0)
+        house.start()
+        assert house.workers[0].jobs() == ["a1", "b1", "b2"]
+        assert [job.id for job in house.dispatcher.queue] == ["b3", "b4", "a2", "a3", "a4"]
+
+    async def after(house: House) -> None:
+        for _ in range(6):
+            run(house, 1.0)
+        assert house.workers[0].jobs() == ["b2", "b3", "b4", "a2", "a3", "a4"]
+
+    live(tmp_path, before)
+    live(tmp_path, after)
+
+
+def test_who_comes_after_a_restart_has_no_turns_to_make_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("engine.jobs.dispatch.time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+
+    async def before(house: House) -> None:
+        await house.accept("a1", client_id="a")
+        house.start()
+        now[0] += 3600.0
+        house.finish()
+
+    async def after(house: House) -> None:
+        await house.dispatcher.pause(True)
+        for client in "ab":
+            for number in range(2, 4):
+                await house.accept(f"{client}{number}", client_id=client)
+        assert [job.id for job in house.dispatcher.queue] == ["a2", "b2", "a3", "b3"]
+
+    live(tmp_path, before)
     live(tmp_path, after)

@@ -35,11 +35,15 @@ def test_a_second_server_is_told_about_the_first_and_comes_in_when_it_is_killed(
     try:
         with pytest.raises(FolderInUseError) as caught:
             lock.acquire()
+        holder = lock.held()
+        assert holder is not None
+        assert (holder.pid, holder.url) == (child.pid, "http://127.0.0.1:8188")
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdin.close()
         child.stdout.close()
+    assert lock.held() is None, "what a dead server wrote says nothing"
     message = str(caught.value)
     assert message.startswith(
         f"The user directory {tmp_path} is in use by the server at http://127.0.0.1:8188 (process {child.pid}, since "

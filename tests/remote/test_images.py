@@ -223,7 +223,7 @@ def test_redirects_are_followed_within_the_host_and_nowhere_else() -> None:
     assert "in a circle" in generate(said("", 308, Location="/v1/images/generations")).error
 
 
-def test_pictures_are_fetched_without_the_key_and_from_named_hosts_only() -> None:
+def test_pictures_are_fetched_from_the_service_itself_and_from_named_hosts_only() -> None:
     def at(url: str) -> Answer:
         return said({"data": [{"url": url}]})
 
@@ -239,7 +239,7 @@ def test_pictures_are_fetched_without_the_key_and_from_named_hosts_only() -> Non
     assert found.made is not None
     assert found.made.pictures == [png()]
     assert [asked.path for asked in found.fake.asked[1:]] == ["/files/a.png"] * 2
-    assert all("Authorization" not in asked.headers for asked in found.fake.asked[1:])
+    assert all(asked.headers["Authorization"] == f"Bearer {KEY}" for asked in found.fake.asked)
     for url in (
         "https://elsewhere.example/a.png",
         "http://169.254.169.254/latest",
@@ -251,6 +251,24 @@ def test_pictures_are_fetched_without_the_key_and_from_named_hosts_only() -> Non
         assert "is not fetched" in refusal.error, url
         assert refusal.asked == 1
     assert "is not fetched" in generate(at("http://named.example/a.png"), hosts=("named.example",)).error
+
+
+def test_the_key_goes_to_no_other_host() -> None:
+    async def picture(request: Any) -> Any:
+        from aiohttp import web
+
+        return web.Response(body=png(), content_type="image/png")
+
+    async def run() -> Fake:
+        async with serving(picture) as (other, _):
+            address = other.url.replace("127.0.0.1", "localhost") + "/a.png"
+            async with serving(said({"data": [{"url": address}]}), hosts=("localhost",)) as (_, services):
+                made = await Images(services.get("fake"), lambda _: None, lambda *_: None).generate(CAT)
+                assert made.pictures == [png()]
+            return other
+
+    (asked,) = asyncio.run(run()).asked
+    assert "Authorization" not in asked.headers
 
 
 def test_a_stream_shows_partial_pictures_and_gives_the_finished_one() -> None:

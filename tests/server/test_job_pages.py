@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from engine.jobs.queue import JobQueue
 from engine.jobs.records import Job, Outcome
 from engine.jobs.store import JobStore
 from engine.server.routes.jobs import JobRoutes
@@ -31,7 +32,7 @@ async def pages(folder: Path, limit: int, **query: str) -> list[list[str]]:
         one = job(sequence)
         await store.accept([one])
         await store.finish(one, Outcome(status="done", ended=1.0))
-    dispatcher: Any = SimpleNamespace(active=lambda: [job(5, "running")], queue=[job(6), job(7)])
+    dispatcher: Any = SimpleNamespace(active=lambda: [job(5, "running")], queue=JobQueue([job(6), job(7)]))
     routes, found, more = JobRoutes(dispatcher, store), [], True
     for _ in range(100):
         if not more:
@@ -61,7 +62,9 @@ def test_a_job_that_waits_for_its_pack_says_so(tmp_path: Path) -> None:
     async def ask() -> Any:
         store = JobStore(tmp_path / "jobs.db")
         await store.open()
-        dispatcher: Any = SimpleNamespace(active=list, queue=[job(1, held="There is no node type 'X' here now.")])
+        dispatcher: Any = SimpleNamespace(
+            active=list, queue=JobQueue([job(1, held="There is no node type 'X' here now.")])
+        )
         request = make_mocked_request("GET", "/jobs")
         answer = await JobRoutes(dispatcher, store).show(request)
         await store.close()

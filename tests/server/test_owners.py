@@ -11,11 +11,20 @@ import aiohttp
 import msgspec
 import pytest
 
+from engine.jobs.dispatch import Dispatcher
+from engine.jobs.records import Job
+from engine.jobs.store import JobStore
+from engine.server.follow import JobFollower
 from engine.server.guards import Policy
+from engine.server.hub import Hub
+from engine.server.limits import Limits
+from engine.server.log_ring import LogRing
 from engine.server.principals import ADMIN, Principal, set_principal
 from engine.server.quotas import Bucket, Quotas
 from engine.server.refusals import Refusal
-from engine.server.token_file import create_token
+from engine.server.token_file import create_token, revoke_token
+from engine.server.watching import Watches
+from engine.server.workflows.runner import RunService
 from tests.harness import PATIENCE, until
 from tests.server.guarded import SECRET
 
@@ -253,6 +262,30 @@ def test_messages_of_a_job_go_to_its_owner_whatever_the_clients_call_themselves(
     assert set(types["admin"]) == {"status"}
 
 
+def test_a_websocket_is_ended_when_its_token_is_revoked(people):
+    alice, bob = people.new(), people.new()
+
+    async def heard():
+        async with aiohttp.ClientSession() as session:
+
+            def connect(person):
+                headers = {"Authorization": f"Bearer {person.token}"}
+                return session.ws_connect(f"{people.server.url}/ws", headers=headers)
+
+            async with connect(alice) as hers, connect(bob) as his:
+                for socket in (hers, his):
+                    assert (await socket.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT
+                revoke_token(people.file, alice.name)
+                create_token(people.file, alice.name, USES)  # another one of the same name
+                while (await hers.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
+                    pass
+                assert hers.closed
+                await asyncio.to_thread(bob.job)
+                assert (await his.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT
+
+    asyncio.run(heard())
+
+
 async def until_type(socket, type):
     """Types of messages until one of `type`."""
     found = []
@@ -271,3 +304,39 @@ async def until_remaining(socket, number):
             left = message["data"]["status"]["exec_info"]["queue_remaining"]
             if left == number or (number is None and left > 1):
                 return found
+
+
+def test_calls_of_workflows_are_their_owners_too(tmp_path):
+    """By the service behind every way of calling them: it asks who asks."""
+    alice, bob = (Principal(name=name, scopes=USES) for name in ("alice", "bob"))
+
+    async def scenario():
+        store = JobStore(tmp_path / "jobs.db")
+        await store.open()
+        dispatcher = Dispatcher(store, lambda job: JobFollower(job, Hub(dict, dict, LogRing(), Limits())), lambda: None)
+        runs = RunService(None, None, dispatcher, store, Watches(), None, None)
+        for id in ("waits", "ended"):
+            sequence = store.next_sequence
+            await dispatcher.accept(
+                Job(id=id, number=sequence, sequence=sequence, prompt=b"{}", outputs=(), checked=b"{}", owner="alice")
+            )
+        dispatcher.cancel("ended")
+        await dispatcher.settled()
+        set_principal({}, bob)
+        for id in ("waits", "ended"):
+            assert not await runs.knows(id)
+            assert not runs.cancel(id)
+            for asked in (runs.result(id), runs.wait(id)):
+                with pytest.raises(Refusal) as refused:
+                    await asked
+                assert refused.value.status == 404
+        with pytest.raises(Refusal, match="no job"):
+            runs.watch("waits", print)
+        set_principal({}, alice)
+        assert await runs.knows("waits")
+        assert await runs.knows("ended")
+        assert runs.cancel("waits")
+        await dispatcher.settled()
+        await store.close()
+
+    asyncio.run(scenario())

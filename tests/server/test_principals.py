@@ -161,7 +161,13 @@ def test_a_page_opened_with_a_named_token_gets_a_cookie_that_stands_for_it(guard
         async with guarded(ROUTES, Policy(tokens_file=file)) as client:
             async with client.get("/look", params={"token": token}, allow_redirects=False) as first:
                 assert (first.status, first.headers["Location"]) == (303, "./look")
+                assert "; Path=/;" in first.headers["Set-Cookie"]
                 name, value = first.headers["Set-Cookie"].split(";")[0].split("=", 1)
+            behind = {"X-Forwarded-Prefix": "/safelight"}
+            bob = create_token(file, "bob", frozenset({"read"}))
+            async with client.get("/look", params={"token": bob}, headers=behind, allow_redirects=False) as again:
+                assert "; Path=/safelight/;" in again.headers["Set-Cookie"], "another token, in spite of the cookie"
+                assert value not in again.headers["Set-Cookie"]
             assert name == COOKIE
             assert token not in value
             client.session.cookie_jar.clear()

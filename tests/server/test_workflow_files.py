@@ -59,7 +59,7 @@ def test_one_picture_given_in_any_way_is_one_file(take, tmp_path, value):
     assert name.startswith("calls/")
     assert name.endswith(".png")
     assert take(PNG) == name
-    assert os.listdir(tmp_path / "input" / "calls") == [name.removeprefix("calls/")]
+    assert [path.name for path in (tmp_path / "input" / "calls").iterdir()] == [name.removeprefix("calls/")]
 
 
 def test_a_text_too_long_for_a_name_is_base64(take, tmp_path):

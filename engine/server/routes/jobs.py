@@ -97,7 +97,7 @@ class JobRoutes:
         whose = principal_of(request)
         active = [job for job in self._active(statuses, workflow_id, descending) if whose.owns(job.owner)]
         # Whatever is written of these meanwhile: they stand once, among the active.
-        unfinished = [job.id for job in (*self._dispatcher.active(), *self._dispatcher.queue)]
+        unfinished = [job.id for job in (*self._dispatcher.active(), *self._dispatcher.queue.unordered())]
         listed = [_active_item(job) for job in active[offset : offset + limit]]
         ended = [status for status in ("done", "failed", "cancelled") if status in statuses]
         total = len(active)
@@ -120,9 +120,9 @@ class JobRoutes:
 
     async def one(self, request: web.Request) -> web.Response:
         job_id = request.match_info["job_id"]
-        for job in (*self._dispatcher.active(), *self._dispatcher.queue):
-            if job.id == job_id and principal_of(request).owns(job.owner):
-                return json_response({**_active_item(job), **_graph(await self._store.whole(job)), "outputs": {}})
+        job = self._dispatcher.get(job_id) or self._dispatcher.ending.get(job_id)
+        if job is not None and principal_of(request).owns(job.owner):
+            return json_response({**_active_item(job), **_graph(await self._store.whole(job)), "outputs": {}})
         entry = await self._store.history_entry(job_id)
         if entry is None or not principal_of(request).owns(entry.job.owner):
             raise _unknown(job_id)
@@ -150,7 +150,7 @@ class JobRoutes:
 
     def _active(self, statuses: Collection[str], workflow_id: str | None, descending: bool) -> list[Job]:
         found = [*self._dispatcher.active()] if "running" in statuses else []
-        found += [*self._dispatcher.queue] if "queued" in statuses else []
+        found += self._dispatcher.queue.unordered() if "queued" in statuses else []
         if workflow_id is not None:
             found = [job for job in found if job.workflow_id == workflow_id]
         return sorted(found, key=lambda job: job.sequence, reverse=descending)

@@ -165,7 +165,7 @@ class QueueRoutes:
 
     async def change(self, request: web.Request) -> web.Response:
         wish = await read_json(request, QueueChange)
-        ids = [job.id for job in self._dispatcher.queue] if wish.clear else wish.delete
+        ids = [job.id for job in self._dispatcher.queue.unordered()] if wish.clear else wish.delete
         await self._dispatcher.remove(self._own_of(request, ids))
         return web.Response()
 
@@ -211,7 +211,7 @@ class QueueRoutes:
         running = sum(whose.owns(one.job.owner) for one in dispatcher.running.values())
         waiting = len(dispatcher.queue)
         if whose.only is not None:
-            waiting = sum(job.owner == whose.only for job in dispatcher.queue)
+            waiting = sum(job.owner == whose.only for job in dispatcher.queue.unordered())
         return json_response({"paused": dispatcher.paused, "pending": waiting, "running": running})
 
 

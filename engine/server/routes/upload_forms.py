@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -11,23 +13,28 @@ from engine.server.refusals import Refusal
 from engine.server.saving import Incoming, safe_name
 
 _STEP = 256 * 1024
-_FILE_FIELD = "image"
 
 
-async def read_form(request: web.Request, into: Incoming, limits: Limits) -> tuple[str, dict[str, str]]:
-    """Write the file of the form `into`; return its name made safe, and the other fields.
+async def read_form(
+    request: web.Request,
+    into: Incoming,
+    limits: Limits,
+    field: str = "image",
+    named: Callable[[str], str] = safe_name,
+) -> tuple[str, dict[str, str]]:
+    """Write the file in `field` of the form `into`; return its name, which `named` makes safe, and the other fields.
 
-    Raises Refusal 400 for what is not a form with a file `image`, 408 when it comes too slowly, 413, 415, 507.
+    Raises Refusal 400 for what is not a form with such a file, 408 when it comes too slowly, 413, 415, 507.
     """
     if encoding_of(request):
         raise Refusal(415, "unknown_encoding", "A form is taken as it is: send it without Content-Encoding.")
     if not request.content_type.startswith("multipart/"):
-        message = f"Expected a form (multipart/form-data) with the file in `image`; got {request.content_type[:80]}."
+        message = f"Expected a form (multipart/form-data) with the file in `{field}`; got {request.content_type[:80]}."
         raise Refusal(415, "not_a_form", message)
     if (request.content_length or 0) > limits.largest_request:
         raise too_large(limits.max_upload_size, what="The file")
     try:
-        return await _Form(request, into, limits).read()
+        return await _Form(request, into, limits, field, named).read()
     except (
         ValueError,
         AssertionError,
@@ -41,10 +48,14 @@ async def read_form(request: web.Request, into: Incoming, limits: Limits) -> tup
 
 
 class _Form:
-    def __init__(self, request: web.Request, into: Incoming, limits: Limits) -> None:
+    def __init__(
+        self, request: web.Request, into: Incoming, limits: Limits, field: str, named: Callable[[str], str]
+    ) -> None:
         self._request = request
         self._into = into
         self._limits = limits
+        self._field = field
+        self._named = named
         self._pace = Pace(limits)
         self._received = 0
         self._name: str | None = None
@@ -60,19 +71,22 @@ class _Form:
         else:
             raise Refusal(413, "too_many_fields", f"The form has more than {self._limits.max_form_fields} fields.")
         if self._name is None:
-            raise Refusal(400, "missing_file", "The form has no file: send it in the field `image`, with a file name.")
+            raise Refusal(
+                400, "missing_file", f"The form has no file: send it in the field `{self._field}`, with a file name."
+            )
         return self._name, self._fields
 
     async def _take(self, part: BodyPartReader | MultipartReader) -> None:
         if not isinstance(part, BodyPartReader):
             raise Refusal(400, "invalid_form", "A form within the form is not taken: send each field by itself.")
-        if part.name == _FILE_FIELD and self._name is None:
-            self._name = safe_name(part.filename or "")
+        if part.name == self._field and self._name is None:
+            self._name = self._named(part.filename or "")
             await self._save(part)
-        elif part.name and part.name != _FILE_FIELD:
+        elif part.name and part.name != self._field:
             self._fields[part.name] = await self._value(part)
         else:
-            raise Refusal(400, "invalid_form", "Expected one file in the field `image`, and other fields with a name.")
+            message = f"Expected one file in the field `{self._field}`, and other fields with a name."
+            raise Refusal(400, "invalid_form", message)
 
     async def _save(self, part: BodyPartReader) -> None:
         limit = self._limits.max_upload_size

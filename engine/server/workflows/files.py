@@ -180,6 +180,14 @@ class CallFiles:
             raise Refusal(507, "input_full", message)
 
 
+def text_of(parameter: Parameter, data: bytes) -> str:
+    """The text in a file that was sent for a parameter which takes no file. Raises FileProblemError for other bytes."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _wrong(parameter, "text in UTF-8", f"{len(data)} bytes", "the file is no text") from None
+
+
 def _files(folder: Path) -> list[tuple[float, int, Path]]:
     """(time of last use, bytes, file)."""
     try:

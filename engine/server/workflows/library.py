@@ -40,7 +40,7 @@ _ON_THE_LOOP: Final = 256 * 1024
 Stamp: TypeAlias = tuple[str, int, int, int]
 
 
-class SavedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class SavedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """A workflow that can be called. Its graph is never changed."""
 
     name: str
@@ -109,7 +109,11 @@ class WorkflowLibrary:
         """Every workflow, by name."""
         catalogue = await self._catalogue()
         files = await asyncio.to_thread(workflow_files, self._paths)
-        return [await self._entry(name, path, catalogue) for name, path in sorted(files.items())]
+        found = []
+        for name, path in sorted(files.items()):
+            found.append(await self._entry(name, path, catalogue))
+            await asyncio.sleep(0)  # many that were never read take a while: others have their turn
+        return found
 
     def path(self, name: str) -> Path:
         """The file of a workflow. Raises Refusal 404 with the nearest names. Looks at the disk."""

@@ -98,6 +98,11 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str = ""
     """Why it waits though a worker is idle."""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ("queued", "running")
+
     def files(self, kind: str = "") -> list[ResultFile]:
         """All files, in the order of the outputs; `kind` is the beginning of a media type, such as `image/`."""
         found = (file for output in self.outputs.values() for file in output.files)

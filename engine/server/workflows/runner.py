@@ -29,11 +29,13 @@ from engine.paths import Paths
 from engine.server.acceptance import Acceptance
 from engine.server.checks import GraphRefused
 from engine.server.graph_source import Posted
+from engine.server.principals import LOCAL, Principal, asking
 from engine.server.refusals import Refusal
 from engine.server.submission import Wish
 from engine.server.watching import Began, Ended, Listener, Watches
-from engine.server.workflows.files import CallFiles, FileProblemError
+from engine.server.workflows.files import CallFiles, FileProblemError, text_of
 from engine.server.workflows.library import SavedWorkflow, WorkflowLibrary
+from engine.server.workflows.readiness import Readinesses
 from engine.server.workflows.refused import WrongArguments, not_runnable, sentence
 from engine.server.workflows.results import KEY, CallRecord, CallResult, ResultFile, ended_result, waiting_result
 
@@ -62,6 +64,7 @@ class RunService:
         paths: Paths,
     ) -> None:
         self.library = library
+        self.readiness = Readinesses(acceptance.files)
         self._acceptance = acceptance
         self._dispatcher = dispatcher
         self._store = store
@@ -130,12 +133,15 @@ class RunService:
         given = dict(arguments)
         problems: list[Problem] = []
         for one in signature.parameters:
-            if one.name in given and media_kind(one.spec) is not None:
-                try:
-                    given[one.name] = await self._files.take(one, given[one.name])
-                except FileProblemError as error:
-                    problems.append(error.problem)
-                    del given[one.name]
+            value = given.get(one.name)
+            try:
+                if value is not None and media_kind(one.spec) is not None:
+                    given[one.name] = await self._files.take(one, value)
+                elif isinstance(value, bytes):
+                    given[one.name] = text_of(one, value)
+            except FileProblemError as error:
+                problems.append(error.problem)
+                del given[one.name]
         return given, problems
 
     def choices(self, files: Files) -> tuple[str, ...]:
@@ -163,19 +169,26 @@ class RunService:
     # -- from the queue
 
     async def knows(self, job_id: str) -> bool:
-        """Whether there is such a job: it waits, runs or is in the history."""
-        return self._active(job_id) is not None or await self._store.history_entry(job_id) is not None
+        """Whether there is such a job, and it may be seen: it waits, runs or is in the history."""
+        try:
+            await self.result(job_id)
+        except Refusal:
+            return False
+        return True
 
     async def result(self, job_id: str) -> CallResult:
-        """How a job stands: what it gave, once it has ended. Raises Refusal 404 for an id of no job."""
-        active = self._active(job_id)
+        """How a job stands: what it gave, once it has ended. Raises Refusal 404 for an id of no job that may be seen."""
+        return await self._result(job_id, asking())
+
+    async def _result(self, job_id: str, whose: Principal) -> CallResult:
+        active = self._active(job_id, whose)
         if active is not None:
             try:
                 return waiting_result(await self._store.whole(active))
             except StoreError:  # it is long, and was taken out just now
                 pass
         entry = await self._store.history_entry(job_id)
-        if entry is None:
+        if entry is None or not whose.owns(entry.job.owner):
             raise _unknown(job_id)
         return ended_result(entry.job, entry.outcome)
 
@@ -197,7 +210,7 @@ class RunService:
         return await self.result_of(job_id, ended)
 
     async def result_of(self, job_id: str, ended: Ended) -> CallResult:
-        """What a job gave whose end was heard. Raises as `wait`."""
+        """What a job gave whose end was heard, by somebody who may. Raises as `wait`."""
         if ended.status == "removed":
             raise Refusal(409, "job_cancelled", "The job was taken out of the queue before it began.", job_id=job_id)
         if ended.status == "lost":
@@ -206,7 +219,7 @@ class RunService:
             )
             raise Refusal(503, "server_ends", message, job_id=job_id)
         if ended.job is None or ended.outcome is None or ended.job.long:
-            return await self.result(job_id)
+            return await self._result(job_id, LOCAL)
         return ended_result(ended.job, ended.outcome)
 
     def watch(self, job_id: str, listener: Listener) -> Callable[[], None]:
@@ -223,10 +236,10 @@ class RunService:
 
     def cancel(self, job_id: str) -> bool:
         """End a job that waits or runs; False when it does neither (any more)."""
-        return self._dispatcher.cancel(job_id)
+        return self._active(job_id) is not None and self._dispatcher.cancel(job_id)
 
     def is_active(self, job_id: str) -> bool:
-        """Whether a job waits or runs, or its end is just being written."""
+        """Whether a job waits or runs, or its end is just being written, and it may be seen."""
         return self._active(job_id) is not None
 
     def path(self, file: ResultFile) -> Path | None:
@@ -242,11 +255,10 @@ class RunService:
             raise Refusal(410, "file_gone", f"The file {file.filename!r} was deleted since the job ended.")
         return await asyncio.to_thread(path.read_bytes)
 
-    def _active(self, job_id: str) -> Job | None:
-        running = self._dispatcher.running.get(job_id)
-        if running is not None:
-            return running.job
-        return self._dispatcher.ending.get(job_id) or self._dispatcher.queue.get(job_id)
+    def _active(self, job_id: str, whose: Principal | None = None) -> Job | None:
+        """A job that has not ended on disk, if whoever asks (or `whose`) may see it."""
+        job = self._dispatcher.get(job_id) or self._dispatcher.ending.get(job_id)
+        return job if job is not None and (whose or asking()).owns(job.owner) else None
 
 
 def _notes(workflow: SavedWorkflow) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""How calls of workflows look in Python, whether they run in this process (`engine.local`) or on a server (`engine.client`)."""

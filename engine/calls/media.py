@@ -1,0 +1,80 @@
+"""A file that a caller gives for a parameter, in whatever form: a picture of PIL, a path, bytes, or what can be read."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from blake3 import blake3
+
+_SIGNS: Final = (
+    (b"\x89PNG", ".png"),
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"fLaC", ".flac"),
+    (b"OggS", ".ogg"),
+    (b"ID3", ".mp3"),
+    (b"\xff\xfb", ".mp3"),
+    (b"glTF", ".glb"),
+    (b"\x1aE\xdf\xa3", ".webm"),
+)
+_MOST: Final = 4 * 1024**3
+
+
+class Media(NamedTuple):
+    """A file to be given: a name that its content makes, as a server makes it too, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+def media_of(value: Any) -> Media | None:
+    """The file that `value` is; None for a text that names no file of this machine, and for values of other kinds.
+
+    Pictures of PIL become PNG files. Raises OSError for a path that cannot be read.
+    """
+    if isinstance(value, str):
+        return _of_path(Path(value).expanduser()) if _is_file(value) else None
+    if isinstance(value, os.PathLike):
+        return _of_path(Path(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _named(bytes(value), "")
+    if hasattr(value, "save") and hasattr(value, "mode") and hasattr(value, "size"):
+        held = io.BytesIO()
+        value.save(held, "PNG", compress_level=1)
+        return _named(held.getvalue(), ".png")
+    if hasattr(value, "read"):
+        data = value.read()
+        return _named(
+            data if isinstance(data, bytes) else str(data).encode(), Path(str(getattr(value, "name", ""))).suffix
+        )
+    return None
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a user that is not there
+        return False
+
+
+def _of_path(path: Path) -> Media:
+    if path.stat().st_size > _MOST:
+        raise OSError(f"{path} has more than 4 GiB, which is more than is taken.")
+    return _named(path.read_bytes(), path.suffix)
+
+
+def _named(data: bytes, suffix: str) -> Media:
+    return Media(f"{blake3(data).hexdigest()[:32]}{_sniffed(data) or suffix.lower()}", data)
+
+
+def _sniffed(data: bytes) -> str:
+    """The suffix that the bytes themselves tell; empty where they do not."""
+    if data[:4] == b"RIFF":
+        return {b"WEBP": ".webp", b"WAVE": ".wav", b"AVI ": ".avi"}.get(data[8:12], "")
+    if data[4:8] == b"ftyp":
+        return {b"avif": ".avif", b"qt  ": ".mov"}.get(data[8:12], ".mp4")
+    return next((suffix for sign, suffix in _SIGNS if data.startswith(sign)), "")

@@ -1,0 +1,1 @@
+"""Workflows called within this process: `engine.Workflow` and `engine.Engine`."""
