@@ -28,10 +28,15 @@ from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
 from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
-SENT = "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range"
+SENT = (
+    "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range, "
+    "Safelight-Webhook"
+)
 """Headers that pages of another origin may send."""
 
-EXPOSED = "Accept-Ranges, Content-Range, Location, Retry-After, X-Comfy-Request-Id"
+EXPOSED = (
+    "Accept-Ranges, Content-Range, Link, Location, Preference-Applied, Retry-After, Safelight-Job, X-Comfy-Request-Id"
+)
 """Headers of answers that pages of another origin may read, beyond the few that they may anyway."""
 
 OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")

@@ -54,7 +54,7 @@ WORKFLOWS = {
     "step": declared(STEP, ("value", "1", "value"), ("seconds", "1", "seconds"), ("name", "1", "name")),
     "hold": declared(HOLD, ("value", "1", "value"), ("sign", "1", "sign"), ("name", "1", "name")),
     "fail": declared(FAIL, ("message", "1", "message")),
-    "in/folder/picture": PICTURE,
+    "portraits/framed": PICTURE,
     "twice": TWICE,
     "lacking": LACKING,
 }

@@ -30,9 +30,9 @@ def test_workflows_are_listed_with_what_they_take_give_and_lack(called):
     assert lacking["missing_models"] == ["checkpoints/nobody_has_it.safetensors"]
     assert told["broken"]["runnable"] is False
     assert "JSON" in told["broken"]["problems"][0]
-    picture = told["in/folder/picture"]
+    picture = told["portraits/framed"]
     assert (picture["runnable"], picture["parameters"]["required"]) == (True, ["image"])
-    for path in (picture["url"], picture["url"].replace("in/folder/", "in%2Ffolder%2F")):
+    for path in (picture["url"], picture["url"].replace("portraits/", "portraits%2F")):
         assert called.get(path) == picture
     page = called.get("/api/v1/workflows?limit=2&offset=1")
     assert ([one["name"] for one in page["workflows"]], page["total"]) == (sorted(told)[1:3], len(told))
@@ -64,7 +64,7 @@ def test_a_call_waits_and_tells_what_it_gave_and_what_was_reused(called):
 
 def test_a_picture_goes_in_and_comes_out_as_a_file_and_the_graph_in_it_is_the_one_that_ran(called):
     body, headers = form([("image", ("mine.png", picture("blue")))])
-    path = "/api/v1/workflows/in%2Ffolder%2Fpicture/run"
+    path = "/api/v1/workflows/portraits%2Fframed/run"
     status, answered, data = asked(called, path, {**headers, "Accept": "image/png"}, body, "POST")
     assert (status, answered["content-type"]) == (200, "image/png")
     with Image.open(io.BytesIO(data)) as found:
@@ -73,7 +73,7 @@ def test_a_picture_goes_in_and_comes_out_as_a_file_and_the_graph_in_it_is_the_on
     assert (called.base / "input" / name).read_bytes() == picture("blue")
     told = called.get(f"/api/v1/jobs/{answered['safelight-job']}")
     assert told["values"] == {"image": name}
-    assert run(called, "in/folder/picture", {"image": told["outputs"]["image"]["files"][0]})[0] == 200
+    assert run(called, "portraits/framed", {"image": told["outputs"]["image"]["files"][0]})[0] == 200
 
 
 @pytest.mark.parametrize("given", ["data", "base64", "name"])
@@ -82,7 +82,7 @@ def test_a_picture_may_be_sent_in_json(called, given):
     (called.base / "input").mkdir(exist_ok=True)
     (called.base / "input" / "known.png").write_bytes(picture("green"))
     value = {"data": f"data:image/png;base64,{text}", "base64": {"base64": text}, "name": "known.png"}[given]
-    status, told = run(called, "in/folder/picture", {"image": value}, "?embed=base64")
+    status, told = run(called, "portraits/framed", {"image": value}, "?embed=base64")
     assert status == 200
     file = told["outputs"]["image"]["files"][0]
     data = base64.b64decode(file["base64"])
@@ -117,6 +117,12 @@ def test_values_of_a_form_are_texts_that_are_read(called):
 def test_no_body_runs_it_as_it_was_saved(called):
     status, _, data = asked(called, "/api/v1/workflows/step/run", method="POST")
     assert (status, json.loads(data)["values"]["value"]) == (200, 1)
+
+
+def test_addresses_are_those_that_a_proxy_shows(called):
+    status, told = run(called, "twice", {}, X_Forwarded_Prefix="/safelight")
+    assert (status, told["url"]) == (200, f"/safelight/api/v1/jobs/{told['job_id']}")
+    assert told["outputs"]["image"]["files"][0]["url"].startswith("/safelight/api/view?")
 
 
 # -- later

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -16,12 +18,12 @@ from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis.generation import GenerationMode
 
-from tests.harness import PATIENCE, environ
+from tests.harness import PATIENCE, ROOT, environ
 from tests.serving.calling import STEP, asked, picture
 
 OPERATIONS = {
     "run_step": "/api/v1/workflows/step/run",
-    "run_in_folder_picture": "/api/v1/workflows/in/folder/picture/run",
+    "run_portraits_framed": "/api/v1/workflows/portraits/framed/run",
     "run_text_to_image": "/api/v1/workflows/text_to_image/run",
 }
 
@@ -44,7 +46,7 @@ def test_each_workflow_is_a_typed_operation_of_a_valid_description(description):
     schemas = description["components"]["schemas"]
     assert schemas["run_text_to_image_arguments"]["properties"]["steps"]["type"] == "integer"
     assert list(schemas["run_text_to_image_result"]["properties"]["outputs"]["properties"]) == ["image"]
-    form = found["run_in_folder_picture"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    form = found["run_portraits_framed"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert (form["properties"]["image"]["format"], form["required"]) == ("binary", ["image"])
     assert "image/*" in found["run_text_to_image"]["responses"]["200"]["content"]
     assert {"409", "422", "429", "500", "503", "507"} <= set(found["run_step"]["responses"])
@@ -65,7 +67,7 @@ def test_it_is_made_anew_when_workflows_come_change_and_go(called):
 
 def test_a_client_that_is_generated_from_it_runs_workflows(called, description, tmp_path, monkeypatch):
     source, package = tmp_path / "openapi.json", tmp_path / "typed_client"
-    source.write_text(json.dumps(only(description, "run_step", "run_in_folder_picture")))
+    source.write_text(json.dumps(only(description, "run_step", "run_portraits_framed")))
     (tmp_path / "config.json").write_text('{"post_hooks": []}')
     told = ["--path", str(source), "--output-path", str(package), "--meta", "none", "--fail-on-warning"]
     command = [
@@ -89,17 +91,33 @@ def test_a_client_that_is_generated_from_it_runs_workflows(called, description, 
     assert result.outputs.text.texts == ["31"]
     wrong = step(client=client, body=models.RunStepArguments(value="x"))
     assert wrong.error.type_ == "invalid_arguments"
-    with_file = importlib.import_module("typed_client.api.run.run_in_folder_picture").sync
-    import io
-
+    with_file = importlib.import_module("typed_client.api.run.run_portraits_framed").sync
     file = types.File(payload=io.BytesIO(picture("yellow")), file_name="mine.png", mime_type="image/png")
-    made = with_file(client=client, body=models.RunInFolderPictureFilesBody(image=file))
+    made = with_file(client=client, body=models.RunPortraitsFramedFilesBody(image=file))
     assert made.outputs.image.files[0].media_type == "image/png"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_curl_commands_of_the_page_work(called, tmp_path):
+    (tmp_path / "photo.png").write_bytes(picture("pink"))
+    page = (ROOT / "docs" / "workflow_api.md").read_text(encoding="utf-8")
+    commands = [line.partition("  #")[0] for line in page.splitlines() if line.startswith("curl ")]
+    assert len(commands) == 5
+    said = []
+    for line in commands:
+        told = line.replace("curl", "curl -sS --fail", 1).replace("http://127.0.0.1:8188", called.url)
+        done = subprocess.run(["sh", "-c", told], cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    assert json.loads(said[1])["name"] == "text_to_image"
+    assert json.loads(said[2])["values"]["seed"] == 7
+    assert (tmp_path / "apple.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(said[4])["outputs"]["image"]["files"]
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_call_fails_inside_whatever_is_sent(called, description, mode):
-    schema = schemathesis.openapi.from_dict(only(description, "run_step", "run_in_folder_picture"))
+    schema = schemathesis.openapi.from_dict(only(description, "run_step", "run_portraits_framed"))
     statuses: dict[int, int] = {}
     for operation in [found.ok() for found in schema.get_all_operations()]:
         with contextlib.suppress(Unsatisfiable):

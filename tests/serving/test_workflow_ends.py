@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.harness import PATIENCE, until
-from tests.serving.calling import STEP, asked, run, state_of
+from tests.serving.calling import STEP, asked, give_workflows, run, state_of
 
 # -- a client that goes away
 
@@ -70,6 +70,27 @@ def test_a_webhook_to_elsewhere_is_refused_before_anything_runs(called, address,
     assert "forbidden" not in called.noted()
 
 
+# -- the end of the server
+
+
+def test_who_waits_when_the_server_ends_is_told_where_the_job_is_and_it_runs_at_the_next_start(base, serve):
+    give_workflows(base)
+    first = serve()
+    first.ask("POST", "/api/v1/queue/pause")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(run, first, "step", {"value": 500})
+        until(lambda: first.get("/jobs?status=pending")["jobs"], "the job to be there", first.log)
+        first.end()
+        status, told = waiting.result()
+    assert (status, told["error"]["type"]) == (503, "server_ends")
+    second = serve()
+    second.ask("POST", "/api/v1/queue/resume")
+    status, _, data = asked(second, told["error"]["extra_info"]["url"], {"Prefer": "wait=200"})
+    result = json.loads(data)
+    assert (status, result["state"], result["workflow"]) == (200, "done", "step")
+    assert result["outputs"]["text"]["texts"] == ["501"]
+
+
 # -- what is refused
 
 
@@ -79,10 +100,10 @@ BAD = [
     ("step", {"value": None}, 422, "invalid_arguments"),
     ("step", b"{", 400, "invalid_json"),
     ("step", b"[1]", 400, "invalid_body"),
-    ("in/folder/picture", {}, 422, "invalid_arguments"),
-    ("in/folder/picture", {"image": {"base64": base64.b64encode(b"no picture").decode()}}, 422, "invalid_arguments"),
-    ("in/folder/picture", {"image": "https://example.org/x.png"}, 422, "invalid_arguments"),
-    ("in/folder/picture", {"image": "../../etc/passwd"}, 422, "invalid_arguments"),
+    ("portraits/framed", {}, 422, "invalid_arguments"),
+    ("portraits/framed", {"image": {"base64": base64.b64encode(b"no picture").decode()}}, 422, "invalid_arguments"),
+    ("portraits/framed", {"image": "https://example.org/x.png"}, 422, "invalid_arguments"),
+    ("portraits/framed", {"image": "../../etc/passwd"}, 422, "invalid_arguments"),
     ("stepp", {}, 404, "unknown_workflow"),
     ("broken", {}, 409, "workflow_broken"),
     ("lacking", {}, 409, "workflow_incomplete"),
