@@ -182,7 +182,7 @@ def test_it_ends_when_it_is_told_to_though_its_input_stays_open(tools: Path, num
 
 
 def test_nothing_but_messages_leaves_over_standard_output(stdio: Talk, tools: Path) -> None:
-    """The pack prints when it is imported, in its nodes, and past Python; what waits to be written at the end counts too."""
+    """The pack prints when it is imported, in its nodes, and past Python; what Python still holds back at the end counts too."""
     assert not [message for message in stdio.messages if isinstance(message, Exception)]
     asked = [
         HELLO,
@@ -193,7 +193,7 @@ def test_nothing_but_messages_leaves_over_standard_output(stdio: Talk, tools: Pa
         command("mcp", "--base-directory", str(tools)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environ(),
+        env=environ(PYTHONUNBUFFERED=""),
         cwd=ROOT,
     ) as process:
         assert process.stdin is not None
