@@ -10,7 +10,14 @@ import pytest
 from PIL import Image
 
 import engine
-from engine.client import AsyncClient, Client, OutOfRangeError, RunCancelledError, UnknownParameterError
+from engine.client import (
+    AsyncClient,
+    Client,
+    InvalidWorkflowError,
+    OutOfRangeError,
+    RunCancelledError,
+    UnknownParameterError,
+)
 from tests.harness import Server, free_port, until
 
 HELD = {
@@ -98,6 +105,18 @@ def test_a_picture_goes_to_the_server_as_json_and_as_a_form(server, client):
     noise = Image.effect_noise((2400, 2000), 200)  # of over four MiB, as noise cannot be packed
     large = workflow.run(image=noise)
     assert large.images[0].getpixel((7, 7))[0] == 255 - noise.getpixel((7, 7))
+
+
+def test_a_graph_that_is_built_here_runs_there(server, client, builtin_catalogue):
+    from engine.build import Graph
+
+    with Graph(builtin_catalogue) as g:
+        g.SaveImage(images=g.EmptyImage(width=8, height=4, color=255), filename_prefix="blue", _id="save")
+    result = client.run_graph(g)
+    assert [image.size for image in result.outputs["node_save"].images] == [(8, 4)]
+    assert "workflow" in result.images[0].info
+    with pytest.raises(InvalidWorkflowError, match="SaveImgae"):
+        client.run_graph({"1": {"class_type": "SaveImgae", "inputs": {}}})
 
 
 def test_a_job_that_is_cancelled_here_ends_there(server, client, tmp_path):
