@@ -199,6 +199,10 @@ class Poster:
             raise RuntimeError(f"{head[:60]!r} {body[:500]!r}")
         return body
 
+    def close(self) -> None:
+        """End the connection."""
+        self._writer.close()
+
 
 class Listener:
     """A websocket client that counts bytes and jobs that have ended."""

@@ -223,7 +223,11 @@ class AsyncWorkflow:
 
 
 class Call:
-    """One call of a workflow (`name`), or the waiting for a job (`job`) that was begun before."""
+    """One call of a workflow (`name`), or the waiting for a job (`job`) that was begun before.
+
+    `heard` is called with the name and data of every event of the stream. `own`: the job ends when the waiting does, as that of a
+    call.
+    """
 
     def __init__(
         self,
@@ -233,13 +237,16 @@ class Call:
         *,
         job: str | None = None,
         progress: Callable[[Progress], object] | None = None,
+        heard: Callable[[str, Mapping[str, Any]], object] | None = None,
         previews: bool = False,
         download: bool = True,
+        own: bool = False,
     ) -> None:
         self._client = client
         self._name = name
         self._arguments = arguments
-        self._own = job is None
+        self._own = job is None or own
+        self._heard = heard
         self.job = job
         """The id of the job, once the server has told it."""
         self._progress = progress
@@ -248,6 +255,8 @@ class Call:
         self._download = download
         self._key = str(uuid.uuid4())
         self._accepted = asyncio.Event()
+        if job is not None:
+            self._accepted.set()
 
     async def result(self) -> Result:
         """Make the call and follow it to its end, over broken connections and restarts of the server.
@@ -300,6 +309,8 @@ class Call:
         async with self._request() as answer:
             async for event in events_of(answer.content.iter_any()):
                 tries.reached()
+                if self._heard is not None:
+                    self._heard(event.name, event.data)
                 if event.name == "accepted":
                     self.job = str(event.data["job_id"])
                     self._accepted.set()

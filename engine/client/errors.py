@@ -62,6 +62,8 @@ def refusal_of(status: int, body: Any, retry_after: str | None = None) -> Workfl
     )
     extra = error.get("extra_info")
     facts: Mapping[str, Any] = extra if isinstance(extra, Mapping) else {}
+    if isinstance(body, Mapping) and body.get("node_errors"):
+        facts = {**facts, "node_errors": body["node_errors"]}
     problems = [one for one in facts.get("problems") or () if isinstance(one, Mapping)]
     if kind == "invalid_arguments":
         return argument_error(message, problems)

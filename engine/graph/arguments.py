@@ -79,7 +79,7 @@ def call(
     catalogue: Catalogue,
 ) -> Call:
     """The graph with the values of `check_arguments` in it, and declared defaults for the others; nothing given is changed."""
-    values = {**_defaults(signature), **bound}
+    values = {**defaults_of(signature), **bound}
     own = {id: {**node, "inputs": dict(node.get("inputs", {}))} for id, node in prompt.items()}
     saved = copy.deepcopy(dict(workflow)) if workflow is not None else None
     told: dict[str, Any] = {}
@@ -103,7 +103,8 @@ def needed(parameter: Parameter, choices: Callable[[Files], Any]) -> bool:
     return False
 
 
-def _defaults(signature: Signature) -> dict[str, Any]:
+def defaults_of(signature: Signature) -> dict[str, Any]:
+    """The value of each parameter that none is given for, where it is one and not a link."""
     return {
         one.name: one.default
         for one in signature.parameters

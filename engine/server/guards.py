@@ -301,8 +301,8 @@ def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
-        "This server asks for its token, which it printed when it started: open its page once with ?token=TOKEN, "
-        "or send the header 'Authorization: Bearer TOKEN'."
+        "This server asks for a token: yours, or the one that it printed when it started. Open its page once with "
+        "?token=TOKEN, or send the header 'Authorization: Bearer TOKEN'."
     )
     raise Refusal(401, "token_wrong" if shown or hdrs.AUTHORIZATION in request.headers else "token_needed", message)
 

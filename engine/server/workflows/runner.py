@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,11 @@ class RunService:
 
     def choices(self, files: Files) -> tuple[str, ...]:
         """The files that an input may name now: for `engine.graph.signature_schema` too."""
-        return tuple(self._acceptance.files.names(files.folder))
+        return tuple(self.names(files.folder))
+
+    def names(self, folder: str) -> Sequence[str]:
+        """The files of a folder: the same tuple until they change."""
+        return self._acceptance.files.names(folder)
 
     async def _checked(self, workflow: SavedWorkflow, made: Call, fields: dict[str, Any]) -> tuple[Job, Wish]:
         """The job, with the record of its call in it. Raises Refusal 409 for a workflow that cannot run here."""
