@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import MCPError
@@ -144,6 +146,28 @@ def test_files_that_are_none_are_refused(stdio: Talk, value: str, told: str) -> 
 def test_a_call_that_is_cancelled_stops_the_node(stdio: Talk, tools: Path) -> None:
     cancelled_call(stdio, tools)
     assert stdio.call("wait", {"steps": 2}).content[0].text == "2 steps"
+
+
+def test_calls_take_turns_and_one_that_waits_says_so(stdio: Talk) -> None:
+    async def work() -> Any:
+        begun, waits = asyncio.Event(), asyncio.Event()
+
+        async def first(done: float, total: float | None, message: str | None) -> None:
+            if message is not None and "of 100000" in message:
+                begun.set()
+
+        async def second(done: float, total: float | None, message: str | None) -> None:
+            if message == "waits for another call":
+                waits.set()
+
+        running = asyncio.create_task(stdio.client.call_tool("wait", {"steps": 100_000}, progress_callback=first))
+        await begun.wait()
+        waiting = asyncio.create_task(stdio.client.call_tool("picture", {"seed": 55}, progress_callback=second))
+        await waits.wait()
+        running.cancel()
+        return await waiting
+
+    assert stdio.do(work()).structured_content["seed"] == 55
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
