@@ -2,7 +2,7 @@
 
 "call": POST /api/v1/workflows/{name}/run with the same argument again and again, over one connection, and `Workflow.run` of
 this process, in turns; every result is from the cache. "at once": each of a number of connections posts one call with a value
-of its own; every answer must come, and hold that value.
+of its own; every answer must come, and hold that value. (Linux only, for the processor time of a server and its worker.)
 
     python benchmarks/run_endpoint.py [--rounds 10] [--calls 100] [--at-once 200] [--json FILE]
 """
@@ -92,7 +92,7 @@ async def at_once(server: Server, connections: list[Poster], values: Iterator[in
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All of it, on one server and one engine in this process."""
-    found: dict[str, list[Any]] = {"http": [], "engine": [], "at once": []}
+    found: dict[str, list[Any]] = {"http": [], "engine": [], "processor": [], "at once": []}
     with base_folder(None) as base:
         file = base / "user" / "default" / "workflows" / "bench.json"
         file.parent.mkdir(parents=True)
@@ -103,7 +103,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             for one in (connection.post(data), asyncio.to_thread(workflow.run, value=1)):
                 await one
             for _ in range(options.rounds):
+                before = server.processor_seconds()
                 found["http"].append(await over_http(connection, data, options.calls))
+                found["processor"].append((server.processor_seconds() - before) / options.calls * 1e3)
                 found["engine"].append(await asyncio.to_thread(in_process, workflow.run, options.calls))
             values = itertools.count(2)
             async with AsyncExitStack() as stack:
@@ -126,6 +128,7 @@ def report(found: dict[str, Any]) -> None:
     print(
         f"overhead: median {middle:.2f} ms, best round {min(overhead):.2f}, limit {OVERHEAD_MS}  {verdict(middle, OVERHEAD_MS)}"
     )
+    print(f"processor time of server and worker: least {min(found['processor']):.2f} ms a call")
     rates = found["at once"]
     print(
         f"at once, each its own result, none lost: median {statistics.median(rates):.0f} calls/s, best {max(rates):.0f}"
