@@ -2,9 +2,11 @@
 
 A server of each build stands beside the other, and rounds of either alternate, so that a machine that changes speed changes
 both. "one": a job is posted when the one before has ended; from the POST to the final `executing` message. "at once": all are
-posted over a number of connections; until the last one's final message. All jobs differ, so that nothing is reused: two nodes
-of a pack, or two built-in ones on a server without a pack. Processor time is that of a server and its worker (Linux only),
-which other programs change less than the time on the wall.
+posted over a number of connections; until the last one's final message. "beside": what GET /prompt takes meanwhile, asked
+every few milliseconds over a connection of its own; and the server's memory at the end.
+
+All jobs differ, so that nothing is reused: two nodes of a pack, or two built-in ones on a server without a pack. Processor time
+is that of a server and its worker (Linux only), which other programs change less than the time on the wall.
 
     python benchmarks/server_builds.py CHECKOUT [--built-in] [--rounds 12] [--singles 100] [--jobs 200] [--connections 64]
 """
@@ -39,11 +41,6 @@ class Place(NamedTuple):
     posters: list[Poster]
     bodies: Callable[[Server, int, Iterator[int]], list[bytes]]
 
-    def processor_seconds(self) -> float:
-        """Processor time of the server and its workers until now."""
-        pids = [self.server.process.pid, *(one.pid for one in self.server.workers())]
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)  # the clock of a process (Linux)
-
 
 class Round(NamedTuple):
     """Milliseconds of a job, or the jobs per second; and processor milliseconds of a job."""
@@ -55,23 +52,41 @@ class Round(NamedTuple):
 async def singles(place: Place, jobs: int, salts: Iterator[int]) -> Round:
     """Median milliseconds of a job that is alone."""
     prepared = place.bodies(place.server, jobs, salts)
-    before = place.processor_seconds()
+    before = place.server.processor_seconds()
     times = await one_by_one(place.listener, place.posters[0], prepared)
-    return Round(statistics.median(times), (place.processor_seconds() - before) / jobs * 1e3)
+    return Round(statistics.median(times), (place.server.processor_seconds() - before) / jobs * 1e3)
 
 
 async def many(place: Place, jobs: int, salts: Iterator[int]) -> Round:
     """Jobs per second when all are posted at once."""
     prepared = place.bodies(place.server, jobs, salts)
-    before = place.processor_seconds()
+    before = place.server.processor_seconds()
     _, ended = await at_once(place.listener, place.posters, prepared)
-    return Round(jobs / ended, (place.processor_seconds() - before) / jobs * 1e3)
+    return Round(jobs / ended, (place.server.processor_seconds() - before) / jobs * 1e3)
+
+
+async def beside(place: Place, jobs: int, salts: Iterator[int]) -> Round:
+    """Median milliseconds of another request while many jobs are posted and run; and the longest, in place of processor time."""
+    ask = f"GET /prompt HTTP/1.1\r\nHost: 127.0.0.1:{place.server.port}\r\n\r\n".encode()
+    other = Poster(*await asyncio.open_connection("127.0.0.1", place.server.port))
+    work = asyncio.create_task(at_once(place.listener, place.posters, place.bodies(place.server, jobs, salts)))
+    times = []
+    while not work.done():
+        begun = time.perf_counter()
+        await other.post(ask)
+        times.append((time.perf_counter() - begun) * 1e3)
+        await asyncio.sleep(0.005)
+    other.close()
+    await work
+    return Round(statistics.median(times), max(times))
 
 
 async def measure(checkout: Path, options: argparse.Namespace) -> dict[str, dict[str, list[Round]]]:
     """Rounds of "one" and "at once", of either build."""
     salts = itertools.count(1)
-    found: dict[str, dict[str, list[Round]]] = {kind: {"base": [], "this": []} for kind in ("one", "at once")}
+    found: dict[str, dict[str, list[Round]]] = {
+        kind: {"base": [], "this": []} for kind in ("one", "at once", "beside", "memory")
+    }
     async with AsyncExitStack() as stack:
         places = {}
         for name, root in (("base", checkout), ("this", ROOT)):
@@ -86,6 +101,10 @@ async def measure(checkout: Path, options: argparse.Namespace) -> dict[str, dict
                 found["one"][name].append(await singles(places[name], options.singles, salts))
             for name in order:
                 found["at once"][name].append(await many(places[name], options.jobs, salts))
+            for name in order:
+                found["beside"][name].append(await beside(places[name], options.jobs, salts))
+        for name, place in places.items():
+            found["memory"][name].append(Round(place.server.resident_mib(), 0.0))
     return found
 
 
@@ -107,6 +126,11 @@ def report(found: dict[str, dict[str, list[Round]]]) -> None:
         print(
             f"  this / base: median {wall:.3f} (of the best {of_best:.3f}), limit {limit}  {kept}; processor {processor:.3f}"
         )
+    print("beside:")
+    for name, rounds in found["beside"].items():
+        middle, longest = (statistics.median(one[i] for one in rounds) for i in range(2))
+        memory = found["memory"][name][0].wall
+        print(f"  {name}: another request takes {middle:.2f} ms, the longest {longest:.1f}; memory {memory:.0f} MiB")
 
 
 def main() -> None:

@@ -101,6 +101,24 @@ class OpenAISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     models: dict[str, OpenAIModelSettings] = {}
 
 
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server may tell that a job has ended (`engine.server.webhooks`); nowhere, unless `hosts` names it.
+
+    `hosts`: `example.org`, `*.example.org`, `10.0.0.5:9000`. `networks`: private ones in which named hosts may be.
+    `secret`: with which messages are signed, `whsec_…`. `tries`: how often a message is sent in all; `first_wait`: seconds
+    until the second time, and five times as long each time after it, up to six hours.
+    """
+
+    hosts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    secret: str = ""
+    tries: Annotated[int, msgspec.Meta(ge=1, le=50)] = 8
+    first_wait: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 5.0
+
+    def __repr__(self) -> str:
+        return f"WebhookSettings(hosts={self.hosts!r}, …)"  # the secret does not belong into a log
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
@@ -110,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `warm_up`: whether a worker loads torch and what a first picture needs before anybody asks for one.
     `openai`: which models the routes of the OpenAI API have.
     `services`: services that make pictures elsewhere, by the name that nodes choose them by (`engine.remote`).
+    `webhooks`: where the server may tell that a job has ended.
     """
 
     models: tuple[str, ...] = ()
@@ -122,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     warm_up: bool = True
     openai: OpenAISettings = OpenAISettings()
     services: dict[Name, ServiceSettings] = {}
+    webhooks: WebhookSettings = WebhookSettings()
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ ROOT = Path(engine.__file__).resolve().parent.parent
 
 TORCH_FREE = (
     *("engine.datatypes", "engine.graph", "engine.authoring", "engine.api", "engine.cache", "engine.execute"),
-    *("engine.jobs", "engine.server", "engine.media.embedded", "engine.media.containers"),
+    *("engine.jobs", "engine.server", "engine.remote", "engine.media.embedded", "engine.media.containers"),
 )
 TORCH_FREE_ALONE = (
     *("engine.cli", "engine.paths", "engine.model_paths", "engine.plugins", "engine.worker"),

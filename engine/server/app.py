@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from engine.config import OpenAISettings
+from engine.config import OpenAISettings, WebhookSettings
 from engine.jobs.dispatch import Dispatcher
 from engine.jobs.inspections import Inspections
 from engine.jobs.store import JobStore
@@ -31,7 +31,7 @@ from engine.server.log_ring import LogRing
 from engine.server.openai.errors import BEGINNING, as_api_error
 from engine.server.openai.routes import openai_routes
 from engine.server.openapi import openapi_routes
-from engine.server.options import ServeOptions
+from engine.server.options import OptionsError, ServeOptions
 from engine.server.pack_proxy import pack_routes
 from engine.server.packs import Packs
 from engine.server.quotas import Quotas
@@ -61,8 +61,11 @@ from engine.server.routes.view import view_routes
 from engine.server.routes.workflows import WorkflowRoutes
 from engine.server.routing import Route, register
 from engine.server.sse import install_streams
+from engine.server.webhooks.delivery import Webhooks, install_webhooks
+from engine.server.webhooks.waiting import FILE_NAME, WaitingHooks
 from engine.server.workflows.files import CallFiles
 from engine.server.workflows.library import WorkflowLibrary
+from engine.server.workflows.operations import Operations
 from engine.server.workflows.runner import RunService
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
@@ -90,6 +93,7 @@ class Parts:
     """Has the workers started again, so that packs are read anew; True: even while jobs run. Raises Refusal."""
     limits: Limits = Limits()  # noqa: RUF009 - it never changes
     openai: OpenAISettings = OpenAISettings()  # noqa: RUF009 - nor does it
+    webhook_settings: WebhookSettings = WebhookSettings()  # noqa: RUF009 - nor does it
 
     @cached_property
     def acceptance(self) -> Acceptance:
@@ -109,6 +113,14 @@ class Parts:
         files = CallFiles(self.paths, max_bytes=self.limits.max_upload_size, max_pixels=self.limits.max_pixels)
         return RunService(library, self.acceptance, self.dispatcher, self.store, self.hub.watches, files, self.paths)
 
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """What tells others that a job has ended. Raises OptionsError for settings that are not sound."""
+        try:
+            return Webhooks(self.webhook_settings, self.runs, WaitingHooks(self.paths.user / FILE_NAME))
+        except ValueError as error:
+            raise OptionsError(f"safelight.toml: {error}.") from None
+
 
 def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits: Limits) -> web.Application:
     """The aiohttp application. Its start and end are `engine.server.run`'s."""
@@ -119,6 +131,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
         parts.dispatcher.on_accepted = app[AUDIT].job
     install_streams(app)
     install_idempotency(app, parts.paths.user / "idempotency.db")
+    install_webhooks(app, parts.webhooks, parts.opened)
     install_api_v2(app, parts.api_v2)
     forms: Forms = {BEGINNING: as_api_error}
     app[FORMS] = forms
@@ -127,7 +140,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     app.middlewares.append(_with_store(parts.opened))
     app.middlewares.append(pack_routes(parts.packs, limits))
     routes = all_routes(parts, limits)
-    register(app, [*routes, *openapi_routes(routes), *frontend_routes(options.front_end_root)])
+    register(app, [*routes, *openapi_routes(routes, Operations(parts.runs)), *frontend_routes(options.front_end_root)])
     return app
 
 
@@ -140,7 +153,7 @@ def all_routes(parts: Parts, limits: Limits) -> list[Route]:
         *QueueRoutes(dispatcher).routes(),
         *HistoryRoutes(store).routes(),
         *JobRoutes(dispatcher, store).routes(),
-        *CallRoutes(parts.runs, limits.max_pixels).routes(),
+        *CallRoutes(parts.runs, parts.webhooks, limits.max_pixels).routes(),
         *WorkflowRoutes(parts.runs).routes(),
         *InspectRoutes(parts.inspections, dispatcher, store, catalogue, paths.listing).routes(),
         *convert_routes(catalogue, parts.acceptance.files),

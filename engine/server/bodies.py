@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from engine.server import large_bodies
 from engine.server.large_bodies import Gathered
 from engine.server.limits import Limits
 from engine.server.refusals import Refusal
@@ -111,7 +112,8 @@ async def read_body(request: web.Request, limit: int | None = None) -> bytes:
     A large one waits in a file for its turn (`large_bodies`), which ends with the request.
     """
     length = request.content_length
-    if length is not None and length <= _STEP and request.content.is_eof() and not encoding_of(request):
+    small = length is not None and length < large_bodies.WRITTEN_AT_ONCE
+    if small and request.content.is_eof() and not encoding_of(request):
         return _arrived(request, limit)
     gathered = Gathered(request)
     try:

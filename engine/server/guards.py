@@ -28,6 +28,17 @@ from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
 from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
+SENT = (
+    "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range, "
+    "Safelight-Webhook"
+)
+"""Headers that pages of another origin may send."""
+
+EXPOSED = (
+    "Accept-Ranges, Content-Range, Link, Location, Preference-Applied, Retry-After, Safelight-Job, X-Comfy-Request-Id"
+)
+"""Headers of answers that pages of another origin may read, beyond the few that they may anyway."""
+
 OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")
 """Answered without a token, for whatever watches over the process."""
 
@@ -235,7 +246,7 @@ class _Origins:
             raise _foreign(f"the page {origin[:200]!r}", request.host)
         headers = {
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, PATCH, DELETE",
-            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Comfy-User, Content-Type, Content-Encoding, Range",
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: SENT,
             hdrs.ACCESS_CONTROL_MAX_AGE: "600",
         }
         return web.Response(status=204, headers=headers)
@@ -246,6 +257,7 @@ class _Origins:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and self.allows(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
             if not self._any:
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
 
@@ -294,8 +306,8 @@ def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
-        "This server asks for its token, which it printed when it started: open its page once with ?token=TOKEN, "
-        "or send the header 'Authorization: Bearer TOKEN'."
+        "This server asks for a token: yours, or the one that it printed when it started. Open its page once with "
+        "?token=TOKEN, or send the header 'Authorization: Bearer TOKEN'."
     )
     raise Refusal(401, "token_wrong" if shown or hdrs.AUTHORIZATION in request.headers else "token_needed", message)
 

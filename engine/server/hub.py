@@ -157,9 +157,9 @@ class Client:
         await self._socket.close()
 
     async def _send_waiting(self) -> None:
-        """Send some of what waits: all but the last in one write, as each is a system call and costs more than a message.
+        """Send some of what waits in one write, as each is a system call, which costs more than a message, and wakes the client.
 
-        The last goes through aiohttp, which waits while the client does not read.
+        While a client has not read what it was sent, the last goes through aiohttp, which waits for that; so does a long one.
         """
         ahead: list[bytes] = []
         size = 0
@@ -168,8 +168,12 @@ class Client:
             ahead += (_frame_head(len(message), kind), message)
             size += len(message)
             message, kind = self._next()
-        if ahead and self.transport is not None and not self._socket.closed:
-            self.transport.write(b"".join(ahead))
+        if self.transport is not None and not self._socket.closed:
+            if len(message) < SENT_TOGETHER and not self.transport.get_write_buffer_size():
+                self.transport.write(b"".join((*ahead, _frame_head(len(message), kind), message)))
+                return
+            if ahead:
+                self.transport.write(b"".join(ahead))
         await self._socket.send_frame(message, kind)
 
     def _next(self) -> tuple[bytes, WSMsgType]:

@@ -36,6 +36,12 @@ def prefix_of(request: web.BaseRequest) -> str:
     return told if _PREFIX.fullmatch(told) and "/.." not in told else ""
 
 
+def base_of(request: web.BaseRequest) -> str:
+    """How the client calls this server, such as `https://pictures.example/safelight`: for addresses that others follow."""
+    scheme = "https" if is_secure(request) else "http"
+    return f"{scheme}://{forwarded_host(request) or request.host}{prefix_of(request)}"
+
+
 def add_prefix(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Let a redirect to a path of this server lead to where the proxy shows it."""
     target = response.headers.get(hdrs.LOCATION, "")

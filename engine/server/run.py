@@ -220,6 +220,7 @@ class Server:
             reload=self.reloading.reload,
             limits=self._limits,
             openai=self._app.settings.openai,
+            webhook_settings=self._app.settings.webhooks,
         )
 
     def _application(self, port: int) -> web.Application:

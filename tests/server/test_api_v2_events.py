@@ -74,10 +74,10 @@ def test_a_preview_is_told_once_with_the_node_of_the_submitted_graph() -> None:
 def test_an_output_is_told_once_and_a_node_that_shows_something_else_is_looked_at_again() -> None:
     paper = Paper()
     told = _Told(paper, "http://here/api/v2")  # type: ignore[arg-type]
-    shown: dict[str, Any] = {"images": []}
-    assert told.is_new("9", shown)
-    assert not told.is_new("9", shown)
-    assert told.is_new("9", {"images": []})
+    shown: dict[str, Any] = {"9": {"images": []}}
+    assert told.shows_more(shown)
+    assert not told.shows_more(shown)
+    assert told.shows_more({"9": {"images": []}})
     told.outputs([asset("a"), asset("b")])
     told.outputs([asset("a"), asset("c")])
     assert [data["id"] for _, data in paper.sent] == ["a", "b", "c"]

@@ -366,5 +366,7 @@ def test_each_token_has_its_own_jobs_assets_keys_and_limits(whole_servers: Start
         refused(full, 429, "queue_full")
         assert int(full.headers["Retry-After"]) >= 1
         refused(ask(server, "POST", "/jobs", {"workflow": PROMPT}, Authorization=f"Bearer {reader}"), 403, "forbidden")
+        with sdk(server.url, api_key=reader) as client, pytest.raises(exceptions.Forbidden):
+            client.submit(client.workflows.from_json(PROMPT))
         both = ask(server, "GET", "/jobs", Authorization=f"Bearer {SECRET}").json()["jobs"]
         assert len(both) == 2

@@ -9,7 +9,9 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,19 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from engine.server.guards import Policy
+from engine.server.audit import FILE_NAME
+from engine.server.guards import RUNNER, Policy, install_guards
 from engine.server.limits import Limits
+from engine.server.routing import Route, register
+from engine.server.sse import EventStream, install_streams
+from engine.server.token_file import create_token, revoke_token
 from tests.harness import PATIENCE, free_port, until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 NAME = "pictures.example"
+LOG = "safelight.log"
 
 WHOLE = """
 daemon off;
@@ -71,33 +79,42 @@ class Proxy:
             connection.close()
 
 
-@pytest.fixture(scope="module")
-def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
+@contextmanager
+def proxied(backend: int, folder: Path) -> Iterator[Proxy]:
+    """An nginx before a server on a port."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         reason = "nginx is not installed (on Debian: apt-get install nginx-light)"
         if os.environ.get("SAFELIGHT_REQUIRE_NGINX"):
             pytest.fail(reason)
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("nginx")
+    (told,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    for part in ("listen 80;", NAME, "/var/log/nginx/safelight.log"):
+        assert part in told
+    told = told.replace("/var/log/nginx/safelight.log", str(folder / LOG))
+    for tries_left in reversed(range(5)):  # somebody else may take a port before nginx does
+        port, bare = free_port(), free_port()
+        text = WHOLE % (told.replace("listen 80;", f"listen 127.0.0.1:{port};"), bare)
+        (folder / "nginx.conf").write_text(text.replace("127.0.0.1:8188", f"127.0.0.1:{backend}"))
+        command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        nginx = subprocess.Popen(command, stderr=subprocess.PIPE)
+        try:
+            if listens(nginx, bare, needed=not tries_left):
+                yield Proxy(port, bare)
+                return
+        finally:
+            nginx.terminate()
+            nginx.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def proxy(whole_servers, tmp_path_factory) -> Iterator[Proxy]:
     limits = Limits(max_upload_size=4_000_000)
-    with whole_servers(Policy(allow_hosts=(NAME,)), limits) as server:
-        (told,) = re.findall(r"```nginx\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-        assert "listen 80;" in told
-        assert NAME in told
-        for tries_left in reversed(range(5)):  # somebody else may take a port before nginx does
-            port, bare = free_port(), free_port()
-            text = WHOLE % (told.replace("listen 80;", f"listen 127.0.0.1:{port};"), bare)
-            (folder / "nginx.conf").write_text(text.replace("127.0.0.1:8188", f"127.0.0.1:{server.port}"))
-            command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
-            nginx = subprocess.Popen(command, stderr=subprocess.PIPE)
-            try:
-                if listens(nginx, bare, needed=not tries_left):
-                    yield Proxy(port, bare)
-                    break
-            finally:
-                nginx.terminate()
-                nginx.communicate(timeout=PATIENCE)
+    with (
+        whole_servers(Policy(allow_hosts=(NAME,)), limits) as server,
+        proxied(server.port, tmp_path_factory.mktemp("nginx")) as found,
+    ):
+        yield found
 
 
 def listens(nginx: subprocess.Popen[bytes], port: int, needed: bool) -> bool:
@@ -197,3 +214,150 @@ def test_a_proxy_that_keeps_its_path_is_told_how_to_take_it_off(proxy):
     for method in ("GET", "POST"):
         status, _, body = proxy.ask(method, "/kept/queue", b"{}", proxy.bare)
         assert (status, json.loads(body)["error"]["type"]) == (404, "prefix_kept")
+
+
+@pytest.fixture(scope="module")
+def guarded_proxy(whole_servers, tmp_path_factory) -> Iterator[tuple[Proxy, Path]]:
+    """One before a server with named tokens, and the folder with its files and those of the server."""
+    folder = tmp_path_factory.mktemp("nginx-tokens")
+    create_token(folder / "tokens.json", "root", frozenset({"admin"}))
+    policy = Policy(allow_hosts=(NAME,), tokens_file=folder / "tokens.json", audit_file=folder / FILE_NAME)
+    with whole_servers(policy) as server, proxied(server.port, folder) as found:
+        yield found, folder
+
+
+def test_tokens_work_through_it_and_stay_out_of_its_log(guarded_proxy):
+    proxy, folder = guarded_proxy
+    token = create_token(folder / "tokens.json", "alice", frozenset({"run", "read"}), queue=1)
+    words = {"Authorization": f"Bearer {token}"}
+    assert proxy.ask("GET", "/safelight/queue")[0] == 401
+    assert proxy.ask("GET", "/safelight/queue", **words)[0] == 200
+    assert proxy.ask("POST", "/safelight/free", b"{}", **words)[0] == 403
+    assert open_socket(proxy.port, "/safelight/ws") == 401
+    assert open_socket(proxy.port, "/safelight/ws", **words) == "status"
+    assert open_socket(proxy.port, f"/safelight/ws?token={token}") == "status"
+
+    status, headers, _ = proxy.ask("GET", f"/safelight/?token={token}")
+    assert (status, headers["Location"]) == (303, "./")
+    assert "; Path=/safelight/;" in headers["Set-Cookie"]
+    cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+    origin = {"Origin": f"http://{NAME}:{proxy.port}"}
+    prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
+    body = json.dumps({"prompt": prompt}).encode()
+    assert proxy.ask("POST", "/safelight/api/prompt", body, **cookie, **origin)[0] == 200
+    status, headers, _ = proxy.ask("POST", "/safelight/api/prompt", body, **words)
+    assert (status, headers["Retry-After"].isdigit()) == (429, True)
+    assert open_socket(proxy.port, "/safelight/ws", **cookie) == "status"
+    upload = b'--e\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n1\r\n--e--\r\n'
+    kind = {"Content_Type": "multipart/form-data; boundary=e"}
+    assert proxy.ask("POST", "/safelight/upload/image", upload, **kind)[0] == 401
+    assert proxy.ask("POST", "/safelight/upload/image", upload, **kind, **words)[0] == 200
+    assert proxy.ask("POST", f"/safelight/userdata/{quote('workflows/x.json', safe='')}", b"{}", **words)[0] == 200
+
+    revoke_token(folder / "tokens.json", "alice")
+    assert proxy.ask("GET", "/safelight/queue", **words)[0] == 401
+    assert proxy.ask("GET", "/safelight/queue", **cookie)[0] == 401
+    log = folder / LOG
+    until(lambda: "POST /safelight/upload/image 401" in log.read_text(), "the log of nginx")
+    assert "GET /safelight/ 303" in log.read_text()
+    assert token not in log.read_text()
+    until((folder / FILE_NAME).is_file, "the audit log")
+    (run,) = [
+        line for line in map(json.loads, (folder / FILE_NAME).read_text().splitlines()) if line["action"] == "run"
+    ]
+    assert (run["principal"], run["outcome"]) == ("alice", "accepted")
+    assert token not in (folder / FILE_NAME).read_text()
+
+
+def test_the_cookie_is_for_https_only_where_the_client_speaks_it(guarded_proxy):
+    proxy, folder = guarded_proxy
+    token = create_token(folder / "tokens.json", "bob", frozenset({"read"}))
+    path, name = f"?token={token}", {"Host": f"{NAME}:{proxy.port}"}
+    plain = proxy.ask("GET", f"/safelight/{path}")[1]["Set-Cookie"]
+    assert "Secure" not in plain
+    told = proxy.ask("GET", f"/told/{path}", port=proxy.bare, X_Forwarded_Proto="https", **name)[1]["Set-Cookie"]
+    assert "; Secure" in told
+
+
+class Events:
+    """A server of one event stream, whose second event comes when it is told to go on."""
+
+    def __init__(self, file: Path) -> None:
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._more = asyncio.Event()
+        self._policy = Policy(allow_hosts=(NAME,), tokens_file=file)
+        self._ready = threading.Event()
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        stream = EventStream(request)
+        stream.send("first", {"n": 1})
+
+        async def go_on() -> None:
+            await self._more.wait()
+            stream.send("second", {"n": 2})
+
+        task = asyncio.create_task(go_on())
+        try:
+            return await stream.serve()
+        finally:
+            task.cancel()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        loop, end = self._loop, asyncio.Event()
+
+        async def serve() -> None:
+            app = web.Application()
+            install_guards(app, self._policy)
+            install_streams(app)
+            register(app, [Route(method="GET", path="/events", handler=self._show, summary="", tag="")])
+            runner = web.AppRunner(app, **RUNNER)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.port = site._server.sockets[0].getsockname()[1]
+            self._ready.set()
+            await end.wait()
+            await runner.cleanup()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+        thread.start()
+        assert self._ready.wait(PATIENCE)
+        yield
+        loop.call_soon_threadsafe(end.set)
+        thread.join(PATIENCE)
+        loop.close()
+
+    def go_on(self) -> None:
+        self._loop.call_soon_threadsafe(self._more.set)
+
+
+def test_events_come_as_they_are_sent_and_end_with_their_token(tmp_path):
+    file = tmp_path / "tokens.json"
+    token = create_token(file, "alice", frozenset({"read"}))
+    runs = create_token(file, "runs", frozenset({"run"}))
+    events = Events(file)
+    with events.running(), proxied(events.port, tmp_path) as proxy:
+        assert proxy.ask("GET", "/safelight/events")[0] == 401
+        status, _, body = proxy.ask("GET", "/safelight/events", Authorization=f"Bearer {runs}")
+        assert (status, json.loads(body)["error"]["extra_info"]) == (403, {"scope": "read"})
+        connection = HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE)
+        headers = {"Host": f"{NAME}:{proxy.port}", "Authorization": f"Bearer {token}"}
+        connection.request("GET", "/safelight/events", headers=headers)
+        answer = connection.getresponse()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        assert next_event(answer) == "first", "though the answer has not ended"
+        events.go_on()
+        assert next_event(answer) == "second"
+        revoke_token(file, "alice")
+        assert next_event(answer) is None
+        connection.close()
+
+
+def next_event(answer: Any) -> str | None:
+    """The name of the next event, or None at the end."""
+    for line in iter(answer.readline, b""):
+        if line.startswith(b"event: "):
+            return line[7:].decode().strip()
+    return None

@@ -22,95 +22,11 @@ from PIL import Image
 
 from engine.config import load_settings
 from tests.harness import PATIENCE, ROOT, Server, new_base, served, until
+from tests.serving.openai_models import PACK, SETTINGS, WORKFLOWS
 
 TOKEN = "token-of-the-test"
 HERE = "http://127.0.0.1:8188"
 PAGE = (ROOT / "docs" / "openai.md").read_text(encoding="utf-8")
-STEPS = 4
-
-SETTINGS = """
-[openai]
-default = "draw"
-
-[openai.models.draw]
-workflow = "text_to_image"
-values = {steps = 4}
-
-[openai.models.draw.quality]
-high = {steps = 6}
-
-[openai.models.gone]
-workflow = "no such workflow"
-"""
-
-PACK = '''
-"""Nodes that give what this engine's own do not: sound and film."""
-
-import os
-
-from engine.api import Audio, Context, WithUi, node
-
-
-@node("TestSpeak")
-def speak(text: str, speed: float = 1.0) -> Audio:
-    return {"waveform": text, "sample_rate": int(speed * 100)}
-
-
-@node("TestSaveAudio", output=True)
-def save_audio(ctx: Context, audio: Audio, filename_prefix: str = "sound") -> WithUi[None]:
-    name = f"{filename_prefix}.flac"
-    with open(os.path.join(ctx.paths.directory("output"), name), "wb") as file:
-        file.write(f"fLaC {audio['waveform']} {audio['sample_rate']}".encode())
-    return WithUi(ui={"audio": [{"filename": name, "subfolder": "", "type": "output"}]})
-'''
-
-
-def edit_workflow() -> dict[str, Any]:
-    """Draws over a picture that is loaded, where its mask says."""
-    return {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "emoji-64.safetensors"}},
-        "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "red apple"}},
-        "3": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": ""}},
-        "4": {"class_type": "LoadImage", "inputs": {"image": "none.png"}},
-        "5": {"class_type": "VAEEncode", "inputs": {"pixels": ["4", 0], "vae": ["1", 2]}},
-        "6": {"class_type": "SetLatentNoiseMask", "inputs": {"samples": ["5", 0], "mask": ["4", 1]}},
-        "7": {
-            "class_type": "KSampler",
-            "inputs": {
-                "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["6", 0], "seed": 1,
-                "steps": STEPS, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0,
-            },
-        },
-        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["7", 0], "vae": ["1", 2]}},
-        "9": {"class_type": "ImageCompositeMasked", "inputs": {
-            "destination": ["4", 0], "source": ["8", 0], "x": 0, "y": 0, "resize_source": False, "mask": ["4", 1]}},
-        "10": {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": "edit"}},
-    }  # fmt: skip
-
-
-def invert_workflow() -> dict[str, Any]:
-    """Inverts a picture: without a prompt, it is for variations alone."""
-    return {
-        "1": {"class_type": "LoadImage", "inputs": {"image": "none.png"}},
-        "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
-        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "invert"}},
-    }
-
-
-def speech_workflow() -> dict[str, Any]:
-    """In the form that editors save, as only that declares parameters."""
-    parameters = [{"name": name, "node": "1", "input": at} for name, at in (("prompt", "text"), ("speed", "speed"))]
-    speak = {"id": 1, "type": "TestSpeak", "widgets_values": ["hello", 1.0]}
-    save = {"id": 2, "type": "TestSaveAudio", "widgets_values": ["sound"]}
-    return {
-        "version": 0.4,
-        "nodes": [
-            {**speak, "inputs": [], "outputs": [{"name": "AUDIO", "type": "AUDIO", "links": [1]}]},
-            {**save, "inputs": [{"name": "audio", "type": "AUDIO", "link": 1}], "outputs": []},
-        ],
-        "links": [[1, 1, 0, 2, 0, "AUDIO"]],
-        "extra": {"safelight": {"parameters": parameters}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path) -> It
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "sounds.py").write_text(PACK)
     (base / "workflows").mkdir()
-    for name, graph in (("edit", edit_workflow()), ("of/invert", invert_workflow()), ("speak", speech_workflow())):
+    for name, graph in WORKFLOWS.items():
         file = base / "workflows" / f"{name}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(graph))
@@ -186,6 +102,10 @@ def test_several_pictures_of_a_size_come_as_addresses(client: openai.OpenAI, ser
         status, data = server.ask("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
         assert status == 200
         found.append(opened(data))
+    behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/drawn"}
+    proxied = client.images.generate(prompt="tree", response_format="url", extra_headers=behind)
+    assert proxied.data is not None
+    assert (proxied.data[0].url or "").startswith(f"https://127.0.0.1:{server.port}/drawn/api/view?")
     assert found[0].shape == (48, 32, 3)
     assert not np.array_equal(found[0], found[1])
 
@@ -217,20 +137,19 @@ def test_a_stream_ends_with_the_picture_that_the_same_seed_gives(client: openai.
     kinds = [event.type for event in events]
     assert kinds[-1] == "image_generation.completed"
     assert kinds.count("image_generation.completed") == 1
-    partial = [event for event in events if event.type == "image_generation.partial_image"]
-    assert 1 <= len(partial) <= 2
-    assert [event.partial_image_index for event in partial] == list(range(len(partial)))
-    assert opened(partial[0].b64_json).ndim == 3
+    assert set(kinds[:-1]) <= {"image_generation.partial_image"}
+    assert [event.partial_image_index for event in events[:-1]] == list(range(len(events) - 1)) in ([], [0], [0, 1])
     whole = client.images.generate(prompt="blue ball", extra_body=more)
     assert whole.data is not None
     assert events[-1].b64_json == whole.data[0].b64_json
 
 
 def test_an_edit_is_streamed_too(client: openai.OpenAI) -> None:
-    with client.images.edit(model="edit", image=picture(), prompt="red apple", stream=True) as stream:
-        (event,) = list(stream)
-    assert event.type == "image_edit.completed"
-    assert opened(event.b64_json).shape == (64, 64, 3)
+    with client.images.edit(model="edit", image=picture((9, 9, 9, 0)), prompt="red apple", stream=True, n=2) as stream:
+        first, second = list(stream)
+    assert first.type == second.type == "image_edit.completed"
+    assert opened(first.b64_json).shape == (64, 64, 3)
+    assert first.b64_json != second.b64_json
 
 
 def test_the_asynchronous_client_does_the_same(server: Server) -> None:
@@ -284,6 +203,24 @@ def test_what_is_wrong_is_told_in_the_form_of_the_api(
     assert words in raised.value.message
 
 
+def test_a_request_with_a_key_is_one_however_often_it_comes(client: openai.OpenAI, server: Server) -> None:
+    def draw(prompt: str) -> Any:
+        headers = {"Idempotency-Key": "the key"}
+        return client.images.generate(prompt=prompt, extra_headers=headers, model="draw").data
+
+    first, again = draw("star"), draw("star")
+    assert first == again
+    with pytest.raises(openai.UnprocessableEntityError, match="another request"):
+        draw("moon")
+
+
+def test_a_workflow_that_fails_is_told_and_not_run_again(client: openai.OpenAI, server: Server) -> None:
+    with pytest.raises(openai.InternalServerError, match=r"failed in TestBroken: .*It is broken") as raised:
+        client.images.create_variation(model="broken", image=picture())
+    assert raised.value.code == "job_failed"
+    assert server.noted() == ["broken"]
+
+
 def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         client.images.edit(model="edit", image=b"no picture", prompt="a")
@@ -299,8 +236,17 @@ def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
 
 
 def test_the_wrong_token_is_told_to_the_client(server: Server) -> None:
-    with pytest.raises(openai.AuthenticationError, match="token"):
+    with pytest.raises(openai.AuthenticationError, match="token") as raised:
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong").models.list()
+    assert (raised.value.code, raised.value.type) == ("token_wrong", "authentication_error")
+
+
+def test_a_film_is_asked_for_waited_for_and_fetched(client: openai.OpenAI) -> None:
+    asked = client.videos.create(model="film", prompt="the sea")
+    assert asked.status in ("queued", "in_progress", "completed")
+    done = until(lambda: (one := client.videos.retrieve(asked.id)).status == "completed" and one, "the film")
+    assert (done.progress, done.prompt) == (100, "the sea")
+    assert client.videos.download_content(asked.id).content == b"film of the sea"
 
 
 def test_speech_is_the_sound_of_a_workflow_and_film_is_refused_where_there_is_none(client: openai.OpenAI) -> None:
@@ -350,7 +296,9 @@ def test_a_client_that_goes_away_takes_its_run_along(server: Server, client: ope
     stream = client.images.generate(
         prompt="sun", stream=True, partial_images=3, extra_body={"seed": 5, "steps": 10_000}
     )
-    next(iter(stream))
+    event = next(iter(stream))
+    assert (event.type, event.partial_image_index) == ("image_generation.partial_image", 0)  # type: ignore[union-attr]
+    assert opened(event.b64_json).ndim == 3
     stream.close()
     headers = {"Authorization": f"Bearer {TOKEN}"}
     until(
@@ -416,7 +364,7 @@ def remote_prompt(seed: int) -> dict[str, Any]:
         },
         "4": {
             "class_type": "RemoteImageEdit",
-            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit"},
+            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit", "partial_images": 1},
         },
         "6": {
             "class_type": "RemoteImageVariation",

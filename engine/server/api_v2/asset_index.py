@@ -205,14 +205,20 @@ def _note_job(job_id: str, labels: str, uses: Sequence[str], connection: sqlite3
         "INSERT OR REPLACE INTO jobs (id, labels, complete) VALUES (?, ?, 0)", (job_id, labels)
     ).lastrowid
     connection.executemany("INSERT OR IGNORE INTO uses VALUES (?, ?)", [(job_id, asset) for asset in uses])
-    old = connection.execute("SELECT id FROM jobs WHERE number <= ?", ((number or 0) - MOST_NOTES,)).fetchall()
-    for (id,) in old:
-        _forget_job(id, connection)
+    _prune(number or 0, connection)
 
 
 def _forget_job(job_id: str, connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
     connection.execute("DELETE FROM uses WHERE job_id = ?", (job_id,))
+
+
+def _prune(newest: int, connection: sqlite3.Connection) -> None:
+    """Forget the oldest jobs, and their outputs as assets; the files stay."""
+    old = connection.execute("SELECT id FROM jobs WHERE number <= ?", (newest - MOST_NOTES,)).fetchall()
+    for (id,) in old:
+        _forget_job(id, connection)
+        connection.execute("DELETE FROM assets WHERE job_id = ?", (id,))
 
 
 def _complete(job_id: str, rows: Sequence[Sequence[Any]], connection: sqlite3.Connection) -> None:
@@ -221,6 +227,7 @@ def _complete(job_id: str, rows: Sequence[Sequence[Any]], connection: sqlite3.Co
         return
     connection.executemany(f"INSERT OR IGNORE INTO assets {_INSERT}", rows)
     if known is None:
-        connection.execute("INSERT INTO jobs (id, labels, complete) VALUES (?, '{}', 1)", (job_id,))
+        number = connection.execute("INSERT INTO jobs (id, labels, complete) VALUES (?, '{}', 1)", (job_id,)).lastrowid
+        _prune(number or 0, connection)
     else:
         connection.execute("UPDATE jobs SET complete = 1 WHERE id = ?", (job_id,))

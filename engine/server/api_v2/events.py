@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -80,9 +80,8 @@ class JobEvents:
         if counter is not None:
             told.progress(progress_document(counter))
             told.preview(counter.preview)
-            new = {node: ui for node, ui in list(counter.shown.items()) if told.is_new(node, ui)}
-            if new:
-                told.outputs(await self._documents.add_outputs(job, new))
+            if told.shows_more(counter.shown):
+                told.outputs(await self._documents.outputs_so_far(job))
         return True
 
 
@@ -114,12 +113,11 @@ class _Told:
             }
             self._stream.send("preview", data, replaces="preview")
 
-    def is_new(self, node: str, ui: Any) -> bool:
-        """Whether a node has shown something that was not looked at."""
-        if self._shown.get(node) is ui:
-            return False
-        self._shown[node] = ui
-        return True
+    def shows_more(self, shown: Mapping[str, Any]) -> bool:
+        """Whether nodes have shown something since this was last asked."""
+        new = {node: ui for node, ui in shown.items() if self._shown.get(node) is not ui}
+        self._shown.update(new)
+        return bool(new)
 
     def outputs(self, outputs: Sequence[Asset]) -> None:
         for asset in outputs:

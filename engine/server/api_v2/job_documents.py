@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -39,6 +40,8 @@ class JobDocuments:
         self._store = store
         self._index = index
         self._files = files
+        self._known: WeakKeyDictionary[ProgressCounter, dict[str, Any]] = WeakKeyDictionary()
+        """What of what running jobs have shown is among the assets: files are read once."""
 
     # -- where a job is
 
@@ -150,14 +153,12 @@ class JobDocuments:
         counter = self.counter(job.id)
         if counter is None or not counter.shown:
             return []
-        await self.add_outputs(job, dict(counter.shown))
+        known = self._known.setdefault(counter, {})
+        new = {node: ui for node, ui in counter.shown.items() if known.get(node) is not ui}
+        if new:
+            await self._index.add(await asyncio.to_thread(self._files.outputs, job, new))
+            known.update(new)
         return await self._index.of_job(job.id)
-
-    async def add_outputs(self, job: Job, shown: Mapping[str, Any]) -> list[Asset]:
-        """Make assets of what some nodes have shown."""
-        found = await asyncio.to_thread(self._files.outputs, job, shown)
-        await self._index.add(found)
-        return found
 
 
 def progress_document(counter: ProgressCounter | None) -> dict[str, Any] | None:

@@ -131,8 +131,14 @@ def _each(node_errors: Mapping[str, Any]) -> Any:
                 "class_type": found.get("class_type"),
                 "field": (error.get("extra_info") or {}).get("input_name"),
                 "reason": error.get("type"),
-                "message": ": ".join(text for text in (error.get("message"), error.get("details")) if text),
+                "message": ": ".join(text for text in (error.get("message"), _details(error)) if text),
             }
+
+
+def _details(error: Mapping[str, Any]) -> str:
+    """The details of a problem, where they are more than the input's name."""
+    details = str(error.get("details") or "")
+    return "" if details == (error.get("extra_info") or {}).get("input_name") else details
 
 
 @web.middleware

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from engine.server.api_v2.asset_index import Asset
@@ -12,14 +13,19 @@ TAG: Final = "__type"
 ASSET: Final = "core/ASSET"
 
 
-async def resolve(workflow: Any, find: Callable[[dict[str, Any]], Awaitable[Asset | None]]) -> list[Asset]:
+async def resolve(
+    workflow: Any, find: Callable[[dict[str, Any]], Awaitable[Asset | None]], *, large: bool = False
+) -> list[Asset]:
     """Put the names of files in the place of all references in `workflow`, which is changed; the assets they meant.
+
+    `large`: look for them on a thread.
 
     Raises Problem 422 that names every reference which means none.
     """
     found: dict[str, Asset] = {}
     missing: list[str] = []
-    for place, key, info in list(_references(workflow)):
+    references = await asyncio.to_thread(_references, workflow) if large else _references(workflow)
+    for place, key, info in references:
         asset = await find(info) if isinstance(info, dict) else None
         if asset is None:
             missing.append(_told(info))
@@ -34,17 +40,19 @@ async def resolve(workflow: Any, find: Callable[[dict[str, Any]], Awaitable[Asse
     return list(found.values())
 
 
-def _references(workflow: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _references(workflow: Any) -> list[tuple[Any, Any, Any]]:
     """(container, key in it, `info`) of each reference; without recursion, as depth is the client's."""
+    found: list[tuple[Any, Any, Any]] = []
     waiting: list[Any] = [workflow]
     while waiting:
         container = waiting.pop()
         items = container.items() if isinstance(container, dict) else enumerate(container)
         for key, value in items:
             if isinstance(value, dict) and value.get(TAG) == ASSET:
-                yield container, key, value.get("info")
+                found.append((container, key, value.get("info")))
             elif isinstance(value, dict | list):
                 waiting.append(value)
+    return found
 
 
 def _told(info: Any) -> str:

@@ -62,7 +62,7 @@ class Submitting:
         wish = await asyncio.to_thread(_decoded, body) if large else _decoded(body)
         labels, workflow = _labels(wish), _workflow(wish)
         saved = isinstance(workflow.get("nodes"), list)
-        used = await resolve(workflow, self._assets.usable)
+        used = await resolve(workflow, self._assets.usable, large=large)
         job_id = str(uuid.uuid4())
         catalogue = await self._acceptance.catalogue()
         try:

@@ -11,18 +11,15 @@ from engine.graph.arguments import RANDOM
 from engine.graph.parameters import Parameter
 from engine.server.openai.errors import ApiError
 from engine.server.openai.models import Model
-from engine.server.openai.requests import PictureRequest
+from engine.server.openai.requests import IGNORED, PictureRequest
 from engine.server.refusals import Refusal
 from engine.server.routes.view_renditions import open_picture
 
 
 async def arguments_of(model: Model, request: PictureRequest, max_pixels: int) -> list[dict[str, Any]]:
     """The arguments of each run. Raises ApiError for what the model has no parameter for."""
-    values: dict[str, Any] = {
-        **model.settings.values,
-        **model.settings.quality.get(request.quality, {}),
-        **request.further,
-    }
+    further = {name: one for name, one in request.further.items() if name not in IGNORED or model.parameter(name)}
+    values: dict[str, Any] = {**model.settings.values, **model.settings.quality.get(request.quality, {}), **further}
     prompt = model.text_parameter(request.operation)
     if request.prompt is not None and prompt is not None:
         values[prompt.name] = request.prompt

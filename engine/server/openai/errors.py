@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aiohttp import web
-
-from engine.server.refusals import Refusal, json_response
+from engine.server.refusals import Refusal
 
 BEGINNING: Final = "/v1/"
 """Of the paths of that API."""
@@ -43,26 +40,16 @@ _AGAIN: Final = frozenset({408, 429, 503})
 class ApiError(Refusal):
     """A refusal that is told in that form. `param` is the field of the request that is meant."""
 
-    def __init__(
-        self, status: int, code: str, message: str, param: str | None = None, *, wait: float | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
         super().__init__(status, code, message)
         self.param = param
-        self.wait = wait
+        if status not in _AGAIN:
+            self.headers["x-should-retry"] = "false"
 
     def body(self) -> dict[str, Any]:
         """The JSON of the answer."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.type}}
-
-    def response(self) -> web.Response:
-        """The answer."""
-        answer = json_response(self.body(), status=self.status)
-        if self.status not in _AGAIN:
-            answer.headers["x-should-retry"] = "false"
-        if self.wait is not None:
-            answer.headers["Retry-After"] = str(max(math.ceil(self.wait), 1))
-        return answer
 
 
 def as_api_error(refusal: Refusal, fields: Mapping[str, str] | None = None) -> ApiError:
@@ -79,5 +66,6 @@ def as_api_error(refusal: Refusal, fields: Mapping[str, str] | None = None) -> A
         return ApiError(404, "model_not_found", refusal.message, "model")
     if refusal.type in ("workflow_broken", "workflow_incomplete", "workflow_not_sound"):
         return ApiError(400, refusal.type, refusal.message, "model")
-    wait = refusal.extra_info.get("retry_after")
-    return ApiError(refusal.status, refusal.type, refusal.message, wait=wait if isinstance(wait, int | float) else None)
+    error = ApiError(refusal.status, refusal.type, refusal.message)
+    error.headers.update(refusal.headers)
+    return error

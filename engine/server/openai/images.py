@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
+from engine.server.idempotency import IDEMPOTENCY, digest_of, read_key
 from engine.server.openai.arguments import arguments_of
 from engine.server.openai.errors import PROBLEM, as_api_error
 from engine.server.openai.fields import read_fields
-from engine.server.openai.models import Models
+from engine.server.openai.models import Model, Models
 from engine.server.openai.pictures import Pictures, answer
 from engine.server.openai.requests import FORMATS, MOST_PICTURES, Operation, PictureRequest, read_request
-from engine.server.openai.running import Runs
+from engine.server.openai.running import Runs, let_go
 from engine.server.openai.streaming import PictureStream
+from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Handler, Route
 from engine.server.workflows.runner import RunService
@@ -26,6 +31,7 @@ REFUSALS: Final = {
     404: "There is no such model.",
     409: "The run was cancelled.",
     413: "A file is larger than is taken here.",
+    422: "The idempotency key was used for another request.",
     500: "The workflow failed.",
 }
 
@@ -118,21 +124,56 @@ class ImageRoutes:
 
     async def _answer(self, request: web.Request, wanted: PictureRequest) -> web.StreamResponse:
         model = await self._models.get(wanted.model, wanted.operation)
-        runs = Runs(self._service, model)
-        stream = PictureStream(request, model, wanted, self._pictures) if wanted.stream else None
+        stream = PictureStream(request, model, wanted.without_files(), self._pictures) if wanted.stream else None
         try:
-            for arguments in await arguments_of(model, wanted, self._max_pixels):
-                listener = stream.listener() if stream is not None else None
-                previews = wanted.stream and wanted.partial_images > 0
-                await runs.start(arguments, as_text=wanted.as_text, listener=listener, previews=previews)
-            if stream is not None:
-                return await stream.serve(runs)
-            pictures = await self._pictures.of(model, wanted, await runs.results(request))
+            runs = await self._started(request, model, wanted, stream)
+            wanted = wanted.without_files()  # they are on disk now
+            let_go(request)
+            try:
+                if stream is not None:
+                    return await stream.serve(runs)
+                pictures = await self._pictures.of(model, wanted, await runs.results(request))
+            finally:
+                runs.close()
         except Refusal as refusal:
             raise as_api_error(refusal, model.fields) from None
-        finally:
-            runs.close()
         return json_response(answer(request, wanted, pictures))
+
+    async def _started(
+        self, request: web.Request, model: Model, wanted: PictureRequest, stream: PictureStream | None
+    ) -> Runs:
+        """The runs of a request, in the queue."""
+        async with self._once(request, wanted) as (name, kept):
+            runs = Runs(self._service, model, name, kept=kept)
+            try:
+                for arguments in await arguments_of(model, wanted, self._max_pixels):
+                    listener = stream.listener() if stream is not None else None
+                    previews = stream is not None and wanted.partial_images > 0
+                    await runs.start(arguments, as_text=wanted.as_text, listener=listener, previews=previews)
+            except BaseException:
+                runs.close()
+                raise
+        return runs
+
+    @asynccontextmanager
+    async def _once(self, request: web.Request, wanted: PictureRequest) -> AsyncIterator[tuple[str, bool]]:
+        """What the ids of the jobs begin with, and whether they may be there: with a key, the same request may come again.
+
+        One that is streamed runs for whoever follows it.
+        """
+        key = read_key(request)
+        if key is None or wanted.stream:
+            yield uuid.uuid4().hex, False
+            return
+        scope = f"openai pictures of {principal_of(request).owner or ''}"
+        digest = digest_of(request.path.encode(), msgspec.json.encode(wanted))
+        async with request.app[IDEMPOTENCY].claim(scope, key, digest) as claim:
+            name = claim.job_id or uuid.uuid4().hex
+            if claim.answer is None:
+                await claim.hold(name)
+            yield name, True
+            if claim.answer is None:
+                await claim.keep(b"{}")
 
 
 def _body(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _READ: Final = frozenset(
     }
 )
 IGNORED: Final = frozenset({"user", "safety_identifier", "moderation", "style", "input_fidelity", "complexity"})
-"""Fields that mean nothing to a workflow here."""
+"""Fields of the API that mean nothing here, unless the workflow has a parameter of that name."""
 
 
 class PictureRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +48,13 @@ class PictureRequest(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[bytes, ...]
     mask: bytes | None
     further: dict[str, Any]
-    """Fields that the API does not have: parameters of the workflow by their own names."""
+    """Other fields: parameters of the workflow by their own names."""
     as_text: bool
     """Whether these are texts of a form."""
+
+    def without_files(self) -> PictureRequest:
+        """The same without the pictures that came with it."""
+        return msgspec.structs.replace(self, images=(), mask=None)
 
 
 def read_request(operation: Operation, fields: Fields) -> PictureRequest:
@@ -81,7 +85,7 @@ def read_request(operation: Operation, fields: Fields) -> PictureRequest:
         seed=fields.whole("seed", 0, _LARGEST_SEED),
         images=_images(fields) if operation != "generation" else (),
         mask=_mask(fields) if operation == "edit" else None,
-        further={name: value for name, value in fields.values.items() if name not in _READ | IGNORED},
+        further={name: value for name, value in fields.values.items() if name not in _READ},
         as_text=fields.as_text,
     )
 

@@ -1,4 +1,4 @@
-"""Running workflows for a request that waits: they end with it when its client goes away."""
+"""Running workflows for a request that waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.server.large_bodies import BODIES
 from engine.server.openai.models import Model
 from engine.server.watching import Listener
 from engine.server.workflows.results import CallResult
@@ -18,11 +19,17 @@ _LOOK: Final = 1.0
 
 
 class Runs:
-    """The runs of one request. `close` cancels those that have not ended: nobody else can ask for what they give."""
+    """The runs of one request, whose jobs have ids that begin with `name`.
 
-    def __init__(self, service: RunService, model: Model) -> None:
+    `close` cancels those that have not ended, as nobody else can ask for what they give; but not when they are to be `kept`,
+    because the request may come again.
+    """
+
+    def __init__(self, service: RunService, model: Model, name: str, *, kept: bool = False) -> None:
         self._service = service
         self._model = model
+        self._name = name
+        self._kept = kept
         self._ids: list[str] = []
 
     async def start(
@@ -32,14 +39,16 @@ class Runs:
         as_text: bool = False,
         listener: Listener | None = None,
         previews: bool = False,
-    ) -> str:
-        """Start one; its job id. Raises as `RunService.start`."""
-        options = {"extra_data": {"preview_method": "auto"}} if previews else {}
-        started = await self._service.start(
-            self._model.workflow.name, arguments, as_text=as_text, options=options, listener=listener
-        )
-        self._ids.append(started.job_id)
-        return started.job_id
+    ) -> None:
+        """Start one, unless it was started by the same request before. Raises as `RunService.start`."""
+        job_id = f"{self._name}-{len(self._ids)}"
+        if not self._kept or not await self._service.knows(job_id):
+            options = {"extra_data": {"preview_method": "auto"}} if previews else {}
+            name = self._model.workflow.name
+            await self._service.start(
+                name, arguments, job_id=job_id, as_text=as_text, options=options, listener=listener
+            )
+        self._ids.append(job_id)
 
     async def results(self, request: web.Request | None = None) -> Sequence[CallResult]:
         """What all gave, in order, once they have ended. Raises ConnectionResetError when the client of `request` has gone."""
@@ -55,5 +64,12 @@ class Runs:
 
     def close(self) -> None:
         """Cancel what has not ended."""
-        for one in self._ids:
+        for one in self._ids if not self._kept else ():
             self._service.cancel(one)
+
+
+def let_go(request: web.Request) -> None:
+    """Give the turn of a large body to others: what came with the request is on disk, and the run may take long."""
+    bodies = request.app.get(BODIES)
+    if bodies is not None:
+        bodies.let_go(request)

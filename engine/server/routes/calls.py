@@ -12,12 +12,15 @@ from aiohttp import web
 from engine.server.idempotency import IDEMPOTENCY, read_key
 from engine.server.large_bodies import BODIES
 from engine.server.principals import principal_of
+from engine.server.proxies import base_of
 from engine.server.refusals import json_response
 from engine.server.routes.workflows import NAME, UNKNOWN_NAME
 from engine.server.routing import Query, Route
 from engine.server.watching import Listener
+from engine.server.webhooks.delivery import Webhooks
 from engine.server.workflows.answering import Answering, JobEvents
 from engine.server.workflows.given import Given, read_given
+from engine.server.workflows.library import SavedWorkflow
 from engine.server.workflows.runner import RunService
 from engine.server.workflows.wishes import JSON, Wishes, read_wishes
 
@@ -25,8 +28,9 @@ from engine.server.workflows.wishes import JSON, Wishes, read_wishes
 class CallRoutes:
     """Answers calls, and what is asked of them later."""
 
-    def __init__(self, runs: RunService, max_pixels: int) -> None:
+    def __init__(self, runs: RunService, webhooks: Webhooks, max_pixels: int) -> None:
         self._runs = runs
+        self._webhooks = webhooks
         self._answering = Answering(runs, max_pixels)
 
     def routes(self) -> list[Route]:
@@ -69,23 +73,27 @@ class CallRoutes:
         ]
 
     async def run(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
         wishes = read_wishes(request)
-        workflow = await self._runs.library.get(name)
+        workflow = await self._runs.library.get(request.match_info["name"])
         wishes.check_kinds(one.kind for one in workflow.signature.outputs)
+        url = _webhook(request)
+        if url is not None:
+            self._webhooks.check(url)
         given = await read_given(request)
         if wishes.streams:
-            return await self._streamed(request, name, given, wishes)
-        async with self._once(request, name, given) as (job_id, is_new):
+            return await self._streamed(request, workflow, given, wishes)
+        async with self._once(request, workflow.name, given) as (job_id, is_new):
             if is_new:
-                await self._start(request, name, given, job_id)
+                await self._start(request, workflow, given, job_id)
         return await self._answering.wait(request, job_id, wishes)
 
-    async def _streamed(self, request: web.Request, name: str, given: Given, wishes: Wishes) -> web.StreamResponse:
-        async with self._once(request, name, given) as (job_id, is_new):
+    async def _streamed(
+        self, request: web.Request, workflow: SavedWorkflow, given: Given, wishes: Wishes
+    ) -> web.StreamResponse:
+        async with self._once(request, workflow.name, given) as (job_id, is_new):
             events = self._answering.events(request, job_id, wishes)
             if is_new:
-                await self._start(request, name, given, job_id, events)
+                await self._start(request, workflow, given, job_id, events)
         return await self._followed(request, events, is_new)
 
     async def _followed(self, request: web.Request, events: JobEvents, is_listening: bool) -> web.StreamResponse:
@@ -93,20 +101,42 @@ class CallRoutes:
         return await self._answering.stream(events)
 
     async def _start(
-        self, request: web.Request, name: str, given: Given, job_id: str, listener: Listener | None = None
+        self,
+        request: web.Request,
+        workflow: SavedWorkflow,
+        given: Given,
+        job_id: str,
+        listener: Listener | None = None,
     ) -> None:
-        await self._runs.start(
-            name,
-            given.arguments,
-            client_id=request.query.get("client_id"),
-            job_id=job_id,
-            as_text=given.as_text,
-            listener=listener,
-        )
+        async with self._promised(request, job_id):
+            await self._runs.start(
+                workflow,
+                given.arguments,
+                client_id=request.query.get("client_id"),
+                job_id=job_id,
+                as_text=given.as_text,
+                listener=listener,
+            )
         given.arguments.clear()  # files are on disk now
         bodies = request.app.get(BODIES)
         if bodies is not None:
             bodies.let_go(request)
+
+    @asynccontextmanager
+    async def _promised(self, request: web.Request, job_id: str) -> AsyncIterator[None]:
+        """Around the making of a job: what is to be told when it ends is on disk before."""
+        url = _webhook(request)
+        if url is None:
+            yield
+            return
+        base = base_of(request)
+        await self._webhooks.promise(job_id, url, base)
+        try:
+            yield
+        except Exception:
+            await self._webhooks.withdraw(job_id)
+            raise
+        self._webhooks.follow(job_id, url, base)
 
     @asynccontextmanager
     async def _once(self, request: web.Request, name: str, given: Given) -> AsyncIterator[tuple[str, bool]]:
@@ -116,7 +146,7 @@ class CallRoutes:
             yield str(uuid.uuid4()), True
             return
         scope = f"workflows of {principal_of(request).owner or ''}"
-        async with request.app[IDEMPOTENCY].claim(scope, key, given.digest(name)) as claim:
+        async with request.app[IDEMPOTENCY].claim(scope, key, given.digest(name, _webhook(request) or "")) as claim:
             job_id = claim.job_id or str(uuid.uuid4())
             is_new = claim.answer is None and (claim.job_id is None or not await self._runs.knows(job_id))
             if is_new:
@@ -147,6 +177,14 @@ class CallRoutes:
         return json_response({"cancelled": cancelled})
 
 
+def _webhook(request: web.Request) -> str | None:
+    """The address that is to be told when the job has ended."""
+    return request.headers.get(WEBHOOK) or request.query.get("webhook")
+
+
+WEBHOOK: Final = "Safelight-Webhook"
+"""Header of a call."""
+
 OPTIONS: Final = (
     Query(
         name="embed",
@@ -164,7 +202,10 @@ OPTIONS: Final = (
         schema={"enum": ["true", "false"], "default": "true"},
     ),
 )
-RUN_OPTIONS: Final = (Query(name="client_id", doc="The websocket client that hears of the job."),)
+RUN_OPTIONS: Final = (
+    Query(name="client_id", doc="The websocket client that hears of the job."),
+    Query(name="webhook", doc=f"An address to tell when the job has ended; better in the header {WEBHOOK}."),
+)
 
 _NUMBER: Final = {"type": ["number", "null"]}
 _TEXT: Final = {"type": "string"}
@@ -229,6 +270,7 @@ JOB_REFUSALS: Final[Mapping[int, str]] = {
     500: "The job failed, and has no file; `error` of extra_info tells why.",
 }
 RUN_REFUSALS: Final[Mapping[int, str]] = {
+    403: "The settings do not allow the webhook, or the token no runs.",
     404: UNKNOWN_NAME,
     406: "The workflow gives nothing of the kind that Accept asks for.",
     408: "The body came too slowly.",
