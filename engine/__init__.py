@@ -1,12 +1,6 @@
 """The engine of Safelight. `Workflow` and `Engine`, imported when asked for, run workflows in this process."""
 
 import sys as _sys
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
-
-if _TYPE_CHECKING:
-    from engine.local.engine import Engine as Engine
-    from engine.local.workflow import Workflow as Workflow
 
 PLACES: tuple[str, ...] = tuple(entry for entry in _sys.path[0 if _sys.flags.safe_path else 1 :] if entry)
 """Where modules were looked for when the engine was imported, whatever the folder: without it, or that of the script."""
@@ -14,7 +8,7 @@ PLACES: tuple[str, ...] = tuple(entry for entry in _sys.path[0 if _sys.flags.saf
 _LAZY = {"Workflow": "engine.local.workflow", "Engine": "engine.local.engine"}
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> object:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

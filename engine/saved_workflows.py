@@ -6,7 +6,7 @@ A name is the path below its folder without `.json`, with `/` between folders: `
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +27,11 @@ def workflow_files(paths: Paths) -> dict[str, Path]:
     return found
 
 
-def workflow_file(paths: Paths, name: str) -> Path | None:
-    """The file of the workflow called `name`, or None: as `workflow_files` has it, without looking at all of them."""
+def workflow_file(folders: Iterable[Path], name: str) -> Path | None:
+    """The file of the workflow called `name` in `workflow_folders`, or None: without looking at all files."""
     if any(part.startswith(".") for part in name.split("/")) or name.count("/") > _DEEPEST:
         return None
-    for folder in workflow_folders(paths):
+    for folder in folders:
         try:
             path = contained(folder, f"{name}.json")
             if path.is_file():

@@ -10,7 +10,6 @@ from engine.graph.entries import plain_name
 from engine.graph.prompt import Link
 
 if TYPE_CHECKING:
-    from engine.building.graph import GraphBase
     from engine.graph.schema import NodeSpec
 
 
@@ -19,14 +18,14 @@ class Output:
 
     __slots__ = ("_graph", "id", "name", "slot", "type")
 
-    def __init__(self, graph: GraphBase, id: str, slot: int, type: str, name: str) -> None:
+    def __init__(self, graph: object, id: str, slot: int, type: str, name: str) -> None:
         self._graph = graph
         self.id = id
         self.slot = slot
         self.type = type
         self.name = name
 
-    def link_in(self, graph: GraphBase) -> Link:
+    def link_in(self, graph: object) -> Link:
         """The link that stands for it. Raises ValueError when it is of another graph than `graph`."""
         if graph is not self._graph:
             raise ValueError(f"{self!r} is of another graph: a node takes outputs of its own graph only.")
@@ -47,7 +46,7 @@ class Output:
 class Outputs:
     """The outputs of a node that has none or several: to be unpacked, by number, or by name (`loaded.VAE`)."""
 
-    def __init__(self, graph: GraphBase, id: str, spec: NodeSpec) -> None:
+    def __init__(self, graph: object, id: str, spec: NodeSpec) -> None:
         self.id = id
         self._class_type = spec.name
         declared = [(one.type, one.name) for one in spec.outputs]

@@ -14,6 +14,7 @@ from engine.cli.call_options import option_of, unknown_option, values_by_name
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph
 from engine.cli.media_inputs import UnusableFileError
+from engine.cli.run_parts import titles
 from engine.graph.arguments import call, check_arguments
 from engine.graph.parameters import Parameter, parameters
 from engine.graph.problems import GraphError, Problem, told
@@ -33,20 +34,29 @@ class Call:
     signature: Signature
     values: dict[str, Any]
     """Every parameter with the value that runs."""
-    media: tuple[str, ...] = ()
-    """Paths of the files that were given."""
+    titles: dict[str, str]
+    """What to call each node, by its id."""
+    given: dict[str, Any]
+    """The values that were given."""
 
 
 class Caller:
     """Checks values for the parameters of one graph, and puts them into copies of it."""
 
     def __init__(
-        self, graph: Graph, catalogue: Catalogue, own_options: argparse.ArgumentParser, choices: ChoicesOf, place: Place
+        self,
+        graph: Graph,
+        catalogue: Catalogue,
+        own_options: argparse.ArgumentParser,
+        choices: ChoicesOf,
+        place: Place,
+        signature: Signature | None = None,
     ) -> None:
         self.graph = graph
         self.catalogue = catalogue
-        self.signature = _signature(graph, catalogue)
+        self.signature = signature or signature_with_set(graph, catalogue)
         self.media: tuple[str, ...] = ()
+        """Paths of the files that were given."""
         self._own_options = own_options
         self._choices = choices
         self._place = place
@@ -73,7 +83,8 @@ class Caller:
         """The graph with the values in it."""
         signature = signature or self.signature
         made = call(self.graph.prompt, self.graph.workflow, signature, bound, self.catalogue)
-        return Call(replace(self.graph, prompt=made.prompt, workflow=made.workflow), signature, made.values, self.media)
+        graph = replace(self.graph, prompt=made.prompt, workflow=made.workflow)
+        return Call(graph, signature, made.values, titles(made.prompt), dict(bound))
 
     def settable(self) -> list[Parameter]:
         """What `--set` can set by name."""
@@ -87,9 +98,9 @@ class Caller:
             files = one.spec.choices if one.spec is not None else None
             if kind is None or one.name not in texts or not isinstance(files, Files):
                 continue
+            self.media = (*self.media, texts[one.name])
             try:
                 placed[one.name] = self._place(one.name, kind, texts[one.name], self._choices(files))
-                self.media = (*self.media, texts[one.name])
             except UnusableFileError as error:
                 problems.append(error.problem)
                 placed[one.name] = str(one.default)
@@ -130,7 +141,7 @@ def with_options(problems: Sequence[Problem], signature: Signature) -> list[Prob
     return [hinted(one) for one in problems]
 
 
-def _signature(graph: Graph, catalogue: Catalogue) -> Signature:
+def signature_with_set(graph: Graph, catalogue: Catalogue) -> Signature:
     """The signature of the graph. What `--set` has set needs no other value, and keeps the one that stands there now."""
     found = signature_of(graph.prompt, catalogue, graph.workflow)
     done = {(one.node, one.input) for one in graph.set}

@@ -107,8 +107,7 @@ def _read(source: str, paths: Paths) -> tuple[str, bytes, Path | None]:
         return "standard input", _bounded("standard input", sys.stdin.buffer.read(MAX_BYTES + 1)), None
     path = Path(source).expanduser()
     try:
-        if not path.exists():
-            path = _known_workflow(source, paths)
+        path = source_path(source, paths)
         with path.open("rb") as file:
             begin = file.read(_BEGIN)
             wanted = min(head_length(begin) or MAX_BYTES + 1, MAX_BYTES + 1)  # of tensors, only what stands before them
@@ -117,6 +116,12 @@ def _read(source: str, paths: Paths) -> tuple[str, bytes, Path | None]:
         raise CliError(exits.UNREADABLE, f"Cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:  # a name with a NUL byte
         raise CliError(exits.UNREADABLE, f"Cannot read {source!r}: {error}.") from error
+
+
+def source_path(source: str, paths: Paths) -> Path:
+    """The file that `source` names: a path, or the name of a saved workflow. Raises CliError UNREADABLE."""
+    path = Path(source).expanduser()
+    return path if path.exists() else _known_workflow(source, paths)
 
 
 def _bounded(name: str, data: bytes) -> bytes:

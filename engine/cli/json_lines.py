@@ -86,7 +86,8 @@ def write_end(writer: LineWriter, ran: Ran, cell: int | None = None) -> None:
     """The lines at the end of a run: one for each output, and `finished`."""
     names = {one.node: one.name for one in ran.call.signature.outputs}
     for output in ran.outputs:
-        writer.write("output", cell=cell, name=names.get(output.node), **msgspec.to_builtins(output))
+        facts = {"name": names.get(output.node), **msgspec.to_builtins(output)}
+        writer.write("output", cell=cell, **facts)
     result = ran.result
     writer.write(
         "finished",

@@ -34,6 +34,9 @@ class Local:
         self._options = options
         self._opened: tuple[Executor, Cache] | None = None
 
+    async def open(self) -> None:
+        """Nothing: the executor and the cache are opened when something is to run."""
+
     @property
     def output_folder(self) -> Path:
         """`--out`, else the output folder."""
@@ -83,7 +86,7 @@ class Local:
             outputs = copied(outputs, self.output_folder)
         return Ran(call, result, outputs, problems)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End the threads and write the cache."""
         if self._opened is not None:
             executor, cache = self._opened

@@ -34,6 +34,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     folder: str = ""
     """output, temp or input."""
     text: str = ""
+    name: str = ""
+    """That of the output of the signature, where a server tells it."""
 
 
 def outputs_of(result: RunResult, paths: Paths) -> list[Output]:

@@ -100,6 +100,20 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
         action="store_true",
         help="print every event as a line of JSON on stdout, and nothing else there",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="run again whenever the workflow or a file that it reads changes; Ctrl-C ends",
+    )
+    server = parser.add_argument_group("on a server")
+    server.add_argument(
+        "--server",
+        metavar="URL",
+        help="run it there: a workflow of the server by its name, a file of this machine by sending it; files come into --out",
+    )
+    server.add_argument(
+        "--token", help="what the server wants; better given as $SAFELIGHT_TOKEN, as others see a command line"
+    )
     _add_sweep(parser.add_argument_group("many values"))
     parser.set_defaults(own_options=parser, given=[], help_of_workflow=False)
 

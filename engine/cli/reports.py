@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from engine.cli.calls import Call
 from engine.cli.display import Display, Quiet, make_display
 from engine.cli.outcome import as_json, failure_lines, summary
-from engine.cli.run_parts import Ran, titles
+from engine.cli.run_parts import Ran
 from engine.cli.terminal import put, put_json, say
 
 
@@ -57,7 +57,7 @@ class PlainReport:
 
     def display(self, call: Call, cell: int | None = None) -> Display:
         """Bars or lines."""
-        return make_display(titles(call.graph.prompt), quiet=self._options.quiet)
+        return make_display(call.titles, quiet=self._options.quiet)
 
     def ended(self, ran: Ran, cell: int | None = None) -> None:
         """Failures and the summary, then outputs."""
@@ -132,7 +132,7 @@ class LinesReport:
         """Every event as a line."""
         from engine.cli.json_lines import LineDisplay
 
-        return LineDisplay(self.writer, call.graph.name, call.values, titles(call.graph.prompt), cell)
+        return LineDisplay(self.writer, call.graph.name, call.values, call.titles, cell)
 
     def ended(self, ran: Ran, cell: int | None = None) -> None:
         """A line for each output, and the last one."""
@@ -167,6 +167,6 @@ def document(ran: Ran) -> dict[str, Any]:
 
 def tell_failures(ran: Ran, debug: bool) -> None:
     """Say which nodes failed, and why."""
-    named = titles(ran.call.graph.prompt)
+    named = ran.call.titles
     for failure in ran.result.failures:
         say("\n".join(failure_lines(failure, named.get(failure.display_node, failure.class_type), debug)))

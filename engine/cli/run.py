@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -17,18 +18,30 @@ from engine.graph.problems import render
 
 if TYPE_CHECKING:
     from engine.cli.app import App
+    from engine.cli.calls import Caller
+    from engine.cli.reports import Report
     from engine.cli.run_parts import Runner
+    from engine.execute.cancel import CancelToken
+    from engine.plugins.library import Library
+
+T = TypeVar("T")
 
 
 def run(app: App, options: argparse.Namespace) -> int:
     """Run a workflow; returns OK, FAILED or INTERRUPTED. Raises CliError before anything ran."""
     runner = _runner(app, options)
-    try:
-        if options.help_of_workflow:
-            return _help(runner, options)
-        return _sweep(runner, options) if options.sweep else _once(runner, options)
-    finally:
-        runner.close()
+    with asyncio.Runner() as loop:
+        try:
+            _waited(loop, runner.open())
+            if options.help_of_workflow:
+                return _help(runner, options)
+            report = make_report(options)
+            if options.watch:
+                return _watch(app, runner, loop, options, report)
+            caller = runner.caller()  # outside of the loop, so that Ctrl-C ends reading from standard input
+            return _waited(loop, _pass(runner, options, report, caller=caller))
+        finally:
+            loop.run(runner.close())
 
 
 def validate(app: App, options: argparse.Namespace) -> int:
@@ -61,11 +74,17 @@ def refusal_json(error: CliError) -> dict[str, Any]:
 
 
 def _runner(app: App, options: argparse.Namespace) -> Runner:
+    def load_library() -> Library:
+        with aside():
+            return app.load_library()
+
+    if options.server is not None:
+        from engine.cli.remote import Remote
+
+        return Remote(app, options, lambda: load_library().catalogue)
     from engine.cli.local import Local
 
-    with aside():
-        library = app.load_library()
-    return Local(app, library, options)
+    return Local(app, load_library(), options)
 
 
 def _help(runner: Runner, options: argparse.Namespace) -> int:
@@ -81,20 +100,58 @@ def _help(runner: Runner, options: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _once(runner: Runner, options: argparse.Namespace) -> int:
-    caller = runner.caller()
-    call = caller.call(caller.bind(options.given))
-    report = make_report(options)
+async def _pass(
+    runner: Runner,
+    options: argparse.Namespace,
+    report: Report,
+    began: Callable[[Caller], None] = lambda caller: None,
+    cancel: CancelToken | None = None,
+    caller: Caller | None = None,
+) -> int:
+    """Run the workflow, or its sweep, as it is now; returns the exit code. Raises CliError before anything ran."""
+    caller = caller or runner.caller()
+    if options.sweep:
+        from engine.cli.sweep import run_sweep, swept
+
+        try:
+            sweep = swept(caller, options)
+        finally:
+            began(caller)
+        return (await run_sweep(runner, caller, sweep, report, options, cancel)).code
+    try:
+        call = caller.call(caller.bind(options.given))
+    finally:
+        began(caller)
     display = report.display(call)
     with aside(), display:
-        ran = asyncio.run(runner.run(call, display))
+        ran = await runner.run(call, display, cancel)
     report.ended(ran)
     return ran.code
 
 
-def _sweep(runner: Runner, options: argparse.Namespace) -> int:
-    from engine.cli.sweep import run_sweep, swept
+def _watch(app: App, runner: Runner, loop: asyncio.Runner, options: argparse.Namespace, report: Report) -> int:
+    from engine.cli.watch import check_watched, watch
 
-    caller = runner.caller()
-    sweep = swept(caller, options)
-    return asyncio.run(run_sweep(runner, caller, sweep, make_report(options), options)).code
+    workflow = check_watched(options, app.paths)
+
+    def run(began: Callable[[Caller], None], cancel: CancelToken) -> Coroutine[Any, Any, int]:
+        return _pass(runner, options, report, began, cancel)
+
+    _waited(loop, watch(workflow, run, report, app.paths))
+    return exits.OK
+
+
+def _waited(loop: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` gives. A signal that ends the program lets everything that waits come to its end first."""
+    try:
+        return loop.run(work)
+    except KeyboardInterrupt:
+        loop.run(_end_of_others())
+        raise
+
+
+async def _end_of_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

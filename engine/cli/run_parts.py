@@ -38,6 +38,10 @@ class Ran:
 class Runner(Protocol):
     """Runs calls of the workflow that the options name; what several of them share is done once."""
 
+    async def open(self) -> None:
+        """Make ready. Raises CliError."""
+        ...
+
     @property
     def output_folder(self) -> Path:
         """Where files go that belong to no single call: `--out`, else the output folder."""
@@ -55,7 +59,7 @@ class Runner(Protocol):
         """Run a call, its files where they are asked for. Raises CliError before anything ran."""
         ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of what it holds."""
         ...
 

@@ -18,7 +18,14 @@ from engine.calls.progress import Progress
 from engine.calls.result import File, Result
 from engine.calls.run import late
 from engine.client.arguments import Arguments
-from engine.client.errors import ConnectionLostError, ServerError, TooManyRequestsError, refusal_of
+from engine.client.errors import (
+    ConnectionLostError,
+    KnownJobError,
+    ServerError,
+    TooManyRequestsError,
+    graph_error,
+    refusal_of,
+)
 from engine.client.events import events_of
 from engine.client.results import Follower, ended, result_of
 
@@ -59,6 +66,23 @@ class AsyncClient:
     async def workflow(self, name: str) -> AsyncWorkflow:
         """A saved workflow. Raises UnknownWorkflowError."""
         return AsyncWorkflow(self, await self.json("GET", f"/api/v1/workflows/{quote(name)}"))
+
+    async def run_graph(
+        self,
+        graph: Any,
+        *,
+        progress: Callable[[Progress], object] | None = None,
+        previews: bool = False,
+        timeout: float | None = None,
+        download: bool = True,
+    ) -> Result:
+        """Run a graph that is not saved there: a `Graph` of `engine.build`, or JSON in any form that the server reads.
+
+        The outputs of the result are named by their nodes: `node_9`. Raises as `AsyncWorkflow.run` does. A graph of which only
+        some outputs are sound is refused, though a server would run these.
+        """
+        call = Call(self, None, graph=graph, progress=progress, previews=previews, download=download)
+        return await within(call, timeout)
 
     async def result(self, job: str, *, download: bool = True) -> Result:
         """The result of a job that was begun earlier, once it is there. Raises UnknownJobError, and as `run` does."""
@@ -205,13 +229,7 @@ class AsyncWorkflow:
         NotAllowedError, TooManyRequestsError; ConnectionLostError when the server stays away.
         """
         call = self.call({**(parameters or {}), **named}, progress=progress, previews=previews, download=download)
-        try:
-            async with asyncio.timeout(timeout) as limit:
-                return await call.result()
-        except TimeoutError:
-            if limit.expired():
-                raise late(timeout) from None
-            raise
+        return await within(call, timeout)
 
     def call(self, given: Mapping[str, Any], **options: Any) -> Call:
         """A call that has not begun."""
@@ -222,8 +240,23 @@ class AsyncWorkflow:
         return f"<workflow {self.name}({names}) at {self.client.url}>"
 
 
+async def within(call: Call, timeout: float | None) -> Result:
+    """The result of a call, which is cancelled after `timeout` seconds. Raises RunTimeoutError."""
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await call.result()
+    except TimeoutError:
+        if limit.expired():
+            raise late(timeout) from None
+        raise
+
+
 class Call:
-    """One call of a workflow (`name`), or the waiting for a job (`job`) that was begun before."""
+    """One call of a workflow (`name`), the run of a `graph`, or the waiting for a job (`job`) that was begun before.
+
+    `heard` is called with the name and data of every event of the stream. `own`: the job ends when the waiting does, as that of a
+    call.
+    """
 
     def __init__(
         self,
@@ -232,14 +265,19 @@ class Call:
         arguments: Arguments | None = None,
         *,
         job: str | None = None,
+        graph: Any = None,
         progress: Callable[[Progress], object] | None = None,
+        heard: Callable[[str, Mapping[str, Any]], object] | None = None,
         previews: bool = False,
         download: bool = True,
+        own: bool = False,
     ) -> None:
         self._client = client
         self._name = name
         self._arguments = arguments
-        self._own = job is None
+        self._graph = graph
+        self._own = job is None or own
+        self._heard = heard
         self.job = job
         """The id of the job, once the server has told it."""
         self._progress = progress
@@ -248,6 +286,8 @@ class Call:
         self._download = download
         self._key = str(uuid.uuid4())
         self._accepted = asyncio.Event()
+        if job is not None:
+            self._accepted.set()
 
     async def result(self) -> Result:
         """Make the call and follow it to its end, over broken connections and restarts of the server.
@@ -272,6 +312,8 @@ class Call:
         tries = Tries(self._client.patience)
         while True:
             try:
+                if self._graph is not None and self.job is None:
+                    await self._post()
                 return await self._followed(tries)
             except ConnectionLostError as error:
                 await tries.wait(error, self.job)
@@ -290,6 +332,19 @@ class Call:
                     await self._client.cancel(self.job)
         following.cancel()
 
+    async def _post(self) -> None:
+        """Have the graph be a job. Its id is ours: sent again, as the answer got lost, it makes no second one."""
+        body = json.dumps({**_as_posted(self._graph), "prompt_id": self._key}).encode()
+        told: dict[str, Any] = {}
+        headers = {"Content-Type": "application/json"}
+        with contextlib.suppress(KnownJobError):
+            async with self._client.request("POST", "/api/prompt", data=body, headers=headers) as answer:
+                told = await answer.json()
+        self.job = self._key
+        self._accepted.set()
+        if told.get("node_errors"):
+            raise graph_error("Some of its outputs cannot run, so the job is cancelled.", told["node_errors"])
+
     async def _fetched(self, file: File) -> None:
         """Fetch a file that did not come with the result: events bring none, as a stream holds no large ones."""
         if not file.is_here:
@@ -300,6 +355,8 @@ class Call:
         async with self._request() as answer:
             async for event in events_of(answer.content.iter_any()):
                 tries.reached()
+                if self._heard is not None:
+                    self._heard(event.name, event.data)
                 if event.name == "accepted":
                     self.job = str(event.data["job_id"])
                     self._accepted.set()
@@ -327,3 +384,10 @@ class Call:
         path = f"/api/v1/workflows/{quote(self._name or '')}/run{self._query}"
         headers |= {"Idempotency-Key": self._key, **more}
         return self._client.request("POST", path, data=data, headers=headers)
+
+
+def _as_posted(graph: Any) -> dict[str, Any]:
+    """The fields of a `POST /prompt` that bring a graph."""
+    if callable(getattr(graph, "prompt", None)):
+        return {"prompt": graph.prompt(), "extra_data": {"extra_pnginfo": {"workflow": graph.workflow()}}}
+    return {"prompt": graph}

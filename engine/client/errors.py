@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from engine.calls.errors import (
     InvalidWorkflowError,
@@ -43,6 +43,10 @@ class UnknownJobError(ServerError, LookupError):
     """The server knows no job of this id."""
 
 
+class KnownJobError(ServerError):
+    """There is a job of this id already: a request that was sent again was heard the first time."""
+
+
 class ConnectionLostError(WorkflowError, ConnectionError):
     """The server cannot be reached, or not for as long as was waited. A job that it has accepted goes on: see `job`."""
 
@@ -62,9 +66,13 @@ def refusal_of(status: int, body: Any, retry_after: str | None = None) -> Workfl
     )
     extra = error.get("extra_info")
     facts: Mapping[str, Any] = extra if isinstance(extra, Mapping) else {}
+    if isinstance(body, Mapping) and body.get("node_errors"):
+        facts = {**facts, "node_errors": body["node_errors"]}
     problems = [one for one in facts.get("problems") or () if isinstance(one, Mapping)]
     if kind == "invalid_arguments":
         return argument_error(message, problems)
+    if isinstance(body, Mapping) and body.get("node_errors"):
+        return graph_error(message, body["node_errors"])
     if kind == "job_cancelled":
         return RunCancelledError(message)
     if kind == "job_failed":
@@ -74,6 +82,8 @@ def refusal_of(status: int, body: Any, retry_after: str | None = None) -> Workfl
         return UnknownJobError(status, kind, message, facts)
     if status == 404 and "workflow" in kind:
         return UnknownWorkflowError(message, [facts])
+    if status == 409 and kind == "duplicate_prompt_id":
+        return KnownJobError(status, kind, message, facts)
     if status == 409:
         return InvalidWorkflowError(message, [facts])
     if status in (401, 403):
@@ -81,6 +91,20 @@ def refusal_of(status: int, body: Any, retry_after: str | None = None) -> Workfl
     if status == 429:
         return TooManyRequestsError(status, kind, message, facts, _seconds(retry_after))
     return ServerError(status, kind, message, facts)
+
+
+def graph_error(message: str, node_errors: Mapping[str, Any]) -> InvalidWorkflowError:
+    """The exception for a graph whose nodes have problems."""
+    problems = [
+        {"node_id": node, "class_type": told.get("class_type"), **error}
+        for node, told in node_errors.items()
+        for error in told.get("errors") or ()
+    ]
+    lines = [f"node {one['node_id']} ({one['class_type']}): {one['message']} ({one['details']})" for one in problems]
+    return InvalidWorkflowError("\n".join([message, *lines[:_MOST_TOLD]]), problems)
+
+
+_MOST_TOLD: Final = 12
 
 
 def _seconds(text: str | None) -> float | None:

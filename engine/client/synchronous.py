@@ -43,6 +43,20 @@ class Client:
         """A saved workflow. Raises UnknownWorkflowError."""
         return RemoteWorkflow(self, self._call(self._async.workflow(name)))
 
+    def run_graph(
+        self,
+        graph: Any,
+        *,
+        progress: Callable[[Progress], object] | None = None,
+        previews: bool = False,
+        timeout: float | None = None,
+        download: bool = True,
+    ) -> Result:
+        """Run a graph that is not saved there; see `AsyncClient.run_graph`. `progress` is called on this thread."""
+        told = Told()
+        call = Call(self._async, None, graph=graph, progress=told, previews=previews, download=download)
+        return self.start(call, told).wait(progress, timeout)
+
     def result(self, job: str, *, download: bool = True) -> Result:
         """The result of a job that was begun earlier, once it is there. Raises UnknownJobError, and as `run` does."""
         return self._call(self._async.result(job, download=download))

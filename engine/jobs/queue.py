@@ -27,6 +27,8 @@ class JobQueue:
         """Jobs without a number of their own, but for those whose number another job was given."""
         self._unnumbered: dict[float, Job] = {}
         """All jobs without a number of their own, by the one that they have."""
+        self._shown: list[Job] | None = None
+        """All in order, as long as nothing has changed: many clients ask for it at once, and it costs more than one dispatch."""
         self._numbers: list[float] = []
         self._numbered: dict[float, Lines] = {}
         for job in jobs:
@@ -37,7 +39,9 @@ class JobQueue:
 
     def __iter__(self) -> Iterator[Job]:
         """All jobs that wait, the next one first, as far as is known how long each takes."""
-        return iter([self._jobs[place.id] for place in self._places()])
+        if self._shown is None:
+            self._shown = [self._jobs[place.id] for place in self._places()]
+        return iter(self._shown)
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._jobs
@@ -57,6 +61,7 @@ class JobQueue:
     def add(self, job: Job) -> None:
         """Put a job in its place."""
         client = _client(job)
+        self._shown = None
         self._jobs[job.id] = job
         self.shares.join(client)
         self._lines(job).add(client, _place(job))
@@ -67,6 +72,7 @@ class JobQueue:
         """Take a job out of the queue; None when it does not wait here."""
         job = self._jobs.pop(job_id, None)
         if job is not None:
+            self._shown = None
             client, lines = _client(job), self._lines(job)
             lines.take(client, _place(job))
             if job.number == job.sequence:
@@ -92,6 +98,7 @@ class JobQueue:
     def settle(self, job: Job, charge: float, seconds: float, *, ended: bool = True) -> None:
         """It has run for `seconds`, to its end or to be given back."""
         client = _client(job)
+        self._shown = None
         self.shares.settle(client, charge, seconds, ended=ended)
         job.account = self.shares.settled(client)
         self._usual.look(client)

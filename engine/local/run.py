@@ -18,7 +18,7 @@ from engine.execute.cancel import CancelToken
 from engine.graph.arguments import Call
 from engine.graph.signature import Signature
 from engine.graph.validate import Checked
-from engine.local.engine import Engine
+from engine.local.runtime import Runtime
 
 if TYPE_CHECKING:
     from engine.execute.result import RunResult
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class LocalRun(Run):
     """A run in this process that has begun. `job` is its id."""
 
-    def __init__(self, engine: Engine, signature: Signature, made: Call, checked: Checked, *, previews: bool) -> None:
+    def __init__(self, engine: Runtime, signature: Signature, made: Call, checked: Checked, *, previews: bool) -> None:
         self.job = str(uuid.uuid4())
         self._engine = engine
         self._signature = signature

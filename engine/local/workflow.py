@@ -18,9 +18,9 @@ from engine.graph.problems import GraphError, Problem, render
 from engine.graph.signature import Signature, media_kind, signature_of
 from engine.graph.signature_schema import arguments_schema
 from engine.graph.validate import Checked, check
-from engine.local.engine import Engine, give_back, shared_engine
 from engine.local.inputs import stored
 from engine.local.run import LocalRun
+from engine.local.runtime import Runtime, give_back, shared_runtime
 from engine.local.sources import read_source
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Workflow:
     Raises UnknownWorkflowError for a source that is not there, InvalidWorkflowError for one that is no workflow.
     """
 
-    def __init__(self, source: Any, *, base: str | Path | None = None, engine: Engine | None = None) -> None:
+    def __init__(self, source: Any, *, base: str | Path | None = None, engine: Runtime | None = None) -> None:
         self._own = engine is None
-        self.engine = engine or shared_engine(base)
+        self.engine = engine or shared_runtime(base)
         self._closed = False
         try:
             found = read_source(source, self.engine.app.paths, self.engine.library.catalogue)

@@ -85,6 +85,8 @@ class _Ready(msgspec.Struct, frozen=True):
 class LocalBackend:
     """The engine around one base directory. `only` are patterns of the workflows that become tools; none: all."""
 
+    look_every = 2.0
+
     def __init__(self, engine: Engine, only: Sequence[str] = ()) -> None:
         self._engine = engine
         self._paths = engine.paths

@@ -93,8 +93,8 @@ class ToolServer(Server[Any]):
         told = notification_options or NotificationOptions(tools_changed=True, resources_changed=True)
         return super().create_initialization_options(told, experimental_capabilities, extensions)
 
-    async def watch(self, seconds: float) -> None:
-        """Look every `seconds` whether there are other tools, and tell clients; until cancelled."""
+    async def watch(self) -> None:
+        """Look again and again whether there are other tools, and tell clients; until cancelled."""
         known: Sequence[WorkflowTool] | None = None
         while True:
             with contextlib.suppress(ToolError):
@@ -102,7 +102,7 @@ class ToolServer(Server[Any]):
                 if known is not None and found != known:
                     await self._tools_changed()
                 known = found
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(self._backend.look_every)
 
     # -- changes
 

@@ -85,6 +85,9 @@ class ToolError(Exception):
 class Backend(Protocol):
     """An engine that has workflows, runs them, and keeps what they give."""
 
+    look_every: float
+    """Seconds between two looks at whether there are other workflows."""
+
     async def tools(self) -> Sequence[WorkflowTool]:
         """Every workflow that can be called now. Raises ToolError when the engine cannot be asked."""
         ...

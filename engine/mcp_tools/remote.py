@@ -45,6 +45,8 @@ class NotThereError(ToolError):
 class RemoteBackend:
     """A server at `url`, which is shown `token` if there is one. `only` are patterns of its workflows; none: all."""
 
+    look_every = 10.0
+
     def __init__(self, url: str, token: str | None, only: Sequence[str] = ()) -> None:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}

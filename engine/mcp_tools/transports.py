@@ -22,9 +22,6 @@ from engine.mcp_tools.records import Backend
 from engine.server.binding import bind, url_of
 
 PATH: Final = "/mcp"
-WATCH_SECONDS: Final = 2.0
-"""Between two looks at the saved workflows."""
-
 MOST_BODY: Final = 140 * 1024 * 1024
 """Bytes of a request: a file of 100 MiB as a data URL."""
 
@@ -100,7 +97,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _watched(server: ToolServer, backend: Backend) -> AsyncIterator[None]:
-    watching = asyncio.create_task(server.watch(WATCH_SECONDS))
+    watching = asyncio.create_task(server.watch())
     try:
         yield
     finally:

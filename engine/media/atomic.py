@@ -106,12 +106,19 @@ def copy_new(source: Path, folder: Path) -> Path:
     same bytes is taken as the copy. Raises MediaError as `write_numbered` does.
     """
     try:
-        data = source.read_bytes()
-        target = folder / source.name
+        return write_new(folder, source.name, source.read_bytes())
+    except OSError as error:
+        raise _explained(error, folder) from error
+
+
+def write_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file `name` into `folder`, whole or not at all, and return its path there: as `copy_new`, of bytes."""
+    try:
+        target = folder / name
         if target.is_file() and target.read_bytes() == data:
             return target
         if target.exists():
-            return write_numbered(folder, source.stem.rstrip("_"), source.suffix, data)
+            return write_numbered(folder, target.stem.rstrip("_"), target.suffix, data)
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{os.urandom(8).hex()}.part"
         try:

@@ -80,6 +80,17 @@ def first_frame(path: Path) -> Image:
         return ImageOps.exif_transpose(opened).copy()
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of the first frame, upright, by the header alone. Raises MediaError as `load_picture` does."""
+    from PIL import Image
+    from PIL.ExifTags import Base
+
+    with _explained(path), Image.open(path) as opened:
+        _refuse_huge(path, opened.width * opened.height, opened.size, 1)
+        lies = opened.getexif().get(Base.Orientation, 1) in range(5, 9)
+        return opened.size[::-1] if lies else opened.size
+
+
 def check_picture(data: bytes, name: str) -> str:
     """The format (`PNG`, `JPEG`, …) of the bytes of a picture file, which are decoded, and let go.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from engine.media.errors import MediaError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -157,12 +160,16 @@ class _Sheet:
 
 def _size_of(cell: Cell) -> tuple[int, int] | None:
     """Width and height of the pictures of a cell side by side."""
-    opened = [one for path in cell.pictures if (one := _opened(path)) is not None]
-    if not opened or cell.failed:
+    from engine.media.load import picture_size
+
+    sizes = []
+    for path in () if cell.failed else cell.pictures:
+        with contextlib.suppress(MediaError):
+            sizes.append(picture_size(path))
+    if not sizes:
         return None
-    columns = math.ceil(math.sqrt(len(opened)))
-    rows = math.ceil(len(opened) / columns)
-    return columns * max(one.width for one in opened), rows * max(one.height for one in opened)
+    columns = math.ceil(math.sqrt(len(sizes)))
+    return columns * max(width for width, _ in sizes), math.ceil(len(sizes) / columns) * max(high for _, high in sizes)
 
 
 def _tiled(paths: Sequence[Path], width: int, height: int) -> Image | None:
@@ -191,7 +198,6 @@ def _tiled(paths: Sequence[Path], width: int, height: int) -> Image | None:
 
 
 def _opened(path: Path) -> Image | None:
-    from engine.media.errors import MediaError
     from engine.media.load import first_frame
 
     try:

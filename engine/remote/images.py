@@ -73,7 +73,7 @@ class Images:
         fields: dict[str, Any] = {"model": self._service.model(wanted.model), "prompt": wanted.prompt, "n": wanted.n}
         fields |= {"size": wanted.size, "quality": wanted.quality, "background": wanted.background}
         fields = {name: value for name, value in fields.items() if value not in ("", "auto")}
-        if settings.response_format:
+        if settings.response_format and not wanted.partial_images:  # what is streamed has one form
             fields["response_format"] = settings.response_format
         if settings.sends_seed and wanted.seed is not None:
             fields["seed"] = wanted.seed

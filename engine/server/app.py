@@ -65,6 +65,7 @@ from engine.server.webhooks.delivery import Webhooks, install_webhooks
 from engine.server.webhooks.waiting import FILE_NAME, WaitingHooks
 from engine.server.workflows.files import CallFiles
 from engine.server.workflows.library import WorkflowLibrary
+from engine.server.workflows.operations import Operations
 from engine.server.workflows.runner import RunService
 
 BEFORE_STORE: Final = ("/system_stats", "/health", "/object_info", "/features")
@@ -139,7 +140,7 @@ def make_application(parts: Parts, options: ServeOptions, policy: Policy, limits
     app.middlewares.append(_with_store(parts.opened))
     app.middlewares.append(pack_routes(parts.packs, limits))
     routes = all_routes(parts, limits)
-    register(app, [*routes, *openapi_routes(routes), *frontend_routes(options.front_end_root)])
+    register(app, [*routes, *openapi_routes(routes, Operations(parts.runs)), *frontend_routes(options.front_end_root)])
     return app
 
 

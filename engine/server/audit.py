@@ -19,10 +19,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from engine.jobs.records import Job
-from engine.server.principals import LOCAL, Principal, asked_from, asking, known_principal, scope_of
+from engine.server.principals import LOCAL, Principal, addresses, asked_from, asking, known_principal, scope_of
 
 FILE_NAME: Final = "audit.jsonl"
 MOST_BYTES: Final = 4 * 1024 * 1024
@@ -67,19 +67,19 @@ class Audit:
         """A job was accepted of whoever asks. Where nobody is asked for a token, there is nobody to note."""
         principal = asking()
         if principal is not LOCAL:
-            self.note(principal.name, asked_from(), "run", job.id, "accepted")
+            address, forwarded = asked_from()
+            self.note(principal.name, address, "run", job.id, "accepted", forwarded_for=forwarded)
 
     def request(self, request: web.Request, status: int, type: str = "") -> None:
         """A request was answered: noted when it was refused because of who asks, or changed or showed what is the admin's."""
         principal = known_principal(request)
         outcome = f"{status} {type}".rstrip()
         name = "nobody" if principal is None else principal.name
+        address, forwarded = addresses(request)
         if status in REFUSALS:
-            kind = _Kind(name, _address(request), _action(request), outcome)
-            self._refused(kind, _target(request), _forwarded(request))
+            self._refused(_Kind(name, address, _action(request), outcome), _target(request), forwarded)
         elif principal is not None and self._concerns(principal, request):
-            action, target = _action(request), _target(request)
-            self.note(name, _address(request), action, target, outcome, forwarded_for=_forwarded(request))
+            self.note(name, address, _action(request), _target(request), outcome, forwarded_for=forwarded)
 
     def _concerns(self, principal: Principal, request: web.Request) -> bool:
         return principal is not LOCAL and principal.is_admin and scope_of(request.method) != "read"
@@ -180,14 +180,6 @@ def _action(request: web.Request) -> str:
 def _target(request: web.Request) -> str:
     """The path without the query, which may hold a token; percent-encoded, so that it stays one line."""
     return request.rel_url.raw_path
-
-
-def _address(request: web.BaseRequest) -> str:
-    return request.remote or ""
-
-
-def _forwarded(request: web.BaseRequest) -> str:
-    return request.headers.get(hdrs.X_FORWARDED_FOR, "")[:100]
 
 
 AUDIT: web.AppKey[Audit] = web.AppKey("audit", Audit)

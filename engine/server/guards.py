@@ -28,10 +28,15 @@ from engine.server.routing import ROUTE_SCOPES, Scopes
 from engine.server.token_file import cookie_of
 from engine.server.tokens import COOKIE, PAGE, TOKENS, Tokens
 
-SENT = "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range"
+SENT = (
+    "Authorization, Comfy-User, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, Range, "
+    "Safelight-Webhook"
+)
 """Headers that pages of another origin may send."""
 
-EXPOSED = "Accept-Ranges, Content-Range, Location, Retry-After, X-Comfy-Request-Id"
+EXPOSED = (
+    "Accept-Ranges, Content-Range, Link, Location, Preference-Applied, Retry-After, Safelight-Job, X-Comfy-Request-Id"
+)
 """Headers of answers that pages of another origin may read, beyond the few that they may anyway."""
 
 OPEN_PATHS = ("/health", "/api/health", "/api/v2/health")
@@ -301,8 +306,8 @@ def _admit(tokens: Tokens, request: web.Request) -> Principal | web.Response:
     if request.headers.get("Sec-Fetch-Mode") == "navigate":
         return web.Response(status=401, text=PAGE, content_type="text/html", headers={hdrs.CACHE_CONTROL: "no-store"})
     message = (
-        "This server asks for its token, which it printed when it started: open its page once with ?token=TOKEN, "
-        "or send the header 'Authorization: Bearer TOKEN'."
+        "This server asks for a token: yours, or the one that it printed when it started. Open its page once with "
+        "?token=TOKEN, or send the header 'Authorization: Bearer TOKEN'."
     )
     raise Refusal(401, "token_wrong" if shown or hdrs.AUTHORIZATION in request.headers else "token_needed", message)
 

@@ -14,6 +14,8 @@ from aiohttp import web
 from engine.server.openapi_page import page_of
 from engine.server.refusals import json_response
 from engine.server.routing import Query, Route
+from engine.server.workflows.forms import forms_of
+from engine.server.workflows.operations import Operations, with_operations
 
 _REF = "#/components/schemas/{name}"
 _PART = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
@@ -76,8 +78,11 @@ _PROBLEMS = {"plain": "application/json", "document": "application/problem+json"
 _FORMS = {"plain": "Problem", "document": "ProblemDocument"}
 
 
-def openapi_routes(routes: Iterable[Route]) -> list[Route]:
-    """Routes that describe `routes` and themselves: `/openapi.json` for programs, `/api/v1/docs` for people."""
+def openapi_routes(routes: Iterable[Route], operations: Operations | None = None) -> list[Route]:
+    """Routes that describe `routes` and themselves: `/openapi.json` for programs, `/api/v1/docs` for people.
+
+    `operations` are those of the saved workflows, which change while a server runs.
+    """
     described = list(routes)
 
     @lru_cache(1)
@@ -85,10 +90,12 @@ def openapi_routes(routes: Iterable[Route]) -> list[Route]:
         return describe(described)
 
     async def as_json(request: web.Request) -> web.Response:
-        return json_response(description())
+        own = await operations.all() if operations is not None else []
+        return json_response(with_operations(description(), own) if own else description())
 
     async def as_page(request: web.Request) -> web.Response:
-        return web.Response(text=page_of(description()), content_type="text/html", charset="utf-8")
+        own = await operations.all() if operations is not None else []
+        return web.Response(text=page_of(description(), forms_of(own)), content_type="text/html", charset="utf-8")
 
     own = [
         _own("/openapi.json", as_json, "This description, for programs", "application/json", {"type": "object"}),

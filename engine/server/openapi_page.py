@@ -1,4 +1,4 @@
-"""The description of all routes as one page: no script, nothing loaded from elsewhere."""
+"""The description of all routes as one page, with forms to run workflows: nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ td, th { text-align: left; vertical-align: top; padding: .1rem 1rem .1rem 0 }
 """
 
 
-def page_of(description: Mapping[str, Any]) -> str:
-    """HTML for an OpenAPI description."""
+def page_of(description: Mapping[str, Any], forms: str = "") -> str:
+    """HTML for an OpenAPI description; `forms` stands before it."""
     info = description["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{escape(info['title'])}: routes</title><style>{_STYLE}</style>",
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}",
         "<p>For programs: <a href=../../openapi.json>openapi.json</a>",
+        forms,
     ]
     for tag in description["tags"]:
         parts += [f"<h2>{escape(tag['name'])}</h2>", *_operations(description, tag["name"])]

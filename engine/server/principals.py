@@ -70,7 +70,7 @@ UNNAMED: Final = frozenset({LOCAL.name, ADMIN.name, NOBODY.name})
 
 _PRINCIPAL: Any = web.RequestKey("principal", Principal) if hasattr(web, "RequestKey") else "principal"  # aiohttp 3.14
 _ASKING: ContextVar[Principal] = ContextVar("asking", default=LOCAL)
-_ASKED_FROM: ContextVar[str] = ContextVar("asked_from", default="")
+_ASKED_FROM: ContextVar[tuple[str, str]] = ContextVar("asked_from", default=("", ""))
 
 
 def principal_of(request: web.BaseRequest) -> Principal:
@@ -84,9 +84,17 @@ def asking() -> Principal:
     return _ASKING.get()
 
 
-def asked_from() -> str:
-    """The address that the request came from which is being handled, a proxy's or a client's; empty outside of requests."""
+def asked_from() -> tuple[str, str]:
+    """Where the request that is being handled came from: its address, a proxy's or a client's, and what it says of others before.
+
+    Both are empty outside of requests.
+    """
     return _ASKED_FROM.get()
+
+
+def addresses(request: web.BaseRequest) -> tuple[str, str]:
+    """Where a request came from, in the same form."""
+    return request.remote or "", request.headers.get(hdrs.X_FORWARDED_FOR, "")[:100]
 
 
 def known_principal(request: web.BaseRequest) -> Principal | None:
@@ -95,11 +103,11 @@ def known_principal(request: web.BaseRequest) -> Principal | None:
     return found
 
 
-def set_principal(request: web.BaseRequest | dict[Any, Any], principal: Principal) -> None:
+def set_principal(request: web.BaseRequest, principal: Principal) -> None:
     """Note who sent the request, for `principal_of` and `asking`. For guards, and for tests."""
     request[_PRINCIPAL] = principal
     _ASKING.set(principal)
-    _ASKED_FROM.set(getattr(request, "remote", None) or "")
+    _ASKED_FROM.set(addresses(request))
 
 
 def scope_of(method: str) -> Scope:

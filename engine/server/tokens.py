@@ -23,12 +23,14 @@ PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport c
 <title>Safelight: token</title>
 <style>:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{max-width:30rem;margin:20vh auto;padding:0 1rem}</style>
-<h1>Safelight</h1><p>This server asks for its token, which it printed when it started.
+<h1>Safelight</h1><p>This server asks for a token: yours, or the one that it printed when it started.
 <form><label>Token <input name=token type=password autocomplete=current-password autofocus required></label>
 <button>Open</button></form>
 """
 """What a person sees who opens a page without the token."""
 SHORTEST = 8
+TICK = 0.1
+"""Seconds after a change within which another one of the file may not show in its time."""
 
 
 def ensure_token(listen: Iterable[str], token: str | None) -> str | None:
@@ -55,6 +57,7 @@ class Tokens:
         self._cookie = cookie_of(token).encode() if token else None
         self._file = file
         self._seen: tuple[int, ...] | None = None
+        self._settled = False
         self._by_token: dict[str, NamedToken] = {}
         """Hash of a token → the token."""
         self._by_cookie: dict[str, NamedToken] = {}
@@ -120,8 +123,10 @@ class Tokens:
             seen = None
         except OSError:
             seen = ()
-        if seen == self._seen:
+        if seen == self._seen and self._settled:
             return
+        # Two changes within a tick of the file system's clock look like one: one that is just made is read again.
+        self._settled = not seen or time.time() - seen[0] / 1e9 > TICK
         self._seen = seen
         try:
             tokens = read_tokens(self._file)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from engine.__main__ import make_app
 from engine.cli.calls import Caller
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph
 from engine.cli.sweep_values import read_sweep
 from engine.media.embedded import read_embedded
-from engine.media.sheets import LONGEST_SIDE, MOST_PIXELS, Cell, Row, Section, draw_sheet
+from engine.media.sheets import Cell, Row, Section, draw_sheet
 
 SAMPLING = {
     "1": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 4, "cfg": 3.0, "sampler_name": "euler", "scheduler": "karras", "denoise": 1.0}},
@@ -30,9 +31,10 @@ COLOURS = {
 
 
 @pytest.fixture
-def caller(builtin_catalogue):
+def caller(here):
     graph = Graph("g.json", SAMPLING, None, [], [])
-    return Caller(graph, builtin_catalogue, ArgumentParser(), lambda files: [], lambda name, kind, text, listed: text)
+    catalogue = make_app(here.folder).load_library().catalogue
+    return Caller(graph, catalogue, ArgumentParser(), lambda files: [], lambda name, kind, text, listed: text)
 
 
 def values(caller, *entries, most=200):
@@ -156,12 +158,14 @@ def test_a_cell_that_fails_is_marked_and_told_and_the_others_go_on(here):
         }
 
 
-def test_a_sheet_is_bounded_however_much_is_on_it(tmp_path):
-    Image.new("RGB", (800, 600), "red").save(tmp_path / "a.png")
-    cells = [Cell([tmp_path / "a.png"])] * 20
-    sheet = draw_sheet("t", [Section("h", [Row(f"row {at}", ["c"] * 20, cells) for at in range(10)])])
-    assert sheet.width * sheet.height <= MOST_PIXELS
-    assert max(sheet.size) <= LONGEST_SIDE
+def test_a_sheet_is_bounded_however_much_is_on_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.media.sheets.MOST_PIXELS", 800_000)
+    monkeypatch.setattr("engine.media.sheets.LONGEST_SIDE", 1_500)
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "a.png")
+    cells = [Cell([tmp_path / "a.png"] * 3)] * 6
+    sheet = draw_sheet("t", [Section("h", [Row(f"row {at}", ["c"] * 6, cells) for at in range(4)])])
+    assert sheet.width * sheet.height <= 800_000
+    assert max(sheet.size) <= 1_500
 
 
 def test_further_axes_are_sections_and_what_is_no_picture_is_a_text(tmp_path):

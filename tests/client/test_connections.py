@@ -98,6 +98,11 @@ class Fake:
         if path.endswith("/cancel"):
             self.cancelled.set()
             return web.json_response({"cancelled": True})
+        if path == "/prompt":
+            status, body, _ = self.acts.pop(0)
+            if status == 0:
+                request.transport.abort()
+            return web.json_response(body, status=status or 500)
         if path == "/view":
             return web.Response(body=b"far away")
         if request.headers.get("Accept") != "text/event-stream":
@@ -385,3 +390,25 @@ def test_many_calls_at_once_from_threads_and_on_a_loop(fake, client):
             return await asyncio.gather(*(workflow.run(seed=at) for at in range(20)))
 
     assert [result.texts for result in asyncio.run(all_of_them())] == [["well"]] * 20
+
+
+def test_a_graph_is_posted_once_whatever_becomes_of_the_answer(fake, client):
+    fake.acts = [(0, {}, {}), (409, problem("duplicate_prompt_id"), {}), tells(ACCEPTED, breaks=True), tells(FINISHED)]
+    assert client.run_graph({"1": {"class_type": "X", "inputs": {}}}).texts == ["well"]
+    bodies = [json.loads(body) for _, path, _, body in fake.seen if path.endswith("/api/prompt")]
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["prompt"] == {"1": {"class_type": "X", "inputs": {}}}
+
+
+def test_a_graph_that_is_not_sound_is_refused_with_its_nodes_and_a_half_sound_one_is_cancelled(fake, client):
+    error = {"type": "value_not_in_list", "message": "Value not in list", "details": "ckpt_name", "extra_info": {}}
+    errors = {"4": {"class_type": "Loader", "errors": [error], "dependent_outputs": []}}
+    fake.acts = [(400, {**problem("prompt_outputs_failed_validation", "No output."), "node_errors": errors}, {})]
+    with pytest.raises(InvalidWorkflowError, match=r"node 4 \(Loader\): Value not in list \(ckpt_name\)") as raised:
+        client.run_graph({})
+    assert raised.value.problems[0]["node_id"] == "4"
+    fake.acts = [(200, {"prompt_id": "x", "number": 1, "node_errors": errors}, {})]
+    with pytest.raises(InvalidWorkflowError, match="the job is cancelled"):
+        client.run_graph({})
+    assert fake.cancelled.is_set()

@@ -381,3 +381,31 @@ def test_the_store_is_imported_without_sqlalchemy():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_history_is_read_and_deleted_by_owner(tmp_path, new_job, new_outcome):
+    async def scenario():
+        store = JobStore(tmp_path / "jobs.db")
+        await store.open()
+        for number, owner in enumerate(("alice", None, "bob", "alice"), 1):
+            job = new_job(number)
+            job.owner = owner
+            await store.accept([job])
+            await store.finish(job, new_outcome(float(number)))
+        ids = {entry.job.id: entry.job.owner for entry in await store.history()}
+        alice = [id for id, owner in ids.items() if owner == "alice"]
+        (bob,) = [id for id, owner in ids.items() if owner == "bob"]
+        assert [entry.job.id for entry in await store.history(owner="alice")] == alice
+        assert [entry.job.id for entry in await store.history(owner="alice", max_items=1)] == alice[1:]
+        assert [id for id, _ in await store.history_sizes(owner="alice")] == alice
+        entries, total = await store.finished(["done"], limit=1, offset=0, owner="alice")
+        assert ([entry.job.id for entry in entries], total) == (alice[1:], 2)
+        await store.delete_history([bob, alice[0], "unknown"], "alice")
+        assert alice[0] not in [entry.job.id for entry in await store.history()]
+        await store.clear_history("alice")
+        assert [entry.job.owner for entry in await store.history()] == [None, "bob"]
+        await store.clear_history()
+        assert await store.history() == []
+        await store.close()
+
+    asyncio.run(scenario())

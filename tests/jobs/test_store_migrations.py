@@ -186,3 +186,30 @@ def test_damage_in_the_history_alone_is_found_at_the_start(tmp_path, new_job, ne
 
     assert asyncio.run(scenario()) == []
     assert [name for name in (file.name for file in tmp_path.iterdir()) if ".damaged-" in name]
+
+
+def test_long_texts_go_along_with_their_jobs_from_version_4_and_end_with_them(tmp_path):
+    path = tmp_path / "jobs.db"
+    connection = connect(path)
+    migrate(connection, path, to=4)
+    columns = "sequence, id, number, status, attempts, losses, created, client_id, targets, models, extra_data, prompt, checked"
+    row = (7, "long", 2.5, "queued", 1, 2, 1.0, "me", b'["9"]', b"[]", b"", b"", b"")
+    connection.exec_driver_sql(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+    for name, text in (("prompt", b'{"9": 1}'), ("checked", b'{"9": 2}'), ("extra_data", b"{}")):
+        connection.exec_driver_sql("INSERT INTO texts VALUES (7, ?, 0, ?)", (name, text))
+    close(connection)
+
+    async def scenario():
+        store = JobStore(path)
+        (job,) = await store.open()
+        assert (job.id, job.number, job.losses, job.client_id) == ("long", 2.5, 2, "me")
+        assert (job.owner, job.account) == (None, 0.0)
+        assert (job.prompt, job.checked) == (b'{"9": 1}', b'{"9": 2}')
+        assert store.next_sequence == 8
+        await store.remove(["long"])
+        await store.close()
+
+    asyncio.run(scenario())
+    left = sqlite3.connect(path)
+    assert left.execute("SELECT count(*) FROM texts").fetchone() == (0,)
+    left.close()

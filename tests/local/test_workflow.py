@@ -257,7 +257,7 @@ def test_the_shared_engine_is_closed_with_its_last_workflow(tmp_path, core_catal
         engine.Workflow.load("none", base=folder)
     with engine.Workflow.load("text_to_image", base=folder) as anew:
         assert anew.engine is not other.engine
-        assert "text_to_image" in anew.engine.workflows()
+        assert "text_to_image" in engine.Engine(folder).workflows()
 
 
 def test_closing_an_engine_cancels_what_runs(base, tmp_path):

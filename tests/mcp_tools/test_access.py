@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import sys
@@ -15,6 +16,7 @@ from mcp import MCPError
 
 from engine.__main__ import main
 from engine.mcp_tools.guard import Guard
+from engine.server.token_file import create_token
 from tests.mcp_tools.talking import HELLO, listening, over_http, talking
 
 
@@ -66,6 +68,31 @@ def test_nobody_else_is_let_in_without_a_token() -> None:
 
     with pytest.raises(ValueError, match="token"):
         Guard(app, ["0.0.0.0"], [], None)
+
+
+def test_named_tokens_of_the_base_directory_are_taken_when_they_may_run_jobs(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    run = create_token(file, "runner", frozenset({"run"}))
+    read = create_token(file, "reader", frozenset({"read"}))
+
+    def status(token: str | None) -> int:
+        """What a guard on loopback, without a token of its own, answers."""
+        sent: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> Any: ...
+
+        shown = [(b"authorization", f"Bearer {token}".encode())] if token else []
+        scope = {"type": "http", "headers": [(b"host", b"127.0.0.1:8189"), *shown]}
+        asyncio.run(Guard(app, ["127.0.0.1"], [], None, file)(scope, receive, send))
+        return int(sent[0]["status"])
+
+    assert [status(run), status(read), status("wrong-enough"), status(None)] == [200, 403, 401, 401]
 
 
 def test_without_the_package_it_says_how_to_install_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

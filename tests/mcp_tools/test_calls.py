@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import MCPError
@@ -146,6 +148,28 @@ def test_a_call_that_is_cancelled_stops_the_node(stdio: Talk, tools: Path) -> No
     assert stdio.call("wait", {"steps": 2}).content[0].text == "2 steps"
 
 
+def test_calls_take_turns_and_one_that_waits_says_so(stdio: Talk) -> None:
+    async def work() -> Any:
+        begun, waits = asyncio.Event(), asyncio.Event()
+
+        async def first(done: float, total: float | None, message: str | None) -> None:
+            if message is not None and "of 100000" in message:
+                begun.set()
+
+        async def second(done: float, total: float | None, message: str | None) -> None:
+            if message == "waits for another call":
+                waits.set()
+
+        running = asyncio.create_task(stdio.client.call_tool("wait", {"steps": 100_000}, progress_callback=first))
+        await begun.wait()
+        waiting = asyncio.create_task(stdio.client.call_tool("picture", {"seed": 55}, progress_callback=second))
+        await waits.wait()
+        running.cancel()
+        return await waiting
+
+    assert stdio.do(work()).structured_content["seed"] == 55
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_over_http_it_is_the_same(url: str, tools: Path, mode: str) -> None:
     told: list[str | None] = []
@@ -182,7 +206,7 @@ def test_it_ends_when_it_is_told_to_though_its_input_stays_open(tools: Path, num
 
 
 def test_nothing_but_messages_leaves_over_standard_output(stdio: Talk, tools: Path) -> None:
-    """The pack prints when it is imported, in its nodes, and past Python; what waits to be written at the end counts too."""
+    """The pack prints when it is imported, in its nodes, and past Python; what Python still holds back at the end counts too."""
     assert not [message for message in stdio.messages if isinstance(message, Exception)]
     asked = [
         HELLO,
@@ -193,7 +217,7 @@ def test_nothing_but_messages_leaves_over_standard_output(stdio: Talk, tools: Pa
         command("mcp", "--base-directory", str(tools)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environ(),
+        env=environ(PYTHONUNBUFFERED=""),
         cwd=ROOT,
     ) as process:
         assert process.stdin is not None

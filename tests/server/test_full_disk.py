@@ -68,3 +68,13 @@ def test_what_cannot_be_written_or_read_is_told_by_every_route_and_changes_nothi
         state = server.ask("GET", "/api/v1/queue").json()
         assert (state["paused"], state["pending"]) == (False, 1), "as it is on the disk"
         assert [item[1] for item in server.ask("GET", "/queue").json()["queue_pending"]] == [job]
+
+
+def test_calls_of_workflows_are_refused_alike(whole_servers: Callable[..., AbstractContextManager[Any]]) -> None:
+    with whole_servers(store={"reserve": 2**60}) as server:
+        (server.base / "workflows").mkdir()
+        prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
+        (server.base / "workflows" / "shown.json").write_bytes(msgspec.json.encode(prompt))
+        answer = server.ask("POST", "/api/v1/workflows/shown/run", b"{}", {"Idempotency-Key": "again"})
+        assert (answer.status, answer.json()["error"]["type"]) == (507, "disk_full")
+        assert server.ask("GET", "/queue").json()["queue_pending"] == []

@@ -6,25 +6,18 @@ import asyncio
 import json
 import uuid
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from engine.jobs.dispatch import Dispatcher
-from engine.jobs.records import Job
-from engine.jobs.store import JobStore
-from engine.server.follow import JobFollower
 from engine.server.guards import Policy
-from engine.server.hub import Hub
-from engine.server.limits import Limits
-from engine.server.log_ring import LogRing
-from engine.server.principals import ADMIN, Principal, set_principal
+from engine.server.principals import Principal, set_principal
 from engine.server.quotas import Bucket, Quotas
 from engine.server.refusals import Refusal
 from engine.server.token_file import create_token, revoke_token
-from engine.server.watching import Watches
-from engine.server.workflows.runner import RunService
 from tests.harness import PATIENCE, until
 from tests.server.guarded import SECRET
 
@@ -219,17 +212,15 @@ def test_a_change_of_the_rate_holds_at_once():
     quotas = Quotas({}, clock=lambda: now[0])
 
     def admitted(rate):
-        request = {}
+        request = make_mocked_request("POST", "/prompt")
         set_principal(request, Principal(name="alice", scopes=USES, rate=rate))
         try:
             quotas.admit(type("Job", (), {"owner": "alice"}))
         except Refusal as refusal:
             return refusal.status
-        finally:
-            set_principal(request, ADMIN)
         return 200
 
-    assert [admitted(1), admitted(1), admitted(2), admitted(2), admitted(2)] == [200, 429, 200, 200, 429]
+    assert [copy_context().run(admitted, rate) for rate in (1, 1, 2, 2, 2)] == [200, 429, 200, 200, 429]
 
 
 def test_messages_of_a_job_go_to_its_owner_whatever_the_clients_call_themselves(people):
@@ -306,37 +297,19 @@ async def until_remaining(socket, number):
                 return found
 
 
-def test_calls_of_workflows_are_their_owners_too(tmp_path):
-    """By the service behind every way of calling them: it asks who asks."""
-    alice, bob = (Principal(name=name, scopes=USES) for name in ("alice", "bob"))
-
-    async def scenario():
-        store = JobStore(tmp_path / "jobs.db")
-        await store.open()
-        dispatcher = Dispatcher(store, lambda job: JobFollower(job, Hub(dict, dict, LogRing(), Limits())), lambda: None)
-        runs = RunService(None, None, dispatcher, store, Watches(), None, None)
-        for id in ("waits", "ended"):
-            sequence = store.next_sequence
-            await dispatcher.accept(
-                Job(id=id, number=sequence, sequence=sequence, prompt=b"{}", outputs=(), checked=b"{}", owner="alice")
-            )
-        dispatcher.cancel("ended")
-        await dispatcher.settled()
-        set_principal({}, bob)
-        for id in ("waits", "ended"):
-            assert not await runs.knows(id)
-            assert not runs.cancel(id)
-            for asked in (runs.result(id), runs.wait(id)):
-                with pytest.raises(Refusal) as refused:
-                    await asked
-                assert refused.value.status == 404
-        with pytest.raises(Refusal, match="no job"):
-            runs.watch("waits", print)
-        set_principal({}, alice)
-        assert await runs.knows("waits")
-        assert await runs.knows("ended")
-        assert runs.cancel("waits")
-        await dispatcher.settled()
-        await store.close()
-
-    asyncio.run(scenario())
+def test_every_way_of_making_jobs_counts_in_the_limits(people):
+    """Each route asks where jobs are accepted; that of saved workflows is in test_workflow_owners."""
+    alice = people.new(queue=1, rate=100)
+    prompt = {"1": {"class_type": "PreviewAny", "inputs": {"source": "v2"}}}
+    made = alice.ask("POST", "/api/v2/jobs", {"workflow": prompt})
+    assert made.status == 201, made.body
+    assert alice.waiting() == [made.json()["id"]]
+    for path, body in (
+        ("/prompt", {"prompt": prompt}),
+        ("/api/prompt", {"prompt": prompt}),
+        ("/api/v2/jobs", {"workflow": prompt}),
+    ):
+        refused = alice.ask("POST", path, body)
+        assert (refused.status, refused.headers["Retry-After"].isdigit()) == (429, True), path
+        assert "1 jobs waiting and running" in refused.json()["error"]["message"]
+    assert len(alice.waiting()) == 1

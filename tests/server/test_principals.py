@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from engine.server.principals import asking, principal_of
 from engine.server.refusals import json_response
 from engine.server.routing import Route
 from engine.server.token_file import FILE_NAME, TokenError, create_token, read_tokens, revoke_token
-from engine.server.tokens import COOKIE
+from engine.server.tokens import COOKIE, Tokens
 from tests.server.guarded import SECRET, problem
 
 
@@ -132,6 +133,18 @@ def test_once_there_is_a_named_token_nobody_comes_in_without_one(guarded, file):
             assert (await status(bob), await status()) == (401, 401), "revoking the last token opens nothing"
 
     asyncio.run(asked())
+
+
+def test_two_changes_at_once_are_both_seen(file):
+    """Of one size, one time and, where the disk gives a number again that is free, one inode."""
+    tokens = Tokens(None, file)
+    alice = create_token(file, "alice", frozenset({"read"}))
+    just_now = time.time() + 60  # however slow this machine is
+    os.utime(file, (just_now, just_now))
+    assert tokens.of(alice).name == "alice"
+    file.write_bytes(file.read_bytes().replace(b"alice", b"carol"))
+    os.utime(file, (just_now, just_now))
+    assert tokens.of(alice).name == "carol"
 
 
 def test_an_expired_token_is_told_so(guarded, file):

@@ -190,6 +190,13 @@ def _operations(whole):
             yield method.upper(), path.replace("{", "").replace("}", "")
 
 
+def _word(path, error):
+    """Why something was refused: each of the APIs has the word in another place."""
+    if path.startswith("/api/v2/"):
+        return error["details"]["reason"]
+    return error["code"] if path.startswith("/v1/") else error["type"]
+
+
 @pytest.mark.parametrize(
     ("headers", "type_"),
     [
@@ -204,7 +211,9 @@ def test_a_foreign_page_or_a_rebound_name_is_refused_on_every_route(whole, heade
     asked = 0
     for method, path in _operations(whole):
         answer = whole.ask(method, path, b"{}" if method in ("POST", "PATCH") else None, headers)
-        assert (answer.status, answer.json()["error"]["type"]) == (403, type_), (method, path)
+        assert answer.status == 403, (method, path)
+        if method != "HEAD":
+            assert _word(path, answer.json()["error"]) == type_, (method, path)
         asked += 1
     assert asked > 40
 

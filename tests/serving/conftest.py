@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Server, new_base, served, until
+from tests.serving.calling import Receiver, give_workflows, receiving, webhook_settings
 
 PACK = '''
 """Nodes that are quick, slow, harmful, or wait to be let go, and tell a file when they run."""
@@ -159,3 +160,37 @@ def server(shared_server: Server) -> Iterator[Server]:
     shared_server.ask("POST", "/interrupt")
     shared_server.ask("POST", "/api/v1/queue/resume")
     until(lambda: not shared_server.get("/prompt")["exec_info"]["queue_remaining"], "jobs to end", shared_server.log)
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """What webhooks come to."""
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def calls_server(
+    tmp_path_factory: pytest.TempPathFactory, core_catalogue: Path, receiver: Receiver
+) -> Iterator[Server]:
+    base = new_base(tmp_path_factory.mktemp("calls"), core_catalogue, webhook_settings(receiver))
+    with served(give_workflows(give_pack(base))) as found:
+        yield found
+
+
+@pytest.fixture
+def called(calls_server: Server) -> Iterator[Server]:
+    """A server with the workflows of `tests.serving.calling`; no node has noted anything yet."""
+    calls_server.notes.unlink(missing_ok=True)
+    yield calls_server
+    calls_server.ask("POST", "/queue", {"clear": True})
+    calls_server.ask("POST", "/interrupt")
+    until(lambda: not calls_server.get("/prompt")["exec_info"]["queue_remaining"], "jobs to end", calls_server.log)
+
+
+@pytest.fixture
+def sign(tmp_path: Path) -> Iterator[Path]:
+    """A file that lets go what is held; at the end it is there."""
+    path = tmp_path / "sign"
+    yield path
+    path.touch()

@@ -102,6 +102,10 @@ def test_several_pictures_of_a_size_come_as_addresses(client: openai.OpenAI, ser
         status, data = server.ask("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
         assert status == 200
         found.append(opened(data))
+    behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/drawn"}
+    proxied = client.images.generate(prompt="tree", response_format="url", extra_headers=behind)
+    assert proxied.data is not None
+    assert (proxied.data[0].url or "").startswith(f"https://127.0.0.1:{server.port}/drawn/api/view?")
     assert found[0].shape == (48, 32, 3)
     assert not np.array_equal(found[0], found[1])
 
@@ -232,8 +236,9 @@ def test_pictures_that_are_none_are_told(client: openai.OpenAI) -> None:
 
 
 def test_the_wrong_token_is_told_to_the_client(server: Server) -> None:
-    with pytest.raises(openai.AuthenticationError, match="token"):
+    with pytest.raises(openai.AuthenticationError, match="token") as raised:
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong").models.list()
+    assert (raised.value.code, raised.value.type) == ("token_wrong", "authentication_error")
 
 
 def test_a_film_is_asked_for_waited_for_and_fetched(client: openai.OpenAI) -> None:
@@ -359,7 +364,7 @@ def remote_prompt(seed: int) -> dict[str, Any]:
         },
         "4": {
             "class_type": "RemoteImageEdit",
-            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit"},
+            "inputs": {**drawing, "image": ["2", 0], "prompt": "red apple", "model": "edit", "partial_images": 1},
         },
         "6": {
             "class_type": "RemoteImageVariation",

@@ -6,14 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
-from engine.server.bodies import LIMITS, Pace, read_json, too_large
-from engine.server.limits import Limits
+from engine.server.bodies import read_json
 from engine.server.openai.errors import ApiError
+from engine.server.workflows.given import read_parts
 
-_STEP: Final = 256 * 1024
 _SIZE: Final = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
@@ -88,52 +86,11 @@ class Fields:
 
 async def read_fields(request: web.Request) -> Fields:
     """The fields of a request: JSON, or a form with files. Raises ApiError, and Refusal 400, 408, 413, 415."""
-    if not request.content_type.startswith("multipart/"):
-        values = await read_json(request)
-        if not isinstance(values, dict):
-            raise ApiError(400, "invalid_body", f"Expected a JSON object, got {type(values).__name__}.")
-        return Fields(values)
-    try:
-        return await _Form(request).read()
-    except (ValueError, AssertionError, LookupError, RuntimeError, HttpProcessingError) as error:
-        message = f"The form cannot be read: {str(error)[:200] or 'it is damaged or not whole'}. Send it again."
-        raise ApiError(400, "invalid_form", message) from error
-
-
-class _Form:
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self._limits = request.app.get(LIMITS) or Limits()
-        self._pace = Pace(self._limits)
-        self._received = 0
-
-    async def read(self) -> Fields:
-        values: dict[str, str] = {}
-        files: list[File] = []
-        reader = await self._request.multipart()
-        for _ in range(self._limits.max_form_fields):
-            part = await self._pace.wait(reader.next(), self._received)
-            if part is None:
-                return Fields(values, files, as_text=True)
-            if not isinstance(part, BodyPartReader) or not part.name:
-                raise ApiError(
-                    400, "invalid_form", "Expected fields and files with a name, and no form within the form."
-                )
-            if part.filename is not None:
-                files.append(File(part.name, await self._data(part, self._limits.max_upload_size)))
-            else:
-                value = await self._data(part, self._limits.max_form_value)
-                values[part.name] = value.decode("utf-8", "replace")
-        raise ApiError(413, "too_many_fields", f"The form has more than {self._limits.max_form_fields} fields.")
-
-    async def _data(self, part: BodyPartReader, most: int) -> bytes:
-        """The bytes of a part: at most `most`, and of all parts what a request may have."""
-        found = bytearray()
-        while chunk := await self._pace.wait(part.read_chunk(_STEP), self._received):
-            self._received += len(chunk)
-            found += chunk
-            if len(found) > most:
-                raise too_large(most, what=f"The field {str(part.name)[:40]!r}")
-            if self._received > self._limits.largest_request:
-                raise too_large(self._limits.largest_request, what="The form")
-        return bytes(found)
+    if request.content_type.startswith("multipart/"):
+        parts = await read_parts(request)
+        files = [File(name, value) for name, value in parts if isinstance(value, bytes)]
+        return Fields({name: value for name, value in parts if isinstance(value, str)}, files, as_text=True)
+    values = await read_json(request)
+    if not isinstance(values, dict):
+        raise ApiError(400, "invalid_body", f"Expected a JSON object, got {type(values).__name__}.")
+    return Fields(values)

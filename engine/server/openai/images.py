@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,12 +17,11 @@ from engine.server.openai.fields import read_fields
 from engine.server.openai.models import Model, Models
 from engine.server.openai.pictures import Pictures, answer
 from engine.server.openai.requests import FORMATS, MOST_PICTURES, Operation, PictureRequest, read_request
-from engine.server.openai.running import Runs
+from engine.server.openai.running import Runs, let_go
 from engine.server.openai.streaming import PictureStream
 from engine.server.principals import principal_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Handler, Route
-from engine.server.workflows.results import CallResult
 from engine.server.workflows.runner import RunService
 
 TAG: Final = "openai"
@@ -125,44 +124,45 @@ class ImageRoutes:
 
     async def _answer(self, request: web.Request, wanted: PictureRequest) -> web.StreamResponse:
         model = await self._models.get(wanted.model, wanted.operation)
+        stream = PictureStream(request, model, wanted.without_files(), self._pictures) if wanted.stream else None
         try:
-            if wanted.stream:
-                return await self._streamed(request, model, wanted)
-            pictures = await self._pictures.of(model, wanted, await self._results(request, model, wanted))
+            runs = await self._started(request, model, wanted, stream)
+            wanted = wanted.without_files()  # they are on disk now
+            let_go(request)
+            try:
+                if stream is not None:
+                    return await stream.serve(runs)
+                pictures = await self._pictures.of(model, wanted, await runs.results(request))
+            finally:
+                runs.close()
         except Refusal as refusal:
             raise as_api_error(refusal, model.fields) from None
         return json_response(answer(request, wanted, pictures))
 
-    async def _streamed(self, request: web.Request, model: Model, wanted: PictureRequest) -> web.StreamResponse:
-        runs = Runs(self._service, model, uuid.uuid4().hex)
-        stream = PictureStream(request, model, wanted, self._pictures)
-        previews = wanted.partial_images > 0
-        try:
-            for arguments in await arguments_of(model, wanted, self._max_pixels):
-                await runs.start(arguments, as_text=wanted.as_text, listener=stream.listener(), previews=previews)
-            return await stream.serve(runs)
-        finally:
-            runs.close()
-
-    async def _results(self, request: web.Request, model: Model, wanted: PictureRequest) -> Sequence[CallResult]:
+    async def _started(
+        self, request: web.Request, model: Model, wanted: PictureRequest, stream: PictureStream | None
+    ) -> Runs:
+        """The runs of a request, in the queue."""
         async with self._once(request, wanted) as (name, kept):
             runs = Runs(self._service, model, name, kept=kept)
             try:
                 for arguments in await arguments_of(model, wanted, self._max_pixels):
-                    await runs.start(arguments, as_text=wanted.as_text)
+                    listener = stream.listener() if stream is not None else None
+                    previews = stream is not None and wanted.partial_images > 0
+                    await runs.start(arguments, as_text=wanted.as_text, listener=listener, previews=previews)
             except BaseException:
                 runs.close()
                 raise
-        try:
-            return await runs.results(request)
-        finally:
-            runs.close()
+        return runs
 
     @asynccontextmanager
     async def _once(self, request: web.Request, wanted: PictureRequest) -> AsyncIterator[tuple[str, bool]]:
-        """What the ids of the jobs begin with, and whether they may be there: with a key, the same request may come again."""
+        """What the ids of the jobs begin with, and whether they may be there: with a key, the same request may come again.
+
+        One that is streamed runs for whoever follows it.
+        """
         key = read_key(request)
-        if key is None:
+        if key is None or wanted.stream:
             yield uuid.uuid4().hex, False
             return
         scope = f"openai pictures of {principal_of(request).owner or ''}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.server.large_bodies import BODIES
 from engine.server.openai.models import Model
 from engine.server.watching import Listener
 from engine.server.workflows.results import CallResult
@@ -65,3 +66,10 @@ class Runs:
         """Cancel what has not ended."""
         for one in self._ids if not self._kept else ():
             self._service.cancel(one)
+
+
+def let_go(request: web.Request) -> None:
+    """Give the turn of a large body to others: what came with the request is on disk, and the run may take long."""
+    bodies = request.app.get(BODIES)
+    if bodies is not None:
+        bodies.let_go(request)

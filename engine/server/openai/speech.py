@@ -13,7 +13,7 @@ from engine.server.openai.fields import Fields, read_fields
 from engine.server.openai.images import REFUSALS, TAG
 from engine.server.openai.models import Model, Models
 from engine.server.openai.pictures import check_ended
-from engine.server.openai.running import Runs
+from engine.server.openai.running import Runs, let_go
 from engine.server.refusals import Refusal
 from engine.server.routing import Route
 from engine.server.workflows.runner import RunService
@@ -71,6 +71,7 @@ class SpeechRoutes:
         runs = Runs(self._service, model, uuid.uuid4().hex)
         try:
             await runs.start(_arguments(model, fields, text), as_text=fields.as_text)
+            let_go(request)
             (result,) = await runs.results(request)
         except Refusal as refusal:
             raise as_api_error(refusal, model.fields) from None

@@ -20,6 +20,7 @@ from engine.server.watching import Listener
 from engine.server.webhooks.delivery import Webhooks
 from engine.server.workflows.answering import Answering, JobEvents
 from engine.server.workflows.given import Given, read_given
+from engine.server.workflows.library import SavedWorkflow
 from engine.server.workflows.runner import RunService
 from engine.server.workflows.wishes import JSON, Wishes, read_wishes
 
@@ -72,26 +73,27 @@ class CallRoutes:
         ]
 
     async def run(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
         wishes = read_wishes(request)
-        workflow = await self._runs.library.get(name)
+        workflow = await self._runs.library.get(request.match_info["name"])
         wishes.check_kinds(one.kind for one in workflow.signature.outputs)
         url = _webhook(request)
         if url is not None:
             self._webhooks.check(url)
         given = await read_given(request)
         if wishes.streams:
-            return await self._streamed(request, name, given, wishes)
-        async with self._once(request, name, given) as (job_id, is_new):
+            return await self._streamed(request, workflow, given, wishes)
+        async with self._once(request, workflow.name, given) as (job_id, is_new):
             if is_new:
-                await self._start(request, name, given, job_id)
+                await self._start(request, workflow, given, job_id)
         return await self._answering.wait(request, job_id, wishes)
 
-    async def _streamed(self, request: web.Request, name: str, given: Given, wishes: Wishes) -> web.StreamResponse:
-        async with self._once(request, name, given) as (job_id, is_new):
+    async def _streamed(
+        self, request: web.Request, workflow: SavedWorkflow, given: Given, wishes: Wishes
+    ) -> web.StreamResponse:
+        async with self._once(request, workflow.name, given) as (job_id, is_new):
             events = self._answering.events(request, job_id, wishes)
             if is_new:
-                await self._start(request, name, given, job_id, events)
+                await self._start(request, workflow, given, job_id, events)
         return await self._followed(request, events, is_new)
 
     async def _followed(self, request: web.Request, events: JobEvents, is_listening: bool) -> web.StreamResponse:
@@ -99,11 +101,16 @@ class CallRoutes:
         return await self._answering.stream(events)
 
     async def _start(
-        self, request: web.Request, name: str, given: Given, job_id: str, listener: Listener | None = None
+        self,
+        request: web.Request,
+        workflow: SavedWorkflow,
+        given: Given,
+        job_id: str,
+        listener: Listener | None = None,
     ) -> None:
         async with self._promised(request, job_id):
             await self._runs.start(
-                name,
+                workflow,
                 given.arguments,
                 client_id=request.query.get("client_id"),
                 job_id=job_id,

@@ -38,7 +38,12 @@ async def read_given(request: web.Request) -> Given:
     Large ones wait for their turn (`engine.server.large_bodies`), which ends with the request, or when it is let go.
     """
     if request.content_type.startswith("multipart/"):
-        return Given(await _form(request), True)
+        parts = await read_parts(request)
+        for name, _ in parts:
+            if sum(name == other for other, _ in parts) > 1:
+                message = f"The field {name[:80]!r} is there twice: a parameter has one value."
+                raise Refusal(400, "invalid_form", message)
+        return Given(dict(parts), True)
     limits = request.app.get(LIMITS) or Limits()
     body = await read_body(request)
     if not body.strip():
@@ -50,7 +55,8 @@ async def read_given(request: web.Request) -> Given:
     return Given(arguments, False)
 
 
-async def _form(request: web.Request) -> dict[str, Any]:
+async def read_parts(request: web.Request) -> list[tuple[str, str | bytes]]:
+    """The fields of a form in order, each by its name: a file as bytes, anything else as text. Raises as `read_given`."""
     limits = request.app.get(LIMITS) or Limits()
     if encoding_of(request):
         raise Refusal(415, "unknown_encoding", "A form is taken as it is: send it without Content-Encoding.")
@@ -77,17 +83,17 @@ class _Form:
         self._pace = Pace(limits)
         self._received = 0
 
-    async def read(self) -> dict[str, Any]:
+    async def read(self) -> list[tuple[str, str | bytes]]:
         """Every part by its name: a file as bytes, anything else as text."""
-        parts: dict[str, _Part] = {}
+        parts: list[_Part] = []
         try:
             await self._gather(parts)
-            return {name: await part.value() for name, part in parts.items() if not part.is_empty}
+            return [(part.name, await part.value()) for part in parts if not part.is_empty]
         finally:
-            for part in parts.values():
+            for part in parts:
                 part.gathered.close()
 
-    async def _gather(self, parts: dict[str, _Part]) -> None:
+    async def _gather(self, parts: list[_Part]) -> None:
         """All of it comes before any is read back: who sends slowly keeps no turn."""
         reader = await self._request.multipart()
         for _ in range(self._limits.max_form_fields):
@@ -98,11 +104,8 @@ class _Form:
                 raise Refusal(400, "invalid_form", "A form within the form is not taken: send each field by itself.")
             if not part.name:
                 raise Refusal(400, "invalid_form", "A field has no name: give it that of a parameter.")
-            if part.name in parts:
-                message = f"The field {part.name[:80]!r} is there twice: a parameter has one value."
-                raise Refusal(400, "invalid_form", message)
-            parts[part.name] = _Part(part.filename, Gathered(self._request))
-            await self._take(part, parts[part.name])
+            parts.append(_Part(part.name, part.filename, Gathered(self._request)))
+            await self._take(part, parts[-1])
         raise Refusal(413, "too_many_fields", f"The form has more than {self._limits.max_form_fields} fields.")
 
     async def _take(self, part: BodyPartReader, into: _Part) -> None:
@@ -118,7 +121,8 @@ class _Form:
 class _Part:
     """A field of a form."""
 
-    def __init__(self, filename: str | None, gathered: Gathered) -> None:
+    def __init__(self, name: str, filename: str | None, gathered: Gathered) -> None:
+        self.name = name
         self.is_file = filename is not None
         self.filename = filename
         self.gathered = gathered

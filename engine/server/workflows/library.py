@@ -22,7 +22,7 @@ from engine.graph.signature import Signature, signature_of
 from engine.media.errors import MediaError
 from engine.media.graph_file import read_graph_file
 from engine.paths import Paths
-from engine.saved_workflows import workflow_file, workflow_files
+from engine.saved_workflows import workflow_file, workflow_files, workflow_folders
 from engine.server.refusals import Refusal
 
 LARGEST: Final = 8 * 1024**2
@@ -85,6 +85,7 @@ class WorkflowLibrary:
         self, paths: Paths, catalogue: Callable[[], Awaitable[Catalogue]], files: ModelFiles | None = None
     ) -> None:
         self._paths = paths
+        self._folders = tuple(workflow_folders(paths))
         self._catalogue = catalogue
         self._files = files
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -100,7 +101,7 @@ class WorkflowLibrary:
     async def find(self, name: str) -> SavedWorkflow | BrokenWorkflow:
         """As `get`, but what is wrong with a file is an answer."""
         catalogue = await self._catalogue()
-        path = workflow_file(self._paths, name)
+        path = workflow_file(self._folders, name)
         if path is None:
             raise await asyncio.to_thread(self._unknown, name)
         return await self._entry(name, path, catalogue)
@@ -117,7 +118,7 @@ class WorkflowLibrary:
 
     def path(self, name: str) -> Path:
         """The file of a workflow. Raises Refusal 404 with the nearest names. Looks at the disk."""
-        path = workflow_file(self._paths, name)
+        path = workflow_file(self._folders, name)
         if path is None:
             raise self._unknown(name)
         return path

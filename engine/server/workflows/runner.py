@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class RunService:
 
     async def start(
         self,
-        name: str,
+        workflow: str | SavedWorkflow,
         arguments: Mapping[str, Any],
         *,
         client_id: str | None = None,
@@ -86,8 +86,9 @@ class RunService:
         options: Mapping[str, Any] | None = None,
         listener: Listener | None = None,
     ) -> Started:
-        """Call the workflow `name`. When this returns, the job is on disk, and runs even when nobody waits for it.
+        """Call a workflow, by its name or as `library.get` gave it.
 
+        When this returns, the job is on disk, and runs even when nobody waits for it.
         `arguments`: parameter → value; files as `engine.server.workflows.files` says, bytes too. What is not given has the
         workflow's value. `as_text`: values are texts, from a form or a command line.
         `client_id`: the websocket client that hears of the job. `job_id`: one of the caller's own, to hold on to before.
@@ -98,7 +99,8 @@ class RunService:
         read, lacks nodes or models, or for a `job_id` that is taken; 503 when the server ends; 507 when its disk is full.
         """
         self._acceptance.refuse_when_ending()
-        workflow = await self.library.get(name)
+        if isinstance(workflow, str):
+            workflow = await self.library.get(workflow)
         bound = await self._bound(workflow, arguments, as_text)
         made = call(workflow.prompt, workflow.workflow, workflow.signature, bound, workflow.catalogue)
         id = job_id or str(uuid.uuid4())
@@ -111,7 +113,7 @@ class RunService:
             if forget is not None:
                 forget()
             raise
-        return Started(job_id=id, workflow=name, values=made.values, notes=_notes(workflow))
+        return Started(job_id=id, workflow=workflow.name, values=made.values, notes=_notes(workflow))
 
     async def _bound(self, workflow: SavedWorkflow, arguments: Mapping[str, Any], as_text: bool) -> dict[str, Any]:
         """The values as the nodes get them. Raises WrongArguments."""
@@ -146,7 +148,11 @@ class RunService:
 
     def choices(self, files: Files) -> tuple[str, ...]:
         """The files that an input may name now: for `engine.graph.signature_schema` too."""
-        return tuple(self._acceptance.files.names(files.folder))
+        return tuple(self.names(files.folder))
+
+    def names(self, folder: str) -> Sequence[str]:
+        """The files of a folder: the same tuple until they change."""
+        return self._acceptance.files.names(folder)
 
     async def _checked(self, workflow: SavedWorkflow, made: Call, fields: dict[str, Any]) -> tuple[Job, Wish]:
         """The job, with the record of its call in it. Raises Refusal 409 for a workflow that cannot run here."""

@@ -1,5 +1,5 @@
 /** Every request that the editor makes, by name. */
-import type { JsonObject } from "@/graph/types";
+import type { Json, JsonObject } from "@/graph/types";
 import { getJson, request, sendJson, type NodeErrors, type RequestOptions } from "./client";
 import type { Converted, LogEntry, ValueDescription } from "./schema.gen";
 import { clientId } from "./session";
@@ -222,6 +222,10 @@ export const writeUserFile = (path: string, body: string | Blob, { overwrite = t
 export const moveUserFile = (from: string, to: string, overwrite = false) =>
   sendJson<UserFile>("POST", `${userPath(from)}/move/${encodeURIComponent(to)}?overwrite=${overwrite}&full_info=true`);
 export const deleteUserFile = (path: string) => sendJson("DELETE", userPath(path));
+
+/** A saved workflow as programs see it, by the path of its file without `.json`: its parameters are JSON Schema. */
+export const savedWorkflow = (name: string) =>
+  getJson<{ parameters: { properties?: Record<string, { default?: Json }> } }>(`api/v1/workflows/${name.split("/").map(encodeURIComponent).join("/")}`);
 
 export const getSettings = () => getJson<Record<string, unknown>>("api/settings");
 export const putSetting = (id: string, value: unknown) => sendJson("POST", `api/settings/${encodeURIComponent(id)}`, value);

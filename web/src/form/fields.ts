@@ -2,6 +2,7 @@
 import type { InputDefinition } from "@/graph/definitions";
 import { inputOf, type Definitions } from "@/graph/definitions";
 import { definitionOf } from "@/graph/instances";
+import { narrowed } from "@/graph/parameterChecks";
 import { addParameter, listParameters, nodeAt } from "@/graph/parameters";
 import type { DocumentState, DocumentStore } from "@/graph/store";
 import { MODE_NORMAL, ROOT, type Document, type GraphId, type Json, type NodeRecord } from "@/graph/types";
@@ -20,12 +21,12 @@ export interface FormField {
 
 /** Fields in their order; marks whose node or input is gone, or whose value comes through a link, are left out. */
 export function formFields({ document, definitions }: Pick<DocumentState, "document" | "definitions">): FormField[] {
-  return listParameters(document).flatMap(({ name, node: id, input: inputName, label }) => {
+  return listParameters(document).flatMap(({ name, node: id, input: inputName, label, ...facts }) => {
     const found = nodeAt(document, id);
     const definition = found ? definitionOf(document, definitions, found.node, found.graphId) : undefined;
     const input = inputOf(definition, inputName);
     if (!found || !input || isLinked(found.node, inputName)) return [];
-    return [{ name, label: label ?? titled(name), graph: found.graphId, place: id, node: found.node, input, value: widgetValue(found.node, input) }];
+    return [{ name, label: label ?? titled(name), graph: found.graphId, place: id, node: found.node, input: narrowed(input, facts), value: widgetValue(found.node, input) }];
   });
 }
 

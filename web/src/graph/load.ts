@@ -4,6 +4,7 @@ import { isMissing } from "./definitions";
 import { shapeOf, shapeOfSaved } from "./dynamic";
 import { instanceProblems, withInstances } from "./instanceNodes";
 import { asPoint, finite, isObject, objects } from "./json";
+import { withPlaces } from "./parameterPlaces";
 import { GraphReader } from "./read";
 import { withDefinedInputs, withDefinedOutputs, withoutAdded } from "./slots";
 import {
@@ -86,7 +87,7 @@ export function loadWorkflow(json: unknown, definitions: Definitions): Loaded {
     counters: countersOf(graphs),
     raw: workflow,
   };
-  const document = withInstances(read, definitions);
+  const document = withPlaces(withInstances(read, definitions));
   problems.push(...instanceProblems(document));
   return { document, problems, missingTypes: missingTypes(document, definitions) };
 }

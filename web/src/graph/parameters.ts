@@ -1,40 +1,87 @@
 /**
  * What a workflow exposes: the inputs a person sets without the graph, and the nodes whose results count. They stand in
- * `extra.safelight` of the file, where the server reads them too (engine/graph/parameters.py). Nodes go by the id that they
- * have in the form that runs: `instance:inner` inside a subgraph.
+ * `extra.safelight` of the file, where the server reads them too (engine/graph/declared.py). Nodes go by the id that they
+ * have in the form that runs: `instance:inner` inside a subgraph. How they are found again in a file that another editor has
+ * numbered anew: `parameterPlaces.ts`.
  */
 import type { DocumentDraft } from "./drafts";
-import { isId, isObject, objects, text } from "./json";
+import { finite, isId, isObject, objects, text } from "./json";
 import { resolvePath } from "./scope";
 import type { Document, Json, JsonObject, NodeId } from "./types";
 
 export { nodeAt, promptId } from "./scope";
 
-export interface ParameterMark {
+/** What may be said of a parameter beside its place. A key that is not there: as the node declares it. */
+export interface ParameterFacts {
+  readonly label?: string;
+  readonly doc?: string;
+  readonly default?: Json;
+  readonly min?: number;
+  readonly max?: number;
+  readonly step?: number;
+  readonly choices?: readonly (string | number | boolean)[];
+  /** Whoever runs the workflow says it: it has no default. */
+  readonly required?: boolean;
+}
+
+export interface ParameterMark extends ParameterFacts {
   readonly name: string;
   readonly node: string;
   readonly input: string;
-  readonly label?: string;
 }
 
 export interface OutputMark {
   readonly name: string;
   readonly node: string;
+  readonly doc?: string;
 }
 
-export function listParameters(document: Document): ParameterMark[] {
+export function listParameters(document: Pick<Document, "extra">): ParameterMark[] {
   return marks(document.extra, "parameters").flatMap((one) => {
-    const [name, input, label] = [text(one["name"]), text(one["input"]), text(one["label"])];
+    const [name, input] = [text(one["name"]), text(one["input"])];
     if (name === undefined || input === undefined || !isId(one["node"])) return [];
-    return [{ name, node: String(one["node"]), input, ...(label === undefined ? {} : { label }) }];
+    return [{ name, node: String(one["node"]), input, ...factsOf(one) }];
   });
 }
 
-export function listOutputs(document: Document): OutputMark[] {
+export function listOutputs(document: Pick<Document, "extra">): OutputMark[] {
   return marks(document.extra, "outputs").flatMap((one) => {
-    const name = text(one["name"]);
-    return name === undefined || !isId(one["node"]) ? [] : [{ name, node: String(one["node"]) }];
+    const [name, doc] = [text(one["name"]), text(one["doc"])];
+    return name === undefined || !isId(one["node"]) ? [] : [{ name, node: String(one["node"]), ...(doc === undefined ? {} : { doc }) }];
   });
+}
+
+/** What is of the wrong type is not there, as for the server. */
+function factsOf(one: JsonObject): ParameterFacts {
+  const found: Record<string, unknown> = {};
+  for (const key of ["label", "doc"]) if (text(one[key]) !== undefined) found[key] = one[key];
+  for (const key of ["min", "max", "step"]) if (finite(one[key]) !== undefined) found[key] = one[key];
+  if (one["default"] !== undefined) found["default"] = one["default"];
+  const choices = one["choices"];
+  if (Array.isArray(choices) && choices.length > 0 && choices.every((choice) => ["string", "number", "boolean"].includes(typeof choice))) found["choices"] = choices;
+  if (one["required"] === true) found["required"] = true;
+  return found as ParameterFacts;
+}
+
+/** A sentence or two about the workflow, for those who call it. */
+export function workflowDoc(document: Pick<Document, "extra">): string {
+  const own = document.extra["safelight"];
+  return (isObject(own) ? text(own["doc"]) : undefined) ?? "";
+}
+
+export function setWorkflowDoc(draft: DocumentDraft, doc: string): void {
+  setOwn(draft, "doc", doc.trim() === "" ? undefined : doc);
+}
+
+/** The name that programs can write for a text: letters, digits and `_`, no digit first. */
+export function usableName(written: string): string {
+  const letters = written.normalize("NFKD").replace(/\p{M}/gu, "");
+  const name = letters.toLowerCase().replace(/[^a-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
+  return name === "" ? "value" : /^\d/.test(name) ? `_${name}` : name;
+}
+
+export function isUsableName(name: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
 }
 
 function marks(extra: JsonObject, key: "parameters" | "outputs"): JsonObject[] {
@@ -42,17 +89,18 @@ function marks(extra: JsonObject, key: "parameters" | "outputs"): JsonObject[] {
   return objects(isObject(own) ? own[key] : undefined);
 }
 
-function setMarks(draft: DocumentDraft, key: "parameters" | "outputs", list: readonly JsonObject[]): void {
+function setOwn(draft: DocumentDraft, key: string, value: Json | undefined): void {
   const extra = draft.extra as Record<string, Json>;
   const own = isObject(extra["safelight"]) ? extra["safelight"] : {};
   const { [key]: _, ...rest } = own;
-  const next: JsonObject = list.length === 0 ? rest : { ...own, [key]: list };
+  const next: JsonObject = value === undefined ? rest : { ...own, [key]: value };
   if (Object.keys(next).length === 0) delete extra["safelight"];
   else extra["safelight"] = next;
 }
 
 function change(draft: DocumentDraft, key: "parameters" | "outputs", how: (list: JsonObject[]) => JsonObject[]): void {
-  setMarks(draft, key, how(marks(draft.extra as JsonObject, key)));
+  const list = how(marks(draft.extra as JsonObject, key));
+  setOwn(draft, key, list.length === 0 ? undefined : list);
 }
 
 /** Expose an input. The name is made unique; a place that has a name already keeps it. Returns the name. */
@@ -77,6 +125,21 @@ export function renameParameter(draft: DocumentDraft, name: string, to: string):
   return true;
 }
 
+/** Say more of a parameter, or (undefined) take it back. */
+export function changeParameter(draft: DocumentDraft, name: string, facts: { readonly [key in keyof ParameterFacts]: ParameterFacts[key] | undefined }): void {
+  change(draft, "parameters", (list) => list.map((one) => (one["name"] === name ? withFacts(one, facts) : one)));
+}
+
+function withFacts(one: JsonObject, facts: object): JsonObject {
+  const next: Record<string, Json> = { ...one };
+  for (const [key, value] of Object.entries(facts) as [string, Json | undefined][]) {
+    if (value === undefined || value === "" || value === false) delete next[key];
+    else next[key] = value;
+  }
+  if (facts !== null && "default" in facts && facts.default !== undefined) next["default"] = facts.default as Json; // false and "" are values
+  return next;
+}
+
 export function moveParameter(draft: DocumentDraft, name: string, to: number): void {
   change(draft, "parameters", (list) => {
     const moved = list.filter((one) => one["name"] === name);
@@ -92,6 +155,17 @@ export function addOutput(draft: DocumentDraft, mark: OutputMark): string {
   const name = freeName(mark.name, known.map((one) => one.name));
   change(draft, "outputs", (list) => [...list, { name, node: mark.node }]);
   return name;
+}
+
+/** Says whether it could be renamed: a name is given once. */
+export function renameOutput(draft: DocumentDraft, name: string, to: string): boolean {
+  if (to.trim() === "" || listOutputs(draft as Document).some((one) => one.name === to)) return name === to;
+  change(draft, "outputs", (list) => list.map((one) => (one["name"] === name ? { ...one, name: to } : one)));
+  return true;
+}
+
+export function describeOutput(draft: DocumentDraft, name: string, doc: string): void {
+  change(draft, "outputs", (list) => list.map((one) => (one["name"] === name ? withFacts(one, { doc: doc.trim() === "" ? undefined : doc }) : one)));
 }
 
 export function removeOutput(draft: DocumentDraft, name: string): void {

@@ -23,12 +23,14 @@ import {
   type SubgraphInfo,
 } from "./types";
 import { writeInstanceValues } from "./instanceValues";
+import { withMarks } from "./parameterPlaces";
 import { writeValues } from "./values";
 import { socketType } from "./definitions";
 
 type Writable = Record<string, Json>;
 
-export function saveWorkflow(document: Document): JsonObject {
+export function saveWorkflow(edited: Document): JsonObject {
+  const document = withMarks(edited);
   const root = document.graphs[ROOT];
   if (root === undefined) throw new Error("A document without a root graph cannot be saved.");
   const extra = writeExtra(document, root);

@@ -12,5 +12,6 @@ export const appCommands: readonly Command[] = [
   { id: "app.about", title: "About Safelight", group: "Application", icon: "info", words: "version licences", run: () => openDialog("settings", "about") },
   { id: "app.packs", title: "Node packs", group: "Application", icon: "puzzle", words: "custom nodes extensions plugins report errors reload", run: () => openDialog("packs") },
   { id: "app.parameters", title: "Parameters of this workflow…", group: "Workflow", icon: "sliders", words: "expose form api", run: () => openDialog("parameters") },
+  { id: "app.call", title: "Call this workflow…", group: "Workflow", icon: "terminal", words: "api http curl python command line program script", run: () => openDialog("call") },
   { id: "app.errorReport", title: "Error report of the last run", group: "Run", icon: "error", run: () => openErrorReport() },
 ];

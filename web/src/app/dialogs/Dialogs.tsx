@@ -1,4 +1,5 @@
 import { Dialog } from "../ui";
+import { CallDialog } from "./CallDialog";
 import { PacksDialog } from "./PacksDialog";
 import { ParametersDialog } from "./ParametersDialog";
 import { SettingsDialog } from "./SettingsDialog";
@@ -14,6 +15,8 @@ export function Dialogs() {
       return <SettingsDialog />;
     case "parameters":
       return <ParametersDialog />;
+    case "call":
+      return <CallDialog />;
     case "packs":
       return <PacksDialog />;
     case "shortcuts":

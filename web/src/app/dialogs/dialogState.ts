@@ -1,6 +1,6 @@
 import { create } from "zustand";
 
-export type DialogName = "settings" | "about" | "shortcuts" | "welcome" | "parameters" | "packs";
+export type DialogName = "settings" | "about" | "shortcuts" | "welcome" | "parameters" | "call" | "packs";
 
 /** Which of the editor's own dialogs is open, and on which page. */
 export const useDialogs = create<{ open: DialogName | null; page: string }>(() => ({ open: null, page: "" }));

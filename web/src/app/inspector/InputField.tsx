@@ -2,7 +2,7 @@ import { useId, useState } from "react";
 import { isWidget, type InputDefinition } from "@/graph/definitions";
 import { setControl, setValue } from "@/graph/edits";
 import { readJson } from "@/graph/json";
-import { addParameter, listParameters, promptId, removeParameter } from "@/graph/parameters";
+import { addParameter, isUsableName, listParameters, promptId, removeParameter, usableName } from "@/graph/parameters";
 import type { DocumentStore } from "@/graph/store";
 import type { Json, NodeRecord } from "@/graph/types";
 import { AFTER_RUN, coerce, isLinked, widgetValue } from "@/graph/widgets";
@@ -43,7 +43,7 @@ function ExposeButton({ store, node, input }: Omit<InputFieldProps, "graphId">) 
   const name = useDocument(store, (state) => listParameters(state.document).find((mark) => mark.node === place && mark.input === input.name)?.name);
   const { edit } = store.getState();
   const toggle = () =>
-    name === undefined ? edit("Expose as parameter", (draft) => void addParameter(draft, { name: input.name, node: place, input: input.name })) : edit("Stop exposing", (draft) => removeParameter(draft, name));
+    name === undefined ? edit("Expose as parameter", (draft) => void addParameter(draft, { name: isUsableName(input.name) ? input.name : usableName(input.name), node: place, input: input.name })) : edit("Stop exposing", (draft) => removeParameter(draft, name));
   return <IconButton icon="sliders" size="sm" active={name !== undefined} label={name === undefined ? `Expose ${input.name} as a parameter` : `Exposed as “${name}”; press to stop`} onClick={toggle} />;
 }
 

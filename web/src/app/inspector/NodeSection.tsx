@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { definitionOf } from "@/graph/instances";
 import { setMode, setProperty, setTitle } from "@/graph/edits";
-import { addOutput, listOutputs, promptId, removeOutput } from "@/graph/parameters";
+import { addOutput, listOutputs, promptId, removeOutput, usableName } from "@/graph/parameters";
 import { currentGraph, type DocumentStore } from "@/graph/store";
 import { MODE_BYPASSED, MODE_MUTED, MODE_NORMAL, type NodeId, type NodeRecord } from "@/graph/types";
 import { packOfMissing, usePacks, whyMissing } from "@/packs/report";
@@ -126,7 +126,7 @@ function OutputSwitch({ store, id, name }: { store: DocumentStore; id: NodeId; n
   const place = promptId(path, id);
   const mark = useDocument(store, (state) => listOutputs(state.document).find((one) => one.node === place)?.name);
   const { edit } = store.getState();
-  const toggle = () => (mark === undefined ? edit("Expose output", (draft) => void addOutput(draft, { name, node: place })) : edit("Stop exposing", (draft) => removeOutput(draft, mark)));
+  const toggle = () => (mark === undefined ? edit("Expose output", (draft) => void addOutput(draft, { name: usableName(name), node: place })) : edit("Stop exposing", (draft) => removeOutput(draft, mark)));
   return (
     <div className="sl-inspector__row" style={{ marginTop: 8 }}>
       <Switch label="Result of the form and the API" checked={mark !== undefined} onChange={toggle} />

@@ -1,3 +1,4 @@
+import { setWorkflowDoc, workflowDoc } from "@/graph/parameters";
 import { currentGraph } from "@/graph/store";
 import { renameSubgraph, unpublish, renamePublished } from "@/graph/subgraphs";
 import type { DocumentStore } from "@/graph/store";
@@ -26,7 +27,8 @@ export function WorkflowSection({ tab }: { tab: Tab }) {
           <dd>{Object.keys(graph.links).length}</dd>
         </dl>
       </Section>
-      <Section title="Parameters for the form and the API">
+      <Section title="Parameters for the form and the API" extra={<IconButton icon="terminal" size="sm" label="Call this workflow" onClick={() => runCommand("app.call")} />}>
+        <WorkflowDoc store={store} />
         <ParameterList store={store} />
       </Section>
       <Section>
@@ -40,6 +42,22 @@ export function WorkflowSection({ tab }: { tab: Tab }) {
         </div>
       </Section>
     </>
+  );
+}
+
+/** What the workflow does, for those who call it. */
+function WorkflowDoc({ store }: { store: DocumentStore }) {
+  const doc = useDocument(store, (state) => workflowDoc(state.document));
+  const { edit } = store.getState();
+  return (
+    <textarea
+      className="sl-textarea"
+      aria-label="What the workflow does"
+      placeholder="What the workflow does, for those who call it."
+      rows={2}
+      value={doc}
+      onChange={(event) => edit("Describe the workflow", (draft) => setWorkflowDoc(draft, event.target.value), { coalesce: "workflow-doc" })}
+    />
   );
 }
 

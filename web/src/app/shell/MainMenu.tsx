@@ -14,7 +14,7 @@ function items(): MenuItem[] {
     ...commands("workflow.new", "workflow.open"),
     ...recentItems(),
     ...commands("workflow.templates", "-", "workflow.save", "workflow.saveAs", "-"),
-    { label: "Workflow", icon: "workflow", items: commands("workflow.rename", "workflow.duplicate", "workflow.revert", "app.parameters", "-", "workflow.export", "workflow.exportPrompt", "-", "workflow.close") },
+    { label: "Workflow", icon: "workflow", items: commands("workflow.rename", "workflow.duplicate", "workflow.revert", "app.parameters", "app.call", "-", "workflow.export", "workflow.exportPrompt", "-", "workflow.close") },
     { label: "Edit", icon: "pencil", items: commands("edit.undo", "edit.redo", "-", "edit.cut", "edit.copy", "edit.paste", "edit.pasteWithLinks", "edit.duplicate", "edit.delete", "-", "edit.selectAll", "edit.addNode", "-", "edit.clear") },
     {
       label: "Arrange",

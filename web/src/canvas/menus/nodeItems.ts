@@ -1,5 +1,5 @@
 import type { MenuItem } from "@/app/ui";
-import { addOutput, listOutputs, promptId, removeOutput } from "@/graph/parameters";
+import { addOutput, listOutputs, promptId, removeOutput, usableName } from "@/graph/parameters";
 import { MODE_BYPASSED, MODE_MUTED, type NodeId } from "@/graph/types";
 import { isInstance } from "../actions";
 import type { CanvasParts } from "../context";
@@ -58,7 +58,7 @@ function outputItem({ store }: CanvasParts, id: NodeId, title: string, possible:
   const toggle = (): void => {
     edit(mark ? "Hide result" : "Expose result", (draft) => {
       if (mark) removeOutput(draft, mark.name);
-      else addOutput(draft, { name: title, node });
+      else addOutput(draft, { name: usableName(title), node });
     });
   };
   return [{ label: "Expose as result", checked: mark !== undefined, onSelect: toggle }];

@@ -3,7 +3,7 @@ import type { MenuItem } from "@/app/ui";
 import { disconnectInput, disconnectOutput, setValue, setWidgetAsInput } from "@/graph/edits";
 import { inputOf } from "@/graph/definitions";
 import { shownInputs } from "@/graph/layout";
-import { addParameter, listParameters, promptId, removeParameter } from "@/graph/parameters";
+import { addParameter, isUsableName, listParameters, promptId, removeParameter, usableName } from "@/graph/parameters";
 import { publishInput, publishOutput } from "@/graph/subgraphs";
 import type { NodeId } from "@/graph/types";
 import { defaultValue, inputSlotOf, isLinked, widgetValue } from "@/graph/widgets";
@@ -56,7 +56,7 @@ export function widgetItems({ store, scene, ui }: CanvasParts, id: NodeId, name:
       label: mark ? "Exposed as a parameter" : "Expose as a parameter",
       icon: "form",
       checked: mark !== undefined,
-      onSelect: () => edit(mark ? "Hide parameter" : "Expose parameter", (draft) => void (mark ? removeParameter(draft, mark.name) : addParameter(draft, { name, node: prompt, input: name, ...(input.label ? { label: input.label } : {}) }))),
+      onSelect: () => edit(mark ? "Hide parameter" : "Expose parameter", (draft) => void (mark ? removeParameter(draft, mark.name) : addParameter(draft, { name: isUsableName(name) ? name : usableName(name), node: prompt, input: name, ...(input.label ? { label: input.label } : {}) }))),
     },
     { label: shown ? "Use as a widget" : "Use as an input", icon: "spline", disabled: slot < 0, onSelect: () => makeInput() },
     { label: "Link with…", icon: "link", disabled: slot < 0, onSelect: () => ui.setState({ choosing: { node: id, side: "input", slot, type: input.type } }) },
