@@ -14,7 +14,6 @@ from engine.cli.call_options import option_of, unknown_option, values_by_name
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph
 from engine.cli.media_inputs import UnusableFileError
-from engine.cli.run_parts import titles
 from engine.graph.arguments import call, check_arguments
 from engine.graph.parameters import Parameter, parameters
 from engine.graph.problems import GraphError, Problem, told
@@ -152,3 +151,11 @@ def signature_with_set(graph: Graph, catalogue: Catalogue) -> Signature:
 
     kept = (fixed(one) if (one.node, one.input) in done else one for one in found.parameters)
     return msgspec.structs.replace(found, parameters=tuple(kept))
+
+
+def titles(prompt: Mapping[str, Any]) -> dict[str, str]:
+    """What to call each node: its title, else its type."""
+    return {
+        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
+        for node, entry in prompt.items()
+    }

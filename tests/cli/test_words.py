@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli import doctor_machine, exits
+from engine.cli.calls import titles
 from engine.cli.display import LISTED, Lines, duration
 from engine.cli.exits import CliError
 from engine.cli.findings import Finding, worst_of
@@ -14,7 +15,6 @@ from engine.cli.graph_source import parameter_lines
 from engine.cli.outcome import Output, copied, failure_lines, summary
 from engine.cli.pack_checks import schema_findings
 from engine.cli.pack_new import _problem, _suggested
-from engine.cli.run_parts import titles
 from engine.cli.terminal import columns
 from engine.execute import events
 from engine.execute.events import Counts, NodeFailed
