@@ -17,6 +17,7 @@ from engine.cli.media_inputs import UnusableFileError
 from engine.graph.arguments import call, check_arguments
 from engine.graph.parameters import Parameter, parameters
 from engine.graph.problems import GraphError, Problem, told
+from engine.graph.prompt import titles_of
 from engine.graph.schema import Catalogue, Files
 from engine.graph.signature import Kind, Signature, media_kind, signature_of
 from engine.graph.values import ChoicesOf
@@ -83,7 +84,7 @@ class Caller:
         signature = signature or self.signature
         made = call(self.graph.prompt, self.graph.workflow, signature, bound, self.catalogue)
         graph = replace(self.graph, prompt=made.prompt, workflow=made.workflow)
-        return Call(graph, signature, made.values, titles(made.prompt), dict(bound))
+        return Call(graph, signature, made.values, titles_of(made.prompt), dict(bound))
 
     def settable(self) -> list[Parameter]:
         """What `--set` can set by name."""
@@ -151,11 +152,3 @@ def signature_with_set(graph: Graph, catalogue: Catalogue) -> Signature:
 
     kept = (fixed(one) if (one.node, one.input) in done else one for one in found.parameters)
     return msgspec.structs.replace(found, parameters=tuple(kept))
-
-
-def titles(prompt: Mapping[str, Any]) -> dict[str, str]:
-    """What to call each node: its title, else its type."""
-    return {
-        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
-        for node, entry in prompt.items()
-    }
