@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from engine.media.types import UNKNOWN
 from engine.saved_workflows import thumbnail_of
-from engine.server.inert import UNKNOWN, content_type, file_response
+from engine.server.inert import content_type, file_response
 from engine.server.proxies import prefix_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.history import whole_number
