@@ -17,7 +17,7 @@ const WAYS: readonly { value: Way; label: string }[] = [
 const HINTS: Record<Way, string> = {
   http: "Where the server asks for a token, add -H 'Authorization: Bearer TOKEN'. -H 'Accept: image/png' brings the picture itself.",
   python: 'It runs in the process of the program, on the folders of the base directory: start it there, or say base="DIR" after the name. With engine.client.Client it runs on this server.',
-  command: "It runs on the folders of the base directory: start it there, or say --base-directory DIR.",
+  command: "It runs on the folders of the base directory: start it there, or say --base-directory DIR. With --server ADDRESS, which is that of this page, it runs on this server.",
 };
 
 /** How programs call the workflow in view, with the values that it has now. */
@@ -64,6 +64,13 @@ function Calls({ tab }: { tab: Tab }) {
       {unsaved && <p className="sl-hint">{tab.path === null ? "It is not saved yet: programs find it once it is." : "It has changed since it was saved: programs run what is in the file."}</p>}
       {exposed.length === 0 && <p className="sl-hint">No input is exposed, so the usual ones (prompt, seed, steps, size, pictures) go by names that are found in the graph. Expose inputs to name them yourself.</p>}
       <p className="sl-hint">{HINTS[way]}</p>
+      {way === "http" && (
+        <p className="sl-hint">
+          <a href="api/v1/docs" target="_blank" rel="noreferrer">
+            A form to try it
+          </a>
+        </p>
+      )}
     </Dialog>
   );
 }

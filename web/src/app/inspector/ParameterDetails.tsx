@@ -90,7 +90,8 @@ function Choices({ mark, all, set }: { mark: ParameterMark; all: readonly Choice
       <div className="sl-param__list">
         {all.map((one) => (
           <label key={String(one)}>
-            <input type="checkbox" checked={chosen.has(one)} disabled={chosen.size === 1 && chosen.has(one)} onChange={() => set({ choices: toggledChoices(all, mark.choices, one) })} /> {String(one)}
+            <input type="checkbox" checked={chosen.has(one)} disabled={chosen.size === 1 && chosen.has(one)} onChange={() => set({ choices: toggledChoices(all, mark.choices, one) })} />
+            {String(one)}
           </label>
         ))}
       </div>
