@@ -12,9 +12,8 @@ import msgspec
 from engine.cli import exits
 from engine.cli.call_options import option_of, unknown_option, values_by_name
 from engine.cli.exits import CliError
-from engine.cli.graph_source import Graph
+from engine.cli.graph_source import Graph, titles
 from engine.cli.media_inputs import UnusableFileError
-from engine.cli.run_parts import titles
 from engine.graph.arguments import call, check_arguments
 from engine.graph.parameters import Parameter, parameters
 from engine.graph.problems import GraphError, Problem, told

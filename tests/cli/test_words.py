@@ -10,11 +10,10 @@ from engine.cli import doctor_machine, exits
 from engine.cli.display import LISTED, Lines, duration
 from engine.cli.exits import CliError
 from engine.cli.findings import Finding, worst_of
-from engine.cli.graph_source import parameter_lines
+from engine.cli.graph_source import parameter_lines, titles
 from engine.cli.outcome import Output, copied, failure_lines, summary
 from engine.cli.pack_checks import schema_findings
 from engine.cli.pack_new import _problem, _suggested
-from engine.cli.run_parts import titles
 from engine.cli.terminal import columns
 from engine.execute import events
 from engine.execute.events import Counts, NodeFailed
