@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -94,14 +94,6 @@ def tell_broken_packs(library: Library, problems: Sequence[Problem]) -> None:
     if any(problem.type == "missing_node_type" for problem in problems):
         for broken in library.problems:
             say(f"Node pack {broken.pack} is not whole: {broken.message}")
-
-
-def titles(prompt: Mapping[str, Any]) -> dict[str, str]:
-    """What to call each node: its title, else its type."""
-    return {
-        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
-        for node, entry in prompt.items()
-    }
 
 
 def parameter_lines(known: Sequence[Parameter]) -> list[str]:

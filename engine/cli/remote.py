@@ -29,7 +29,7 @@ from engine.cli import exits
 from engine.cli.calls import Call, Caller, signature_with_set
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph, open_graph
-from engine.cli.media_inputs import FOLDER, Found, find_file
+from engine.cli.media_inputs import Found, find_file
 from engine.cli.outcome import Output
 from engine.cli.remote_events import Heard, result_of
 from engine.cli.remote_signature import signature_from, without_lists_of_files
@@ -45,6 +45,7 @@ from engine.graph.schema import Catalogue, Files
 from engine.graph.signature import Kind, Signature
 from engine.media.atomic import write_new
 from engine.media.errors import MediaError
+from engine.media.given import FOLDER
 from engine.saved_workflows import workflow_files
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Remote:
     def _place(self, name: str, kind: Kind, text: str, listed: Any) -> str:
         """Read a file to be sent; what is none here is the name of one there."""
         if text != "-" and not Path(text).expanduser().is_file() and not _looks_like_path(text):
-            self._uploads.setdefault(text, Found(b"", ""))
+            self._uploads.setdefault(text, Found(b"", text))
             return text
         found = find_file(name, kind, text)
         self._uploads[found.name] = found

@@ -100,7 +100,7 @@ def test_files_are_sent_and_pictures_come_back_into_out(here, call, server, tmp_
     (tmp_path / "mine.jpeg").write_bytes(png())
     told = here.json(*call("in/picture", "--image", str(tmp_path / "mine.jpeg")))
     assert "tensor (1, 3, 5, 3)" in told["outputs"][0]["text"]
-    assert [path.read_bytes() for path in (server.base / "input" / "given").iterdir()] == [png()]
+    assert [path.read_bytes() for path in (server.base / "input" / "calls").iterdir()] == [png()]
     file = here.write("colour.json", COLOUR)
     [path] = here.run(*call(file, "--set", "width=9", "--out", str(tmp_path / "out"))).out.split()
     assert Path(path).parent == tmp_path / "out"
