@@ -7,20 +7,8 @@ import os
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from blake3 import blake3
+from engine.media.given import content_name
 
-_SIGNS: Final = (
-    (b"\x89PNG", ".png"),
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"fLaC", ".flac"),
-    (b"OggS", ".ogg"),
-    (b"ID3", ".mp3"),
-    (b"\xff\xfb", ".mp3"),
-    (b"glTF", ".glb"),
-    (b"\x1aE\xdf\xa3", ".webm"),
-)
 _MOST: Final = 4 * 1024**3
 
 
@@ -68,13 +56,4 @@ def _of_path(path: Path) -> Media:
 
 
 def _named(data: bytes, suffix: str) -> Media:
-    return Media(f"{blake3(data).hexdigest()[:32]}{_sniffed(data) or suffix.lower()}", data)
-
-
-def _sniffed(data: bytes) -> str:
-    """The suffix that the bytes themselves tell; empty where they do not."""
-    if data[:4] == b"RIFF":
-        return {b"WEBP": ".webp", b"WAVE": ".wav", b"AVI ": ".avi"}.get(data[8:12], "")
-    if data[4:8] == b"ftyp":
-        return {b"avif": ".avif", b"qt  ": ".mov"}.get(data[8:12], ".mp4")
-    return next((suffix for sign, suffix in _SIGNS if data.startswith(sign)), "")
+    return Media(content_name(data, suffix), data)

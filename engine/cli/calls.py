@@ -14,10 +14,10 @@ from engine.cli.call_options import option_of, unknown_option, values_by_name
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph
 from engine.cli.media_inputs import UnusableFileError
-from engine.cli.run_parts import titles
 from engine.graph.arguments import call, check_arguments
 from engine.graph.parameters import Parameter, parameters
 from engine.graph.problems import GraphError, Problem, told
+from engine.graph.prompt import titles_of
 from engine.graph.schema import Catalogue, Files
 from engine.graph.signature import Kind, Signature, media_kind, signature_of
 from engine.graph.values import ChoicesOf
@@ -84,7 +84,7 @@ class Caller:
         signature = signature or self.signature
         made = call(self.graph.prompt, self.graph.workflow, signature, bound, self.catalogue)
         graph = replace(self.graph, prompt=made.prompt, workflow=made.workflow)
-        return Call(graph, signature, made.values, titles(made.prompt), dict(bound))
+        return Call(graph, signature, made.values, titles_of(made.prompt), dict(bound))
 
     def settable(self) -> list[Parameter]:
         """What `--set` can set by name."""

@@ -9,45 +9,18 @@ from typing import Final, NamedTuple
 
 from engine.graph.problems import Problem, one_of, problem
 from engine.graph.signature import Kind
-from engine.media.atomic import write_whole
-from engine.media.containers.kinds import kind_of
 from engine.media.errors import MediaError
+from engine.media.given import FOLDER, content_name, keep, suffix_of
 from engine.paths import PICTURES, Paths
-
-FOLDER: Final = "given"
-"""Of the input folder: where copies are."""
 
 MAX_BYTES: Final = 2 * 1024**3
 
-_SUFFIXES: Final = {
-    "PNG": ".png",
-    "JPEG": ".jpg",
-    "WebP": ".webp",
-    "AVIF": ".avif",
-    "MP4": ".mp4",
-    "WebM": ".webm",
-    "FLAC": ".flac",
-    "OGG": ".ogg",
-    "MP3": ".mp3",
-    "GLB": ".glb",
-    "SVG": ".svg",
-    "safetensors": ".safetensors",
-}
-"""Of what came by standard input, which has no name."""
-
 
 class Found(NamedTuple):
-    """A file that was given: its bytes and a suffix for them."""
+    """A file that was given: its bytes and a name for them by content."""
 
     data: bytes
-    suffix: str
-
-    @property
-    def name(self) -> str:
-        """A name by content."""
-        from blake3 import blake3
-
-        return f"{blake3(self.data).hexdigest()[:32]}{self.suffix}"
+    name: str
 
 
 class UnusableFileError(Exception):
@@ -72,10 +45,11 @@ def find_file(name: str, kind: Kind, text: str, known: Callable[[str], bool] = l
         ) from error
     if not data:
         raise UnusableFileError(_problem(name, text, "is empty", "Give the file itself."))
-    found = Found(data, _SUFFIXES.get(kind_of(data) or "", Path(text).suffix.lower()))
+    suffix = suffix_of(data) or Path(text).suffix
+    found = Found(data, content_name(data, suffix))
     if kind in ("image", "mask") and not known(found.name):
-        found = found._replace(suffix=_picture_suffix(name, text, data))
-    if not found.suffix:
+        _check_picture(name, text, data)
+    elif not suffix:
         raise UnusableFileError(_problem(name, text, "is of no known kind", "Give a file with its suffix."))
     return found
 
@@ -98,13 +72,8 @@ def place(name: str, kind: Kind, text: str, paths: Paths, listed: Sequence[str])
         return inside
     folder = paths.directory("input") / FOLDER
     found = find_file(name, kind, text, lambda content: (folder / content).is_file())
-    if not (folder / found.name).is_file():
-        write_whole(folder / found.name, lambda part: _write(part, found.data))
+    keep(folder, found.data, found.name)
     return f"{FOLDER}/{found.name}"
-
-
-def _write(part: Path, data: bytes) -> None:
-    part.write_bytes(data)
 
 
 def _read(path: Path) -> bytes:
@@ -133,18 +102,16 @@ def _inside(path: Path, paths: Paths) -> str | None:
         return None
 
 
-def _picture_suffix(name: str, text: str, data: bytes) -> str:
-    """The suffix of what the picture really is. Raises UnusableFileError when it cannot be decoded."""
+def _check_picture(name: str, text: str, data: bytes) -> None:
+    """Raises UnusableFileError for a picture that cannot be decoded, or is of a kind that nodes do not take."""
     from engine.media.load import check_picture
 
     try:
         format = check_picture(data, _called(text))
     except MediaError as error:
         raise UnusableFileError(_problem(name, text, "cannot be used", str(error))) from error
-    suffix = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(format, f".{format.lower()}")
-    if suffix not in PICTURES:
+    if suffix_of(data) not in PICTURES:
         raise UnusableFileError(_problem(name, text, f"is a {format} file", "Give a PNG, JPEG or WebP file."))
-    return suffix
 
 
 def _called(text: str) -> str:

@@ -29,7 +29,7 @@ from engine.cli import exits
 from engine.cli.calls import Call, Caller, signature_with_set
 from engine.cli.exits import CliError
 from engine.cli.graph_source import Graph, open_graph
-from engine.cli.media_inputs import FOLDER, Found, find_file
+from engine.cli.media_inputs import Found, find_file
 from engine.cli.outcome import Output
 from engine.cli.remote_events import Heard, result_of
 from engine.cli.remote_signature import signature_from, without_lists_of_files
@@ -38,13 +38,14 @@ from engine.cli.terminal import say
 from engine.client.arguments import Arguments
 from engine.client.asynchronous import AsyncClient
 from engine.client.asynchronous import Call as ClientCall
-from engine.client.errors import ConnectionLostError, ServerError
+from engine.client.errors import ConnectionLostError, ServerError, TooManyRequestsError
 from engine.graph.arguments import defaults_of
 from engine.graph.problems import render
 from engine.graph.schema import Catalogue, Files
 from engine.graph.signature import Kind, Signature
 from engine.media.atomic import write_new
 from engine.media.errors import MediaError
+from engine.media.given import FOLDER
 from engine.saved_workflows import workflow_files
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Remote:
     def _place(self, name: str, kind: Kind, text: str, listed: Any) -> str:
         """Read a file to be sent; what is none here is the name of one there."""
         if text != "-" and not Path(text).expanduser().is_file() and not _looks_like_path(text):
-            self._uploads.setdefault(text, Found(b"", ""))
+            self._uploads.setdefault(text, Found(b"", text))
             return text
         found = find_file(name, kind, text)
         self._uploads[found.name] = found
@@ -301,5 +302,7 @@ def _refused(error: ServerError) -> CliError:
             lines += [f"  {word}: {info[word]}" for word in ("expected", "hint") if info.get(word)]
     if error.status in (401, 403):
         lines.append("Give a token by --token, or in $SAFELIGHT_TOKEN.")
+    if isinstance(error, TooManyRequestsError) and error.retry_after is not None:
+        lines.append(f"Try again in {error.retry_after:g} s.")
     code = exits.INVALID if error.status in (400, 409, 422) else exits.UNREACHABLE
     return CliError(code, "\n".join(lines), status="refused", http_status=error.status)

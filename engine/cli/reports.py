@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from engine.cli.calls import Call
 from engine.cli.display import Display, Quiet, make_display
 from engine.cli.outcome import as_json, failure_lines, summary
@@ -114,9 +116,7 @@ class JsonReport:
 
     def swept(self, cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> None:
         """The document."""
-        from engine.cli.sweep import sweep_json
-
-        put_json(sweep_json(cells, sheet))
+        put_json(swept_document(cells, sheet))
 
 
 class LinesReport:
@@ -163,6 +163,17 @@ def document(ran: Ran) -> dict[str, Any]:
     """What `--json` prints of a run."""
     told = as_json(ran.result, ran.outputs, ran.problems, ran.call.graph.prompt)
     return told | {"values": ran.call.values, "notes": ran.call.graph.notes}
+
+
+def swept_document(cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> dict[str, Any]:
+    """What `--json` prints of a sweep."""
+    failed = sum(cell["status"] != "done" for cell in cells)
+    return {
+        "status": "failed" if failed else "done",
+        "cells": msgspec.to_builtins(cells),
+        "failed": failed,
+        "sheet": str(sheet) if sheet else None,
+    }
 
 
 def tell_failures(ran: Ran, debug: bool) -> None:

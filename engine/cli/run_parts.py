@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.cli import exits
 
@@ -62,11 +61,3 @@ class Runner(Protocol):
     async def close(self) -> None:
         """Let go of what it holds."""
         ...
-
-
-def titles(prompt: Mapping[str, Any]) -> dict[str, str]:
-    """What to call each node: its title, else its type."""
-    return {
-        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
-        for node, entry in prompt.items()
-    }

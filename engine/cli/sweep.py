@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from engine.cli import exits
 from engine.cli.call_options import values_by_name
@@ -109,7 +107,7 @@ async def run_sweep(
             if error.code != exits.INVALID:
                 raise
             cell.refused = error
-            report.told("error", str(error), cell=number)
+            report.told("error", str(error), code=error.code, cell=number, problems=error.facts.get("problems"))
         else:
             report.ended(cell.ran, number)
         report.cell(cell.facts())
@@ -211,15 +209,3 @@ def _across(count: int) -> int:
 
 def _labels(axis: Axis) -> list[str]:
     return [f"{axis.parameter.name} = {label}" for label in axis.labels]
-
-
-def sweep_json(cells: Sequence[Mapping[str, Any]], sheet: Path | None) -> dict[str, Any]:
-    """The document that `--json` prints of a sweep."""
-    failed = sum(cell["status"] != "done" for cell in cells)
-    status = "failed" if failed else "done"
-    return {
-        "status": status,
-        "cells": msgspec.to_builtins(cells),
-        "failed": failed,
-        "sheet": str(sheet) if sheet else None,
-    }

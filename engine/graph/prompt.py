@@ -121,3 +121,11 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
 
 def _input_to_json(value: Any) -> Any:
     return list(value) if type(value) is Link else wrap(value)
+
+
+def titles_of(prompt: Mapping[str, Any]) -> dict[NodeId, str]:
+    """What people call each node of a prompt in JSON form: its title, else its type, else its id."""
+    return {
+        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
+        for node, entry in prompt.items()
+    }

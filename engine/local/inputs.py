@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from engine.calls.media import media_of
-from engine.media.atomic import write_whole
+from engine.media.given import FOLDER, keep
 from engine.paths import Paths
-
-FOLDER: Final = "calls"
-"""Below the input folder."""
 
 
 def stored(value: Any, paths: Paths) -> Any:
@@ -21,11 +17,5 @@ def stored(value: Any, paths: Paths) -> Any:
     media = media_of(value)
     if media is None:
         return value
-    target = paths.directory("input") / FOLDER / media.name
-    if not target.is_file() or target.stat().st_size != len(media.data):
-        write_whole(target, lambda path: _write(path, media.data))
+    keep(paths.directory("input") / FOLDER, media.data, media.name)
     return f"{FOLDER}/{media.name}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

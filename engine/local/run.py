@@ -16,6 +16,7 @@ from engine.calls.run import Callback, Run, Told
 from engine.execute import events
 from engine.execute.cancel import CancelToken
 from engine.graph.arguments import Call
+from engine.graph.prompt import titles_of
 from engine.graph.signature import Signature
 from engine.graph.validate import Checked
 from engine.local.runtime import Runtime
@@ -84,10 +85,7 @@ class _Follower:
     """Takes the events of a run and tells how far it is."""
 
     def __init__(self, prompt: dict[str, Any], tell: Callback) -> None:
-        self.titles = {
-            node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
-            for node, entry in prompt.items()
-        }
+        self.titles = titles_of(prompt)
         self._tell = tell
         self._total = 0
         self._over: set[str] = set()

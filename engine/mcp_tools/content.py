@@ -17,7 +17,7 @@ from mcp_types import AudioContent, CallToolResult, ContentBlock, ImageContent, 
 from engine.mcp_tools.previews import preview_of
 from engine.mcp_tools.records import Backend, GivenOutput, Outcome, Produced, ToolError, WorkflowTool
 from engine.mcp_tools.uris import uri_of
-from engine.server.inert import TEXTS, TYPES, UNKNOWN
+from engine.media.types import TEXTS, TYPES, UNKNOWN
 
 INLINE_BYTES: Final = 700 * 1024
 """Of all files in an answer together, before base64."""

@@ -17,6 +17,7 @@ from engine.execute.result import RunResult
 from engine.execute.told import shown
 from engine.graph.arguments import Call, call, check_arguments
 from engine.graph.problems import GraphError, Problem, render
+from engine.graph.prompt import titles_of
 from engine.graph.schema import Files
 from engine.graph.signature import Signature, media_kind
 from engine.graph.signature_schema import arguments_schema
@@ -179,7 +180,7 @@ class LocalBackend:
                 result = await executor.run(
                     ready.prompt,
                     ready.outputs,
-                    sink=Steps(_titles(ready.call.prompt), tell),
+                    sink=Steps(titles_of(ready.call.prompt), tell),
                     cancel=token,
                     prompt_json=ready.call.prompt,
                     workflow=ready.call.workflow,
@@ -246,18 +247,11 @@ def _told(problems: Sequence[Problem], library: Library) -> str:
     return text
 
 
-def _titles(prompt: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        node: str((entry.get("_meta") or {}).get("title") or entry.get("class_type", node))
-        for node, entry in prompt.items()
-    }
-
-
 def _outcome(signature: Signature, ready: _Ready, result: RunResult) -> Outcome:
     """What the outputs gave. Raises ToolError when none gave anything."""
     if result.status == "cancelled":
         raise ToolError("The call was cancelled.")
-    titles = _titles(ready.call.prompt)
+    titles = titles_of(ready.call.prompt)
     failed = tuple(
         "\n".join(
             part for part in (f"{titles.get(one.display_node, one.class_type)} failed: {one.message}", one.hint) if part

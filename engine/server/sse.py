@@ -27,7 +27,7 @@ LOOK: Final = 1.0
 """Seconds between two looks at whether the client is still there."""
 
 MOST_WAITING: Final = 8 * 1024**2
-"""Bytes that may wait for one client. One that reads more slowly is disconnected; it can ask again."""
+"""Bytes that may wait for one client before the last message. One that reads more slowly is disconnected; it can ask again."""
 
 MOST_STREAMS: Final = 500
 """Streams of the whole server."""
@@ -192,10 +192,12 @@ class EventStream:
         if self.closed:
             return
         key = object() if replaces is None else (replaces,)
-        self._bytes += len(message) - len(self._waiting.pop(key, b""))
-        self._waiting[key] = message
+        self._bytes -= len(self._waiting.pop(key, b""))
         if self._bytes > self._most:
             self._cut_off()
+        else:  # one message may be as large as it is: a result with its pictures in it
+            self._waiting[key] = message
+            self._bytes += len(message)
         self._wake.set()
 
     def _cut_off(self) -> None:

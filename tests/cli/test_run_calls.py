@@ -141,12 +141,12 @@ def test_a_picture_is_given_by_any_path_and_copied_under_its_content(here, loadi
     (tmp_path / "mine.jpeg").write_bytes(png())
     done = here.run("run", loading, "--image", str(tmp_path / "mine.jpeg"))
     assert "tensor (1, 3, 5, 3)" in done.out
-    [copied] = (here.folder / "input" / "given").iterdir()
+    [copied] = (here.folder / "input" / "calls").iterdir()
     assert copied.read_bytes() == png()
     assert copied.suffix == ".png"
     again = here.run("run", loading, "--image", "-", stdin=png())
     assert again.said.endswith("reused 2 of 2\n")
-    assert len(list((here.folder / "input" / "given").iterdir())) == 1
+    assert len(list((here.folder / "input" / "calls").iterdir())) == 1
 
 
 def test_a_picture_of_the_input_folder_is_given_by_its_name_or_path(here, loading):
@@ -155,7 +155,7 @@ def test_a_picture_of_the_input_folder_is_given_by_its_name_or_path(here, loadin
     assert here.run("run", loading, "--image", str(here.folder / "input/sub/there.png")).said.endswith(
         "reused 2 of 2\n"
     )
-    assert not (here.folder / "input" / "given").exists()
+    assert not (here.folder / "input" / "calls").exists()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_picture_is_told_before_anything_runs(here, loading, n
     done = here.run("run", loading, "--image", name, code=code)
     assert said in done.said
     assert "image: " in done.said
-    assert not (here.folder / "input" / "given").exists()
+    assert not (here.folder / "input" / "calls").exists()
 
 
 def test_a_picture_that_is_not_here_is_told_with_the_option_that_gives_one(here, loading):

@@ -14,11 +14,11 @@ from engine.cli.graph_source import parameter_lines
 from engine.cli.outcome import Output, copied, failure_lines, summary
 from engine.cli.pack_checks import schema_findings
 from engine.cli.pack_new import _problem, _suggested
-from engine.cli.run_parts import titles
 from engine.cli.terminal import columns
 from engine.execute import events
 from engine.execute.events import Counts, NodeFailed
 from engine.graph.parameters import Parameter
+from engine.graph.prompt import titles_of
 from engine.graph.schema import InputSpec, NodeSpec, OutputSpec
 from engine.paths import Paths
 from engine.saved_workflows import workflow_files
@@ -77,7 +77,7 @@ def test_events_are_told_by_the_titles_of_their_nodes() -> None:
 
 def test_titles_are_those_that_people_gave_or_the_types() -> None:
     prompt = {"1": {"class_type": "A", "_meta": {"title": "Mine"}}, "2": {"class_type": "B", "_meta": None}, "3": {}}
-    assert titles(prompt) == {"1": "Mine", "2": "B", "3": "3"}
+    assert titles_of(prompt) == {"1": "Mine", "2": "B", "3": "3"}
 
 
 def test_columns_are_aligned_but_the_last() -> None:

@@ -119,3 +119,17 @@ def test_streams_end_with_the_server() -> None:
         assert stream.closed
 
     served(EventStream, story)
+
+
+def test_one_message_larger_than_the_bound_reaches_a_client_that_reads() -> None:
+    def told(request: web.Request) -> EventStream:
+        stream = EventStream(request, most_waiting=1000)
+        stream.send("progress", {"value": 1})
+        stream.send("finished", {"picture": "x" * 5000})
+        stream.close()
+        return stream
+
+    async def story(client: TestClient, streams: list[EventStream]) -> None:
+        assert len(await (await client.get("/")).read()) > 5000
+
+    served(told, story)

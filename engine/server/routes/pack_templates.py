@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
+from engine.media.types import UNKNOWN
 from engine.paths import PathError, contained
-from engine.server.inert import UNKNOWN, content_type, file_response
+from engine.server.inert import content_type, file_response
 from engine.server.refusals import Refusal, json_response
 from engine.server.routing import Query, Route
 

@@ -18,19 +18,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from blake3 import blake3
-
 from engine.graph.parameters import Parameter
 from engine.graph.problems import Problem, problem, shown
 from engine.graph.signature import Kind, media_kind
+from engine.media.given import FOLDER, content_name, used_again
+from engine.media.types import sniffed
 from engine.paths import Paths
-from engine.server.inert import TYPES, sniffed
 from engine.server.refusals import Refusal
 from engine.server.routes.view_renditions import open_picture
 from engine.server.saving import explained, incoming, take_name
-
-FOLDER: Final = "calls"
-"""Subfolder of `input` for what comes with calls."""
 
 MOST_BYTES: Final = 4 * 1024**3
 """Of all files there. Beyond it those go that were not used for the longest."""
@@ -41,7 +37,6 @@ SAFE_SECONDS: Final = 24 * 3600.0
 LONGEST_NAME: Final = 1_000
 """Letters of a text from which on it is base64, and no file name."""
 
-_SUFFIXES: Final[Mapping[str, str]] = {kind: suffix for suffix, kind in reversed(TYPES.items())}
 _LOOKS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "image": ("image/",),
     "mask": ("image/",),
@@ -90,8 +85,7 @@ class CallFiles:
         if len(data) > self._max_bytes:
             raise _wrong(parameter, f"at most {self._max_bytes >> 20} MiB", f"{len(data) / 2**20:.1f} MiB")
         kind = media_kind(parameter.spec) or "file"
-        suffix = await asyncio.to_thread(self._checked, parameter, kind, data)
-        return await self._kept(data, suffix)
+        return await self._kept(data, await asyncio.to_thread(self._checked, parameter, kind, data))
 
     def _data(self, parameter: Parameter, value: Any) -> bytes | None:
         """The bytes in what was given; None when it names a file."""
@@ -108,14 +102,14 @@ class CallFiles:
         return _decoded(parameter, value) if len(value) > LONGEST_NAME else None
 
     def _checked(self, parameter: Parameter, kind: Kind, data: bytes) -> str:
-        """The suffix for the file. Raises FileProblemError when it is not of the kind, or cannot be read."""
+        """The name for the file. Raises FileProblemError when it is not of the kind, or cannot be read."""
         found = sniffed(data[:32], "")
         if kind in ("image", "mask"):
             found = self._picture(parameter, data)
         looks = _LOOKS.get(kind)
         if looks is not None and not found.startswith(looks):
             raise _wrong(parameter, f"a file of kind {kind}", f"{len(data)} bytes", f"it is {found or 'no such file'}")
-        return _SUFFIXES.get(found, ".bin")
+        return content_name(data)
 
     def _picture(self, parameter: Parameter, data: bytes) -> str:
         """The media type of a picture that can be decoded whole."""
@@ -148,11 +142,10 @@ class CallFiles:
             raise _wrong(parameter, f"a picture: {kinds}", f"{len(data)} bytes", "pictures of its kind are not taken")
         return found
 
-    async def _kept(self, data: bytes, suffix: str) -> str:
+    async def _kept(self, data: bytes, name: str) -> str:
         """Keep the bytes; the name by which nodes know them."""
-        name = f"{blake3(data).hexdigest()[:32]}{suffix}"
         folder = self._paths.input / FOLDER
-        if await asyncio.to_thread(_used_again, folder / name, len(data)):
+        if await asyncio.to_thread(used_again, folder / name, len(data)):
             return f"{FOLDER}/{name}"
         await asyncio.to_thread(self._make_room, folder, len(data))
         async with incoming(folder) as part:
@@ -196,17 +189,6 @@ def _files(folder: Path) -> list[tuple[float, int, Path]]:
     except FileNotFoundError:
         return []
     return [(stat.st_mtime, stat.st_size, Path(entry.path)) for stat, entry in stats]
-
-
-def _used_again(path: Path, size: int) -> bool:
-    """Whether the file is there; then it counts as used now."""
-    try:
-        if path.stat().st_size != size:
-            return False
-        os.utime(path)
-    except OSError:
-        return False
-    return True
 
 
 def _reference(value: Any) -> Any:

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.graph.signature import Kind, Output
 from engine.jobs.records import Job, Outcome
-from engine.server.inert import TYPES, UNKNOWN
+from engine.media.types import TYPES, UNKNOWN
 
 KEY: Final = "safelight_call"
 """Where `extra_data` of a job says which call it is."""
