@@ -16,6 +16,7 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/serving/",
         "tests/plugins/compat/",
         "tests/plugins/compat_models/",
+        "tests/cli/test_server.py",
         "tests/plugins/test_example_pack.py",
         "tests/worker/test_worker.py",
     ),

@@ -38,7 +38,7 @@ from engine.cli.terminal import say
 from engine.client.arguments import Arguments
 from engine.client.asynchronous import AsyncClient
 from engine.client.asynchronous import Call as ClientCall
-from engine.client.errors import ConnectionLostError, ServerError
+from engine.client.errors import ConnectionLostError, ServerError, TooManyRequestsError
 from engine.graph.arguments import defaults_of
 from engine.graph.problems import render
 from engine.graph.schema import Catalogue, Files
@@ -302,5 +302,7 @@ def _refused(error: ServerError) -> CliError:
             lines += [f"  {word}: {info[word]}" for word in ("expected", "hint") if info.get(word)]
     if error.status in (401, 403):
         lines.append("Give a token by --token, or in $SAFELIGHT_TOKEN.")
+    if isinstance(error, TooManyRequestsError) and error.retry_after is not None:
+        lines.append(f"Try again in {error.retry_after:g} s.")
     code = exits.INVALID if error.status in (400, 409, 422) else exits.UNREACHABLE
     return CliError(code, "\n".join(lines), status="refused", http_status=error.status)

@@ -36,8 +36,8 @@ class Heard:
             self._node(data)
         elif name == "progress":
             node = str(data.get("node"))
-            facts = {"value": float(data.get("value") or 0), "total": float(data.get("max") or 0)}
-            self._sink(events.NodeProgress(node=node, display_node=node, **facts))
+            value, total = float(data.get("value") or 0), float(data.get("max") or 0)
+            self._sink(events.NodeProgress(node=node, display_node=node, value=value, total=total))
         elif name == "notice":
             self._sink(events.Warned(message=str(data.get("message"))))
 
@@ -64,7 +64,7 @@ class Heard:
         if kind:
             self._titles.setdefault(node, kind)
             self._classes.setdefault(node, kind)
-        place = {"node": node, "display_node": node}
+        place: dict[str, Any] = {"node": node, "display_node": node}
         if node in self._over:
             return
         if state == "running":

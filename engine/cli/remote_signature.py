@@ -40,7 +40,11 @@ def without_lists_of_files(signature: Signature) -> Signature:
 
 def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> Parameter:
     spec = _spec(name, schema)
-    facts = {"label": str(schema.get("title") or ""), "doc": str(schema.get("description") or ""), "required": required}
+    facts: dict[str, Any] = {
+        "label": str(schema.get("title") or ""),
+        "doc": str(schema.get("description") or ""),
+        "required": required,
+    }
     return Parameter(name=name, node="", input=name, type=spec.type, default=schema.get("default"), spec=spec, **facts)
 
 

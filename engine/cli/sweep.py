@@ -107,7 +107,7 @@ async def run_sweep(
             if error.code != exits.INVALID:
                 raise
             cell.refused = error
-            report.told("error", str(error), cell=number)
+            report.told("error", str(error), code=error.code, cell=number, problems=error.facts.get("problems"))
         else:
             report.ended(cell.ran, number)
         report.cell(cell.facts())

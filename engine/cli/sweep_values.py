@@ -104,7 +104,9 @@ def _parameter(caller: Caller, name: str) -> Parameter:
     try:
         found = Names(prompt_from_json(graph.prompt), caller.catalogue, graph.workflow).find(name)
     except GraphError as error:
-        raise CliError(exits.USAGE, f"--sweep {name}: {error}", problems=error.problems) from error
+        listed = ", ".join(one.name for one in caller.signature.parameters)
+        told = f"--sweep {name}: {error}\n  parameters: {listed or 'none'}"
+        raise CliError(exits.USAGE, told, problems=error.problems) from error
     place = (found.node, found.input)
     return next((one for one in caller.signature.parameters if (one.node, one.input) == place), found)
 

@@ -94,7 +94,7 @@ def _tell_refusal(running: asyncio.Future[object], report: Report) -> None:
     """A file that is broken for now is told, and waited for. Raises what else went wrong."""
     error = running.exception() if not running.cancelled() else None
     if isinstance(error, CliError):
-        report.told("error", str(error), code=error.code)
+        report.told("error", str(error), code=error.code, problems=error.facts.get("problems"))
     elif error is not None:
         raise error
 

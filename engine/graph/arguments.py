@@ -107,9 +107,12 @@ def needed(parameter: Parameter, choices: Callable[[Files], Any]) -> bool:
     """Whether a call must give it: it is declared so, or the file that the workflow was saved with is not here."""
     if parameter.required:
         return True
-    files = parameter.spec.choices if parameter.spec is not None else None
-    if isinstance(files, Files) and media_kind(parameter.spec) is not None:
-        return parameter.default not in choices(files)
+    if parameter.spec is None or media_kind(parameter.spec) is None:
+        return False
+    try:
+        Values(Catalogue(), choices).convert(parameter.spec, parameter.default)
+    except WrongValueError:  # `name [output]` is there too
+        return True
     return False
 
 

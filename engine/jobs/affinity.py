@@ -24,8 +24,7 @@ def choose(queue: JobQueue, idle: Sequence[Worker], workers: Sequence[Worker]) -
     chase each other through every worker's memory. Jobs that were put in front are never overtaken. A job that the idle
     workers have refused, as they lack a pack of its nodes, is passed over.
     """
-    window = _open_to(queue, idle) if idle else []
-    if not window:
+    if not idle or not (window := _next(queue, idle, 1)):
         return None
     first = window[0]
     able = _able(first, idle)
@@ -34,7 +33,7 @@ def choose(queue: JobQueue, idle: Sequence[Worker], workers: Sequence[Worker]) -
         return first, worker
     if not any(_held(first, one) for one in workers if one.job is not None):
         return first, _emptiest(first, able)
-    for job in window[1:]:
+    for job in _next(queue, idle, WINDOW)[1:]:
         fitting = max(_able(job, idle), key=lambda one: _held(job, one))
         if _held(job, fitting):
             first.overtaken += 1
@@ -42,12 +41,12 @@ def choose(queue: JobQueue, idle: Sequence[Worker], workers: Sequence[Worker]) -
     return first, _emptiest(first, able)
 
 
-def _open_to(queue: JobQueue, idle: Sequence[Worker]) -> list[Job]:
-    """The next few jobs that at least one of the idle workers can run."""
-    window = queue.first(WINDOW)
+def _next(queue: JobQueue, idle: Sequence[Worker], count: int) -> list[Job]:
+    """The next `count` jobs that at least one of the idle workers can run."""
+    window = queue.first(count)
     if not any(job.refused for job in window):
         return window
-    return list(islice((job for job in queue if _able(job, idle)), WINDOW))
+    return list(islice((job for job in queue if _able(job, idle)), count))
 
 
 def _able(job: Job, idle: Sequence[Worker]) -> Sequence[Worker]:

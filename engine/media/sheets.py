@@ -14,7 +14,8 @@ from engine.media.errors import MediaError
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
+    from PIL.ImageFont import FreeTypeFont
+    from PIL.ImageFont import ImageFont as PlainFont
 
 MOST_PIXELS: Final = 48_000_000
 LONGEST_SIDE: Final = 16_000
@@ -70,7 +71,7 @@ class _Sheet:
 
         self.title = title
         self.sections = sections
-        self.font: FreeTypeFont | ImageFont = ImageFont.load_default(_TEXT)
+        self.font: FreeTypeFont | PlainFont = ImageFont.load_default(_TEXT)
         self.rows = [row for section in sections for row in section.rows]
         self.columns = max((len(row.cells) for row in self.rows), default=1)
         self.left = _MARGIN + (_ROW_LABEL if any(row.label for row in self.rows) else 0)

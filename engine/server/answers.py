@@ -64,7 +64,7 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
             _log(request, error.status, began)
             raise
         if isinstance(error, ConnectionError) and _has_gone(request):
-            raise  # nobody is left to answer, and aiohttp passes over it
+            raise  # nobody is left to answer, and `HttpLog` passes over it
         if request.writer.output_size > 0:
             log.warning("The answer to %s %s broke off", request.method, _path(request), exc_info=error)
             raise ConnectionResetError("an answer that has begun cannot become a problem") from error
@@ -84,9 +84,11 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
         super().__init__(logging.getLogger("safelight.http"), {})
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **kwargs: Any) -> None:
-        """Log a request that cannot be read as such, and anything else with its traceback."""
+        """Log a request that cannot be read as such, or whose client has gone, and anything else with its traceback."""
         if isinstance(exc_info, HttpProcessingError):
             self.info("A request cannot be read: %s", type(exc_info).__name__)
+        elif isinstance(exc_info, ConnectionError):  # `answered` has told of an answer that broke off by a fault of ours
+            self.debug("A client has gone before its answer: %s", exc_info)
         else:
             super().exception(msg, *args, exc_info=exc_info, **kwargs)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 from PIL import Image
 
 from engine.cli.remote_events import Heard
+from engine.client import NotAllowedError, TooManyRequestsError
 from tests.cli.test_run_calls import GREETING, PICTURE
-from tests.harness import Server, free_port, new_base, served, until
+from tests.harness import ROOT, Server, free_port, new_base, served, until
 from tests.serving.conftest import give_pack
 
 COLOUR: dict[str, Any] = {
@@ -112,12 +115,12 @@ def test_events_of_the_server_are_lines_as_those_of_a_local_run(here, call):
     first = here.lines(*call(file, "--set", "width=10"))
     assert first[0]["event"] == "started"
     assert first[0]["nodes"] == 2
-    assert [(one["node"], one["status"], one["class_type"]) for one in first if one["event"] == "node"] == [
-        ("1", "started", "EmptyImage"),
-        ("1", "finished", "EmptyImage"),
-        ("2", "started", "SaveImage"),
-        ("2", "finished", "SaveImage"),
-    ]
+    told = [(one["node"], one["class_type"], one["status"]) for one in first if one["event"] == "node"]
+    for node, kind in (
+        ("1", "EmptyImage"),
+        ("2", "SaveImage"),
+    ):  # what was over before anyone listened is told at the end
+        assert [one for one in told if one[0] == node] == [(node, kind, "started"), (node, kind, "finished")]
     assert (first[-2]["event"], first[-2]["name"], first[-2]["kind"]) == ("output", "image", "images")
     assert first[-1]["summary"] == "ran 2, reused 0 of 2"
     again = here.lines(*call(file, "--set", "width=10"))
@@ -131,6 +134,7 @@ def test_a_sweep_goes_over_the_server_and_its_sheet_is_made_here(here, call, tmp
     told = here.json(*call(file, "--sweep", "width=20,30", "--sweep", "color=255,0", "--out", str(tmp_path / "out")))
     assert [one["values"]["width"] for one in told["cells"]] == [20, 30, 20, 30]
     assert Path(told["sheet"]).parent == tmp_path / "out"
+    assert "who_is_it, times, loud, out" in here.run(*call("greeting", "--sweep", "tims=1..3"), code=2).said
     swept = here.json(*call("greeting", "--who-is-it", "x", "--sweep", "times=1..3"))
     assert [one["status"] for one in swept["cells"]] == ["done"] * 3
 
@@ -155,6 +159,15 @@ def test_a_token_that_is_missing_and_a_server_that_is_not_there_are_told(here, c
     assert "cannot be reached" in here.run("run", "greeting", "--server", nowhere, code=5).said
 
 
+def test_a_refusal_of_the_server_says_what_to_do_and_when():
+    from engine.cli.remote import _refused
+
+    limited = _refused(TooManyRequestsError(429, "rate_limited", "Too many requests.", {}, 3.0))
+    assert (limited.code, str(limited)) == (5, "Too many requests.\nTry again in 3 s.")
+    forbidden = _refused(NotAllowedError(403, "scope", "The token may not run.", {}))
+    assert (forbidden.code, "$SAFELIGHT_TOKEN" in str(forbidden)) == (5, True)
+
+
 @pytest.mark.parametrize("name", ["hold", "here.json"])
 def test_ctrl_c_cancels_the_job(here, call, server: Server, name):
     here.write("here.json", HOLD)
@@ -168,6 +181,17 @@ def test_ctrl_c_cancels_the_job(here, call, server: Server, name):
     )
     jobs = server.ask("GET", "/jobs?limit=1", headers=HEADERS)[1]["jobs"]
     assert jobs[0]["status"] == "cancelled"
+
+
+def test_the_commands_of_the_page_for_a_server_work(here, call, server, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in re.findall(r"^safelight run .*--server .*$", page, re.MULTILINE)]
+    assert len(commands) == 2
+    here.write("my_graph.json", (ROOT / "workflows" / "text_to_image.json").read_text())
+    printed = [here.run(*(server.url if "://" in word else word for word in words[1:])).out for words in commands]
+    paths = [Path(one) for told in printed for one in told.split()]
+    assert [path.parent for path in paths] == [here.folder / "pictures", here.folder / "output"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
 HEADERS = {"Authorization": "Bearer open-sesame"}

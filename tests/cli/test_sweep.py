@@ -202,3 +202,16 @@ def test_a_sweep_of_3_by_3_encodes_each_text_once(here, tiny_sd):
     assert told[-1] == {"event": "finished", "status": "done", "cells": 9, "failed": 0}
     with Image.open(told[-2]["path"]) as picture:
         assert picture.height > 3 * 32
+
+
+def test_ctrl_c_ends_a_sweep_and_keeps_what_was_finished(base):
+    graph = {
+        "1": {"class_type": "TestWait", "inputs": {"value": 5, "seconds": 0.01}},
+        "2": {"class_type": "TestSave", "inputs": {"length": ["1", 0]}},
+    }
+    file = base.write("g.json", graph)
+    base.run("validate", file)
+    second = base.folder / "output" / "sub" / "file_00001_.bin"
+    base.interrupted("run", file, "--sweep", "seconds=0.01,60", when=second)
+    assert second.read_bytes() == bytes(5)
+    assert base.half_files() == []

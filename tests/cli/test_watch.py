@@ -122,7 +122,7 @@ def test_a_file_that_is_broken_or_gone_for_now_is_told_and_waited_for(tmp_path):
         runs = Runs()
         runs.refusal = CliError(3, "w.json is broken")
         async with watched(file, runs) as told:
-            assert await told.next("error") == {"text": "w.json is broken", "code": 3}
+            assert await told.next("error") == {"text": "w.json is broken", "code": 3, "problems": None}
             await told.next("waiting")
             file.unlink()
             await told.next("changed")

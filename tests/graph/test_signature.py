@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.graph.arguments import call, check_arguments
+from engine.graph.arguments import call, check_arguments, needed
 from engine.graph.layout import prompt_to_workflow
+from engine.graph.parameters import Parameter
 from engine.graph.problems import GraphError
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec, OutputSpec
 from engine.graph.signature import signature_of
@@ -170,6 +171,16 @@ def test_a_missing_value_without_default_is_refused(catalogue, text_to_image, fi
     signature = signature_of(text_to_image, catalogue, declare(prompt_to_workflow(text_to_image, catalogue), entry))
     assert refused(signature, {}, catalogue, files)["prompt"].type == "missing_parameter"
     assert arguments_schema(signature, files)["required"] == ["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("named", "is_missing"), [("a.png", False), ("made.png [output]", False), ("b.png", True), ("b.png [output]", True)]
+)
+def test_a_file_is_missing_when_it_is_in_none_of_the_folders_that_its_name_means(named, is_missing):
+    picture = InputSpec(name="image", type="COMBO", choices=Files("input"), options={"image_upload": True})
+    parameter = Parameter(name="image", node="1", input="image", type="COMBO", default=named, spec=picture)
+    listed = {"input": ["a.png"], "output": ["made.png"]}
+    assert needed(parameter, lambda files: listed[files.folder]) is is_missing
 
 
 def test_a_random_seed_is_drawn_and_told(catalogue, text_to_image, files):

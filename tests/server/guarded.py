@@ -56,6 +56,12 @@ async def _half(request: web.Request) -> web.StreamResponse:
     raise ValueError("in the middle")
 
 
+async def _left(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.close()
+    raise ConnectionResetError("the client has gone")
+
+
 def route(path, handler, method="GET"):
     return Route(method=method, path=path, handler=handler, summary="", tag="")
 
@@ -71,6 +77,7 @@ ROUTES = [
     route("/slow", _slow),
     route("/framed", _framed),
     route("/half", _half),
+    route("/left", _left),
 ]
 
 

@@ -65,6 +65,19 @@ def test_an_answer_that_breaks_off_is_seen_by_the_client(guarded):
     asyncio.run(asked())
 
 
+def test_a_client_that_has_gone_is_no_error_in_the_log(guarded, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    async def asked():
+        async with guarded(ROUTES) as client:
+            with pytest.raises(aiohttp.ClientError):
+                await client.get("/left")
+
+    asyncio.run(asked())
+    assert any("has gone" in record.getMessage() for record in caplog.records)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
 @pytest.mark.parametrize("path", ["/view", "/nowhere", "/broken", "/framed"])
 def test_every_answer_has_the_headers_that_keep_browsers_from_guessing(guarded, path):
     _, headers, _ = ask(guarded, "GET", path)

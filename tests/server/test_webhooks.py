@@ -115,7 +115,7 @@ def test_what_is_no_address_is_refused(url):
     ],
 )
 def test_private_addresses_are_closed_unless_their_network_is_named(address, is_open):
-    assert Targets([], ["10.0.0.0/8"]).is_open(ipaddress.ip_address(address)) is is_open
+    assert Targets([], ["10.0.0.0/8"]).is_open(ipaddress.ip_address(address), 443) is is_open
 
 
 def test_a_name_that_leads_to_this_machine_leads_nowhere():
@@ -123,6 +123,14 @@ def test_a_name_that_leads_to_this_machine_leads_nowhere():
         asyncio.run(OpenResolver(Targets(["localhost"], [])).resolve("localhost", 80))
     found = asyncio.run(OpenResolver(Targets(["localhost"], ["127.0.0.0/8"])).resolve("localhost", 80, socket.AF_INET))
     assert [one["host"] for one in found] == ["127.0.0.1"]
+
+
+def test_a_name_that_leads_to_a_named_address_gets_to_no_other_port_of_it():
+    resolver = OpenResolver(Targets(["localhost", "127.0.0.1:9000", "::1"], []))
+    found = asyncio.run(resolver.resolve("localhost", 9000, socket.AF_INET))
+    assert [one["host"] for one in found] == ["127.0.0.1"]
+    with pytest.raises(ForbiddenAddressError):
+        asyncio.run(resolver.resolve("localhost", 443, socket.AF_INET))
 
 
 @pytest.mark.parametrize("host", ["", "a/b", "https://x", "a*b", "me@x", "x:port", "**.x"])

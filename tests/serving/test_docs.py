@@ -1,18 +1,27 @@
-"""The examples of docs/server.md, as they stand there, against a server with the bundled model."""
+"""The examples of docs/server.md, docs/workflow_api.md and the README, as they stand there, against a server with the bundled model."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from PIL import Image
+
+import engine
+from engine.client import Client
+from tests.cli.conftest import Base
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+API_PAGE = (ROOT / "docs" / "workflow_api.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
 HERE = "http://127.0.0.1:8188"
 
@@ -76,3 +85,70 @@ def test_every_route_of_the_page_is_there(server):
     assert len(named) > 10
     documented = {*routes, *(path.removeprefix("/api") for path in routes), "/openapi.json", "/api/v1/docs"}
     assert sorted(named - documented) == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_ways_of_the_readme_to_call_a_workflow_are_one(server, folder):
+    (table,) = re.findall(r"## A saved workflow is a function\n(.*?)\n## ", README, re.DOTALL)
+    ways = re.findall(r"`((?:safelight run|curl|engine\.).*?)`", table)
+    assert [way.split()[0].partition("(")[0] for way in ways] == [
+        "safelight",
+        "curl",
+        "engine.Workflow.load",
+        "engine.client.Client",
+    ]
+    base = Base(server.base)
+    there = json.loads(
+        run(["sh", "-c", ways[1].replace("curl", "curl -sS --fail", 1).replace(HERE, server.url)], folder)
+    )
+    seen = (there["values"]["prompt"], there["values"]["seed"])
+    assert seen == ("red apple", 1)
+    with Client(server.url) as client:
+        again = client.result(there["job_id"])
+    printed = base.run(*shlex.split(ways[0].partition("`")[0])[1:], apart=False).out.strip()
+    with mock.patch.dict(os.environ, {"SAFELIGHT_BASE": str(server.base)}):
+        picture = eval(ways[2], {"engine": engine})
+    with Image.open(printed) as opened:
+        assert opened.tobytes() == picture.tobytes() == again.images[0].tobytes()
+
+
+def test_what_the_page_of_the_api_declares_is_what_the_workflow_takes_and_gives(server):
+    (declared,) = [
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", API_PAGE, re.DOTALL) if '"extra"' in block
+    ]
+    workflow = json.loads((ROOT / "workflows" / "text_to_image.json").read_text())
+    workflow["extra"]["safelight"] = declared["extra"]["safelight"]
+    (server.base / "workflows").mkdir(exist_ok=True)
+    (server.base / "workflows" / "declared.json").write_text(json.dumps(workflow))
+    told = server.get("/api/v1/workflows/declared")
+    assert told["doc"] == "An emoji of whatever is named."
+    assert told["parameters"]["required"] == ["subject"]
+    assert list(told["parameters"]["properties"]) == ["subject", "steps", "sampler"]
+    assert [one["name"] for one in told["outputs"]] == ["emoji"]
+    path = "/api/v1/workflows/declared/run"
+    status, refused = server.ask("POST", path, {"steps": 31, "sampler": "heun"})
+    assert status == 422
+    wrong = [one["parameter"] for one in refused["error"]["extra_info"]["problems"]]
+    assert sorted(wrong) == ["sampler", "steps", "subject"]
+    status, made = server.ask("POST", path, {"subject": "green frog"})
+    assert (status, made["values"]) == (200, {"subject": "green frog", "steps": 8, "sampler": "dpmpp_2m"})
+    assert list(made["outputs"]) == ["emoji"]
+
+
+def test_pages_name_files_and_headings_that_there_are():
+    missing = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            name, _, heading = link.partition("#")
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            target = (page.parent / name).resolve() if name else page
+            if not target.exists() or (heading and target.suffix == ".md" and heading not in headings(target)):
+                missing.append(f"{page.name}: {link}")
+    assert missing == []
+
+
+def headings(page: Path) -> set[str]:
+    """What a link may name in a page."""
+    found = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in found}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.harness import PATIENCE, until
-from tests.serving.calling import WORKFLOWS, asked, events_of, form, picture, run, state_of
+from tests.serving.calling import STEP, WORKFLOWS, asked, events_of, form, picture, run, state_of
 
 # -- what there is
 
@@ -44,6 +44,15 @@ def test_a_workflow_with_a_picture_beside_it_has_a_thumbnail(called):
     assert (status, headers["content-type"], body[:4]) == (200, "image/png", b"\x89PNG")
     assert called.get("/api/v1/workflows/step")["thumbnail_url"] is None
     assert called.ask("GET", "/api/v1/workflows/step/thumbnail")[0] == 404
+
+
+def test_a_workflow_may_be_called_like_a_part_of_an_address(called):
+    for name in ("odd/thumbnail", "odd/run"):
+        path = called.base / "workflows" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(STEP))
+        assert called.get(f"/api/v1/workflows/{name}")["name"] == name
+        assert run(called, name)[1]["workflow"] == name
 
 
 # -- a call

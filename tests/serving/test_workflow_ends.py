@@ -70,6 +70,21 @@ def test_a_webhook_to_elsewhere_is_refused_before_anything_runs(called, address,
     assert "forbidden" not in called.noted()
 
 
+# -- large ones
+
+
+def test_a_large_call_that_runs_for_long_keeps_no_other_waiting(called, sign):
+    long = "x" * (2 * 1024**2)
+    held = run(called, "hold", {"sign": str(sign), "value": 4}, Prefer="respond-async")[1]
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(run, called, "step", {"value": 300 + number, "name": long}) for number in range(2)]
+        until(lambda: len(called.get("/jobs?status=pending")["jobs"]) == 2, "both to be in the queue", called.log)
+        sign.touch()
+        texts = [one.result()[1]["outputs"]["text"]["texts"] for one in waiting]
+    assert texts == [["301"], ["302"]]
+    assert state_of(called, held["job_id"]) == "done"
+
+
 # -- the end of the server
 
 

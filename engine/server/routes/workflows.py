@@ -22,6 +22,7 @@ MOST: Final = 1_000
 """Workflows in one answer."""
 
 NAME: Final = Query(name="name", doc="The path below its folder without `.json`: `portraits/soft_light`.")
+_THUMBNAIL: Final = "thumbnail"
 UNKNOWN_NAME: Final = "There is no such workflow; `nearest` has the nearest names."
 
 
@@ -86,11 +87,18 @@ class WorkflowRoutes:
         )
 
     async def one(self, request: web.Request) -> web.Response:
-        found = await self._runs.library.find(request.match_info["name"])
-        return json_response((await asyncio.to_thread(self._told, [found], prefix_of(request)))[0])
+        return json_response(await self._told_of(request, request.match_info["name"]))
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
-        return await asyncio.to_thread(self._thumbnail, request.match_info["name"])
+        name = request.match_info["name"]
+        whole = f"{name}/{_THUMBNAIL}"
+        if not self._runs.library.has(name) and self._runs.library.has(whole):  # a workflow that is called so
+            return json_response(await self._told_of(request, whole))
+        return await asyncio.to_thread(self._thumbnail, name)
+
+    async def _told_of(self, request: web.Request, name: str) -> dict[str, Any]:
+        found = await self._runs.library.find(name)
+        return (await asyncio.to_thread(self._told, [found], prefix_of(request)))[0]
 
     def _told(self, found: list[SavedWorkflow | BrokenWorkflow], prefix: str) -> list[dict[str, Any]]:
         told = []

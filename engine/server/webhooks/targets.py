@@ -38,13 +38,13 @@ class Targets:
     def __init__(self, hosts: Sequence[str], networks: Sequence[str]) -> None:
         self._hosts = [_host_and_port(one) for one in hosts]
         self._networks: list[Network] = [ipaddress.ip_network(one) for one in networks]
-        self._named = {found for host, _ in self._hosts if (found := _literal(host)) is not None}
+        self._named = [(found, port) for host, port in self._hosts if (found := _literal(host)) is not None]
 
     def check(self, url: str) -> None:
         """Raises Refusal 400 for what is no address, 403 for one that the settings do not allow."""
         parts = _parts(url)
         host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
-        if not any(_matches(allowed, host) and port in _ports(wanted, parts) for allowed, wanted in self._hosts):
+        if not any(_matches(allowed, host) and port in _ports(wanted, parts.scheme) for allowed, wanted in self._hosts):
             shown = f"{host}:{port}"
             message = (
                 f"Webhooks do not go to {shown[:200]!r}: the settings of this server do not name it. Who runs the server adds "
@@ -52,18 +52,22 @@ class Targets:
             )
             raise Refusal(403, "webhook_forbidden", message)
         literal = _literal(host)
-        if literal is not None and not self.is_open(literal):
+        if literal is not None and not self.is_open(literal, port):
             raise Refusal(
                 403, "webhook_forbidden", f"Webhooks do not go to {literal}, an address of a private network."
             )
 
-    def is_open(self, address: Address) -> bool:
-        """Whether webhooks may connect to an address: it is everybody's, or the settings name it or its network."""
-        if address in self._named or any(address in network for network in self._networks):
+    def is_open(self, address: Address, port: int) -> bool:
+        """Whether webhooks may connect to an address: it is everybody's, or the settings name it with this port, or its network.
+
+        Whose name leads to a named address gets to no other port of it: the owner of a name chooses where that leads.
+        """
+        named = any(address == one and port in _ports(wanted) for one, wanted in self._named)
+        if named or any(address in network for network in self._networks):
             return True
         inner = _inner(address)
         if inner is not None:
-            return self.is_open(inner)
+            return self.is_open(inner, port)
         return address.is_global and not address.is_multicast
 
 
@@ -79,7 +83,8 @@ class OpenResolver(AbstractResolver):
         """The open addresses of a name. Raises ForbiddenAddressError when it has others only."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        told = [_result(host, info) for info in found if self._targets.is_open(ipaddress.ip_address(_bare(info[4][0])))]
+        open_to = self._targets.is_open
+        told = [_result(host, info) for info in found if open_to(ipaddress.ip_address(_bare(info[4][0])), port)]
         if not told:
             raise ForbiddenAddressError(f"{host} leads to addresses of private networks only, which no setting names")
         return told
@@ -141,9 +146,11 @@ def _matches(allowed: str, host: str) -> bool:
     return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))
 
 
-def _ports(wanted: int | None, parts: SplitResult) -> tuple[int, ...]:
-    """Ports that a host of the settings stands for."""
-    return (wanted,) if wanted is not None else (_PORTS[parts.scheme],)
+def _ports(wanted: int | None, scheme: str | None = None) -> tuple[int, ...]:
+    """Ports that a host of the settings stands for, with addresses of one scheme or of any."""
+    if wanted is not None:
+        return (wanted,)
+    return (_PORTS[scheme],) if scheme is not None else tuple(_PORTS.values())
 
 
 def _literal(host: str) -> Address | None:

@@ -116,6 +116,10 @@ class WorkflowLibrary:
             await asyncio.sleep(0)  # many that were never read take a while: others have their turn
         return found
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name. Looks at the disk."""
+        return workflow_file(self._folders, name) is not None
+
     def path(self, name: str) -> Path:
         """The file of a workflow. Raises Refusal 404 with the nearest names. Looks at the disk."""
         path = workflow_file(self._folders, name)
