@@ -36,6 +36,14 @@ def test_a_workflow_is_run_from_its_form(serve, visit):
     assert command.endswith(f"{url}/api/v1/workflows/text_to_image/run")
     seen.shot("form")
 
+    tried.get_by_label("seed").fill(str(2**64 - 1))
+    tried.get_by_label("steps").fill("1")
+    tried.get_by_role("button", name="Run").click()
+    page.wait_for_function(
+        "() => document.querySelector('#run_text_to_image .result pre')?.innerText.includes('18446744073709551615')"
+    )
+    assert f'"seed": {2**64 - 1}, "steps": 1' in tried.locator(".request pre").inner_text()
+
     tried.get_by_label("seed").fill("a lot")
     tried.get_by_role("button", name="Run").click()
     tried.locator(".wrong").wait_for()

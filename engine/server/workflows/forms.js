@@ -136,8 +136,8 @@ function command(form) {
     const sent = fields.map((one) => `-F ${quoted(`${one.name}=${one.files?.length ? `@${one.files[0].name}` : one.value}`)}`);
     return `curl ${sent.join(" ")} \\\n  ${quoted(form.action)}`;
   }
-  const values = Object.fromEntries(fields.filter((one) => one.type !== "file").map((one) => [one.name, valueOf(one)]));
-  return `curl -d ${quoted(JSON.stringify(values))} \\\n  ${quoted(form.action)}`;
+  const values = fields.filter((one) => one.type !== "file").map((one) => `${JSON.stringify(one.name)}: ${written(one)}`);
+  return `curl -d ${quoted(`{${values.join(", ")}}`)} \\\n  ${quoted(form.action)}`;
 }
 
 function isChanged(control) {
@@ -146,15 +146,16 @@ function isChanged(control) {
   return control.value !== control.defaultValue && !("json" in control.dataset && control.value === "");
 }
 
-// The value as JSON has it: large seeds keep all their digits only as texts, which are read as well.
-function valueOf(control) {
-  if (!("json" in control.dataset)) return control.value;
-  try {
-    const value = JSON.parse(control.value);
-    return typeof value === "number" && !Number.isSafeInteger(value) && Number.isInteger(value) ? control.value : value;
-  } catch {
-    return control.value;
-  }
+// The value as JSON: a number as it is written, since seeds have more digits than numbers of this language.
+function written(control) {
+  const isNumber = "json" in control.dataset && /^(-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false)$/.test(control.value);
+  return isNumber ? control.value : JSON.stringify(control.value);
+}
+
+// Whole numbers that this language would round stay as they were written, where the browser can.
+function exact(key, value, { source } = {}) {
+  const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value);
+  return isRounded && source && JSON.rawJSON ? JSON.rawJSON(source) : value;
 }
 
 function quoted(text) {
@@ -173,7 +174,7 @@ async function* events(body) {
     for (const part of parts) {
       const name = /^event: (.*)$/m.exec(part);
       const data = /^data: (.*)$/m.exec(part);
-      if (name && data) yield [name[1], JSON.parse(data[1])];
+      if (name && data) yield [name[1], JSON.parse(data[1], exact)];
     }
   }
 }
