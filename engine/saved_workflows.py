@@ -55,8 +55,12 @@ def thumbnail_of(path: Path) -> Path | None:
 
 
 def _json_files(folder: Path) -> Iterator[Path]:
-    """JSON files below `folder`, hidden ones apart; links are followed to a depth that no circle gets beyond."""
+    """JSON files below `folder`, hidden ones apart; links are followed to a depth that no circle gets beyond.
+
+    What is no file to be read to its end, such as a device or a pipe, is none; nor is a link to a file that is gone.
+    """
     for root, names, files in os.walk(folder, followlinks=True):
         depth = len(Path(root).relative_to(folder).parts)
         names[:] = [name for name in names if not name.startswith(".")] if depth < _DEEPEST else []
-        yield from (Path(root, name) for name in files if name.endswith(".json") and not name.startswith("."))
+        paths = (Path(root, name) for name in files if name.endswith(".json") and not name.startswith("."))
+        yield from (path for path in paths if path.is_file())

@@ -87,7 +87,9 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
         """Log a request that cannot be read as such, or whose client has gone, and anything else with its traceback."""
         if isinstance(exc_info, HttpProcessingError):
             self.info("A request cannot be read: %s", type(exc_info).__name__)
-        elif isinstance(exc_info, ConnectionError):  # `answered` has told of an answer that broke off by a fault of ours
+        elif isinstance(
+            exc_info, ConnectionError
+        ):  # `answered` has told of an answer that broke off by a fault of ours
             self.debug("A client has gone before its answer: %s", exc_info)
         else:
             super().exception(msg, *args, exc_info=exc_info, **kwargs)

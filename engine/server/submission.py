@@ -84,9 +84,14 @@ def make_job(wish: Wish, graph: CheckedGraph) -> Job:
 
 
 def place(job: Job, wish: Wish, sequence: int) -> None:
-    """Give the job its place: that of its sequence number, unless the client wished another."""
-    number = float(sequence) if wish.number is None else wish.number
-    job.sequence, job.number = sequence, -abs(number) if wish.front else number
+    """Give the job its place: that of its sequence number, unless the client wished another.
+
+    Only an admin's wishes count: a number goes before everybody's turn, and taking turns would be for the polite.
+    """
+    job.sequence, job.number = sequence, float(sequence)
+    if asking().is_admin:
+        number = job.number if wish.number is None else wish.number
+        job.number = -abs(number) if wish.front else number
 
 
 def answer(job: Job, node_errors: Mapping[str, Any], notes: Sequence[Problem]) -> dict[str, Any]:

@@ -123,7 +123,6 @@ def test_a_job_of_somebody_else_is_as_if_it_were_not_there(people):
         bob.json("POST", "/interrupt", {"prompt_id": job})
         bob.json("POST", "/queue", {"delete": [job]})
         bob.json("POST", "/history", {"delete": [job]})
-        bob.json("POST", "/api/v1/queue/move", {"ids": [job], "front": True})
     for sweeping in ("/queue", "/history"):
         bob.json("POST", sweeping, {"clear": True})
     bob.json("POST", "/interrupt")
@@ -133,12 +132,26 @@ def test_a_job_of_somebody_else_is_as_if_it_were_not_there(people):
     assert (alice.waiting(), alice.history()) == ([], [])
 
 
+@pytest.mark.parametrize("wish", [{"front": True}, {"number": -5}, {"number": 0.5, "front": True}])
+def test_nobody_but_an_admin_goes_before_the_turns_of_others(people, wish):
+    alice, boss = people.new(), people.new(scopes=frozenset({"admin"}))
+    first = alice.job()
+    told = alice.post(**wish).json()
+    assert alice.waiting() == [first, told["prompt_id"]]
+    assert told["number"] > 0.5
+    urgent = boss.job(**wish)
+    assert people.admin.waiting()[0] == urgent
+    for job in (first, told["prompt_id"], urgent):
+        people.admin.json("POST", "/queue", {"delete": [job]})
+
+
 def test_what_is_everybodys_needs_the_admin(people):
     alice = people.new()
     for method, path in (
         ("POST", "/free"),
         ("POST", "/api/v1/queue/pause"),
         ("POST", "/api/v1/queue/resume"),
+        ("POST", "/api/v1/queue/move"),
         ("POST", "/api/v1/packs/reload"),
         ("GET", "/internal/logs"),
         ("PATCH", "/internal/logs/subscribe"),

@@ -123,6 +123,29 @@ def test_files_that_are_no_workflows_are_told_beside_the_others(known, monkeypat
 NAMES = ("not_json", "something_else")
 
 
+def test_what_has_no_end_or_is_not_there_is_no_workflow(known, tmp_path):
+    """Reading a pipe would hold the whole server up, and reading a device would fill its memory."""
+    made, write = known
+    write("good", graph())
+    os.mkfifo(tmp_path / "workflows" / "pipe.json")
+    (tmp_path / "workflows" / "device.json").symlink_to("/dev/zero")
+    (tmp_path / "workflows" / "gone.json").symlink_to("/nowhere.json")
+    assert {one.name for one in asyncio.run(made.all())}.isdisjoint({"pipe", "device", "gone"})
+    for name in ("pipe", "device", "gone"):
+        with pytest.raises(Refusal) as raised:
+            asyncio.run(made.get(name))
+        assert raised.value.status == 404
+        assert name not in raised.value.extra_info["nearest"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_the_bound_only(known, monkeypatch):
+    made, write = known
+    monkeypatch.setattr(library, "LARGEST", 20)
+    monkeypatch.setattr(library, "_stamp", lambda path: (str(path), 10, 0, 0))
+    write("grows", graph())
+    assert isinstance(get(made, "grows"), BrokenWorkflow)
+
+
 def test_what_is_kept_has_a_bound(known, monkeypatch):
     made, write = known
     size = len(json.dumps(graph()))

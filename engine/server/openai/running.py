@@ -60,12 +60,19 @@ class Runs:
                     raise ConnectionResetError("the client has gone")
             return await waiting
         finally:
+            waiting.add_done_callback(_heard)
             waiting.cancel()
 
     def close(self) -> None:
         """Cancel what has not ended."""
         for one in self._ids if not self._kept else ():
             self._service.cancel(one)
+
+
+def _heard(waiting: asyncio.Future[Any]) -> None:
+    """Nobody waits any more, and that is no error which asyncio has to tell of."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def let_go(request: web.Request) -> None:

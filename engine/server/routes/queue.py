@@ -134,6 +134,7 @@ class QueueRoutes:
                 body=Move,
                 answer=_STATE,
                 api_only=True,
+                scope="admin",
             ),
         ]
 

@@ -148,7 +148,9 @@ class WorkflowLibrary:
             if size > LARGEST:
                 message = f"{name}: the file has {size / 2**20:.1f} MiB; at most {LARGEST >> 20} MiB are taken."
                 return BrokenWorkflow(name=name, path=path, message=message)
-            found = read_graph_file(path.read_bytes(), catalogue, path.name, self._files).loaded
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)  # it may have grown since
+            found = read_graph_file(data, catalogue, path.name, self._files).loaded
             signature = signature_of(found.prompt, catalogue, found.workflow)
         except (GraphError, MediaError) as error:
             return BrokenWorkflow(name=name, path=path, message=f"{name}: it is no workflow that can be run. {error}")
