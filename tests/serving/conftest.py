@@ -91,9 +91,11 @@ def leave(value: int) -> int:
 
 
 @node("TestLoud")
-def loud(value: int, megabytes: int | None = 20) -> int:
-    """Prints a lot."""
+def loud(value: int, megabytes: int | None = 20, sign: str | None = "") -> int:
+    """Prints a lot, and goes on until the file `sign` is there, if one is named."""
     for _ in range(megabytes * 16):
+        sys.stdout.write("x" * 65_536)
+    while sign and not os.path.exists(sign):
         sys.stdout.write("x" * 65_536)
     sys.stdout.write("\\nquiet again\\n")
     return value
