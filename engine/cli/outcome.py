@@ -10,6 +10,7 @@ import msgspec
 
 from engine.cli import exits
 from engine.cli.exits import CliError
+from engine.execute.told import failure_text
 from engine.media.atomic import copy_new
 from engine.media.errors import MediaError
 
@@ -79,11 +80,7 @@ def summary(counts: Counts) -> str:
 
 def failure_lines(failure: NodeFailed, title: str, debug: bool) -> list[str]:
     """A failed node as lines: what, where, expected, got, what to do; with `debug` the traceback too."""
-    place = f', input "{failure.input}"' if failure.input else ""
-    lines = [f"{title} (node {failure.node}){place} failed: {failure.message}"]
-    for label, text in (("expected", failure.expected), ("received", failure.got), ("hint", failure.hint)):
-        if text:
-            lines.append(f"  {label}: {text}")
+    lines = failure_text(failure, title).splitlines()
     if debug and failure.traceback:
         lines.append(failure.traceback.rstrip())
     return lines

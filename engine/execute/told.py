@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.execute.calls import joined_ui
+from engine.execute.events import NodeFailed
 from engine.execute.result import NodeOutcome, RunResult
 
 MOST_INNER: Final = 200
@@ -55,6 +56,14 @@ def shown(result: RunResult) -> dict[str, dict[str, Any]]:
         first: list[Mapping[str, Any]] = [told[display]] if display in told else []
         told[display] = joined_ui([*first, *(result.ui[node] for node in nodes)])
     return told
+
+
+def failure_text(failure: NodeFailed, title: str) -> str:
+    """A failed node that people call `title`, for people: where, what, and on lines of their own expected, got, what to do."""
+    place = f', input "{failure.input}"' if failure.input else ""
+    facts = (("expected", failure.expected), ("received", failure.got), ("hint", failure.hint))
+    lines = [f"{title} (node {failure.node}){place} failed: {failure.message}"]
+    return "\n".join([*lines, *(f"  {label}: {text}" for label, text in facts if text)])
 
 
 def _is_inner(node: str, outcome: NodeOutcome) -> bool:

@@ -17,6 +17,7 @@ from engine.calls.run import Callback, Run, Told
 from engine.execute import events
 from engine.execute.cancel import CancelToken
 from engine.execute.counting import NodeCount
+from engine.execute.told import failure_text
 from engine.graph.arguments import Call
 from engine.graph.prompt import titles_of
 from engine.graph.shown import Ui, by_display_node, shown_by
@@ -58,7 +59,8 @@ class LocalRun(Run):
             raise RunCancelledError("The run was cancelled.")
         if result.status == "failed":
             failures = [msgspec.to_builtins(one) for one in result.failures]
-            raise RunFailedError(_failure_text(result.failures, self._follower.titles), failures, made)
+            told = (failure_text(one, self._follower.title(one.display_node)) for one in result.failures)
+            raise RunFailedError("\n".join(told), failures, made)
         return made
 
     def _as_result(self, result: RunResult) -> Result:
@@ -123,16 +125,3 @@ def _picture(image: Any) -> bytes:
     held = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).convert("RGB").save(held, "JPEG", quality=90)
     return held.getvalue()
-
-
-def _failure_text(failures: list[events.NodeFailed], titles: dict[str, str]) -> str:
-    lines = []
-    for one in failures:
-        place = f', input "{one.input}"' if one.input else ""
-        lines.append(f"{titles.get(one.display_node, one.class_type)} (node {one.node}){place} failed: {one.message}")
-        lines += [
-            f"  {label}: {text}"
-            for label, text in (("expected", one.expected), ("received", one.got), ("hint", one.hint))
-            if text
-        ]
-    return "\n".join(lines)

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.execute.cancel import CancelToken
 from engine.execute.result import RunResult
-from engine.execute.told import shown
+from engine.execute.told import failure_text, shown
 from engine.graph.arguments import Call, call, check_arguments
 from engine.graph.problems import GraphError, Problem, render
 from engine.graph.prompt import titles_of
@@ -252,12 +252,7 @@ def _outcome(signature: Signature, ready: _Ready, result: RunResult) -> Outcome:
     if result.status == "cancelled":
         raise ToolError("The call was cancelled.")
     titles = titles_of(ready.call.prompt)
-    failed = tuple(
-        "\n".join(
-            part for part in (f"{titles.get(one.display_node, one.class_type)} failed: {one.message}", one.hint) if part
-        )
-        for one in result.failures
-    )
+    failed = tuple(failure_text(one, titles.get(one.display_node, one.class_type)) for one in result.failures)
     uis = by_display_node(shown(result), result.place)
     given = tuple(given_output(one.name, one.kind, uis[one.node]) for one in signature.outputs if one.node in uis)
     if failed and not given:

@@ -184,7 +184,7 @@ def _tool(one: WorkflowTool) -> Tool:
         name=one.name,
         title=one.title,
         description=description(one),
-        input_schema=one.arguments,
+        input_schema=one.schema,
         output_schema=OUTPUT_SCHEMA,
         annotations=hints,
     )

@@ -25,8 +25,8 @@ class WorkflowTool(msgspec.Struct, frozen=True, kw_only=True):
     """As `safelight workflows` lists it."""
     title: str
     doc: str
-    arguments: dict[str, Any]
-    """JSON Schema of the object of its arguments."""
+    schema: dict[str, Any]
+    """The JSON Schema of what it takes."""
     outputs: tuple[ToolOutput, ...]
 
 

@@ -22,11 +22,11 @@ SEED_HINT: Final = '"random" draws one; the result says which.'
 
 
 class Read(NamedTuple):
-    """A workflow as it was read: `arguments` is the JSON Schema of its parameters."""
+    """A workflow as it was read: `schema` is the JSON Schema of what it takes."""
 
     workflow: str
     doc: str
-    arguments: Mapping[str, Any]
+    schema: Mapping[str, Any]
     outputs: tuple[ToolOutput, ...]
 
 
@@ -44,7 +44,7 @@ def tools_of(found: Iterable[Read], only: Sequence[str] = ()) -> list[WorkflowTo
             workflow=one.workflow,
             title=title_of(one.workflow),
             doc=one.doc,
-            arguments=told_schema(one.arguments),
+            schema=told_schema(one.schema),
             outputs=one.outputs,
         )
         for one in wanted
@@ -67,9 +67,9 @@ def told_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 def with_names(tool: WorkflowTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, with the names that nodes know in place of the addresses of earlier outputs: `a.png [output]`."""
     given = dict(arguments)
-    for name, schema in tool.arguments.get("properties", {}).items():
+    for name, one in tool.schema.get("properties", {}).items():
         value = given.get(name)
-        file = file_of(value) if MEDIA in schema and isinstance(value, str) else None
+        file = file_of(value) if MEDIA in one and isinstance(value, str) else None
         if file is not None:
             given[name] = file.name if file.folder == "input" else f"{file.name} [{file.folder}]"
     return given

@@ -6,11 +6,13 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.server import large_bodies
 from engine.server.large_bodies import Gathered
@@ -216,3 +218,19 @@ def _window(encoding: str, chunk: bytes) -> int:
     if encoding == "gzip":
         return 16 + zlib.MAX_WBITS
     return zlib.MAX_WBITS if chunk[:1] and chunk[0] & 0x0F == 8 else -zlib.MAX_WBITS
+
+
+@contextmanager
+def form_explained() -> Iterator[None]:
+    """Turns what the reader of forms raises for a damaged one into Refusal 400."""
+    try:
+        yield
+    except _FORM_ERRORS as error:
+        message = f"The form cannot be read: {str(error)[:200] or 'it is damaged or not whole'}. Send it again."
+        raise Refusal(400, "invalid_form", message) from error
+
+
+_FORM_ERRORS: Final = (
+    *(ValueError, AssertionError, LookupError, RuntimeError),
+    *(HttpProcessingError, web.RequestPayloadError),
+)

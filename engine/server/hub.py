@@ -222,12 +222,6 @@ class Hub:
         """The client with this id that hears of jobs of `owner`, if it is connected."""
         return self._clients.get((owner, client_id)) if client_id is not None else None
 
-    def broadcast(self, type: str, data: Mapping[str, Any] | list[Any]) -> None:
-        """Send a message to every client."""
-        message = encode({"type": type, "data": data})
-        for client in list(self._sockets):
-            client.send_encoded(message)
-
     def heard_by(self, client_id: str | None, job: Job | None) -> list[Client]:
         """Who gets what a pack sends to a client, or (None) to all, while `job` runs where it comes from.
 

@@ -189,7 +189,8 @@ def test_a_type_checker_knows_the_nodes(tmp_path, builtin_catalogue):
     (tmp_path / "safelight_nodes.pyi").write_text(stubs(builtin_catalogue))
     (tmp_path / "sound.py").write_text(SCRIPT)
     (tmp_path / "wrong.py").write_text(SCRIPT + "\n".join(WRONG) + "\n")
-    said = mypy(tmp_path / "safelight_nodes.pyi", tmp_path / "sound.py", tmp_path / "wrong.py").splitlines()
+    files = [tmp_path / name for name in ("safelight_nodes.pyi", "sound.py", "wrong.py")]
+    said = mypy(*files, only=("engine.build", "engine.building.graph", "engine.building.handles")).splitlines()
     found = [line for line in said if ": error:" in line]
     begin = SCRIPT.count("\n") + 1
     assert [line.partition("wrong.py:")[2].partition(":")[0] for line in found] == [

@@ -105,7 +105,7 @@ def test_all_that_is_wrong_with_arguments_is_told_at_once(stdio: Talk) -> None:
 
 
 def test_what_cannot_run_says_why(stdio: Talk) -> None:
-    assert stdio.call("fail").content[0].text.startswith("TestFail failed: the lamp is broken")
+    assert stdio.call("fail").content[0].text.startswith("TestFail (node 1) failed: the lamp is broken")
     missing = stdio.call("missing").content[0].text
     assert "NotThere" in missing
     with pytest.raises(MCPError, match=r"Did you mean picture\?"):

@@ -13,7 +13,7 @@ from engine.server.openai.errors import ApiError
 from engine.server.openai.models import Model
 from engine.server.openai.requests import IGNORED, PictureRequest
 from engine.server.refusals import Refusal
-from engine.server.routes.view_renditions import open_picture
+from engine.server.routes.view_renditions import DECODER_ERRORS, open_picture
 
 
 async def arguments_of(model: Model, request: PictureRequest, max_pixels: int) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ async def _worked_on(work: Any, *arguments: Any) -> bytes:
         made: bytes = await asyncio.to_thread(work, *arguments)
     except Refusal as refusal:
         raise ApiError(400, "invalid_image_file", refusal.message, "mask") from None
-    except (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError) as error:
+    except DECODER_ERRORS as error:
         message = f"The picture or the mask cannot be read: {str(error)[:200]}. Send PNG files."
         raise ApiError(400, "invalid_image_file", message, "mask") from None
     return made

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import BodyPartReader, MultipartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 
-from engine.server.bodies import Pace, encoding_of, too_large
+from engine.server.bodies import Pace, encoding_of, form_explained, too_large
 from engine.server.limits import Limits
 from engine.server.refusals import Refusal
 from engine.server.saving import Incoming, safe_name
@@ -33,18 +32,8 @@ async def read_form(
         raise Refusal(415, "not_a_form", message)
     if (request.content_length or 0) > limits.largest_request:
         raise too_large(limits.max_upload_size, what="The file")
-    try:
+    with form_explained():
         return await _Form(request, into, limits, field, named).read()
-    except (
-        ValueError,
-        AssertionError,
-        LookupError,
-        RuntimeError,
-        HttpProcessingError,
-        web.RequestPayloadError,
-    ) as error:
-        message = f"The form cannot be read: {str(error)[:200] or 'it is damaged or not whole'}. Send it again."
-        raise Refusal(400, "invalid_form", message) from error
 
 
 class _Form:

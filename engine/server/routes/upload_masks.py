@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 from engine.server.refusals import Refusal
-from engine.server.routes.view_renditions import eight_bit, open_picture, unreadable
+from engine.server.routes.view_renditions import DECODER_ERRORS, eight_bit, open_picture, unreadable
 from engine.server.saving import explained
 
 
@@ -30,7 +29,7 @@ def with_mask(original: Path, mask: Path, target: Path, max_pixels: int) -> None
             drawn = eight_bit(opened).convert("RGBA")
     except Image.DecompressionBombError:
         raise Refusal(413, "too_many_pixels", f"{name} has more pixels than are decoded here.") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error) as error:
+    except DECODER_ERRORS as error:
         raise unreadable(name, error) from error
     if drawn.size != picture.size:
         sizes = f"{drawn.width}×{drawn.height}, and {original.name} is {picture.width}×{picture.height}"

@@ -131,18 +131,15 @@ def render(source: Path | bytes, wish: Wish, max_pixels: int) -> Rendition | Non
             return _encode(_channels(eight_bit(upright), wish.channel), wish)
     except Image.DecompressionBombError:
         _too_many(source, max_pixels)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        struct.error,
-        OverflowError,
-    ) as error:
+    except DECODER_ERRORS as error:
         raise unreadable(_name(source), error) from error
+
+
+DECODER_ERRORS: Final = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError),
+    struct.error,
+)
+"""What decoders raise for damaged pictures."""
 
 
 def open_picture(source: Path | bytes, max_pixels: int) -> Image.Image:

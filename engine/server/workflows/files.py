@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import os
-import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from engine.media.given import FOLDER, content_name, used_again
 from engine.media.types import sniffed
 from engine.paths import Paths
 from engine.server.refusals import Refusal
-from engine.server.routes.view_renditions import open_picture
+from engine.server.routes.view_renditions import DECODER_ERRORS, open_picture
 from engine.server.saving import explained, incoming, take_name
 
 MOST_BYTES: Final = 4 * 1024**3
@@ -124,17 +123,7 @@ class CallFiles:
             raise _wrong(parameter, "a picture", f"{len(data)} bytes", refusal.message) from None
         except Image.DecompressionBombError:
             raise _wrong(parameter, "a picture", f"{len(data)} bytes", "it has too many pixels") from None
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            EOFError,
-            IndexError,
-            KeyError,
-            TypeError,
-            struct.error,
-            OverflowError,
-        ) as error:
+        except DECODER_ERRORS as error:
             reason = f"it cannot be read as a picture ({_short(error)})"
             raise _wrong(parameter, "a picture", f"{len(data)} bytes", reason) from None
         if found is None:

@@ -6,9 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 
-from engine.server.bodies import LIMITS, Pace, decode_json, encoding_of, read_body, too_large
+from engine.server.bodies import LIMITS, Pace, decode_json, encoding_of, form_explained, read_body, too_large
 from engine.server.idempotency import digest_of
 from engine.server.large_bodies import Gathered
 from engine.server.limits import Limits
@@ -62,18 +61,8 @@ async def read_parts(request: web.Request) -> list[tuple[str, str | bytes]]:
         raise Refusal(415, "unknown_encoding", "A form is taken as it is: send it without Content-Encoding.")
     if (request.content_length or 0) > limits.largest_request:
         raise too_large(limits.largest_request)
-    try:
+    with form_explained():
         return await _Form(request, limits).read()
-    except (
-        ValueError,
-        AssertionError,
-        LookupError,
-        RuntimeError,
-        HttpProcessingError,
-        web.RequestPayloadError,
-    ) as error:
-        message = f"The form cannot be read: {str(error)[:200] or 'it is damaged or not whole'}. Send it again."
-        raise Refusal(400, "invalid_form", message) from error
 
 
 class _Form:
