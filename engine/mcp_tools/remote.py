@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from engine.mcp_tools.callers import caller
 from engine.mcp_tools.entries import file_named, files_of
 from engine.mcp_tools.records import (
     GivenOutput,
@@ -43,7 +44,9 @@ class NotThereError(ToolError):
 
 
 class RemoteBackend:
-    """A server at `url`, which is shown `token` if there is one. `only` are patterns of its workflows; none: all."""
+    """A server at `url`, which is shown the token of the `caller`, else `token` if there is one. `only` are patterns of its
+    workflows; none: all.
+    """
 
     look_every = 10.0
 
@@ -139,6 +142,8 @@ class RemoteBackend:
         url = URL(self._url + path, encoded=True)
         body = msgspec.json.encode(json) if json is not None else None
         headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body is not None else {})
+        if (token := caller()) is not None:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             async with self._opened.request(method, url, data=body, headers=headers) as answer:
                 if answer.status != 200:
