@@ -198,10 +198,9 @@ class _Writer:
         self._hurried.set()
 
     def soon(self) -> None:
+        self._wanted_soon = True  # first: `_loop` looks at it when that time is over
         if time.monotonic() - self._drained > SOON_SECONDS:
             self.hurry()
-        else:
-            self._wanted_soon = True  # for `_loop` to see when that time is over
 
     def stop(self) -> None:
         self._stopped.set()

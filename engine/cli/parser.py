@@ -63,8 +63,8 @@ def _add(
 def _add_graph(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workflow",
-        help="a workflow or prompt as JSON, a file that carries one, web UI settings, the name of a workflow that comes "
-        "with the program, or - for standard input",
+        help="the name of a saved workflow (`safelight workflows` lists them), a workflow or prompt as JSON, a file that carries "
+        "one, a script that `export` made, web UI settings, or - for standard input",
     )
     parser.add_argument(
         "--set",

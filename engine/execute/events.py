@@ -106,6 +106,8 @@ class NodeFinished(NodeEvent, kw_only=True):
     outputs: list[str] = []
     """A short description of each output, such as `Tensor (1, 64, 64, 3) float32`."""
     remade: bool = False
+    expands: bool = False
+    """It gave a subgraph in place of values: its outputs are there when that is through (`NodeCollected`)."""
 
 
 class NodeSkipped(NodeEvent, kw_only=True):

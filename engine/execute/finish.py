@@ -177,7 +177,7 @@ def _finish_expanding(run: Run, state: NodeState, results: list[NodeResult | Non
         state.ui = ui
         if state.recorded:
             _record(run, state, Record(expand=calls, ui=ui, seconds=state.seconds))
-        _report(run, state, [])
+        _report(run, state, [], expands=True)
         if state.stands_for is not None:
             _refill(run, state, stash)
         else:
@@ -215,7 +215,7 @@ def _record(run: Run, state: NodeState, record: Record) -> None:
     run.cache.recorded(record.seconds)
 
 
-def _report(run: Run, state: NodeState, held: list[Held]) -> None:
+def _report(run: Run, state: NodeState, held: list[Held], *, expands: bool = False) -> None:
     state.ran = True
     declared = held[: len(state.facts.spec.outputs)]
     outputs = [describe(h.value) if isinstance(h, Stored) else f"list of {len(h)}" for h in declared]
@@ -230,5 +230,6 @@ def _report(run: Run, state: NodeState, held: list[Held]) -> None:
         ui=state.ui,
         outputs=outputs,
         remade=state.remaking,
+        expands=expands,
     )
     run.emit(event)

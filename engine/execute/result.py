@@ -35,3 +35,8 @@ class RunResult:
     """Output values of the nodes that the caller asked for; an output that is a list of items is a list here."""
     digests: dict[str, tuple[SlotDigests, ...]] = field(default_factory=dict)
     """What each node gave, as digests for `Cache.get`: one for each output, a tuple of them where it is a list."""
+
+    def place(self, node: str) -> str:
+        """The node of the submitted graph that `node` is shown on: itself, unless an expansion made it."""
+        outcome = self.nodes.get(node)
+        return outcome.display_node if outcome is not None else node

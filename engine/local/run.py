@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,8 +16,11 @@ from engine.calls.result import File, NodeRun, Output, Result
 from engine.calls.run import Callback, Run, Told
 from engine.execute import events
 from engine.execute.cancel import CancelToken
+from engine.execute.counting import NodeCount
 from engine.graph.arguments import Call
 from engine.graph.prompt import titles_of
+from engine.graph.shown import Ui, by_display_node, shown_by
+from engine.graph.signature import Output as SignatureOutput
 from engine.graph.signature import Signature
 from engine.graph.validate import Checked
 from engine.local.runtime import Runtime
@@ -58,9 +62,8 @@ class LocalRun(Run):
         return made
 
     def _as_result(self, result: RunResult) -> Result:
-        outputs = {
-            one.name: self._output(one.name, one.kind, result.ui.get(one.node, {})) for one in self._signature.outputs
-        }
+        uis = by_display_node(result.ui, result.place)
+        outputs = {one.name: self._output(one, uis.get(one.node, [])) for one in self._signature.outputs}
         nodes = {
             node: NodeRun(self._follower.title(outcome.display_node), outcome.status, outcome.seconds)
             for node, outcome in result.nodes.items()
@@ -68,17 +71,11 @@ class LocalRun(Run):
         counts = msgspec.to_builtins(result.counts)
         return Result(self.job, outputs, self._made.values, result.seconds, nodes, counts)
 
-    def _output(self, name: str, kind: str, shown: dict[str, Any]) -> Output:
-        files, texts = [], []
-        for items in shown.values():
-            for item in items if isinstance(items, list | tuple) else [items]:
-                if isinstance(item, dict) and "filename" in item:
-                    path = self._engine.app.paths.produced(item)
-                    if path is not None:
-                        files.append(File(path.name, path=path))
-                elif isinstance(item, str):
-                    texts.append(item)
-        return Output(name, kind, tuple(files), tuple(texts))
+    def _output(self, one: SignatureOutput, uis: Sequence[Ui]) -> Output:
+        shown = shown_by(uis)
+        paths = (self._engine.app.paths.produced(file) for file in shown.files)
+        files = tuple(File(path.name, path=path) for path in paths if path is not None)
+        return Output(one.name, one.kind, files, shown.texts)
 
 
 class _Follower:
@@ -87,8 +84,7 @@ class _Follower:
     def __init__(self, prompt: dict[str, Any], tell: Callback) -> None:
         self.titles = titles_of(prompt)
         self._tell = tell
-        self._total = 0
-        self._over: set[str] = set()
+        self._count = NodeCount()
         self._steps: dict[str, tuple[float, float]] = {}
 
     def title(self, node: str) -> str:
@@ -97,12 +93,8 @@ class _Follower:
 
     def __call__(self, event: events.AnyEvent) -> None:
         """Take one event."""
+        self._count.take(event)
         match event:
-            case events.RunStarted():
-                self._total = event.nodes_total
-            case events.NodesCached():
-                self._over.update(event.nodes)
-                self._report()
             case events.NodeStarted():
                 self._report(event)
             case events.NodeProgress():
@@ -110,15 +102,13 @@ class _Follower:
                 self._report(event)
             case events.NodePreview():
                 self._report(event, _picture(event.image))
-            case events.NodeExpanded():
-                self._total += len(event.nodes)
-            case events.NodeFinished() | events.NodeReused() | events.NodeSkipped() | events.NodeFailed():
-                self._over.add(event.node)
+            case events.NodesCached() | events.NodeFinished() | events.NodeReused() | events.NodeSkipped():
+                self._report()
+            case events.NodeFailed() | events.NodeCollected():
                 self._report()
 
     def _report(self, event: events.NodeEvent | None = None, data: bytes | None = None) -> None:
-        done = len(self._over)
-        nodes = max(self._total, done)
+        done, nodes = self._count.done, self._count.total
         if event is None:
             self._tell(Progress(done=done, nodes=nodes))
             return

@@ -19,13 +19,13 @@ from engine.graph.arguments import Call, call, check_arguments
 from engine.graph.problems import GraphError, Problem, render
 from engine.graph.prompt import titles_of
 from engine.graph.schema import Files
+from engine.graph.shown import by_display_node
 from engine.graph.signature import Signature, media_kind
 from engine.graph.signature_schema import arguments_schema
 from engine.graph.validate import check
 from engine.mcp_tools.disk import found_file, newest_outputs, read_file
-from engine.mcp_tools.entries import files_of, texts_of
+from engine.mcp_tools.entries import given_output
 from engine.mcp_tools.records import (
-    GivenOutput,
     Outcome,
     Produced,
     Progress,
@@ -258,15 +258,8 @@ def _outcome(signature: Signature, ready: _Ready, result: RunResult) -> Outcome:
         )
         for one in result.failures
     )
-    by_node: dict[str, list[Mapping[str, Any]]] = {}
-    for node, ui in shown(result).items():
-        outcome = result.nodes.get(node)
-        by_node.setdefault(outcome.display_node if outcome is not None else node, []).append(ui)
-    given = tuple(
-        GivenOutput(name=one.name, kind=one.kind, files=files_of(by_node[one.node]), texts=texts_of(by_node[one.node]))
-        for one in signature.outputs
-        if one.node in by_node
-    )
+    uis = by_display_node(shown(result), result.place)
+    given = tuple(given_output(one.name, one.kind, uis[one.node]) for one in signature.outputs if one.node in uis)
     if failed and not given:
         raise ToolError("\n".join((*failed, *ready.notes)))
     return Outcome(

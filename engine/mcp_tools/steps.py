@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.execute import events
+from engine.execute.counting import NodeCount
 from engine.mcp_tools.records import Progress, Tell
 
 
@@ -15,39 +16,34 @@ class Steps:
     def __init__(self, titles: Mapping[str, str], tell: Tell) -> None:
         self._titles = titles
         self._tell = tell
-        self._total = 1
-        self._ended: set[str] = set()
+        self._count = NodeCount()
         self._shares: dict[str, float] = {}
         self._told = 0.0
 
     def __call__(self, event: events.Event) -> None:
         """Take one event."""
+        self._count.take(event)
         match event:
-            case events.RunStarted():
-                self._total = max(1, event.nodes_total)
             case events.NodesCached():
-                self._ended.update(event.nodes)
                 if event.nodes:
-                    self._say(f"{len(event.nodes)} of {self._total} nodes are known already")
+                    self._say(f"{self._count.done} of {self._count.total} nodes are known already")
             case events.NodeStarted():
                 self._say(self._title(event))
             case events.NodeProgress():
-                self._shares[event.node] = min(1.0, event.value / event.total) if event.total > 0 else 0.0
+                if event.parent is None:
+                    self._shares[event.node] = min(1.0, event.value / event.total) if event.total > 0 else 0.0
                 self._say(f"{self._title(event)}: {event.value:g} of {event.total:g}")
-            case events.NodeExpanded():
-                self._total += len(event.nodes)
             case events.NodeFinished() | events.NodeReused() | events.NodeSkipped() | events.NodeFailed():
                 self._shares.pop(event.node, None)
-                self._ended.add(event.node)
                 self._say(f"{self._title(event)}: {_ENDED[type(event)]}")
 
     def _title(self, event: events.NodeEvent) -> str:
         return self._titles.get(event.display_node, event.display_node)
 
     def _say(self, message: str) -> None:
-        done = min(len(self._ended) + sum(self._shares.values()), float(self._total))
-        self._told = max(self._told, done)
-        self._tell(Progress(self._told, float(self._total), message))
+        total = float(max(self._count.total, 1))
+        self._told = max(self._told, min(self._count.done + sum(self._shares.values()), total))
+        self._tell(Progress(self._told, total, message))
 
 
 _ENDED: dict[type[Any], str] = {

@@ -73,12 +73,14 @@ class Audit:
     def request(self, request: web.Request, status: int, type: str = "") -> None:
         """A request was answered: noted when it was refused because of who asks, or changed or showed what is the admin's."""
         principal = known_principal(request)
+        if status not in REFUSALS and (principal is None or not self._concerns(principal, request)):
+            return  # almost all requests
         outcome = f"{status} {type}".rstrip()
         name = "nobody" if principal is None else principal.name
         address, forwarded = addresses(request)
         if status in REFUSALS:
             self._refused(_Kind(name, address, _action(request), outcome), _target(request), forwarded)
-        elif principal is not None and self._concerns(principal, request):
+        else:
             self.note(name, address, _action(request), _target(request), outcome, forwarded_for=forwarded)
 
     def _concerns(self, principal: Principal, request: web.Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -9,29 +10,51 @@ from typing import Any
 import msgspec
 
 _STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-details { border: 1px solid #8884; border-radius: .5rem; margin: .4rem 0; padding: .4rem .8rem }
-summary { cursor: pointer } summary span { opacity: .75; margin-left: .6rem }
-b { display: inline-block; min-width: 4.5rem; font-family: monospace }
-code, pre { font-family: ui-monospace, monospace } pre { overflow: auto; padding: .6rem; background: #8881 }
-td, th { text-align: left; vertical-align: top; padding: .1rem 1rem .1rem 0 }
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; --accent: light-dark(#f08a24, #ff9d3c);
+  --on-accent: #1d1002; --link: light-dark(#9a4c00, #ffb063); --quiet: light-dark(#5b6270, #a5acb8);
+  --line: light-dark(#d5d9e0, #3a404a); --code: light-dark(#f3f4f6, #20242a) }
+body { max-width: 72rem; margin: 0 auto; padding: 2rem 1.2rem 4rem }
+h1 { font-size: 1.7rem; margin: 0 } h1 small { font-weight: 400; color: var(--quiet); font-size: 1rem; margin-left: .3rem }
+h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; scroll-margin-top: 1rem }
+a { color: var(--link) } p { max-width: 46rem }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem }
+details { border: 1px solid var(--line); border-radius: .5rem; margin: .4rem 0; padding: .45rem .9rem }
+details[open] > summary { font-weight: 600 }
+summary { cursor: pointer; overflow-wrap: anywhere } summary span { color: var(--quiet); font-weight: 400; margin-left: .7rem }
+b { display: inline-block; min-width: 4rem; font: 600 .8rem ui-monospace, monospace; color: var(--link) }
+code, pre { font-family: ui-monospace, monospace; font-size: .9em }
+pre { overflow: auto; padding: .7rem; background: var(--code); border-radius: .35rem }
+table { border-collapse: collapse; margin: .6rem 0 } td { vertical-align: top; padding: .15rem 1.2rem .15rem 0 }
+.schema { border: 0; padding: 0; margin: 0 } .schema summary { color: var(--quiet); font-weight: 400 }
 """
 
 
 def page_of(description: Mapping[str, Any], forms: str = "") -> str:
-    """HTML for an OpenAPI description; `forms` stands before it."""
+    """HTML for an OpenAPI description; `forms` stand before the routes."""
     info = description["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>{escape(info['title'])}: routes</title><style>{_STYLE}</style>",
-        f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}",
-        "<p>For programs: <a href=../../openapi.json>openapi.json</a>",
+        f"<title>{escape(info['title'])}: workflows and routes</title>",
+        f"<link rel=icon href=../../favicon.svg><style>{_STYLE}</style>",
+        f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1>",
         forms,
+        f"<h2>Routes</h2><p>{_with_code(info['description'])}",
+        "<p>For programs: <a href=../../openapi.json>openapi.json</a>, of which generators make clients.",
+        f"<nav>{''.join(_link(tag['name']) for tag in description['tags'])}</nav>",
     ]
     for tag in description["tags"]:
-        parts += [f"<h2>{escape(tag['name'])}</h2>", *_operations(description, tag["name"])]
+        name = escape(tag["name"])
+        parts += [f"<h2 id='{name}'>{name}</h2>", *_operations(description, tag["name"])]
     return "\n".join(parts)
+
+
+def _link(tag: str) -> str:
+    return f"<a href='#{escape(tag)}'>{escape(tag)}</a> "
+
+
+def _with_code(text: str) -> str:
+    """HTML of a text in which code stands between backticks."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _operations(description: Mapping[str, Any], tag: str) -> Iterator[str]:
@@ -70,4 +93,4 @@ def _example(schema: Any) -> str:
     if not schema:
         return ""
     text = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode()
-    return f"<pre>{escape(text)}</pre>"
+    return f"<details class=schema><summary>its form</summary><pre>{escape(text)}</pre></details>"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from engine.execute.counting import NodeCount
 from engine.execute.events import (
     AnyEvent,
     NodeEvent,
@@ -17,7 +18,6 @@ from engine.execute.events import (
     NodesCached,
     NodeSkipped,
     NodeStarted,
-    RunStarted,
 )
 from engine.jobs.messages import JobPreview
 
@@ -46,22 +46,22 @@ class ProgressCounter:
         """What nodes have shown so far (`ui`), by the node of the submitted graph."""
         self.preview: JobPreview | None = None
         """The last intermediate picture of a node that still runs."""
-        self._total = 0
-        self._done: set[str] = set()
+        self._count = NodeCount()
         self._running: dict[str, NodeStarted] = {}
         self._steps: tuple[float, float] | None = None
 
     def feed(self, events: Iterable[AnyEvent]) -> None:
         """Count events, in their order."""
         for event in events:
-            count = _COUNT.get(type(event))
-            if count is not None:
-                count(self, event)
+            self._count.take(event)
+            look = _LOOK.get(type(event))
+            if look is not None:
+                look(self, event)
 
     def now(self) -> Progress:
         """The state as it is."""
         current = next(reversed(self._running.values()), None)
-        done, total = len(self._done), max(self._total, len(self._done) + len(self._running))
+        done, total = self._count.done, max(self._count.total, self._count.done + len(self._running))
         step, steps = self._steps if current is not None and self._steps is not None else (None, None)
         part = step / steps if step is not None and steps else 0.0
         kind = current.class_type if current is not None else None
@@ -77,11 +77,7 @@ class ProgressCounter:
             message=message,
         )
 
-    def _run_started(self, event: RunStarted) -> None:
-        self._total = event.nodes_total
-
     def _cached(self, event: NodesCached) -> None:
-        self._done.update(node for node in event.nodes if node not in event.inner)
         for node, ui in event.ui.items():
             self._show(event.inner.get(node, node), ui)
 
@@ -100,7 +96,6 @@ class ProgressCounter:
             self._show(event.display_node, ui)
         if event.parent is None:
             self._running.pop(event.node, None)
-            self._done.add(event.node)
             self._steps = None
         if self.preview is not None and self.preview.node == event.node:
             self.preview = None
@@ -110,8 +105,7 @@ class ProgressCounter:
             self.shown[node] = ui
 
 
-_COUNT: Final[dict[type, Any]] = {
-    RunStarted: ProgressCounter._run_started,
+_LOOK: Final[dict[type, Any]] = {
     NodesCached: ProgressCounter._cached,
     NodeStarted: ProgressCounter._started,
     NodeProgress: ProgressCounter._progress,

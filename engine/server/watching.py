@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from engine.execute.counting import NodeCount
 from engine.execute.events import (
     AnyEvent,
+    NodeCollected,
+    NodeEvent,
     NodeFailed,
     NodeFinished,
     NodeProgress,
     NodeReused,
-    NodesCached,
     NodeSkipped,
     NodeStarted,
-    RunStarted,
     Warned,
 )
 from engine.jobs.messages import JobPreview
@@ -33,11 +34,14 @@ class Began(msgspec.Struct, frozen=True, tag="started"):
     attempt: int
 
 
+NodeState: TypeAlias = Literal["running", "finished", "reused", "failed", "skipped"]
+
+
 class NodeChanged(msgspec.Struct, frozen=True, tag="node", omit_defaults=True):
     """A node of the submitted graph runs now, or came to its end. `done` of `total` nodes are through."""
 
     node: str
-    state: Literal["running", "finished", "reused", "failed", "skipped"]
+    state: NodeState
     done: int
     total: int
     class_type: str = ""
@@ -90,8 +94,7 @@ class _Watched:
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
-        self.done: set[str] = set()
-        self.total = 0
+        self.count = NodeCount()
 
     def tell(self, event: JobEvent) -> None:
         for listener in list(self.listeners):
@@ -147,7 +150,7 @@ class Watches:
         """An attempt begins."""
         watched = self._watched.get(job.id)
         if watched is not None:
-            watched.done.clear()
+            watched.count = NodeCount()
             watched.tell(Began(job.attempts))
 
     def events(self, job_id: str, events: Sequence[AnyEvent]) -> None:
@@ -156,7 +159,8 @@ class Watches:
         if watched is None:
             return
         for event in events:
-            translated = _translated(event, watched)
+            watched.count.take(event)
+            translated = _translated(event, watched.count)
             if translated is not None:
                 watched.tell(translated)
 
@@ -193,30 +197,26 @@ class Watches:
             watched.tell(event)
 
 
-def _translated(event: AnyEvent, watched: _Watched) -> JobEvent | None:
-    """What those that watch hear of an event; of nodes that expansions made, only their progress."""
-    if isinstance(event, RunStarted):
-        watched.total = event.nodes_total
-        return None
-    if isinstance(event, NodesCached):
-        watched.done.update(node for node in event.nodes if node not in event.inner)
-        return None
+def _translated(event: AnyEvent, count: NodeCount) -> JobEvent | None:
+    """What those that watch hear of an event that was counted; of nodes that expansions made, only their progress."""
     if isinstance(event, Warned):
         return Told(event.message)
     if isinstance(event, NodeProgress):
-        return Progressed(event.display_node, event.value, event.total, *_count(watched))
+        return Progressed(event.display_node, event.value, event.total, count.done, count.total)
     if isinstance(event, NodeFailed):
-        return NodeChanged(event.display_node, "failed", *_count(watched), event.class_type, 0.0, event.message)
-    if not isinstance(event, NodeStarted | NodeFinished | NodeReused | NodeSkipped) or event.parent is not None:
+        return _changed(event.display_node, "failed", count, event.class_type, message=event.message)
+    if not isinstance(event, NodeEvent) or event.parent is not None:
         return None
     if isinstance(event, NodeStarted):
-        return NodeChanged(event.node, "running", *_count(watched), class_type=event.class_type)
-    watched.done.add(event.node)
-    if isinstance(event, NodeFinished):
-        return NodeChanged(event.node, "finished", *_count(watched), event.class_type, event.seconds)
-    return NodeChanged(event.node, "reused" if isinstance(event, NodeReused) else "skipped", *_count(watched))
+        return _changed(event.node, "running", count, event.class_type)
+    if isinstance(event, NodeCollected):
+        return _changed(event.node, "finished", count)
+    if isinstance(event, NodeFinished) and not event.expands:
+        return _changed(event.node, "finished", count, event.class_type, seconds=event.seconds)
+    if isinstance(event, NodeReused | NodeSkipped):
+        return _changed(event.node, "reused" if isinstance(event, NodeReused) else "skipped", count)
+    return None
 
 
-def _count(watched: _Watched) -> tuple[int, int]:
-    done = len(watched.done)
-    return done, max(done, watched.total)
+def _changed(node: str, state: NodeState, count: NodeCount, class_type: str = "", **facts: Any) -> NodeChanged:
+    return NodeChanged(node=node, state=state, done=count.done, total=count.total, class_type=class_type, **facts)

@@ -185,6 +185,32 @@ def test_when_the_disk_cannot_keep_up_values_are_passed_over_rather_than_piled_u
     cache.close()
 
 
+def test_what_runs_give_in_quick_succession_is_on_disk_soon_and_not_written_run_by_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(facade, "GATHER_SECONDS", 3600)
+    monkeypatch.setattr(facade, "SOON_SECONDS", 0.5)
+    cache, reader = Cache(tmp_path), Cache(tmp_path)
+    writes: list[int] = []
+    assert cache._database is not None
+    write = cache._database.write
+    monkeypatch.setattr(cache._database, "write", lambda statements: writes.append(1) or write(statements))
+
+    def runs(numbers: range) -> None:
+        for number in numbers:
+            cache.actions.put(number.to_bytes(16, "big"), Record(outputs=()))
+            cache.recorded()
+            cache.write_soon()
+        end = time.monotonic() + 60
+        while any(reader.actions.get(number.to_bytes(16, "big")) is None for number in numbers):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    runs(range(20))
+    runs(range(20, 40))
+    assert len(writes) < 20
+    cache.close()
+    reader.close()
+
+
 def test_the_oldest_records_are_let_go_in_ram_whether_made_or_read(tmp_path, monkeypatch):
     monkeypatch.setattr(actions, "KEPT_IN_RAM", 100)
     cache = Cache(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from engine.jobs.records import HistoryEntry
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import DuplicateJobError, StoreError
+from tests.harness import PATIENCE
 
 
 def ids_of(entries: list[HistoryEntry]) -> list[str]:
@@ -125,6 +126,30 @@ def test_a_second_end_and_late_changes_of_an_ended_job_are_ignored(tmp_path, new
     unfinished, entries = asyncio.run(scenario())
     assert unfinished == []
     assert [(entry.outcome.status, entry.outcome.ended) for entry in entries] == [("done", 2.0)]
+
+
+def test_that_a_job_runs_is_on_disk_though_nothing_else_is_written_and_its_end_takes_its_place(
+    tmp_path, new_job, new_outcome
+):
+    async def scenario():
+        store = JobStore(tmp_path / "jobs.db")
+        await store.open()
+        long, short = new_job(1), new_job(2)
+        await store.accept([long, short])
+        for job in (long, short):
+            job.status, job.attempts, job.started = "running", 1, 5.0
+            store.began(job)
+        await store.finish(short, new_outcome(6.0))
+        async with asyncio.timeout(PATIENCE):
+            while (await store.counts())["running"] < 1:
+                await asyncio.sleep(0.01)
+        counts, (entry,) = await store.counts(), await store.history()
+        await store.close()
+        return counts, entry
+
+    counts, entry = asyncio.run(scenario())
+    assert counts == {"queued": 0, "running": 1, "done": 1, "failed": 0, "cancelled": 0}
+    assert (entry.job.attempts, entry.job.started, entry.outcome.ended) == (1, 5.0, 6.0)
 
 
 def test_an_id_is_accepted_once_whether_it_is_queued_or_in_the_history(tmp_path, new_job, new_outcome):

@@ -23,7 +23,7 @@ PACK = '''
 import os
 import time
 
-from engine.api import Context, WithUi, node
+from engine.api import Context, Expand, WithUi, node
 
 
 @node("TestHold", cache=False)
@@ -50,6 +50,15 @@ def fail(ctx: Context, value: int) -> None:
 def show(ctx: Context, value: int) -> WithUi[None]:
     """Show a number."""
     return WithUi(ui={"text": [str(value)]})
+
+
+@node("TestUnfold", output=True)
+def unfold(ctx: Context, value: int) -> Expand[None]:
+    """Show a number twice."""
+    inside = ctx.subgraph()
+    inside.add_named("TestShow", 0, {"value": value})
+    inside.add_named("TestShow", 0, {"value": value + 1})
+    return inside.result()
 '''
 
 
@@ -101,6 +110,15 @@ def test_a_saved_workflow_is_a_function_that_gives_pictures_and_is_computed_once
     other = asyncio.run(workflow.arun(prompt="red apple", seed=2, steps=2))
     assert other.images[0].tobytes() != first.images[0].tobytes()
     assert {one.status for one in other.nodes.values()} == {"ran", "reused"}
+
+
+def test_what_an_expansion_shows_is_the_output_of_its_node_and_counts_as_one(here):
+    told = []
+    workflow = here.workflow({"7": {"class_type": "TestUnfold", "inputs": {"value": 3}}})
+    result = workflow.run(progress=told.append)
+    assert result.texts == ["3", "4"]
+    assert [(one.done, one.nodes) for one in told][-1] == (1, 1)
+    assert {one.nodes for one in told} == {1}
 
 
 @pytest.mark.parametrize("form", ["picture", "path", "text", "bytes", "file"])

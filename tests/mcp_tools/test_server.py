@@ -116,7 +116,7 @@ def test_a_server_that_is_named_is_asked_whatever_the_base_directory(server: Ser
         assert found.call("wait", {"steps": 1}).content[0].text == "1 steps"
 
 
-@pytest.mark.parametrize(("port", "told"), [("", "token"), ("1", "cannot be asked")])
+@pytest.mark.parametrize(("port", "told"), [("", "token"), ("1", "cannot be reached")])
 def test_a_server_that_does_not_answer_is_told(server: Server, tmp_path: Path, port: str, told: str) -> None:
     url = f"http://127.0.0.1:{port}" if port else server.url
     with talking(over_stdio(tmp_path, "--server", url)) as found, pytest.raises(MCPError, match=told):

@@ -56,7 +56,7 @@ def test_what_happens_is_heard_in_order_with_how_far_it_is():
         Progressed("2", 3.0, 8.0, 1, 4),
         NodeChanged("2", "finished", 2, 4, "K", 0.5),
         NodeChanged("3", "reused", 3, 4),
-        NodeChanged("4", "failed", 3, 4, "S", 0.0, "No."),
+        NodeChanged("4", "failed", 4, 4, "S", 0.0, "No."),
         Told("Take care."),
         Previewed("2", "jpeg", b"data"),
     ]

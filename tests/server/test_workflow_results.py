@@ -50,7 +50,7 @@ def test_outputs_have_their_names_with_files_and_texts():
 
 
 def test_what_expanded_nodes_showed_is_the_output_of_the_node_they_belong_to():
-    shown = {"9.0.1": {"images": [PICTURE]}, "9.0.2": {"images": [PICTURE]}}
+    shown = {"9.0.1": {"images": [PICTURE]}, "9.0.2": {"images": [{**PICTURE, "filename": "b.png"}]}}
     meta = {"9.0.1": {"display_node": "9"}, "9.0.2": {"display_node": "9"}}
     assert len(ended_result(job(), outcome(shown=shown, meta=meta)).outputs["image"].files) == 2
 

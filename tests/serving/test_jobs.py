@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.harness import PATIENCE
+from tests.harness import PATIENCE, until
 
 
 def chain(*steps: dict[str, Any]) -> dict[str, Any]:
@@ -100,13 +100,17 @@ def test_a_node_that_calls_sys_exit_fails_only_its_job(server: Any) -> None:
 
 
 def test_a_node_that_prints_megabytes_does_no_harm(server: Any) -> None:
-    # One alone may have ended before it is looked at.
-    jobs = [server.post(chain({"type": "TestLoud"})) for _ in range(8)]
-    meanwhile = 0
-    while not server.get(f"/history/{jobs[-1]}"):
-        assert "devices" in server.get("/system_stats")
-        meanwhile += bool(server.get("/queue")["queue_running"])
-    assert meanwhile, "the server answers while the node prints"
+    jobs: list[str] = []
+
+    def answered_meanwhile() -> bool:
+        jobs.append(server.post(chain({"type": "TestLoud", "value": 7000 + len(jobs)})))
+        while not server.get(f"/history/{jobs[-1]}"):
+            assert "devices" in server.get("/system_stats")
+            if server.get("/queue")["queue_running"]:
+                return True
+        return False  # it had ended before it was looked at
+
+    until(answered_meanwhile, "answers while a node prints")
     assert all(server.entry(job)["status"]["completed"] for job in jobs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 WATCH = """() => new MutationObserver(() => {
   window.seenPreview ??= document.querySelector('.result img.preview')?.src;
@@ -29,6 +30,10 @@ def test_a_workflow_is_run_from_its_form(serve, visit):
     assert tried.get_by_role("status").inner_text().startswith("Done in ")
     values = json.loads(tried.locator(".result pre").inner_text())
     assert (values["prompt"], values["seed"], values["sampler"]) == ("sunflower", 5, "euler")
+    command = tried.locator(".request pre").inner_text()
+    (sent,) = re.findall(r"^curl -d '(.*)' \\\n", command)
+    assert json.loads(sent) == {"prompt": "sunflower", "seed": 5, "sampler": "euler"}, "what is as saved is left out"
+    assert command.endswith(f"{url}/api/v1/workflows/text_to_image/run")
     seen.shot("form")
 
     tried.get_by_label("seed").fill("a lot")

@@ -227,8 +227,14 @@ def _named(part: HashedIncoming, folder: Path, name: str) -> tuple[Path, bool]:
         stem, suffix = (stem, dot + suffix) if stem else (name, "")
         for number in range(_MOST_NUMBERS):
             target = folder / (f"{stem} ({number}){suffix}" if number else name)
-            if target.is_file() and target.stat().st_size == part.size and hash_of(target) == part.hash:
+            if _is_equal(target, part):
                 return target, False
             if take_name(here, target):
                 return target, True
+            if _is_equal(target, part):  # another upload of these bytes has just taken the name
+                return target, False
     raise Problem(409, "name_taken", f"There are {_MOST_NUMBERS} files called {name!r} already. Choose another name.")
+
+
+def _is_equal(path: Path, part: HashedIncoming) -> bool:
+    return path.is_file() and path.stat().st_size == part.size and hash_of(path) == part.hash

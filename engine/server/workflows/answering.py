@@ -252,7 +252,7 @@ class JobEvents:
 
 
 async def while_there(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Ends it, and raises ClientGoneError when the client goes away before, Refusal 401 when its token does."""
+    """What `work` gives. Ends it when the client goes away before (ClientGoneError), or its token does (Refusal 401)."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():

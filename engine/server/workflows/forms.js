@@ -1,12 +1,19 @@
 "use strict";
-// Runs a workflow from its form: what is filled in goes as the fields of a form, what happens comes as events.
+// Runs a workflow from its form: what is filled in goes as the fields of a form, what happens comes as events. Beside it stands
+// the request that a program would send for the same.
 for (const form of document.querySelectorAll("form.run")) {
   const state = form.querySelector(".state");
   const bar = form.querySelector("progress");
   const cancel = form.querySelector(".cancel");
   const run = form.querySelector("button");
-  const result = form.nextElementSibling;
+  const result = form.parentElement.querySelector(".result");
+  const request = form.parentElement.querySelector(".request");
   let job = null;
+
+  request.hidden = false;
+  write();
+  form.addEventListener("input", write);
+  form.addEventListener("reset", () => setTimeout(write));
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -38,6 +45,10 @@ for (const form of document.querySelectorAll("form.run")) {
       if (one.name && empty) fields.delete(one.name);
     }
     return fields;
+  }
+
+  function write() {
+    request.querySelector("pre").textContent = command(form);
   }
 
   function hear(name, data) {
@@ -115,6 +126,39 @@ for (const form of document.querySelectorAll("form.run")) {
     tell(text);
     state.classList.add("wrong");
   }
+}
+
+// The same call as a command: with files a form, else JSON; what is as it was saved is left out.
+function command(form) {
+  const fields = [...form.elements].filter((one) => one.name && (one.required || isChanged(one)));
+  const files = fields.filter((one) => one.type === "file" && one.files.length);
+  if (files.length) {
+    const sent = fields.map((one) => `-F ${quoted(`${one.name}=${one.files?.length ? `@${one.files[0].name}` : one.value}`)}`);
+    return `curl ${sent.join(" ")} \\\n  ${quoted(form.action)}`;
+  }
+  const values = Object.fromEntries(fields.filter((one) => one.type !== "file").map((one) => [one.name, valueOf(one)]));
+  return `curl -d ${quoted(JSON.stringify(values))} \\\n  ${quoted(form.action)}`;
+}
+
+function isChanged(control) {
+  if (control.type === "file") return control.files.length > 0;
+  if (control.options) return ![...control.selectedOptions].every((option) => option.defaultSelected);
+  return control.value !== control.defaultValue && !("json" in control.dataset && control.value === "");
+}
+
+// The value as JSON has it: large seeds keep all their digits only as texts, which are read as well.
+function valueOf(control) {
+  if (!("json" in control.dataset)) return control.value;
+  try {
+    const value = JSON.parse(control.value);
+    return typeof value === "number" && !Number.isSafeInteger(value) && Number.isInteger(value) ? control.value : value;
+  } catch {
+    return control.value;
+  }
+}
+
+function quoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 // The events of a stream, as [name, data].

@@ -21,17 +21,40 @@ _ACCEPTS: Final = {"image": "image/*", "mask": "image/*", "audio": "audio/*", "v
 _LONG: Final = 40
 """Letters from which on a text has room for several lines."""
 
+_ABOUT: Final = (
+    "<p>Each saved workflow is a function: fill in what it takes, and see what it makes, with the request by which a program "
+    "does the same. The same values give the same result, and what was made before is reused."
+)
+
 _STYLE: Final = """
-form.run { display: grid; grid-template-columns: 9rem 1fr; gap: .4rem .8rem; align-items: start; margin: .6rem 0 }
-form.run label { padding-top: .25rem; overflow-wrap: anywhere }
-form.run :is(input, select, textarea) { font: inherit; width: 100%; box-sizing: border-box; padding: .2rem .4rem }
-form.run small { opacity: .75; display: block }
-form.run .actions { grid-column: 2; display: flex; gap: .6rem; align-items: center; flex-wrap: wrap }
-form.run button { font: inherit; padding: .25rem 1rem; width: auto }
-.result { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: .6rem }
-.result :is(img, video) { max-width: 100%; min-width: 8rem; max-height: 32rem; image-rendering: auto; background: #8882 }
-.result pre { flex-basis: 100%; margin: 0; white-space: pre-wrap }
-.wrong { color: light-dark(#b00, #f77) }
+.try { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 2rem; margin: .8rem 0 .4rem }
+form.run { display: grid; grid-template-columns: repeat(12, 1fr); gap: .9rem .8rem; align-content: start }
+form.run > div { grid-column: span 6; min-width: 0 } form.run > .wide { grid-column: span 12 }
+form.run > .short { grid-column: span 4 }
+form.run label { display: block; font-weight: 600; overflow-wrap: anywhere }
+form.run label i { font-weight: 400; font-style: normal; color: var(--link) }
+form.run :is(input, select, textarea) { font: inherit; width: 100%; box-sizing: border-box; padding: .35rem .5rem;
+  border: 1px solid var(--line); border-radius: .35rem; background: Field; color: FieldText }
+form.run textarea { field-sizing: content; min-height: 2.4rem; resize: vertical }
+form.run small { color: var(--quiet); display: block; line-height: 1.35; margin-top: .15rem }
+form.run .actions { grid-column: span 12; display: flex; gap: .8rem; align-items: center; flex-wrap: wrap }
+form.run button { font: inherit; font-weight: 600; padding: .4rem 1.6rem; width: auto; border-radius: .35rem; cursor: pointer;
+  border: 1px solid var(--accent); background: var(--accent); color: var(--on-accent) }
+form.run button.cancel { background: none; color: inherit; border-color: var(--line); padding: .4rem 1rem }
+form.run button:disabled { opacity: .5; cursor: default }
+form.run progress { accent-color: var(--link) }
+.made { position: sticky; top: 1rem; align-self: start; min-width: 0 }
+.result { display: flex; flex-wrap: wrap; gap: .8rem; min-height: 16rem; align-content: start; justify-content: center }
+.result:empty { border: 1px dashed var(--line); border-radius: .5rem }
+.result:empty::before { content: "What it makes is shown here"; color: var(--quiet); margin: auto }
+.result :is(img, video) { max-width: 100%; min-width: min(16rem, 100%); max-height: 32rem;
+  object-fit: contain; border-radius: .35rem; background: var(--code) }
+.result audio { width: 100% }
+.made pre { flex-basis: 100%; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }
+.made .request pre { white-space: pre; overflow-wrap: normal }
+.made h4 { margin: 1rem 0 .3rem; font-weight: 600 }
+.wrong { color: light-dark(#b00020, #ff8a80); white-space: pre-line }
+@media (max-width: 52rem) { .try { grid-template-columns: minmax(0, 1fr) } form.run > .short { grid-column: span 6 } }
 """
 
 
@@ -39,7 +62,7 @@ def forms_of(operations: Sequence[Mapping[str, Any]]) -> str:
     """HTML of a form for each operation (`engine.server.workflows.operations`); empty without any."""
     if not operations:
         return ""
-    parts = [f"<style>{_STYLE}</style><h2>Run a workflow</h2>", *(_form(one) for one in operations)]
+    parts = [f"<style>{_STYLE}</style><h2>Run a workflow</h2>", _ABOUT, *(_form(one) for one in operations)]
     return "\n".join([*parts, f"<script>{_script()}</script>"])
 
 
@@ -54,15 +77,16 @@ def _form(operation: Mapping[str, Any]) -> str:
     fields = (_field(id, name, one, name in required) for name, one in schema["properties"].items())
     action = escape(operation["path"].removeprefix(_BEGINNING))
     doc = escape(operation["operation"].get("description", "").partition("\n\n")[0].lstrip("# "))
-    head = f"<b>run</b><code>{escape(operation['name'])}</code><span>{doc[:120]}</span>"
+    head = f"<code>{escape(operation['name'])}</code><span>{doc[:120]}</span>"
     actions = (
         "<div class=actions><button>Run</button><button type=button class=cancel hidden>Cancel</button>"
         "<progress hidden></progress><span class=state role=status></span></div>"
     )
     return (
-        f"<details id='{escape(id)}'><summary>{head}</summary>"
+        f"<details id='{escape(id)}'><summary>{head}</summary><div class=try>"
         f"<form class=run method=post enctype=multipart/form-data action='{action}'>{''.join(fields)}{actions}</form>"
-        "<div class=result></div></details>"
+        "<div class=made><div class=result></div><div class=request hidden><h4>The same as a request</h4><pre></pre></div></div>"
+        "</div></details>"
     )
 
 
@@ -72,7 +96,16 @@ def _field(form: str, name: str, schema: Mapping[str, Any], required: bool) -> s
     attributes = f"id='{id}' name='{escape(name)}'{' required' if required else ''}"
     hint = escape(_hint(schema))
     told = f"<small>{hint}</small>" if hint else ""
-    return f"<label for='{id}'>{title}</label><div>{_control(attributes, schema)}{told}</div>"
+    star = " <i title='It must be given.'>*</i>" if required else ""
+    control = _control(attributes, schema)
+    return f"<div class={_width(schema, control)}><label for='{id}'>{title}{star}</label>{control}{told}</div>"
+
+
+def _width(schema: Mapping[str, Any], control: str) -> str:
+    """How much of a row a field takes: texts and files all of it, numbers a third."""
+    if MEDIA in schema or control.startswith("<textarea"):
+        return "wide"
+    return "short" if schema.get("type") in ("integer", "number") or "anyOf" in schema else "half"
 
 
 def _control(attributes: str, schema: Mapping[str, Any]) -> str:

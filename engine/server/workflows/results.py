@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 import msgspec
 
+from engine.graph.shown import Ui, by_display_node, shown_by
 from engine.graph.signature import Kind, Output
 from engine.jobs.records import Job, Outcome
 from engine.media.types import TYPES, UNKNOWN
@@ -168,25 +169,16 @@ def record_of(job: Job) -> CallRecord:
 def _outputs(
     named: tuple[Output, ...], shown: Mapping[str, Mapping[str, Any]], places: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, ResultOutput]:
-    by_node: dict[str, list[Mapping[str, Any]]] = {}
-    for node, ui in shown.items():
-        by_node.setdefault(str(places.get(node, {}).get("display_node") or node), []).append(ui)
+    by_node = by_display_node(shown, lambda node: str(places.get(node, {}).get("display_node") or node))
     names = named or tuple(Output(name=f"node_{node}", node=node, kind="file") for node in by_node)
     return {one.name: _output(one, by_node.get(one.node, []), bool(named)) for one in names}
 
 
-def _output(one: Output, shown: list[Mapping[str, Any]], is_named: bool) -> ResultOutput:
-    files: list[ResultFile] = []
-    texts: list[str] = []
-    for ui in shown:
-        for key, values in ui.items():
-            for value in values if isinstance(values, list) else ():
-                if isinstance(value, dict) and isinstance(value.get("filename"), str):
-                    files.append(_file(value))
-                elif key == "text" and not isinstance(value, dict | list):
-                    texts.append(str(value))
-    kind = one.kind if is_named else _kind(files, texts)
-    return ResultOutput(name=one.name, kind=kind, files=tuple(files), texts=tuple(texts))
+def _output(one: Output, uis: Sequence[Ui], is_named: bool) -> ResultOutput:
+    shown = shown_by(uis)
+    files = tuple(map(_file, shown.files))
+    kind = one.kind if is_named else _kind(files, shown.texts)
+    return ResultOutput(name=one.name, kind=kind, files=files, texts=shown.texts)
 
 
 def _file(value: Mapping[str, Any]) -> ResultFile:
@@ -199,7 +191,7 @@ def _file(value: Mapping[str, Any]) -> ResultFile:
     )
 
 
-def _kind(files: list[ResultFile], texts: list[str]) -> Kind:
+def _kind(files: Sequence[ResultFile], texts: Sequence[str]) -> Kind:
     if files:
         return _KINDS.get(files[0].media_type.partition("/")[0], "file")
     return "text" if texts else "file"
