@@ -101,7 +101,8 @@ def _http(app: App, options: argparse.Namespace, token: str | None) -> HttpOptio
         listen=told.listen,
         port=told.port,
         token=needed,
-        tokens_file=app.paths.user / FILE_NAME,
+        # a server elsewhere has tokens of its own, and must not be shown those of this base directory
+        tokens_file=None if options.server else app.paths.user / FILE_NAME,
         allowed_hosts=told.allowed_hosts,
     )
 

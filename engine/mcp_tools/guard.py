@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from engine.mcp_tools.callers import SHOWN
 from engine.server.hosts import HostRule, same_origin, split_host
 from engine.server.refusals import Refusal
 from engine.server.tokens import Tokens
@@ -57,9 +58,9 @@ class Guard:
                     "foreign_origin",
                     f"This comes from the page {origin[:200]!r}; pages may not use these tools.",
                 )
-        return self._unknown(headers.get("authorization", [])) if self._tokens.needed else None
+        return self._unknown(scope, headers.get("authorization", [])) if self._tokens.needed else None
 
-    def _unknown(self, given: list[str]) -> tuple[int, str, str] | None:
+    def _unknown(self, scope: Scope, given: list[str]) -> tuple[int, str, str] | None:
         scheme, _, shown = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         try:
             who = self._tokens.of(shown.strip()) if scheme.lower() == "bearer" else None
@@ -69,6 +70,8 @@ class Guard:
             return 401, "token_needed", "Send the header 'Authorization: Bearer TOKEN' with a token of this server."
         if not who.may("run"):
             return 403, "scope_needed", f"The token {who.name!r} may not run jobs."
+        if who.owner is not None:
+            scope[SHOWN] = shown.strip()
         return None
 
 

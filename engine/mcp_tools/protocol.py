@@ -35,6 +35,7 @@ from mcp_types import (
     ToolAnnotations,
 )
 
+from engine.mcp_tools.callers import as_caller
 from engine.mcp_tools.content import OUTPUT_SCHEMA, description, media_type, refused, result_of
 from engine.mcp_tools.records import Backend, Outcome, Progress, Stored, ToolError, WorkflowTool
 from engine.mcp_tools.uris import SCHEME, file_of, uri_of
@@ -139,7 +140,8 @@ class ToolServer(Server[Any]):
             if tool is None:
                 raise _unknown(params.name, tools)
             async with _told(ctx.session) as tell:
-                outcome: Outcome = await self._backend.run(tool, params.arguments or {}, tell)
+                with as_caller(ctx.request):
+                    outcome: Outcome = await self._backend.run(tool, params.arguments or {}, tell)
             answer = await result_of(self._backend, outcome)
         except ToolError as error:
             return refused(error)
@@ -152,7 +154,9 @@ class ToolServer(Server[Any]):
         self, ctx: ServerRequestContext[Any], params: PaginatedRequestParams | None
     ) -> ListResourcesResult:
         try:
-            return ListResourcesResult(resources=[_resource(one) for one in await self._backend.newest(MOST_LISTED)])
+            with as_caller(ctx.request):
+                found = await self._backend.newest(MOST_LISTED)
+            return ListResourcesResult(resources=[_resource(one) for one in found])
         except ToolError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
 
@@ -172,7 +176,8 @@ class ToolServer(Server[Any]):
         try:
             if file is None:
                 raise ToolError(f"{params.uri!r} is no address of ours; expected such as {SCHEME}://output/NAME.")
-            data, kind = await self._backend.read(file, MOST_READ)
+            with as_caller(ctx.request):
+                data, kind = await self._backend.read(file, MOST_READ)
         except ToolError as error:
             raise MCPError(INVALID_PARAMS, str(error), data={"uri": params.uri}) from error
         return ReadResourceResult(contents=[_contents(params.uri, data, kind)])

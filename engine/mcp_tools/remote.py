@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+from aiohttp import ClientResponse
 
 from engine.calls.errors import WorkflowError
 from engine.client.arguments import Arguments
 from engine.client.asynchronous import AsyncClient, Call
 from engine.client.errors import ServerError
+from engine.mcp_tools.callers import caller
 from engine.mcp_tools.entries import file_named, files_of
 from engine.mcp_tools.records import (
     GivenOutput,
@@ -37,12 +39,14 @@ _PATIENCE: Final = 20.0
 
 
 class RemoteBackend:
-    """A server at `url`, which is shown `token` if there is one. `only` are patterns of its workflows; none: all."""
+    """A server at `url`, which is shown the token of the `caller`, else `token` if there is one. `only` are patterns of its
+    workflows; none: all.
+    """
 
     look_every = 10.0
 
     def __init__(self, url: str, token: str | None, only: Sequence[str] = ()) -> None:
-        self._client = AsyncClient(url, token=token, patience=_PATIENCE)
+        self._client = _Client(url, token=token, patience=_PATIENCE)
         self._only = only
 
     # -- Backend
@@ -109,6 +113,20 @@ class RemoteBackend:
                     return msgspec.json.decode(await answer.read())
         except (NotThereError, msgspec.DecodeError):
             return None
+
+
+class _Client(AsyncClient):
+    """Shows the token of whoever calls in place of its own."""
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self, method: str, path: str, *, data: Any = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[ClientResponse]:
+        """As the base."""
+        token = caller()
+        shown = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        async with super().request(method, path, data=data, headers={**(headers or {}), **shown}) as answer:
+            yield answer
 
 
 class NotThereError(ToolError):

@@ -35,8 +35,8 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...]
     port: int
     token: str | None
-    tokens_file: Path
-    """Where named tokens are, if there are any."""
+    tokens_file: Path | None
+    """Where named tokens are, if they are taken and there are any."""
     allowed_hosts: tuple[str, ...] = ()
 
 

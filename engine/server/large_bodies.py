@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from engine.jobs.turns import Turns
+from engine.server.saving import explained
 
 WRITTEN_AT_ONCE: Final = 1024 * 1024
 """Bytes that are gathered for one write."""
@@ -36,19 +38,22 @@ class LargeBodies:
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="large-bodies")
 
     async def open(self) -> IO[bytes]:
-        """A file for one body."""
-        return await self._apart(lambda: tempfile.TemporaryFile(dir=self._folder()))
+        """A file for one body. Raises Refusal 507 when the disk is full, as `write` and `read` do."""
+        with explained():
+            return await self._apart(lambda: tempfile.TemporaryFile(dir=self._folder()))
 
     async def write(self, file: IO[bytes], data: bytes) -> None:
         """Append to such a file."""
-        await self._apart(file.write, data)
+        with explained():
+            await self._apart(file.write, data)
 
     async def read(self, request: web.Request, file: IO[bytes]) -> bytes:
         """All that was written, once it is the request's turn; that ends with the request."""
         if _TURN not in request:
             await self._turns.begin()
             request[_TURN] = True
-        return await self._apart(_read, file)
+        with explained():
+            return await self._apart(_read, file)
 
     async def _apart(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
@@ -101,7 +106,8 @@ class Gathered:
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what is left to be written does not fit either, and is not needed
+                self._file.close()
 
     def _joined(self) -> bytes:
         parts, self._parts, self._size = self._parts, [], 0

@@ -148,5 +148,12 @@ def still_admitted(request: web.Request) -> bool:
     return tokens is None or tokens.admits(principal_of(request))
 
 
+def refuse_when_revoked(request: web.Request) -> None:
+    """For whoever waits long before the answer. Raises Refusal 401 when the token is revoked or past its time meanwhile."""
+    if not still_admitted(request):
+        message = "The token of this request was revoked, or its time is over, while its answer was waited for."
+        raise Refusal(401, "token_wrong", message)
+
+
 def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogateescape")

@@ -11,8 +11,18 @@ import pytest
 from mcp import MCPError
 from PIL import Image
 
+from engine.server.token_file import FILE_NAME, create_token
 from tests.harness import Server, served
-from tests.mcp_tools.talking import Talk, cancelled_call, new_tools, over_stdio, picture_of, talking
+from tests.mcp_tools.talking import (
+    Talk,
+    cancelled_call,
+    listening,
+    new_tools,
+    over_http,
+    over_stdio,
+    picture_of,
+    talking,
+)
 
 TOKEN = "secret-enough"
 
@@ -83,6 +93,17 @@ def test_all_that_it_refuses_is_told(talk: Talk) -> None:
     assert "INT from 1 to 10000" in text
     assert "the lamp is broken" in talk.call("fail").content[0].text
     assert "NotThere" in talk.call("missing").content[0].text
+
+
+def test_over_http_a_call_is_the_job_of_the_token_that_the_client_shows_within_its_limits(server: Server) -> None:
+    alice = create_token(server.base / "user" / FILE_NAME, "alice", frozenset({"run"}), rate=1.0)
+    with listening(server.base, "--token", TOKEN) as url, talking(over_http(url, token=alice)) as talk:
+        assert picture_of(talk.call("picture", {"seed": 51})).size == (8, 8), (
+            "though alice may not read: it is her result"
+        )
+        assert "The token 'alice' may make 1 jobs a minute" in talk.call("picture", {"seed": 52}).content[0].text
+        with pytest.raises(MCPError, match="scope 'read'"):
+            talk.do(talk.client.list_resources())
 
 
 def test_a_call_that_is_cancelled_is_cancelled_there(talk: Talk, server: Server) -> None:

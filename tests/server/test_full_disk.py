@@ -12,6 +12,8 @@ import pytest
 
 from engine.jobs.store import JobStore
 from engine.jobs.store_errors import StoreFullError
+from engine.server import large_bodies
+from engine.server.large_bodies import WRITTEN_AT_ONCE
 
 
 def test_a_full_disk_is_507_with_a_message_and_what_was_accepted_stays(
@@ -78,3 +80,22 @@ def test_calls_of_workflows_are_refused_alike(whole_servers: Callable[..., Abstr
         answer = server.ask("POST", "/api/v1/workflows/shown/run", b"{}", {"Idempotency-Key": "again"})
         assert (answer.status, answer.json()["error"]["type"]) == (507, "disk_full")
         assert server.ask("GET", "/queue").json()["queue_pending"] == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")  # noqa: PTH110
+def test_a_large_body_that_does_not_fit_on_the_disk_is_507_too(
+    whole: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(large_bodies.tempfile, "TemporaryFile", lambda dir: open("/dev/full", "w+b"))  # noqa: PTH123, SIM115
+    long = b"x" * (WRITTEN_AT_ONCE + 50_000)
+    form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + long + b"\r\n--b--\r\n"
+    multipart = {"Content-Type": "multipart/form-data; boundary=b"}
+    for path, body, headers in (
+        ("/prompt", msgspec.json.encode({"prompt": long.decode()}), {}),
+        ("/api/v1/workflows/image_to_image/run", form, multipart),
+        ("/v1/images/variations", form, multipart),
+    ):
+        answer = whole.ask("POST", path, body, headers)
+        assert answer.status == 507, (path, answer.body)
+        assert "disk is full" in answer.json()["error"]["message"]
+    assert not [record for record in caplog.records if record.exc_info]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 
 import aiohttp
@@ -143,6 +144,18 @@ def test_nobody_but_an_admin_goes_before_the_turns_of_others(people, wish):
     assert people.admin.waiting()[0] == urgent
     for job in (first, told["prompt_id"], urgent):
         people.admin.json("POST", "/queue", {"delete": [job]})
+
+
+def test_who_waits_for_a_result_is_refused_once_the_token_is_revoked(people):
+    alice = people.new()
+    job = alice.job()
+    with ThreadPoolExecutor(1) as pool:
+        headers = {"Authorization": f"Bearer {alice.token}", "Prefer": "wait=20"}
+        waiting = pool.submit(people.server.ask, "GET", f"/api/v1/jobs/{job}", None, headers)
+        assert not wait([waiting], 0.2).done, "it waits, and does so long before the token is revoked"
+        revoke_token(people.file, alice.name)
+        assert waiting.result(PATIENCE).status == 401
+    people.admin.json("POST", "/queue", {"delete": [job]})
 
 
 def test_what_is_everybodys_needs_the_admin(people):

@@ -17,6 +17,10 @@ values = {steps = 4}
 [openai.models.draw.quality]
 high = {steps = 6}
 
+[openai.models.odd]
+workflow = "text_to_image"
+inputs = {seed = "steps"}
+
 [openai.models.gone]
 workflow = "no such workflow"
 """

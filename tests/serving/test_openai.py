@@ -186,6 +186,7 @@ def test_the_asynchronous_client_does_the_same(server: Server) -> None:
         ({"stream": True, "response_format": "url"}, 400, "invalid_value", "response_format", "b64_json"),
         ({"extra_body": {"stepps": 3}}, 400, "unknown_parameter", "stepps", "Did you mean"),
         ({"extra_body": {"steps": "many"}}, 400, "invalid_input_type", "steps", "INT"),
+        ({"model": "odd", "n": 2, "extra_body": {"steps": "many"}}, 400, "invalid_input_type", "seed", "INT"),
         ({"prompt": openai.NOT_GIVEN}, 400, "missing_required_parameter", "prompt", "prompt"),
         ({"prompt": "x" * 40_000}, 400, "string_above_max_length", "prompt", "32,000"),
     ],

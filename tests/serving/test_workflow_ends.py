@@ -70,6 +70,13 @@ def test_a_webhook_to_elsewhere_is_refused_before_anything_runs(called, address,
     assert "forbidden" not in called.noted()
 
 
+def test_two_addresses_are_refused_and_not_one_of_them_forgotten(called, receiver):
+    address = f"http://127.0.0.1:{receiver.server_port}/done"
+    found, told = run(called, "step", {"name": "forbidden"}, f"?webhook={address}", Safelight_Webhook=address)
+    assert (found, told["error"]["type"]) == (400, "invalid_webhook")
+    assert "forbidden" not in called.noted()
+
+
 # -- large ones
 
 

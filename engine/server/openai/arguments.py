@@ -61,9 +61,14 @@ def _runs(model: Model, request: PictureRequest, values: Mapping[str, Any]) -> l
     if seed is None:
         message = f"Invalid value for 'n': the model '{model.name}' gives the same each time. Ask for one."
         raise ApiError(400, "invalid_value", message, "n")
-    first = given[seed.name]
-    seeds = [RANDOM if first == RANDOM else (int(first) + number) % 2**64 for number in range(request.n)]
-    return [{**given, seed.name: one} for one in seeds]
+    return [{**given, seed.name: _later_seed(given[seed.name], number)} for number in range(request.n)]
+
+
+def _later_seed(first: Any, number: int) -> Any:
+    """The seed of a later picture; what is no seed stays as it is, to be refused with the other arguments."""
+    if isinstance(first, str) and first.isdecimal() and first.isascii():
+        first = int(first)
+    return (first + number) % 2**64 if isinstance(first, int) else first
 
 
 async def _files(model: Model, request: PictureRequest, max_pixels: int) -> dict[str, Any]:

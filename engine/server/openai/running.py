@@ -10,6 +10,7 @@ from aiohttp import web
 
 from engine.server.large_bodies import BODIES
 from engine.server.openai.models import Model
+from engine.server.tokens import refuse_when_revoked
 from engine.server.watching import Listener
 from engine.server.workflows.results import CallResult
 from engine.server.workflows.runner import RunService
@@ -51,13 +52,18 @@ class Runs:
         self._ids.append(job_id)
 
     async def results(self, request: web.Request | None = None) -> Sequence[CallResult]:
-        """What all gave, in order, once they have ended. Raises ConnectionResetError when the client of `request` has gone."""
+        """What all gave, in order, once they have ended.
+
+        Raises ConnectionResetError when the client of `request` has gone, Refusal 401 when its token is good no more.
+        """
         waiting = asyncio.gather(*(self._service.wait(one) for one in self._ids))
         try:
             while not waiting.done():
                 await asyncio.wait([waiting], timeout=_LOOK)
                 if request is not None and (request.transport is None or request.transport.is_closing()):
                     raise ConnectionResetError("the client has gone")
+                if request is not None and not waiting.done():
+                    refuse_when_revoked(request)
             return await waiting
         finally:
             waiting.add_done_callback(_heard)

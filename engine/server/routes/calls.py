@@ -13,7 +13,7 @@ from engine.server.idempotency import IDEMPOTENCY, read_key
 from engine.server.large_bodies import BODIES
 from engine.server.principals import principal_of
 from engine.server.proxies import base_of
-from engine.server.refusals import json_response
+from engine.server.refusals import Refusal, json_response
 from engine.server.routes.workflows import NAME, UNKNOWN_NAME
 from engine.server.routing import Query, Route
 from engine.server.watching import Listener
@@ -178,8 +178,12 @@ class CallRoutes:
 
 
 def _webhook(request: web.Request) -> str | None:
-    """The address that is to be told when the job has ended."""
-    return request.headers.get(WEBHOOK) or request.query.get("webhook")
+    """The address that is to be told when the job has ended. Raises Refusal 400 for several."""
+    given = request.headers.getall(WEBHOOK, []) + request.query.getall("webhook", [])
+    if len(given) > 1:
+        message = f"{WEBHOOK}: expected one address, in the header or as ?webhook=; got {len(given)}."
+        raise Refusal(400, "invalid_webhook", message, field="webhook")
+    return given[0] if given else None
 
 
 WEBHOOK: Final = "Safelight-Webhook"

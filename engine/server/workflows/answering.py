@@ -15,6 +15,7 @@ from engine.server.proxies import prefix_of
 from engine.server.refusals import Refusal, json_response
 from engine.server.routes.view_renditions import FORMATS, Renditions, Wish
 from engine.server.sse import EventStream
+from engine.server.tokens import refuse_when_revoked
 from engine.server.watching import Began, Ended, JobEvent, NodeChanged, Previewed, Progressed, Told
 from engine.server.workflows.results import CallResult, ResultFile
 from engine.server.workflows.runner import RunService
@@ -251,13 +252,16 @@ class JobEvents:
 
 
 async def while_there(request: web.Request, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` gives. Raises ClientGoneError, and ends it, when the client goes away before."""
+    """What `work` gives. Ends it when the client goes away before (ClientGoneError), or its token does (Refusal 401)."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=LOOK)
-            if not task.done() and (request.transport is None or request.transport.is_closing()):
+            if task.done():
+                break
+            if request.transport is None or request.transport.is_closing():
                 raise ClientGoneError
+            refuse_when_revoked(request)
         return task.result()
     finally:
         task.cancel()
