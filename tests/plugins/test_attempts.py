@@ -38,9 +38,10 @@ def gone() -> int:
     return process.pid
 
 
-def left(folder: Path, *, module: str = "custom_nodes.pack", raw: str = "r", for_memory: int = 0) -> int:
-    """The note of a process that died while it imported a pack; its number."""
+def left(folder: Path, *, module: str = "custom_nodes.pack", raw: str = "r", for_memory: int | None = None) -> int:
+    """The note of a process that died while it imported a pack, and not for want of memory unless told; its number."""
     number = gone()
+    for_memory = attempts._ended_for_memory() if for_memory is None else for_memory
     folder.mkdir(exist_ok=True)
     (folder / f"importing-{number}").write_text(f"{module}\n{raw}\n{for_memory}\n")
     return number
