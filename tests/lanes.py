@@ -30,6 +30,7 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
     "parity": ("tests/parity/",),
     "slow": (
         "tests/authoring/test_typing.py",
+        "tests/building/test_building.py",
         "tests/test_imports.py",
         *(f"tests/plugins/compat_shim/test_{name}.py" for name in ("model_hooks", "network_hooks", "pack_samplers")),
         "tests/plugins/compat_shim/test_weight_patches.py",
@@ -44,12 +45,23 @@ MARKERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 FIRST: Final = (
     *("tests/web/", "tests/serving/", "tests/cli/", "tests/parity/", "tests/plugins/", "tests/workflows/"),
-    *("tests/worker/", "tests/sampling/"),
+    *("tests/worker/", "tests/mcp_tools/", "tests/sampling/"),
 )
 """What takes longest for a module, or waits more than it computes, begins first: no lane is left with it alone at the end."""
 
 
-TIMED: Final = ("tests/web/", "tests/serving/", "tests/server/", *MARKERS["server"], *MARKERS["command"])
+TIMED: Final = (
+    *(
+        "tests/web/",
+        "tests/serving/",
+        "tests/server/",
+        "tests/client/",
+        "tests/remote/",
+        "tests/nodes/test_remote_images.py",
+    ),
+    *MARKERS["server"],
+    *MARKERS["command"],
+)
 """Where a test waits for other processes. In CI one of these that fails is tried once more, and the end of the output names it."""
 
 
