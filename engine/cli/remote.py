@@ -11,7 +11,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -142,12 +142,25 @@ class Remote:
             body["extra_data"] = {"extra_pnginfo": {"workflow": call.graph.workflow}}
         if self._options.only:
             body["partial_execution_targets"] = self._options.only
+        job = await self._posted(body)
+        return ClientCall(self._client, None, job=job, own=True, heard=heard, download=False)
+
+    async def _posted(self, body: Mapping[str, Any]) -> str:
+        """Have a graph be a job; its id. Stopped meanwhile, it ends the job, which may run before the answer is here."""
         import json
 
-        headers = {"Content-Type": "application/json"}
-        async with self._client.request("POST", "/prompt", data=json.dumps(body), headers=headers) as answer:
-            job = (await answer.json())["prompt_id"]
-        return ClientCall(self._client, None, job=job, own=True, heard=heard, download=False)
+        async def post() -> str:
+            headers = {"Content-Type": "application/json"}
+            async with self._client.request("POST", "/prompt", data=json.dumps(body), headers=headers) as answer:
+                return str((await answer.json())["prompt_id"])
+
+        posting = asyncio.ensure_future(post())
+        try:
+            return await asyncio.shield(posting)
+        except asyncio.CancelledError:
+            with suppress(WorkflowError):
+                await self._client.cancel(await posting)
+            raise
 
     async def _followed(self, made: ClientCall, cancel: CancelToken | None) -> Status:
         """How the job ended. It is cancelled when this task or `cancel` is."""

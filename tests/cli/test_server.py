@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import shlex
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,41 @@ def test_ctrl_c_cancels_the_job(here, call, server: Server, name):
     )
     jobs = server.ask("GET", "/jobs?limit=1", headers=HEADERS)[1]["jobs"]
     assert jobs[0]["status"] == "cancelled"
+
+
+def test_ctrl_c_while_the_graph_is_on_its_way_cancels_the_job_too():
+    from engine.cli.remote import Remote
+
+    class Client:
+        """A server that has the job, and answers once it is told to."""
+
+        def __init__(self) -> None:
+            self.posted, self.answers, self.cancelled = asyncio.Event(), asyncio.Event(), []
+
+        @asynccontextmanager
+        async def request(self, method, path, **options):
+            self.posted.set()
+            await self.answers.wait()
+            yield self
+
+        async def json(self):
+            return {"prompt_id": "job"}
+
+        async def cancel(self, job):
+            self.cancelled.append(job)
+
+    async def story() -> None:
+        remote = object.__new__(Remote)
+        remote._client = client = Client()
+        posting = asyncio.ensure_future(remote._posted({}))
+        await client.posted.wait()
+        posting.cancel()
+        client.answers.set()
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+        assert client.cancelled == ["job"]
+
+    asyncio.run(story())
 
 
 def test_the_commands_of_the_page_for_a_server_work(here, call, server, tmp_path, monkeypatch):
