@@ -70,17 +70,8 @@ async def remote_image_generate(
     options: Options = "",
 ) -> WithUi[RemotePictures]:
     """Have a service make pictures (n, H, W, 3) after a prompt. What it cost is shown on the node."""
-    wanted = Wanted(
-        prompt=prompt,
-        model=model.strip(),
-        n=n,
-        size=_size(size),
-        quality=quality,
-        background=background,
-        seed=seed,
-        partial_images=partial_images,
-        more=_options(options),
-    )
+    more = {"prompt": prompt, "quality": quality, "background": background, "partial_images": partial_images}
+    wanted = _wanted(model, size, n, seed, options, **more)
     return await _shown(ctx, [await _images(ctx, service, partial_images).generate(wanted)])
 
 
@@ -108,17 +99,8 @@ async def remote_image_edit(
         raise ValueError(
             f"One edit takes at most {MOST_PICTURES} pictures, and this batch has {len(image)}. Take fewer."
         )
-    wanted = Wanted(
-        prompt=prompt,
-        model=model.strip(),
-        n=n,
-        size=_size(size),
-        quality=quality,
-        background=background,
-        seed=seed,
-        partial_images=partial_images,
-        more=_options(options),
-    )
+    more = {"prompt": prompt, "quality": quality, "background": background, "partial_images": partial_images}
+    wanted = _wanted(model, size, n, seed, options, **more)
     if mask is not None and len(as_masks(mask)) > 1:
         ctx.warn("One edit takes one mask, which is for the first picture: the further masks are left out.")
     files = await asyncio.to_thread(_files, image)
@@ -138,13 +120,18 @@ async def remote_image_variation(
     options: Options = "",
 ) -> WithUi[RemotePictures]:
     """Have a service make n pictures that are like each picture of a batch (B, H, W, C), one request after the other."""
-    wanted = Wanted(model=model.strip(), n=n, size=_size(size), seed=seed, more=_options(options))
+    wanted = _wanted(model, size, n, seed, options)
     images = _images(ctx, service, 0)
     made = []
     for number, file in enumerate(await asyncio.to_thread(_files, image)):
         made.append(await images.vary(wanted, file))
         ctx.progress(number + 1, len(image))
     return await _shown(ctx, made)
+
+
+def _wanted(model: str, size: str, n: int, seed: int, options: str, **more: Any) -> Wanted:
+    """The request that the inputs stand for. Raises ValueError for a size or options that are none."""
+    return Wanted(model=model.strip(), size=_size(size), n=n, seed=seed, more=_options(options), **more)
 
 
 def _images(ctx: Context, service: str, partial_images: int) -> Images:

@@ -39,16 +39,14 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
     def narrowed(self, spec: InputSpec) -> InputSpec:
         """`spec` with the narrower range: no bound goes beyond the node's own, and no choice is added to its choices."""
-        numbers = spec.type in ("INT", "FLOAT")
-        lower = [bound for bound in (spec.ge, self.ge) if bound is not None] if numbers else [spec.ge]
-        upper = [bound for bound in (spec.le, self.le) if bound is not None] if numbers else [spec.le]
+        told = msgspec.structs.replace(spec, choices=self._chosen(spec), tip=self.doc or spec.tip)
+        if spec.type not in ("INT", "FLOAT"):
+            return told
         return msgspec.structs.replace(
-            spec,
-            ge=max(lower, default=None) if numbers else spec.ge,  # type: ignore[type-var]
-            le=min(upper, default=None) if numbers else spec.le,  # type: ignore[type-var]
-            step=self.step if numbers and self.step is not None else spec.step,
-            choices=self._chosen(spec),
-            tip=self.doc or spec.tip,
+            told,
+            ge=max((bound for bound in (spec.ge, self.ge) if bound is not None), default=None),
+            le=min((bound for bound in (spec.le, self.le) if bound is not None), default=None),
+            step=spec.step if self.step is None else self.step,
         )
 
     def _chosen(self, spec: InputSpec) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import re
 import shlex
+from argparse import Namespace
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,7 @@ def test_ctrl_c_cancels_the_job(here, call, server: Server, name):
 
 def test_ctrl_c_while_the_graph_is_on_its_way_cancels_the_job_too():
     from engine.cli.remote import Remote
+    from engine.graph.schema import Catalogue
 
     class Client:
         """A server that has the job, and answers once it is told to."""
@@ -207,7 +209,9 @@ def test_ctrl_c_while_the_graph_is_on_its_way_cancels_the_job_too():
             self.cancelled.append(job)
 
     async def story() -> None:
-        remote = object.__new__(Remote)
+        remote = Remote(
+            app=None, options=Namespace(server="here", token=None, no_cache=False), load_catalogue=Catalogue
+        )
         remote._client = client = Client()
         posting = asyncio.ensure_future(remote._posted({}))
         await client.posted.wait()
