@@ -12,9 +12,9 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
-from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import hooks_of
+from engine.denoising.model_steering import perturbed_of, self_guidances_of, steered
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -71,7 +71,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    model = replace(model, network=for_a_run(model.network))
+    model, guidance = steered(model, guidance)
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
@@ -230,8 +230,12 @@ def _denoiser(
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network
-        skips = skips_of(model), negative_skip_of(model if model.negative is None else model.negative)
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips)
+        skips = (
+            skips_of(model) + perturbed_of(model),
+            negative_skip_of(model if model.negative is None else model.negative),
+        )
+        selfs = self_guidances_of(model)
+        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips, selfs)
     if around.noise_mask is None:
         return denoiser, unit_noise
     kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise
