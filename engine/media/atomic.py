@@ -23,11 +23,16 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int
     The bytes go to a hidden file that then takes its name in one step, so the name only ever stands for the whole file, and
     of several writers each gets a number of its own. Raises MediaError when the disk is full or the folder cannot be written.
     """
+    return write_numbered_by(folder, stem, suffix, lambda part: part.write_bytes(data), least)
+
+
+def write_numbered_by(folder: Path, stem: str, suffix: str, write: Callable[[Path], object], least: int = 1) -> Path:
+    """As `write_numbered`, of what `write` writes to the hidden file that it is given: nothing is left of it when it raises."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{os.urandom(8).hex()}.part"
         try:
-            part.write_bytes(data)
+            write(part)
             return _take_name(part, folder, stem, suffix, least)
         finally:
             with suppress(OSError):
