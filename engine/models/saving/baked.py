@@ -22,7 +22,7 @@ from engine.models.packed import load_tensors, read_header
 from engine.models.packed.tensor import PackedTensor
 from engine.models.patching import PatchSource, patched
 from engine.models.saving.pieces import Piece, tag_of
-from engine.models.saving.traced import View, numbered, put_back, traced
+from engine.models.traced import View, numbered, put_back, traced
 
 UNPACKED: Final = torch.bfloat16
 _OTHER_PARTS: Final = (
