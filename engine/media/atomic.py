@@ -27,7 +27,7 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int
 
 
 def write_numbered_by(folder: Path, stem: str, suffix: str, write: Callable[[Path], object], least: int = 1) -> Path:
-    """As `write_numbered`, of what `write` writes to the hidden file that it is given: nothing is left of it when it raises."""
+    """As `write_numbered`, of what `write` writes to the hidden file that it is given; one that it leaves undone is removed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{os.urandom(8).hex()}.part"
@@ -99,7 +99,7 @@ def _rename_new(part: Path, target: Path) -> None:
 def _explained(error: OSError, folder: Path) -> MediaError:
     if error.errno in _FULL:
         return MediaError(
-            f"The disk is full: a picture could not be written to {folder}. Nothing half-written is left. Free some space."
+            f"The disk is full: a file could not be written to {folder}. Nothing half-written is left. Free some space."
         )
     return MediaError(f"Cannot write to {folder}: {error.strerror or error}. Choose a folder that you may write to.")
 
