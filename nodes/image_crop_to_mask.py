@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate, max_pool2d
+from torch.nn.functional import max_pool2d
 
 from engine.api import Image, In, Mask, Out, node
+from engine.media.affine import covered, sampled
 from engine.media.bounds import bounded
 from engine.media.resizing import fit_mask, match_channels, repeat_to
 from nodes.colors import HexColor, parsed_color
@@ -108,18 +108,10 @@ def _window(
     """A window of a picture (H, W, 3) at another size, (1, height, width, 3), with `colour` outside of the picture."""
     left, top, across, down = window
     width, height = size
-    planes = (picture - colour.to(picture)).movedim(-1, 0)[None]
-    shrink = max(1, math.floor(across / width))
-    if shrink > 1:  # a multiple of whole pixels is averaged first, so that fine patterns do not alias
-        old = planes.shape[-2:]
-        down_to = [math.ceil(side / shrink) for side in old]
-        padded = planes.new_zeros(1, 3, down_to[0] * shrink, down_to[1] * shrink)
-        padded[..., : old[0], : old[1]] = planes
-        planes = interpolate(padded, size=down_to, mode="area")
-        left, top, across, down = (value / shrink for value in (left, top, across, down))
-    x = left + (torch.arange(width) + 0.5) * (across / width)
-    y = top + (torch.arange(height) + 0.5) * (down / height)
-    grid_y, grid_x = torch.meshgrid(y / planes.shape[-2] * 2 - 1, x / planes.shape[-1] * 2 - 1, indexing="ij")
-    grid = torch.stack([grid_x, grid_y], -1)[None].to(planes)
-    sampled = grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return (sampled.movedim(1, -1) + colour.to(picture)).clamp(0, 1)
+    scale = across / width, down / height
+    y, x = torch.meshgrid(
+        top + (torch.arange(height) + 0.5) * scale[1], left + (torch.arange(width) + 0.5) * scale[0], indexing="ij"
+    )
+    pixels = sampled(picture.movedim(-1, 0), x, y, scale).movedim(0, -1)
+    inside = covered(x / scale[0], y / scale[1], picture.shape[1] / scale[0], picture.shape[0] / scale[1])
+    return torch.lerp(colour.to(pixels).expand_as(pixels), pixels, inside[..., None].to(pixels)).clamp(0, 1)[None]

@@ -31,7 +31,10 @@ PADDINGS: Final = [
                 "multiplier": [
                     "FLOAT",
                     {
-                        **{"default": 1.0, "min": 1.0, "max": 8.0, "step": 0.01},
+                        "default": 1.0,
+                        "min": 1.0,
+                        "max": 8.0,
+                        "step": 0.01,
                         "tooltip": "Size of the result in units of the picture's: 1.5 adds a quarter at each side.",
                     },
                 ]
@@ -45,7 +48,10 @@ PADDINGS: Final = [
                 "multiple": [
                     "INT",
                     {
-                        **{"default": 32, "min": 1, "max": MAX_RESOLUTION, "step": 1},
+                        "default": 32,
+                        "min": 1,
+                        "max": MAX_RESOLUTION,
+                        "step": 1,
                         "tooltip": "Width and height become multiples of this.",
                     },
                 ]
@@ -64,7 +70,10 @@ STYLES: Final[list[dict[str, Any]]] = [
                 "feathering": [
                     "INT",
                     {
-                        **{"default": 0, "min": 0, "max": MAX_RESOLUTION, "step": 1},
+                        "default": 0,
+                        "min": 0,
+                        "max": MAX_RESOLUTION,
+                        "step": 1,
                         "tooltip": "Pixels over which the picture fades into the colour, where something is added.",
                     },
                 ],
