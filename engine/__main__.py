@@ -239,8 +239,10 @@ def _is_control_use(value: Any) -> bool:
 
 
 def _is_video(value: Any) -> bool:
-    kind = type(value)
-    return kind.__module__ == "engine.media.video" and kind.__name__ == "VideoValue"
+    """Those of packs are of classes below it."""
+    return any(
+        kind.__name__ == "VideoValue" and kind.__module__ == "engine.media.video" for kind in type(value).__mro__
+    )
 
 
 def _video_facts(video: Any) -> dict[str, Any]:
