@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.sampling.frequencies import frequencies_of_guidance
 from engine.sampling.guided import noise_divided, positive_biased, score_rescaled
 from engine.sampling.guiders import CfgFrames, CfgGuidance
+from engine.sampling.latent_operations import LatentOperation, operated
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.norms import held_to_positive, noise_as_long_as_positive, shortened_to_positive
 from engine.sampling.pairs import adaptive_projected, tangential, zero_star
@@ -32,28 +33,40 @@ _FRAMES = "cfg_frames"
 _AWAY = "perp_neg"
 """Option: [name of the carried neutral conditioning, how much is taken off]."""
 
+
+def _operated(model: ModelHandle, name: str, start: float, end: float) -> Callable[[], PairHook]:
+    kind, numbers, reference = model.carried[name]
+    to_sigma = NoiseSchedule.of(model.parameterization).percent_to_sigma
+    hook = operated(LatentOperation(kind, tuple(numbers), reference), to_sigma(start), to_sigma(end))
+    return lambda: hook
+
+
 _BEFORE: dict[str, Callable[..., Callable[[], PairHook]]] = {
-    "adaptive_projected": adaptive_projected,
-    "tangential": lambda: lambda: tangential,
-    "zero_star": lambda: lambda: zero_star,
+    "adaptive_projected": lambda _, *told: adaptive_projected(*told),
+    "tangential": lambda _: lambda: tangential,
+    "zero_star": lambda _: lambda: zero_star,
+    "operated": _operated,
 }
-"""Kinds that change what is guided."""
+"""Kinds that change what is guided, told the model and what stands with the kind."""
 
 _AFTER: dict[str, Callable[..., Hook]] = {
-    "noise_as_long": noise_as_long_as_positive,
-    "shortened": shortened_to_positive,
-    "positive_biased": lambda: positive_biased,
-    "noise_divided": noise_divided,
+    "noise_as_long": lambda _, *told: noise_as_long_as_positive(*told),
+    "shortened": lambda _, *told: shortened_to_positive(*told),
+    "positive_biased": lambda _: positive_biased,
+    "noise_divided": lambda _, *told: noise_divided(*told),
+    "score_rescaled": lambda model, *told: score_rescaled(NoiseSchedule.of(model.parameterization), *told),
 }
-"""Kinds that follow guidance."""
-
-_AFTER_OF_SCHEDULE: dict[str, Callable[..., Hook]] = {"score_rescaled": score_rescaled}
-"""Those among them that are told the model's noise levels first."""
+"""Kinds that follow guidance, told the same."""
 
 
-def with_step(model: ModelHandle, kind: str, *told: float) -> ModelHandle:
+def with_step(model: ModelHandle, kind: str, *told: float | str) -> ModelHandle:
     """Return the model with a change to its guidance, after those that it has."""
     return model.with_option(_STEPS, [*model.options.get(_STEPS, ()), [kind, *told]])
+
+
+def with_operation(model: ModelHandle, name: str, start: float, end: float) -> ModelHandle:
+    """Return the model with a carried latent operation put on what guidance adds, within a share of the sampling."""
+    return with_step(model, "operated", name, start, end)
 
 
 def with_frames(model: ModelHandle, shape: str, least: float) -> ModelHandle:
@@ -71,19 +84,14 @@ def hooks_of(model: ModelHandle | None) -> tuple[Hook, ...]:
     options = model.options if model is not None else {}
     bound = [held_to_positive(*options[BOUND_OPTION])] if BOUND_OPTION in options else []
     frequencies = [frequencies_of_guidance(*told) for told in options.get(FREQUENCY_OPTION, [])]
-    after: list[Hook] = []
-    for kind, *told in options.get(_STEPS, ()):
-        if kind in _AFTER:
-            after.append(_AFTER[kind](*told))
-        elif kind in _AFTER_OF_SCHEDULE and model is not None:
-            after.append(_AFTER_OF_SCHEDULE[kind](NoiseSchedule.of(model.parameterization), *told))
+    after = [_AFTER[kind](model, *told) for kind, *told in options.get(_STEPS, ()) if kind in _AFTER]
     return (*frequencies, *bound, *after)
 
 
 def pairs_of(model: ModelHandle | None) -> tuple[Callable[[], PairHook], ...]:
     """Return what makes the hooks of a model that change what is guided."""
     steps = model.options.get(_STEPS, ()) if model is not None else ()
-    return tuple(_BEFORE[kind](*told) for kind, *told in steps if kind in _BEFORE)
+    return tuple(_BEFORE[kind](model, *told) for kind, *told in steps if kind in _BEFORE)
 
 
 def steered_by(guidance: Guidance, model: ModelHandle | None) -> Guidance:
