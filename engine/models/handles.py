@@ -49,7 +49,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
     `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
-    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`. "scale": keep
+    `keep` times the weights whose names in the library's layout end with one of `within`; `source` is the model's own.
     """
 
     kind: str
@@ -63,6 +64,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Names what is put on, whatever its strength."""
+        if self.kind == "scale":
+            return " ".join(("scale", *self.within))
         if self.other is None:
             return self.source.digest
         return " ".join((self.other.identity(), *self.within, "-", *self.without))
