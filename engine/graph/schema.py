@@ -20,6 +20,8 @@ class Files(msgspec.Struct, frozen=True, tag="files"):
 
     folder: str
     extra: tuple[str, ...] = ()
+    kind: str = ""
+    """Of the files in `input`: "" for pictures, "video", or "audio" (videos too, for their sound)."""
 
 
 class Mentions(msgspec.Struct, frozen=True):
