@@ -13,7 +13,12 @@ from engine.listings import Listings
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 VIDEOS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ogv", ".gif"})
 SOUNDS: Final = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"})
-INPUT_KINDS: Final[Mapping[str, frozenset[str]]] = {"": PICTURES, "video": VIDEOS, "audio": SOUNDS | VIDEOS}
+INPUT_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "": PICTURES,
+    "video": VIDEOS,
+    "audio": SOUNDS | VIDEOS,
+    "latent": frozenset({".latent"}),
+}
 """Suffixes of the files in the working folders that an input offers, by what it takes."""
 
 WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})

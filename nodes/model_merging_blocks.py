@@ -42,8 +42,8 @@ def _merging(name: str, title: str, blocks: Iterable[str]) -> Merge:
     merge.__doc__ = (
         f"Take means of the weights of two models of {title}, with a ratio for each block: 1 is the first, 0 the second.\n\n"
         "A ratio is for the weights whose names in the original layout begin with the input's name, the longest that fits; "
-        f"weights of no block take that of `{told[0]}` (inferred). Weights that the second model does not have in the same size stay as "
-        "they are, and are told."
+        f"weights of no block take that of `{told[0]}` (inferred). What the second model does not have in the same size stays as "
+        "it is, and is told."
     )
     declared = node(name, category="advanced/model_merging/model_specific")(merge)
     definition = definition_of(declared)

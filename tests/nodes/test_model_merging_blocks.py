@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from engine.authoring.decorator import definition_of
+from engine.graph.canvas import redrawn
+from engine.graph.formats import load
+from engine.graph.validate import check
 from engine.models.errors import ModelError
 from engine.models.merging import Share, block_shares
 from nodes import model_merging_blocks as blocks
@@ -113,3 +117,20 @@ def test_declared_inputs_are_the_fields(builtin_catalogue: Any) -> None:
     assert [one.name for one in spec.inputs][:5] == ["model1", "model2", "time_embed.", "label_emb.", "input_blocks.0"]
     assert [len(ratios_of(merge)) for merge in MERGES.values()] == [30, 24, 30, 63, 43, 66, 38, 33]
     assert {(one.default, one.ge, one.le, one.step) for one in spec.inputs[2:]} == {(1.0, 0.0, 1.0, 0.01)}
+
+
+def test_a_saved_workflow_loads(builtin_catalogue: Any) -> None:
+    """Names with dots are neither groups nor widgets of others, in the prompt form and in the editor's."""
+    ratios = ratios_of(blocks.model_merge_sdxl)
+    loader = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}}
+    merge = {"class_type": "ModelMergeSDXL", "inputs": {"model1": ["1", 0], "model2": ["1", 0], **ratios}}
+    saver = {"class_type": "ModelSave", "inputs": {"model": ["2", 0], "filename_prefix": "x"}}
+    prompt = {"1": loader, "2": merge, "3": saver}
+    drawn = redrawn(None, prompt, builtin_catalogue)
+    for form in (prompt, drawn):
+        loaded = load(json.loads(json.dumps(form)), builtin_catalogue)
+        checked = check(loaded.prompt, builtin_catalogue, choices=lambda files: ["a.safetensors"])
+        assert [str(one) for one in loaded.problems + checked.problems] == []
+        assert loaded.prompt["2"]["inputs"] == merge["inputs"]
+    [drawn_merge] = [node for node in drawn["nodes"] if node["type"] == "ModelMergeSDXL"]
+    assert drawn_merge["widgets_values"] == list(ratios.values())
