@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
-from engine.denoising.model_guidance import hooks_of
+from engine.denoising.model_guidance import steered_by
 from engine.denoising.model_steering import perturbed_of, self_guidances_of, steered
 from engine.denoising.records import (
     AnyGuidance,
@@ -226,7 +226,7 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(model.network, around, model.max_rows)
     else:
-        guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
+        guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network
