@@ -14,7 +14,7 @@ from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
-from engine.denoising.model_steering import perturbed_of, self_guidances_of, steered
+from engine.denoising.model_steering import lazy_of, perturbed_of, self_guidances_of, steered, tell
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -42,6 +42,7 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
+from engine.sampling.reuse import chosen
 from engine.sampling.samplers import SAMPLERS, SamplerFunction
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
 from engine.sampling.schedules import compute_sigmas
@@ -80,6 +81,8 @@ def sample(
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)
+    lazy = lazy_of(model)
+    denoiser = chosen(denoiser, lazy)
     x = take_steps(
         denoiser,
         x,
@@ -89,6 +92,7 @@ def sample(
         callback=watched,
         **options,
     )
+    tell(model, lazy, callback or silent)
     return _ended(x, watched.denoised, model, start, around.noise_mask, sigma_list[-1])
 
 
