@@ -11,9 +11,17 @@ from engine.denoising.model_steering import LAZY
 _ADVANCED = {"advanced": True}
 Threshold = Annotated[
     float,
-    In(ge=0, le=3, step=0.01, tip="How much change may be expected in sum before a step is computed.", options=_ADVANCED),
+    In(
+        ge=0,
+        le=3,
+        step=0.01,
+        tip="How much change may be expected in sum before a step is computed.",
+        options=_ADVANCED,
+    ),
 ]
-Start = Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the noise levels that are computed before.", options=_ADVANCED)]
+Start = Annotated[
+    float, In(ge=0, le=1, step=0.01, tip="Share of the noise levels that are computed before.", options=_ADVANCED)
+]
 End = Annotated[float, In(ge=0, le=1, step=0.01, tip="From this share on all are computed.", options=_ADVANCED)]
 Verbose = Annotated[bool, In(tip="Write to the log what is decided at each step.", options=_ADVANCED)]
 

@@ -44,8 +44,8 @@ def steered(model: LiveModel, guidance: AnyGuidance) -> tuple[LiveModel, AnyGuid
     normalized = any(kind == NORMALIZED for kind, _ in told.get(OPTION, ()))
     if normalized and model.negative is not None:
         raise ValueError(
-            "NAGuidance: another model predicts for the negative conditioning, whose attention this one does not know. Use a guider "
-            "of one model."
+            "NAGuidance: another model predicts for the negative conditioning, whose attention this one does not know. Use a "
+            "guider of one model."
         )
     if normalized and isinstance(guidance, BasicGuidance):
         raise ValueError(
@@ -95,7 +95,7 @@ def tell(model: LiveModel, lazy: Expected | None, callback: Callback) -> None:
     if lazy is not None and model.handle is not None:
         told.append((lazy.summary("LazyCache"), lazy.told if model.handle.options[LAZY][3] else []))
     note = getattr(callback, "note", None)
-    for summary, lines in told:
+    for summary, lines in ((one, more) for one, more in told if one):
         for line in lines:
             log.info("%s %s", summary.partition(":")[0], line)
         if note is None:

@@ -61,7 +61,9 @@ class Expected:
     def summary(self, name: str) -> str:
         """Return what a person is told after the run."""
         computed = max(1, self.steps - self.reused)
-        return f"{name}: {self.reused} of {self.steps} steps were not computed, {self.steps / computed:.2f} times as fast."
+        return (
+            f"{name}: {self.reused} of {self.steps} steps were not computed, {self.steps / computed:.2f} times as fast."
+        )
 
 
 def _mean(x: Tensor) -> float:
