@@ -42,7 +42,7 @@ def model_sampling_discrete(
 @node("ModelSamplingSD3", category="advanced/model", display_name=None)
 def model_sampling_sd3(model: Model, shift: Shift = 3.0) -> Model:
     """Read a model as a flow and shift its noise levels (Esser et al. 2024): above 1 more of the steps are at high noise."""
-    return _as_flow(model, shift)
+    return as_flow(model, shift)
 
 
 @node("ModelSamplingAuraFlow", category="advanced/model", display_name=None)
@@ -54,7 +54,7 @@ def model_sampling_aura_flow(
     ] = "flow",
 ) -> Model:
     """Read a model as a flow and shift its noise levels, as ModelSamplingSD3 does; AuraFlow's shift is the default."""
-    return _as_flow(model, shift)
+    return as_flow(model, shift)
 
 
 @node("ModelSamplingFlux", category="advanced/model", display_name=None)
@@ -79,7 +79,7 @@ def model_sampling_flux(
             f"ModelSamplingFlux: {width} × {height} pixels give a shift of e to the power of {logarithm:.0f}, which leaves "
             f"nothing but noise; the power may be {MAX_LOG_SHIFT} at most. Lower max_shift or the size."
         )
-    return _as_flow(model, math.exp(logarithm))
+    return as_flow(model, math.exp(logarithm))
 
 
 @node("ModelSamplingStableCascade", category="advanced/model", display_name=None)
@@ -101,7 +101,8 @@ def model_sampling_stable_cascade(
     return model.with_parameterization(process)
 
 
-def _as_flow(model: Model, shift: float) -> Model:
+def as_flow(model: Model, shift: float) -> Model:
+    """Return a model read as a flow with shifted levels; raises ValueError for a shift that leaves none."""
     if shift <= 0:
         raise ValueError(f"A shift of {shift} leaves no noise level above zero; use one above 0, such as 1 for none.")
     flow = msgspec.structs.replace(

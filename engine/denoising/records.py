@@ -126,6 +126,15 @@ class TakesOver(Protocol):
 
 
 @runtime_checkable
+class Staged(Protocol):
+    """A sampler that makes several runs of one, such as on latents of other sides."""
+
+    def in_stages(self, run: Run) -> Sampled:
+        """Return what `sample` returns for these arguments; it calls `sample` inside, with the model's hooks."""
+        ...
+
+
+@runtime_checkable
 class OwnGuidance(Protocol):
     """A guidance that predicts by itself."""
 
@@ -141,5 +150,5 @@ class OwnGuidance(Protocol):
 AnyGuidance: TypeAlias = "Guidance | OwnGuidance"
 """What may steer a run."""
 
-AnySampler: TypeAlias = "Sampler | str | TakesOver | SamplerFunction"
+AnySampler: TypeAlias = "Sampler | str | TakesOver | Staged | SamplerFunction"
 """What may take the steps of a run: a name, a name with options, a function, or what makes the whole run its own."""

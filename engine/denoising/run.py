@@ -21,6 +21,7 @@ from engine.denoising.records import (
     OwnGuidance,
     Run,
     Sampled,
+    Staged,
     Start,
     StepPlan,
     TakesOver,
@@ -63,6 +64,8 @@ def sample(
 
     Raises ValueError for an unknown sampler or option, shapes that do not match, or an empty conditioning.
     """
+    if isinstance(sampler, Staged):
+        return sampler.in_stages(Run(model, start, guidance, sigmas, sampler, callback))
     instead = _instead(model, sampler)
     if instead is not None:
         return instead.take_over(Run(replace(model, hooks=None), start, guidance, sigmas, sampler, callback))
