@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
+from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
 from engine.denoising.records import (
@@ -73,6 +74,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
+    model = replace(model, network=for_a_run(model.network))
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)

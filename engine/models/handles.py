@@ -49,7 +49,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
     `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
-    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`. "scale": keep
+    `keep` times the weights whose names in the library's layout end with one of `within`; `source` is the model's own.
     """
 
     kind: str
@@ -63,6 +64,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Names what is put on, whatever its strength."""
+        if self.kind == "scale":
+            return " ".join(("scale", *self.within))
         if self.other is None:
             return self.source.digest
         return " ".join((self.other.identity(), *self.within, "-", *self.without))
@@ -245,6 +248,29 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
     family: str = ""
 
 
+class PerceptionHandle(_Handle, frozen=True, kw_only=True, tag="perception"):
+    """A network that sees what is in a picture; `kind`: the module of `engine.models.perception` that knows it.
+
+    Sockets of type MODEL and CLIP may hold one. What asks it for something that denoisers and text encoders have is told.
+    """
+
+    kind: str
+    family: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise ModelError, for what it lacks is asked of it in the place of another model. It is an AttributeError too."""
+        from engine.models import perception
+        from engine.models.errors import NotThereError
+
+        if name.startswith("_"):
+            raise AttributeError(name)
+        kind = perception.kind_named(self.kind)
+        raise NotThereError(
+            f"{self.source.path}: holds {kind.TITLE}, which has no {name}: expected a model that makes pictures, or its text "
+            f"encoder. Use it with {kind.USE}."
+        )
+
+
 Handle: TypeAlias = (
     ModelHandle
     | ClipHandle
@@ -254,6 +280,7 @@ Handle: TypeAlias = (
     | ClipVisionHandle
     | StyleModelHandle
     | UpscaleHandle
+    | PerceptionHandle
 )
 
 
@@ -273,11 +300,12 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
+    sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
+    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 

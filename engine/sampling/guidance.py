@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
-from engine.sampling.denoisers import Branches, Network, Residuals, Spread, denoised, input_scale
+from engine.sampling.denoisers import Branches, Network, Occasion, Occasional, Residuals, Spread, denoised, input_scale
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCfgGuidance, Guidance, GuidanceStep
 from engine.sampling.limits import limited
 from engine.sampling.masks import crop
@@ -60,7 +60,11 @@ class ConditionedNetwork:
         scaled = x * input_scale(self._schedule, sigma)
         t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
         control = self.residuals(batch, scaled, t, sigma)
-        output = self._network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+        network = self._network
+        if isinstance(network, Occasional):
+            numbers, conditions = zip(*batch.members, strict=True)
+            network = network.on(Occasion(sigma, numbers, conditions))
+        output = network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
         channels = x.shape[1]
         if output.shape[1] != 2 * channels:
             return denoised(self._schedule, x, output, sigma)
