@@ -32,9 +32,10 @@ def model_sampling_discrete(
     that turns one picture into another and is given its input unscaled.
     """
     known = model.parameterization
-    schedule = "scaled_linear" if known.schedule == "flow" else known.schedule
+    tabled = known.schedule not in ("flow", "log_time", "tangent_time", "share_time")
+    schedule = known.schedule if tabled else "scaled_linear"
     parameterization = msgspec.structs.replace(
-        known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr
+        known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr, sigma_data=1.0
     )
     return model.with_parameterization(parameterization)
 

@@ -88,7 +88,7 @@ def sample(
         x,
         sigmas,
         schedule=schedule,
-        noise_sampler=noise_sampler_of(name, x, sigma_list, start.seed),
+        noise_sampler=_scaled(noise_sampler_of(name, x, sigma_list, start.seed), schedule),
         callback=watched,
         **options,
     )
@@ -224,7 +224,7 @@ def _denoiser(
     which is DDIM's convention.
     """
     place = around.latent.device
-    unit_noise = start.noise.to(place, torch.float32)
+    unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(model.network, around, model.max_rows)
@@ -237,7 +237,8 @@ def _denoiser(
         denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips)
     if around.noise_mask is None:
         return denoiser, unit_noise
-    kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise
+    scale = model.schedule.parameterization.noise_scale
+    kept_noise = initial_noise(start.latent, start.seed + 1).to(place) * scale if own_noise else unit_noise
     held = MaskedDenoiser(denoiser, model.schedule, around.noise_mask, around.latent, kept_noise, mask_at)
     return held, unit_noise
 
@@ -302,6 +303,12 @@ def noise_sampler_of(name: str, x: Tensor, sigmas: list[float], seed: int) -> No
         return ancestral_noise(x, seed)
     low = min(sigma for sigma in sigmas if sigma > 0.0)
     return brownian_noise(x, low, max(sigmas), seed, device=x.device if name.endswith("_gpu") else "cpu")
+
+
+def _scaled(draw: NoiseSampler, schedule: NoiseSchedule) -> NoiseSampler:
+    """Noise of the deviation that the network was trained with."""
+    scale = schedule.parameterization.noise_scale
+    return draw if scale == 1.0 else lambda sigma, sigma_next: draw(sigma, sigma_next) * scale
 
 
 def _unmixed(x: Tensor, schedule: NoiseSchedule, sigma: float) -> Tensor:
