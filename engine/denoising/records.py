@@ -5,6 +5,7 @@ And what functions of a pack may put in the place of ours: a whole run, a guidan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -34,7 +35,7 @@ class LiveModel:
     `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
     conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
-    `steering`: control objects that steer every run of it.
+    `steering`: control objects that steer every run of it. `hold` loads a further model of a handle, until the run's end.
     """
 
     network: Network
@@ -51,6 +52,7 @@ class LiveModel:
     negative: LiveModel | None = None
     guided_channels: int | None = None
     steering: tuple[Any, ...] = ()
+    hold: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

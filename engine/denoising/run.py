@@ -15,6 +15,7 @@ from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
+from engine.denoising.pushes import pushes_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -43,6 +44,7 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
+from engine.sampling.pushes import DifferentiableNetwork, PushedDenoiser
 from engine.sampling.samplers import SAMPLERS, SamplerFunction
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
 from engine.sampling.schedules import compute_sigmas
@@ -226,15 +228,19 @@ def _denoiser(
     place = around.latent.device
     unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
+    pushes = pushes_of(model)
+    network = DifferentiableNetwork(model.network) if pushes else model.network
     if isinstance(guidance, OwnGuidance):
-        denoiser = guidance.denoiser(model.network, around, model.max_rows)
+        denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
         guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network
         skips = skips_of(model), negative_skip_of(model if model.negative is None else model.negative)
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips)
+        denoiser = GuidedDenoiser(network, guidance, around, model.max_rows, other, *skips)
+    if pushes:
+        denoiser = PushedDenoiser(denoiser, pushes, model.schedule)
     if around.noise_mask is None:
         return denoiser, unit_noise
     scale = model.schedule.parameterization.noise_scale
