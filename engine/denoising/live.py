@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from engine.denoising.hooked import HookedNetwork
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle, VaeHandle
@@ -60,6 +61,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
             steering=handle.controls,
+            hooked=HookedNetwork(models, network, handle),
         )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from engine.denoising.hooked import HookedNetwork
     from engine.models.handles import ModelHandle
     from engine.sampling.conditions import Controls, Inputs, Surroundings
     from engine.sampling.denoisers import Denoiser, Network
@@ -34,7 +35,7 @@ class LiveModel:
     `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
     conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
-    `steering`: control objects that steer every run of it.
+    `steering`: control objects that steer every run of it. `hooked`: what lets hooks of conditionings change its weights.
     """
 
     network: Network
@@ -51,6 +52,7 @@ class LiveModel:
     negative: LiveModel | None = None
     guided_channels: int | None = None
     steering: tuple[Any, ...] = ()
+    hooked: HookedNetwork | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,6 +15,8 @@ from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import torch
     from torch import Tensor, nn
 
@@ -144,6 +146,29 @@ class Entry:
         instance.patched = patched
         wanted = {(patch.key, _whose(one)) for one in self._instances for patch in one.patched[0]}
         self._patch_files = {key: file for key, file in self._patch_files.items() if key in wanted}
+
+    def varied(
+        self,
+        instance: Instance,
+        handle: ModelHandle | ClipHandle,
+        patches: Sequence[Patch],
+        room: Callable[[int], None],
+    ) -> AbstractContextManager[None]:
+        """Let a module's weights have `patches` beside its handle's in the block; see `PatchedWeights.varied`."""
+        whose = f"{handle.family} {handle.tower if isinstance(handle, ClipHandle) else ''}"
+        files = [
+            (self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep)
+            for patch in (*handle.patches, *patches)
+        ]
+        return instance.weights.varied(files, room)
+
+    def with_module(self, module: nn.Module) -> Instance | None:
+        """Return that of its modules which is this one."""
+        return next((one for one in self._instances if one.module is module), None)
+
+    def drop_variants(self) -> int:
+        """Drop the weights that are kept to take the place of others, and return the bytes that frees."""
+        return sum(instance.weights.variants.drop() for instance in self._instances)
 
     def _patch_file(
         self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance, whose: str

@@ -271,18 +271,19 @@ def identity_of(handle: _Handle) -> str:
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and uses:
         handle = msgspec.structs.replace(handle, controls=())
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
+    """Return plain data with the digest of each file in the place of its source."""
     if isinstance(value, dict):
         if value.keys() == {"path", "digest"}:
             return value["digest"]
-        return {name: _without_paths(item) for name, item in value.items()}
+        return {name: without_paths(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     return value
 
 

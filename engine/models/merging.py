@@ -13,6 +13,7 @@ from engine.models import weights
 from engine.models.errors import ModelError
 from engine.models.families import family_named
 from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, Patch
+from engine.models.hooks import without_hooks
 from engine.models.packed import load_tensors, read_header
 from engine.models.patching import PatchSource, patched
 
@@ -45,7 +46,7 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> tuple[AH
             f"{handle.source.path} and {other.source.path} cannot be merged: they have no weight of the same name and size. "
             "Merge models of the same family."
         )
-    plain = other.weights_alone() if isinstance(other, ModelHandle) else other
+    plain = other.weights_alone() if isinstance(other, ModelHandle) else without_hooks(other)
     patches = [
         Patch(
             kind="model",

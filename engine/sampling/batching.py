@@ -45,6 +45,7 @@ def _fit(a: Condition, b: Condition) -> bool:
     return (
         _size(a) == _size(b)
         and a.control == b.control
+        and a.under is b.under
         and _contexts_fit(a, b)
         and (a.concat is None) == (b.concat is None)
         and a.options.keys() == b.options.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
-from engine.sampling.denoisers import Residuals
+from engine.sampling.denoisers import Residuals, Under, Weights
 from engine.sampling.guiders import Conditioning
 from engine.sampling.masks import Area, covering, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
 from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule, to_network_space
@@ -31,6 +32,15 @@ network takes beside text and time.
 Tensors have a row for each picture, or one for all of them; other values must be the same for conditions that share a call.
 `concat` (b, C', h', w') among them is a picture that goes beside the latent on channels: it is cut and resized as the latent is.
 """
+
+Hooked = Callable[[Any, bool], Weights]
+"""`(hooks of a conditioning, whether it is the positive one)` -> the weights under which its network predicts, by noise level."""
+
+HOOKS = "hooks"
+"""Option of a conditioning: changes to weights that are for it alone."""
+
+FILLS = "default"
+"""Option of a conditioning: it holds where the others beside it do not."""
 
 RUN_LEVELS = "run_levels"
 """Among the options that `Inputs` is given: the levels (n + 1,) of the run, for networks that are told where a step ends."""
@@ -64,7 +74,8 @@ class Condition:
 
     `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
     `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
-    context may be repeated to the length of another.
+    context may be repeated to the length of another. `weights`: those that the network has for it, by noise level, and `under`
+    those at one of them. `fills`: it weighs what the others of its conditioning leave of each place.
     """
 
     context: Tensor
@@ -76,6 +87,9 @@ class Condition:
     concat: Tensor | None
     options: Mapping[str, Any]
     repeats_text: bool = True
+    weights: Weights | None = None
+    under: Under | None = None
+    fills: bool = False
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -95,8 +109,8 @@ class Surroundings:
 
     `noise_mask` is (B, 1, h, w) or None. `inputs` makes what the network takes beside text and time of a conditioning's options.
     `repeats_text`: whether a text that is repeated says the same to it. `guided_channels`: how many of the first channels
-    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run. `steering`: controls of the model itself, and of that of
-    negative conditionings.
+    guidance is for; None: all. `seed` and `levels` (n + 1,): of the run. `hooked`: what makes the weights that
+    hooks mean. `steering`: controls of the model itself, and of that of negative conditionings.
     """
 
     schedule: NoiseSchedule
@@ -110,6 +124,7 @@ class Surroundings:
     guided_channels: int | None = None
     seed: int = 0
     levels: Tensor | None = None
+    hooked: Hooked | None = None
     steering: tuple[Steering, ...] = ()
     negative_steering: tuple[Steering, ...] = ()
 
@@ -160,7 +175,7 @@ def _condition(
 ) -> Condition:
     latent, schedule = around.latent, around.schedule
     area, weight = _place(options, latent, around.latent_format.downscale)
-    start, end = options.get("start_percent"), options.get("end_percent")
+    start, end = _moments(options, schedule)
     given = _inputs(options, around, positive=positive)
     concat = given.pop(CONCAT, None)
     if concat is None and around.inpaint_model:
@@ -169,13 +184,40 @@ def _condition(
         context=repeat_to(context.to(device=latent.device, dtype=torch.float32), latent.shape[0]),
         weight=weight,
         area=area,
-        start=ABOVE_ALL_SIGMAS if start is None else schedule.percent_to_sigma(start),
-        end=0.0 if end is None else schedule.percent_to_sigma(end),
+        start=start,
+        end=end,
         control=_chain(options.get("control"), around, chains),
         concat=concat,
         options=given,
         repeats_text=around.repeats_text,
+        weights=_weights(options.get(HOOKS), around, positive=positive),
+        fills=bool(options.get(FILLS)),
     )
+
+
+def _moments(options: Mapping[str, Any], schedule: NoiseSchedule) -> tuple[float, float]:
+    """The noise levels from and down to which a condition holds; its text, of a schedule of them, ends before the next begins."""
+    start, end = ABOVE_ALL_SIGMAS, 0.0
+    if (share := options.get("start_percent")) is not None:
+        start = schedule.percent_to_sigma(share)
+    if (share := options.get("end_percent")) is not None:
+        end = schedule.percent_to_sigma(share)
+    if (share := options.get("clip_start_percent")) is not None:
+        start = min(start, schedule.percent_to_sigma(share))
+    if (share := options.get("clip_end_percent")) is not None and share < 1.0:
+        end = max(end, math.nextafter(schedule.percent_to_sigma(share), math.inf))
+    return start, end
+
+
+def _weights(hooks: Any, around: Surroundings, *, positive: bool) -> Weights | None:
+    if hooks is None:
+        return None
+    if around.hooked is None:
+        raise ValueError(
+            "a conditioning has hooks, but this run was given no model whose weights they could change. Sample with a node that "
+            "takes a MODEL or a GUIDER, or leave the hooks out."
+        )
+    return around.hooked(hooks, positive)
 
 
 def _place(options: Mapping[str, Any], latent: Tensor, downscale: int) -> tuple[Area | None, float | Tensor]:
@@ -277,7 +319,16 @@ def _add_counterpart(condition: Condition, others: list[Condition]) -> None:
         return
     smallest = sorted(covering, key=lambda other: _pixels(other.area))[:1] or whole[:1]
     for text in smallest:
-        others.append(replace(condition, context=text.context, concat=text.concat, options=text.options))
+        others.append(
+            replace(
+                condition,
+                context=text.context,
+                concat=text.concat,
+                options=text.options,
+                weights=text.weights,
+                fills=False,
+            )
+        )
 
 
 def _covers(outer: Area, inner: Area) -> bool:
