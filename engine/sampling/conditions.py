@@ -39,6 +39,9 @@ Hooked = Callable[[Any, bool], Weights]
 HOOKS = "hooks"
 """Option of a conditioning: changes to weights that are for it alone."""
 
+CONTROL_TEXT, CONTROL_POOLED = "cross_attn_controlnet", "pooled_output_controlnet"
+"""Options of a conditioning: the text (1, T, D) and the pooled text that its control networks are told instead of its own."""
+
 FILLS = "default"
 """Option of a conditioning: it holds where the others beside it do not."""
 
@@ -68,6 +71,13 @@ class ControlLink:
         return self.end <= sigma <= self.start
 
 
+class Told(NamedTuple):
+    """A text for control networks: the context (B, T, D), and what the network's `inputs` made of its options."""
+
+    context: Tensor
+    options: Mapping[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     """One entry of a CONDITIONING, resolved against a latent (B, C, h, w).
@@ -75,7 +85,8 @@ class Condition:
     `context` (B, T, D); `weight` a number or (b, 1, h', w') over `area`; active while `end` <= sigma <= `start`;
     `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
     context may be repeated to the length of another. `weights`: those that the network has for it, by noise level, and `under`
-    those at one of them. `fills`: it weighs what the others of its conditioning leave of each place.
+    those at one of them. `fills`: it weighs what the others of its conditioning leave of each place. `told`: what control
+    networks are told in the place of its text.
     """
 
     context: Tensor
@@ -90,6 +101,7 @@ class Condition:
     weights: Weights | None = None
     under: Under | None = None
     fills: bool = False
+    told: Told | None = None
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -192,7 +204,18 @@ def _condition(
         repeats_text=around.repeats_text,
         weights=_weights(options.get(HOOKS), around, positive=positive),
         fills=bool(options.get(FILLS)),
+        told=_told(options, around, positive=positive),
     )
+
+
+def _told(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> Told | None:
+    """What control networks are told in the place of a condition's text."""
+    context = options.get(CONTROL_TEXT)
+    if context is None:
+        return None
+    given = _inputs({**options, "pooled_output": options.get(CONTROL_POOLED)}, around, positive=positive)
+    given.pop(CONCAT, None)
+    return Told(repeat_to(context.to(device=around.latent.device, dtype=torch.float32), around.latent.shape[0]), given)
 
 
 def _moments(options: Mapping[str, Any], schedule: NoiseSchedule) -> tuple[float, float]:
@@ -224,15 +247,20 @@ def _place(options: Mapping[str, Any], latent: Tensor, downscale: int) -> tuple[
     """Return where a condition holds and how much its prediction weighs there."""
     height, width = latent.shape[-2:]
     strength = float(options.get("strength", 1.0))
-    area = resolve_area(options["area"], height, width, downscale) if options.get("area") is not None else None
+    frames = latent.shape[2] if latent.ndim > 4 else None
+    told = options.get("area")
+    area = resolve_area(told, height, width, downscale, frames) if told is not None else None
     if options.get("mask") is not None:
         mask = repeat_to(fit_mask(options["mask"], latent.shape, latent.device), latent.shape[0])
         if options.get("set_area_to_bounds"):
             area = resolve_area(mask_bounds(mask), height, width)
+        if area is not None and len(area) > 4:  # a duration, which masks have not
+            mask = mask.expand(*mask.shape[:2], latent.shape[2], *mask.shape[3:])
         return area, crop(mask, area) * (float(options.get("mask_strength", 1.0)) * strength)
     if area is None:
         return None, strength
-    return area, feathered(area, height, width, latent.device) * strength
+    sides = latent.shape[-len(area) // 2 :]
+    return area, feathered(area, tuple(sides), latent.device) * strength
 
 
 def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLink, ...]]) -> tuple[ControlLink, ...]:
@@ -327,21 +355,22 @@ def _add_counterpart(condition: Condition, others: list[Condition]) -> None:
                 options=text.options,
                 weights=text.weights,
                 fills=False,
+                told=text.told,
             )
         )
 
 
 def _covers(outer: Area, inner: Area) -> bool:
-    return (
-        outer[2] <= inner[2]
-        and outer[3] <= inner[3]
-        and outer[0] + outer[2] >= inner[0] + inner[2]
-        and outer[1] + outer[3] >= inner[1] + inner[3]
+    axes = len(outer) // 2
+    return len(outer) == len(inner) and all(
+        outer[axes + axis] <= inner[axes + axis]
+        and outer[axes + axis] + outer[axis] >= inner[axes + axis] + inner[axis]
+        for axis in range(axes)
     )
 
 
 def _pixels(area: Area | None) -> int:
-    return area[0] * area[1] if area is not None else 0
+    return math.prod(area[: len(area) // 2]) if area is not None else 0
 
 
 def _lend_control(controls: list[tuple[ControlLink, ...]], conditions: list[Condition]) -> None:

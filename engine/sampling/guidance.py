@@ -245,7 +245,8 @@ def _positive_number(weight: float | Tensor) -> bool:
 
 def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
     """Return the sum of the links' residuals; those that their network is to add up itself stand one after the other."""
-    outputs = [link.function(x, t, batch.context, batch.options) for link in links]
+    context, options = batch.told or (batch.context, batch.options)
+    outputs = [link.function(x, t, context, options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
     names = dict.fromkeys(name for output in outputs for name in output)
