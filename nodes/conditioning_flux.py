@@ -18,3 +18,12 @@ def text_encode_flux(ctx: Context, clip: Clip, clip_l: Prompt, t5xxl: Prompt, gu
     texts = {"clip_l": clip_l, "t5xxl": t5xxl}
     made = encoded(ctx.models, clip, lambda encoder: encoder.encode_each(texts, warn=ctx.warn))
     return with_options(made, guidance=guidance)
+
+
+@node("FluxDisableGuidance", category="advanced/conditioning/flux", display_name=None)
+def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
+    """Tell FLUX and its kin no guidance at all: what a network was distilled to be told is left out of its time embedding.
+
+    It changes nothing for networks that take none, such as FLUX.1 schnell.
+    """
+    return [[context, {**told, "guidance": None}] for context, told in conditioning]
