@@ -60,6 +60,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     other: ModelHandle | ClipHandle | None = None
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def key(self) -> str:

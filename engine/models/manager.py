@@ -176,14 +176,16 @@ class ModelManager:
         clip: ClipHandle | None = None,
         strength_model: float = 1.0,
         strength_clip: float = 1.0,
+        *,
+        beside: bool = False,
     ) -> LoraResult:
-        """Put the LoRA at `path` on a model, a text encoder or both.
+        """Put the LoRA at `path` on a model, a text encoder or both; or `beside` their layers, whose weights stay as they are.
 
         A handle with nothing of the LoRA for it, or with strength 0, comes back as it was. Raises LoraError when nothing in
         the file fits, CheckpointError when it cannot be read.
         """
         path = Path(path)
-        patch = Patch(kind="lora", source=Source(str(path), self._files(path)))
+        patch = Patch(kind="lora", source=Source(str(path), self._files(path)), beside=beside)
         parts: list[tuple[ModelHandle | ClipHandle, float]] = [(model, strength_model)] if model else []
         parts += [(tower, strength_clip) for tower in clip.towers] if clip else []
         matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
