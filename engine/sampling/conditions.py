@@ -13,8 +13,20 @@ from torch import Tensor
 from engine.datatypes.parameterization import LatentFormat
 from engine.sampling.denoisers import Residuals, Under, Weights
 from engine.sampling.guiders import Conditioning
-from engine.sampling.masks import Area, covering, crop, feathered, fit_mask, mask_bounds, repeat_to, resolve_area
-from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule, to_network_space
+from engine.sampling.masked_picture import masked_picture
+from engine.sampling.masks import (
+    Area,
+    covering,
+    covers,
+    crop,
+    feathered,
+    fit_mask,
+    mask_bounds,
+    pixels,
+    repeat_to,
+    resolve_area,
+)
+from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS, NoiseSchedule
 
 ControlFunction = Callable[[Tensor, Tensor, Tensor, Mapping[str, Any] | None], Residuals]
 """`(x, t, context, what else the network is given) -> {"down": [...], "mid": ...}`: a ControlNet, its hint and strength bound."""
@@ -42,6 +54,9 @@ HOOKS = "hooks"
 CONTROL_TEXT, CONTROL_POOLED = "cross_attn_controlnet", "pooled_output_controlnet"
 """Options of a conditioning: the text (1, T, D) and the pooled text that its control networks are told instead of its own."""
 
+BOXES = "gligen"
+"""Option of a conditioning: a control of texts in boxes."""
+
 FILLS = "default"
 """Option of a conditioning: it holds where the others beside it do not."""
 
@@ -54,17 +69,18 @@ RUN_SEED = "run_seed"
 CONCAT = "concat"
 """The name under which `Inputs` gives such a picture."""
 
-# Latent of an even grey picture in SD 1's VAE: what an inpainting model sees where it is given no picture.
-_GREY_SD1 = (0.8223, -0.6876, 0.6364, 0.1380)
-
 
 @dataclass(frozen=True)
 class ControlLink:
-    """One ControlNet of a chain: its function, active while `end` <= sigma <= `start`."""
+    """One ControlNet of a chain: its function, active while `end` <= sigma <= `start`.
+
+    `emptied`: what stands for it in the branches that have none of their own, where that is not nothing.
+    """
 
     function: ControlFunction
     start: float
     end: float
+    emptied: ControlLink | None = None
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -86,7 +102,7 @@ class Condition:
     `concat` (B, C', h, w) or None; `options`: what the network asked to be given, tensors as (B, …). `repeats_text`: the
     context may be repeated to the length of another. `weights`: those that the network has for it, by noise level, and `under`
     those at one of them. `fills`: it weighs what the others of its conditioning leave of each place. `told`: what control
-    networks are told in the place of its text.
+    networks are told in the place of its text. `borrowed`: it is the counterpart of another's area, and has its control.
     """
 
     context: Tensor
@@ -102,6 +118,7 @@ class Condition:
     under: Under | None = None
     fills: bool = False
     told: Told | None = None
+    borrowed: bool = False
 
     def active(self, sigma: float) -> bool:
         """Whether it takes part at this noise level."""
@@ -166,9 +183,14 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
             if others is not own:
                 for condition in list(own):
                     _add_counterpart(condition, others)
-    to_all = [c.control for (_, options), c in zip(lists[0], prepared[0]) if options.get("control_apply_to_uncond")]
+    to_all = [
+        tuple(link for link in c.control if link.emptied is None)
+        for (_, options), c in zip(lists[0], prepared[0])
+        if options.get("control_apply_to_uncond")
+    ]
     for conditions in prepared[1:]:
         _lend_control([control for control in to_all if control], conditions)
+    _lend_boxes(prepared)
     steering = _own(around, positive=True)
     negative = steering if around.negative_steering is around.steering else _own(around, positive=False)
     return [
@@ -191,14 +213,14 @@ def _condition(
     given = _inputs(options, around, positive=positive)
     concat = given.pop(CONCAT, None)
     if concat is None and around.inpaint_model:
-        concat = _concat(options, around)
+        concat = masked_picture(options, around.latent, around.noise_mask, around.latent_format)
     return Condition(
         context=repeat_to(context.to(device=latent.device, dtype=torch.float32), latent.shape[0]),
         weight=weight,
         area=area,
         start=start,
         end=end,
-        control=_chain(options.get("control"), around, chains),
+        control=(*_chain(options.get("control"), around, chains), *_boxes(options.get(BOXES), around, chains)),
         concat=concat,
         options=given,
         repeats_text=around.repeats_text,
@@ -281,6 +303,33 @@ def _chain(control: Any, around: Surroundings, chains: dict[int, tuple[ControlLi
     return chains[id(control)]
 
 
+def _boxes(use: Any, around: Surroundings, chains: dict[int, tuple[ControlLink, ...]]) -> tuple[ControlLink, ...]:
+    """Return the links of texts in boxes, each with what stands for it where there are none: the same without strength."""
+    if use is None:
+        return ()
+    if id(use) not in chains:
+        links, place = [], use
+        while place is not None:
+            alone = replace(place, previous=None)
+            (empty,) = _chain(replace(alone, strength=0.0), around, {})
+            (link,) = _chain(alone, around, {})
+            links.append(replace(link, emptied=empty))
+            place = place.previous
+        chains[id(use)] = tuple(links)
+    return chains[id(use)]
+
+
+def _lend_boxes(prepared: list[list[Condition]]) -> None:
+    """Give conditionings without texts in boxes what stands for those of the first, as networks for them were trained."""
+    lent = next((links for one in prepared[0] if (links := [link for link in one.control if link.emptied])), [])
+    for conditions in prepared[1:] if lent else ():
+        for place, condition in enumerate(conditions):
+            others = tuple(link for link in condition.control if link.emptied is None)
+            own = [link for link in condition.control if link.emptied is not None and not condition.borrowed]
+            added = own or [link.emptied for link in lent if link.emptied is not None]
+            conditions[place] = replace(condition, control=(*others, *added))
+
+
 def _own(around: Surroundings, *, positive: bool) -> tuple[ControlLink, ...]:
     """Return the links of what steers the model itself; the same for every conditioning that it predicts for."""
     percent_to_sigma, pictures = around.schedule.percent_to_sigma, around.latent.shape[0]
@@ -307,45 +356,15 @@ def _batched(value: Any, latent: Tensor) -> Any:
     return repeat_to(value.to(latent.device), latent.shape[0]) if isinstance(value, Tensor) else value
 
 
-def _concat(options: Mapping[str, Any], around: Surroundings) -> Tensor:
-    """Return mask and masked picture (B, 1 + C, h, w), the further channels of Stable Diffusion's inpainting U-Nets.
-
-    A picture of another shape than the latent, and its mask, are cut about the centre rather than stretched.
-    """
-    latent = around.latent
-    picture = options.get("concat_latent_image")
-    if picture is not None and (picture.ndim != latent.ndim or picture.shape[1] != latent.shape[1]):
-        raise ValueError(
-            f"concat_latent_image: expected a picture to fill of {latent.shape[1]} channels, as the latent {tuple(latent.shape)} "
-            f"has, got {tuple(picture.shape)}. Encode it with the VAE that belongs to the model."
-        )
-    mask = options.get("concat_mask")
-    if mask is not None:
-        flat = mask.to(latent).reshape(-1, 1, *mask.shape[-2:])
-        mask = covering(flat, *latent.shape[-2:])
-    else:
-        mask = around.noise_mask
-    if mask is None:  # all of it is to be made: nothing of a picture shows
-        grey = _GREY_SD1 if latent.shape[1] == len(_GREY_SD1) else (0.0,) * latent.shape[1]
-        blank = torch.tensor(grey, device=latent.device).reshape(1, -1, 1, 1).expand_as(latent)
-        return torch.cat([torch.ones_like(latent[:, :1]), blank], dim=1)
-    fitted = repeat_to(fit_mask(mask, latent.shape, latent.device).round(), latent.shape[0])
-    seen = latent
-    if picture is not None:
-        seen = to_network_space(picture.to(latent), around.latent_format)
-        seen = repeat_to(covering(seen, *latent.shape[-2:]), latent.shape[0])
-    return torch.cat([fitted, seen], dim=1)
-
-
 def _add_counterpart(condition: Condition, others: list[Condition]) -> None:
     """Give `others` the closest of its texts for this condition's area, unless it has that area already."""
     if condition.area is None:
         return
-    covering = [other for other in others if other.area is not None and _covers(other.area, condition.area)]
+    covering = [other for other in others if other.area is not None and covers(other.area, condition.area)]
     whole = [other for other in others if other.area is None]
     if any(other.area == condition.area for other in covering):
         return
-    smallest = sorted(covering, key=lambda other: _pixels(other.area))[:1] or whole[:1]
+    smallest = sorted(covering, key=lambda other: pixels(other.area))[:1] or whole[:1]
     for text in smallest:
         others.append(
             replace(
@@ -356,28 +375,16 @@ def _add_counterpart(condition: Condition, others: list[Condition]) -> None:
                 weights=text.weights,
                 fills=False,
                 told=text.told,
+                borrowed=True,
             )
         )
-
-
-def _covers(outer: Area, inner: Area) -> bool:
-    axes = len(outer) // 2
-    return len(outer) == len(inner) and all(
-        outer[axes + axis] <= inner[axes + axis]
-        and outer[axes + axis] + outer[axis] >= inner[axes + axis] + inner[axis]
-        for axis in range(axes)
-    )
-
-
-def _pixels(area: Area | None) -> int:
-    return math.prod(area[: len(area) // 2]) if area is not None else 0
 
 
 def _lend_control(controls: list[tuple[ControlLink, ...]], conditions: list[Condition]) -> None:
     """Give the positive's controls to a conditioning that has none of its own on the whole picture."""
     whole = [i for i, condition in enumerate(conditions) if condition.area is None]
-    if not whole or any(conditions[i].control for i in whole):
+    if not whole or any(link.emptied is None for i in whole for link in conditions[i].control):
         return
     for number, control in enumerate(controls):
         place = whole[number % len(whole)]
-        conditions[place] = replace(conditions[place], control=control)
+        conditions[place] = replace(conditions[place], control=(*control, *conditions[place].control))

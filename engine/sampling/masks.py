@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,7 +28,8 @@ def crop(value: Tensor, area: Area | None) -> Tensor:
     if area is None:
         return value
     axes = len(area) // 2
-    return value[(..., *(slice(begin, begin + size) for size, begin in zip(area[:axes], area[axes:], strict=True)))]
+    sides = [slice(begin, begin + size) for size, begin in zip(area[:axes], area[axes:], strict=True)]
+    return value[(..., *sides)]  # type: ignore[index]  # of slices
 
 
 def covering(value: Tensor, height: int, width: int) -> Tensor:
@@ -148,3 +151,18 @@ def _ramp(length: int, *, fade_in: bool, fade_out: bool) -> Tensor:
     if fade_out:
         weights[-parts:] *= ramp.flip(0)
     return weights
+
+
+def covers(outer: Area, inner: Area) -> bool:
+    """Say whether an area has all of another."""
+    axes = len(outer) // 2
+    return len(outer) == len(inner) and all(
+        outer[axes + axis] <= inner[axes + axis]
+        and outer[axes + axis] + outer[axis] >= inner[axes + axis] + inner[axis]
+        for axis in range(axes)
+    )
+
+
+def pixels(area: Area | None) -> int:
+    """Return how many latent pixels an area has, of all its frames; 0 for none."""
+    return math.prod(area[: len(area) // 2]) if area is not None else 0
