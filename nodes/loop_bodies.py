@@ -154,7 +154,7 @@ class Passes:
         if items_from is None or type(item) in _SCALARS:
             return item
         name = f"{number}.item"
-        if any(["s", ITEM] == ref for ref in self._refs()):
+        if any(ref == ["s", ITEM] for ref in self._refs()):
             self.made[name] = Node("GetItemFromList", {"list": items_from, "index": number})
         return Link(name, 0)
 

@@ -116,7 +116,8 @@ async def end_loop(
     next_iteration_value: Annotated[Lazy[AnyValue] | None, In(tip="What the next pass begins with.")] = None,
     accumulate: Annotated[bool, In(tip="Give what every pass made, not the last alone.")] = False,
     terminations: Annotated[
-        Growing | None, In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS})
+        Growing | None,
+        In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS}),
     ] = None,
 ) -> Expand[Annotated[list[AnyValue], Out(name="outputs")]]:
     """End a loop, and give as a list what its last pass gave, or with `accumulate` what all of them gave, in order.
@@ -170,9 +171,7 @@ async def loop_passes(
             "add to this run. Make fewer passes, or raise `nodes` under [expansion] in safelight.toml."
         )
     source = ctx.given("list")
-    given = passes.make(
-        indices, items if chosen == "List" else None, source if isinstance(source, Link) else None
-    )
+    given = passes.make(indices, items if chosen == "List" else None, source if isinstance(source, Link) else None)
     if not given:
         return Expand(passes.made, [])
     if not _first(accumulate):

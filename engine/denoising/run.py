@@ -29,7 +29,7 @@ from engine.denoising.records import (
     TakesOver,
 )
 from engine.denoising.skipped_layers import negative_skip_of, skips_of
-from engine.sampling.conditions import Inputs, Steering, Surroundings
+from engine.sampling.conditions import Hooked, Inputs, Steering, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
@@ -191,9 +191,20 @@ def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surrounding
         model.guided_channels,
         start.seed,
         sigmas,
+        _hooked(model, sigmas),
         steering=steering,
         negative_steering=steering if model.negative is None else _steering(model.negative),
     )
+
+
+def _hooked(model: LiveModel, sigmas: Tensor) -> Hooked | None:
+    """What makes the weights of hooks: of the network that predicts for the conditioning which has them."""
+    other = model if model.negative is None else model.negative
+    if model.hooked is None or other.hooked is None:
+        return None
+    own = model.hooked.resolver(model.schedule, sigmas)
+    negative = own if other is model else other.hooked.resolver(other.schedule, sigmas)
+    return lambda hooks, positive: (own if positive else negative)(hooks)
 
 
 def _steering(model: LiveModel) -> tuple[Steering, ...]:

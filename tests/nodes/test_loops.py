@@ -162,7 +162,12 @@ def gcd(width: int, height: int) -> Graph:
         "pair": ("CreateList", {"inputs.input0": ["w", 0], "inputs.input1": ["h", 0]}),
         "start": (
             "StartLoop",
-            {"mode": "simple", "mode.num_iterations": 12, "cache_iterations": False, "initial_iteration_value": ["pair", 0]},
+            {
+                "mode": "simple",
+                "mode.num_iterations": 12,
+                "cache_iterations": False,
+                "initial_iteration_value": ["pair", 0],
+            },
         ),
         "a": ("GetItemFromList", {"list": ["start", 4], "index": 0}),
         "b": ("GetItemFromList", {"list": ["start", 4], "index": 1}),
