@@ -11,6 +11,8 @@ _WITHOUT_MODELS: Mapping[str, str] = {
 
 _WITH_MODELS: Mapping[str, str] = {
     "CLIPTextEncode": "TextEncode",
+    "DeprecatedCheckpointLoader": "CheckpointLoader",
+    "DeprecatedDiffusersLoader": "DiffusersLoader",
     "LoraLoader": "LoRALoader",
     "LoraLoaderModelOnly": "LoRALoaderModelOnly",
 }

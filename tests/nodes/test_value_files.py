@@ -76,7 +76,7 @@ def test_what_is_no_latent_is_told(desk: Bench) -> None:
     for name, told in (
         ("other", "expected a tensor latent_tensor, got weights"),
         ("flat", r"shape \[4\]"),
-        ("broken", ""),
+        ("broken", "broken.latent"),
     ):
         with pytest.raises(CheckpointError, match=told):
             load_latent(desk, f"{name}.latent")
@@ -115,7 +115,7 @@ def test_what_cannot_be_kept_is_told(desk: Bench) -> None:
     entry = [torch.ones(1, 2, 3), {}]
     with pytest.raises(ModelError, match="a single conditioning, got 2"):
         save_conditioning(desk, [entry, entry])
-    with pytest.raises(ModelError, match="option 'control' .object. cannot be saved"):
+    with pytest.raises(ModelError, match=r"option 'control' .object. cannot be saved"):
         save_conditioning(desk, [[entry[0], {"control": object()}]])
     assert not list(desk.paths.directory("output").rglob("*.*"))
     save_file({"emb_params": torch.ones(2, 8)}, desk.paths.folders("embeddings")[0] / "word.safetensors")
