@@ -225,12 +225,13 @@ def _is_handle(value: Any) -> bool:
     """Told by name: importing the class would cost every run that meets none."""
     kind = type(value)
     named = kind.__module__ == "engine.models.handles" and kind.__name__.endswith("Handle")
-    return named and not getattr(value, "controls", ())
+    return named and not getattr(value, "controls", ()) and not getattr(value, "carried", {})
 
 
 def _is_controlled(value: Any) -> bool:
     kind = type(value)
-    return kind.__module__ == "engine.models.handles" and kind.__name__ == "ModelHandle" and bool(value.controls)
+    named = kind.__module__ == "engine.models.handles" and kind.__name__ == "ModelHandle"
+    return named and bool(value.controls or value.carried)
 
 
 def _is_control_use(value: Any) -> bool:
@@ -239,8 +240,10 @@ def _is_control_use(value: Any) -> bool:
 
 
 def _is_video(value: Any) -> bool:
-    kind = type(value)
-    return kind.__module__ == "engine.media.video" and kind.__name__ == "VideoValue"
+    """Those of packs are of classes below it."""
+    return any(
+        kind.__name__ == "VideoValue" and kind.__module__ == "engine.media.video" for kind in type(value).__mro__
+    )
 
 
 def _video_facts(video: Any) -> dict[str, Any]:
@@ -279,13 +282,14 @@ def _decode_handle(data: bytes) -> Any:
 def _controlled_facts(handle: Any) -> dict[str, Any]:
     import msgspec
 
-    return {"handle": msgspec.structs.replace(handle, controls=()), "controls": list(handle.controls)}
+    plain = msgspec.structs.replace(handle, controls=(), carried={})
+    return {"handle": plain, "controls": list(handle.controls), "carried": handle.carried}
 
 
 def _controlled_model(facts: dict[str, Any]) -> Any:
     import msgspec
 
-    return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]))
+    return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]), carried=facts.get("carried", {}))
 
 
 _CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous", "vae", "mask")

@@ -11,7 +11,7 @@ from engine.api import Audio, In, node
 from engine.media.sound import MAX_SAMPLES, resampled, sound_parts
 from engine.media.sound_mixing import fitted, repeated
 
-LONGEST = 0xFFFFFFFFFFFFFFFF
+LONGEST = float(0xFFFFFFFFFFFFFFFF)
 
 
 def _sound(waveform: Tensor, rate: int) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _sound(waveform: Tensor, rate: int) -> dict[str, Any]:
 
 @node("EmptyAudio", category="audio", display_name="Empty Audio")
 def empty_audio(
-    duration: Annotated[float, In(ge=0, le=float(LONGEST), step=0.01, tip="Seconds.")] = 60.0,
+    duration: Annotated[float, In(ge=0, le=LONGEST, step=0.01, tip="Seconds.")] = 60.0,
     sample_rate: Annotated[int, In(ge=1, le=192000, tip="Samples a second.")] = 44100,
     channels: Annotated[int, In(ge=1, le=2, tip="1 for mono, 2 for stereo.")] = 2,
 ) -> Audio:

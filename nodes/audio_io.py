@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from engine.api import Audio, Choosing, Context, Files, In, Out, Socket, WithUi, node
-from engine.media.atomic import write_numbered
-from engine.media.names import expand_pattern, place
+from engine.media.numbered import told_of, write_named
 from engine.media.sound import SoundKind, encoded_sound, read_sound
 
 if TYPE_CHECKING:
@@ -122,11 +121,9 @@ def _saved(
 ) -> WithUi[Audio]:
     told = {"prompt": ctx.prompt, **({"workflow": ctx.workflow} if ctx.workflow is not None else {})}
     home = ctx.paths.directory(folder).resolve()
-    name = expand_pattern(prefix, width=0, height=0, prompt=ctx.prompt, now=datetime.now())
-    target, stem = place(home, name)
-    files = []
-    for data in encoded_sound(audio, kind, quality, told):
-        path = write_numbered(target, stem, f".{kind}", data)
-        below = path.parent.relative_to(home).as_posix()
-        files.append({"filename": path.name, "subfolder": "" if below == "." else below, "type": folder})
+
+    def write(data: bytes) -> Path:
+        return write_named(home, prefix, f".{kind}", lambda part: part.write_bytes(data), ctx.prompt)
+
+    files = [told_of(write(data), home, folder) for data in encoded_sound(audio, kind, quality, told)]
     return WithUi(audio, ui={"audio": files})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from engine.api import Audio, Choice, Choosing, Context, Files, Image, In, Out, Video, WithUi, node
-from engine.media.atomic import write_numbered_by
-from engine.media.names import expand_pattern, place
+from engine.media.numbered import told_of, write_named
 from engine.media.sound import sound_parts
 from engine.media.video import ColorSpace, VideoValue, facts, sound, tensor, video_file
 from engine.media.video_writing import Codec, Container, Wish, write_video
@@ -155,19 +153,15 @@ def wished(format: Choosing, codec: str) -> Wish:
 
 def saved(ctx: Context, video: VideoValue, prefix: str, wish: Wish, folder: str = "output") -> dict[str, Any]:
     """Write it under the next free number; what editors are told of it."""
-    found = facts(video)
     told = {"prompt": ctx.prompt, **({"workflow": ctx.workflow} if ctx.workflow is not None else {})}
     home = ctx.paths.directory(folder).resolve()
-    name = expand_pattern(prefix, width=found.width, height=found.height, prompt=ctx.prompt, now=datetime.now())
-    target, stem = place(home, name)
 
     def write(part: Path) -> None:
         write_video(video, part, wish, told)
 
-    path = write_numbered_by(target, stem, f".{wish.container}", write)
-    below = path.parent.relative_to(home).as_posix()
-    file = {"filename": path.name, "subfolder": "" if below == "." else below, "type": folder}
-    return {"images": [file], "animated": [True]}
+    found = facts(video)
+    path = write_named(home, prefix, f".{wish.container}", write, ctx.prompt, size=(found.width, found.height))
+    return {"images": [told_of(path, home, folder)], "animated": [True]}
 
 
 @node("SaveWEBM", category="image/video", display_name="Save WEBM", output=True, hidden=_IN_FILES, experimental=True)

@@ -1,4 +1,4 @@
-"""`python -m engine.cli.nodes_page > docs/nodes.md`: every built-in node by category, and the field's that are not here, with reasons."""
+"""`python -m engine.cli.nodes_page > docs/nodes.md`: every built-in node by category, and what of the field is not here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def page(catalogue: Catalogue, absent: Mapping[str, list[str]]) -> str:
 
 def reasons(path: Path = REASONS) -> dict[str, list[str]]:
     """What the file of reasons says. Raises OSError and tomllib.TOMLDecodeError."""
-    return {one["because"]: sorted(one["nodes"], key=str.lower) for one in tomllib.loads(path.read_text("utf-8"))["absent"]}
+    return {
+        one["because"]: sorted(one["nodes"], key=str.lower) for one in tomllib.loads(path.read_text("utf-8"))["absent"]
+    }
 
 
 def _left_out(absent: Mapping[str, list[str]]) -> Iterator[str]:

@@ -13,21 +13,29 @@ from engine.media.names import expand_pattern, place
 
 
 def write_named(
-    home: Path, prefix: str, suffix: str, write: Callable[[Path], object], prompt: Mapping[str, Any] | None = None
+    home: Path,
+    prefix: str,
+    suffix: str,
+    write: Callable[[Path], object],
+    prompt: Mapping[str, Any] | None = None,
+    *,
+    size: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> Path:
     """Let `write` make a file in `home`, give it the name that a file name prefix tells, with the next number, and return it.
 
+    `size`: the pixels that `%width%` and `%height%` mean, where there are any.
+
     Raises MediaError for a prefix that leads out of `home`, a full disk, and a folder that cannot be written.
     """
-    named = expand_pattern(prefix, prompt=prompt, now=datetime.now().astimezone())
+    named = expand_pattern(prefix, width=size[0], height=size[1], prompt=prompt, now=datetime.now().astimezone())
     folder, stem = place(home, named)
     return write_numbered_by(folder, stem, suffix, write)
 
 
-def told_of(path: Path, home: Path) -> dict[str, str]:
-    """Return what clients are told of a file in the output folder `home`: `filename`, `subfolder` and `type`."""
+def told_of(path: Path, home: Path, folder: str = "output") -> dict[str, str]:
+    """Return what clients are told of a file in `home`, the working folder `folder`: `filename`, `subfolder` and `type`."""
     below = path.parent.relative_to(home).as_posix()
-    return {"filename": path.name, "subfolder": "" if below == "." else below, "type": "output"}
+    return {"filename": path.name, "subfolder": "" if below == "." else below, "type": folder}
 
 
 def embedded_texts(prompt: Mapping[str, Any] | None, workflow: Mapping[str, Any] | None) -> dict[str, str]:

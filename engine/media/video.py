@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from engine.media.errors import MediaError
 from engine.media.sound import opened, sound_of
+from engine.media.video_methods import VideoMethods
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +29,7 @@ _SLACK: Final = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class VideoValue:
+class VideoValue(VideoMethods):
     """What a VIDEO link carries; the functions of this module read it. Never changed, only replaced.
 
     `file` with `size` and `changed` (bytes, nanoseconds), of which the frames from `start` on count, `duration` seconds of
@@ -72,6 +74,17 @@ def video_file(path: Path) -> VideoValue:
     video = VideoValue(file=str(path), size=state.st_size, changed=state.st_mtime_ns)
     facts(video)
     return video
+
+
+def video_of_bytes(data: bytes) -> VideoValue:
+    """A file's bytes as a video in memory: all frames are decoded. Raises MediaError as `tensor` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video"
+        path.write_bytes(data)
+        video = video_file(path)
+        found = facts(video)
+        rate = (found.rate.numerator, found.rate.denominator)
+        return VideoValue(images=tensor(video), audio=sound(video), rate=rate, bits=found.bits, space=found.space)
 
 
 def is_as_loaded(video: VideoValue) -> bool:

@@ -13,6 +13,7 @@ from engine.models.errors import CheckpointError
 from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Handle, ModelHandle, Patch, Source
 from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
+from engine.models.scaling import Scaled
 
 if TYPE_CHECKING:
     import torch
@@ -177,6 +178,8 @@ def opened_patch(
     handle: ModelHandle | ClipHandle | ControlNetHandle, patch: Patch, names: Sequence[str], files: FileDigest
 ) -> PatchSource:
     """Return what a patch puts on a model's weights `names`, and what other models bring along. Raises CheckpointError."""
+    if patch.kind == "scale":
+        return Scaled(patch, names)
     unchanged(patch.source, files)
     other = patch.other
     if other is not None:

@@ -246,3 +246,26 @@ def test_a_failed_encoding_leaves_no_file(told):
 
 def test_rates_are_exact():
     assert Fraction(*create_video(ramp(1), 29.97).rate) == Fraction(2997, 100)
+
+
+def test_packs_find_the_field_s_methods_and_give_videos_of_their_own(told, file, tmp_path):
+    from engine.__main__ import handle_codecs
+    from engine.cache.codecs import Codecs
+    from engine.plugins.compat.comfy_api import VideoComponents, VideoFromComponents, VideoFromFile, VideoInput
+
+    given = file.get_components()
+    assert (told_by(given.images), given.frame_rate, file.get_dimensions()) == (list(range(20)), FPS, (48, 32))
+    assert (file.get_frame_count(), file.get_duration()) == (20, pytest.approx(2.0, abs=0.05))
+    made = VideoFromComponents(VideoComponents(images=ramp(4), frame_rate=Fraction(24), audio=None))
+    part = VideoFromFile(file.file, start_time=0.5, duration=0.2)
+    for video in (made, part, file):
+        assert isinstance(video, VideoInput)
+        codecs = Codecs(handle_codecs())
+        again = codecs.decode(b"".join(bytes(piece) for piece in codecs.encode(video)))
+        assert told_by(get_video_components(again).images) == told_by(get_video_components(video).images)
+    assert told_by(get_video_components(part).images) == [5, 6]
+    source = made.get_stream_source()
+    assert told_by(VideoFromFile(source).get_components().images) == [0, 1, 2, 3]
+    made.save_to(str(tmp_path / "x.mp4"), metadata={"prompt": {"1": {}}})
+    assert read_embedded((tmp_path / "x.mp4").read_bytes(), "it").prompt == {"1": {}}
+    assert file.as_trimmed(5.0, 1.0) is None
