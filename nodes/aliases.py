@@ -14,6 +14,7 @@ _WITH_MODELS: Mapping[str, str] = {
     "DeprecatedCheckpointLoader": "CheckpointLoader",
     "DeprecatedDiffusersLoader": "DiffusersLoader",
     "LoraLoader": "LoRALoader",
+    "SaveLoRANode": "SaveLoRA",
     "LoraLoaderModelOnly": "LoRALoaderModelOnly",
 }
 
