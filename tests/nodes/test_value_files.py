@@ -93,6 +93,7 @@ def test_a_conditioning_comes_back_bit_for_bit(desk: Bench) -> None:
         "width": 1024,
         "text": "ein Bild",
         "masked": True,
+        "text_encoders": {"kinds": ["clip"], "of": "0123"},
         "nothing": None,
     }
     conditioning = [[torch.randn(1, 3, 8).bfloat16(), options]]
