@@ -52,7 +52,11 @@ def train_lora(
     ] = "MSE",
     seed: Annotated[int, In(ge=0, le=2**64 - 1, seed=True, tip="Of the first weights, and of all that is drawn.")] = 0,
     training_dtype: Annotated[
-        str, In(choices=("bf16", "fp32", "none"), tip="What the network computes in; none: its own.")
+        str,
+        In(
+            choices=("bf16", "fp32", "none"),
+            tip="bf16 computes so where it can; fp32 and none as the weights are kept.",
+        ),
     ] = "bf16",
     lora_dtype: Annotated[
         str, In(choices=("bf16", "fp32"), tip="What the result is kept in; it is trained in fp32.")
