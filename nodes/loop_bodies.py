@@ -93,7 +93,7 @@ class Pass(NamedTuple):
     """What differs from pass to pass; `current` and `item` are constants or links."""
 
     number: int
-    index: int
+    place: int
     is_last: bool
     item: Any
     current: Any
@@ -115,6 +115,7 @@ class Passes:
         """What every pass must make, as the result hangs on it."""
         self._around = around
         self._told = {DISPLAY: self._shown, **anew}
+        self._reads_item = any(ref == ["s", ITEM] for ref in self._refs())
         self.made: dict[NodeId, Node] = {}
 
     @property
@@ -139,7 +140,7 @@ class Passes:
 
     def _copy(self, one: Pass) -> None:
         """Make the body's nodes for a pass; a loop of many is made here, so it says inline what `_value` does."""
-        own = (one.index, one.number == 0, one.is_last, one.item, one.current)
+        own = (one.place, one.number == 0, one.is_last, one.item, one.current)
         names = {node_id: f"{one.number}.{node_id}" for node_id, *_ in self._nodes}
         for node_id, kind, inputs, meta in self._nodes:
             values: dict[str, Any] = {}
@@ -161,13 +162,13 @@ class Passes:
         assert one is not None  # what a loop begins with does not hang on its passes
         if kind == "n":
             return Link(f"{one.number}.{ref[1]}", ref[2])
-        return (one.index, one.number == 0, one.is_last, one.item, one.current)[ref[1]]
+        return (one.place, one.number == 0, one.is_last, one.item, one.current)[ref[1]]
 
     def _item(self, number: int, item: Any, items_from: Link | None) -> Any:
         if items_from is None or type(item) in _SCALARS:
             return item
         name = f"{number}.item"
-        if any(["s", ITEM] == ref for ref in self._refs()):
+        if self._reads_item:
             self.made[name] = Node("GetItemFromList", {"list": items_from, "index": number})
         return Link(name, 0)
 
@@ -179,7 +180,7 @@ class Passes:
     def _tell(self, one: Pass, total: int) -> None:
         """A node that waits for what must run in every pass, and now and then only for the pass itself."""
         every = -(-total // MOST_TOLD)
-        waits = self._ends or ([] if (one.number + 1) % every else [self._made])
+        waits: list[Ref | None] = [*self._ends] or ([] if (one.number + 1) % every else [self._made])
         links = [value for ref in waits if ref is not None and type(value := self._value(ref, one)) is Link]
         if links:
             inputs = {"start_id": self._shown, "position": one.number + 1, "total": total}
