@@ -208,7 +208,7 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list_type) and value else value
 
 
-list_type: Final = [].__class__  # `list` is the name of an input here
+list_type: Final[type] = [].__class__  # `list` is the name of an input here
 
 
 def _listed(value: Any) -> Any:
@@ -227,8 +227,8 @@ def loop_iteration(
     **more: Any,
 ) -> IterationOfLists:
     """What a pass of a loop knows of itself: the first item of each input, and of the value that is carried all of them."""
-    values = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
-    return IterationOfLists(*values, _listed(current_iteration_value) or [None])
+    index, first, last, item = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
+    return IterationOfLists(index, first, last, item, _listed(current_iteration_value) or [None])
 
 
 @node("LoopProgress", category="utils/loop", display_name="Loop Progress", output=True, input_is_list=True)

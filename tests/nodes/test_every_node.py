@@ -22,6 +22,7 @@ MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
     "latent_pieces", "latent_layers", "resolutions", "colors", "image_resize",
     "porter_duff", "image_pad", "color_spaces", "color_transfer", "morphology", "text_overlay",
+    "batches", "text_edits",
 )  # fmt: skip
 
 
