@@ -66,6 +66,7 @@ def test_a_side_of_nothing_is_refused() -> None:
 
 def test_every_way_that_editors_offer_is_known() -> None:
     values = {"width": 4, "height": 4, "multiplier": 1.0, "longer_size": 4, "shorter_size": 4, "megapixels": 0.01}
+    values["multiple"] = 4
     for way in WAYS:
         made = resize_image_mask(PICTURE, {"resize_type": way["key"], "match": OTHER, **values}, "area")
         assert made.ndim == 4
