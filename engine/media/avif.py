@@ -125,8 +125,15 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
 
     shift = len(rebuilt(0, 0)) - len(meta) - 8
     place = len(data) + shift + 8
-    moved = {b"meta": lambda _: rebuilt(shift, place), b"moov": lambda old: _box(b"moov", _shifted(old, shift))}
-    whole = [moved.get(kind, lambda old, kind=kind: _box(kind, old))(old) for kind, old in found]  # type: ignore[misc]
+    whole = []
+    for kind, old in found:
+        match kind:
+            case b"meta":
+                whole.append(rebuilt(shift, place))
+            case b"moov":
+                whole.append(_box(kind, _shifted(old, shift)))
+            case _:
+                whole.append(_box(kind, old))
     return b"".join([*whole, _box(b"mdat", body)])
 
 

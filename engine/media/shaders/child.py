@@ -159,7 +159,8 @@ def _context() -> Any:
     except ImportError as error:
         raise UnusableError("missing", str(error)) from error
     told = []
-    for backend in ({"backend": "egl"}, {}) if sys.platform.startswith("linux") else ({},):
+    backends: tuple[dict[str, Any], ...] = ({"backend": "egl"}, {}) if sys.platform.startswith("linux") else ({},)
+    for backend in backends:
         try:
             return moderngl.create_context(standalone=True, require=330, **backend)
         except Exception as error:  # loaders of drivers raise nearly anything

@@ -48,7 +48,7 @@ class Painter:
         return self._process.poll() is None and time.monotonic() - self.used < IDLE_SECONDS / 2
 
     def ask(
-        self, message: dict[str, Any], arrays: Sequence[Any], waiting: Callable[[], None], seconds: float = SECONDS
+        self, request: dict[str, Any], arrays: Sequence[Any], waiting: Callable[[], None], seconds: float = SECONDS
     ) -> tuple[dict[str, Any], list[bytearray]]:
         """The answer to one request. `waiting` is called again and again, and may raise.
 
@@ -56,7 +56,7 @@ class Painter:
         ended in the last two cases, and when `waiting` raises.
         """
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._exchange, args=(message, arrays, answers), daemon=True).start()
+        threading.Thread(target=self._exchange, args=(request, arrays, answers), daemon=True).start()
         deadline = time.monotonic() + seconds
         try:
             answer = None
@@ -79,8 +79,9 @@ class Painter:
                 "try a simpler one, or another driver."
             )
         self.used = time.monotonic()
-        refused(answer[0])
-        return answer
+        message, drawn = answer
+        refused(message)
+        return message, drawn
 
     def end(self) -> None:
         """End it at once."""
