@@ -41,6 +41,9 @@ MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
     "latent_upscale_models": WEIGHTS,
     "audio_encoders": WEIGHTS,
     "model_patches": WEIGHTS,
+    "background_removal": WEIGHTS,
+    "geometry_estimation": WEIGHTS,
+    "detection": WEIGHTS,
     "configs": frozenset({".yaml", ".yml", ".json"}),
     "diffusers": frozenset(),
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
-from engine.models import autoencoders, controls, lora_families, opening, weights
+from engine.models import autoencoders, controls, lora_families, opening, perceiving, perception, weights
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
 from engine.models.errors import LoraError, ModelError
@@ -31,6 +31,7 @@ from engine.models.handles import (
     ModelHandle,
     ModelPatchHandle,
     Patch,
+    PerceptionHandle,
     Source,
     StyleModelHandle,
     UpscaleHandle,
@@ -139,6 +140,10 @@ class ModelManager:
         """Return the handle of a file with a network that makes pictures larger."""
         return opening.open_upscale_model(path, self._files)
 
+    def perception(self, path: Path, *among: str) -> PerceptionHandle:
+        """Return the handle of a file with a network that sees what is in a picture, of one of the kinds `among`."""
+        return perceiving.open_perception(path, among, self._files)
+
     def style_model(self, path: Path) -> StyleModelHandle:
         """Return the handle of a style model file."""
         return opening.open_style_model(path, self._files)
@@ -215,6 +220,8 @@ class ModelManager:
     def use(self, handle: StyleModelHandle) -> AbstractContextManager[StyleModel]: ...
     @overload
     def use(self, handle: UpscaleHandle) -> AbstractContextManager[Upscaler]: ...
+    @overload
+    def use(self, handle: PerceptionHandle) -> AbstractContextManager[Any]: ...
     def use(self, handle: Handle) -> AbstractContextManager[Any]:
         """Hold the device and give the model of `handle`, loaded and patched, to the `with` block.
 
@@ -242,7 +249,7 @@ class ModelManager:
     def _held(self, handle: Handle) -> Iterator[Any]:
         """One module, on the device."""
         with self._lock:
-            tokenizer = self._tokenizer(handle) if isinstance(handle, ClipHandle) else None
+            tokenizer = self._tokenizer(reads) if (reads := perceiving.reader(handle)) else None
             entry, instance = self._ready(handle)
             instance.users += 1
             try:
@@ -292,6 +299,9 @@ class ModelManager:
             from engine.models.style import StyleModel
 
             return StyleModel(instance.module, handle, *place)
+        if isinstance(handle, PerceptionHandle):
+            call = named(perception.kind_named(handle.kind).CALL)
+            return call(instance.module, handle, *place, *([tokenizer] if tokenizer else []))
         assert isinstance(handle, ClipHandle)
         assert tokenizer is not None
         kind = weights.kind_of(handle)
@@ -395,7 +405,7 @@ class ModelManager:
     def _dtype_of(self, handle: Handle) -> str:
         if isinstance(handle, ClipHandle) and self.dtype == "float16":
             return weights.kind_of(handle).HALF
-        return "float32" if isinstance(handle, VaeHandle) else self.dtype
+        return "float32" if isinstance(handle, VaeHandle | PerceptionHandle) else self.dtype
 
     def _tokenizer(self, handle: ClipHandle) -> Tokenizer:
         key = handle.tokenizer.digest if handle.tokenizer else f"{handle.source.digest} {handle.prefix}"
