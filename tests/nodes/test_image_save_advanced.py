@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 
 from engine.media.color_spaces import hlg_to_scene, linear_to_pq, srgb_to_linear
+from engine.media.containers.exr import texts
 from engine.media.embedded import read_embedded
 from engine.media.errors import MediaError
 from engine.paths import Paths
@@ -103,7 +103,18 @@ def test_an_exr_holds_light_and_names_its_primaries(ctx: Any) -> None:
         data = path.read_bytes()
         at = data.index(b"chromaticities\0chromaticities\0") + 30
         assert struct.unpack_from("<i2f", data, at) == pytest.approx((32, *red))
-        assert json.dumps(ctx.prompt).encode() in data
+        embedded = read_embedded(data)
+        assert (embedded.prompt, embedded.workflow) == (ctx.prompt, ctx.workflow)
+
+
+def test_a_header_that_is_cut_off_or_lies_says_nothing(ctx: Any) -> None:
+    [path] = saved(ctx, picture(), format="exr", bit_depth="16-bit float", input_color_space="linear")
+    data = path.read_bytes()
+    for end in range(4, 700, 7):
+        list(texts(data[:end]))
+    assert dict(texts(data[:8] + b"a\0string\0" + struct.pack("<i", 3) + b"xyz")) == {"a": "xyz"}
+    assert not list(texts(data[:8] + b"a\0string\0" + struct.pack("<i", -3) + b"xyz"))
+    assert not list(texts(data[:8] + b"a" * 1000))
 
 
 def test_values_past_half_floats_are_cut(ctx: Any) -> None:
