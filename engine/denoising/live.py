@@ -62,6 +62,7 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
             steering=handle.controls,
+            hold=lambda further: held.enter_context(models.use(further)),
         )
 
 
