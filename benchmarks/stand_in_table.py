@@ -130,6 +130,7 @@ FAMILIES: Final = (
     ),
     StandIn("joyimage", plain("tests.tiny_joyimage:write"), {"diffusion_models/joyimage": "joyai_image_edit_*"}),
     StandIn("anima", plain("tests.tiny_anima:write"), {"diffusion_models/anima": "anima-base-* anima-preview*"}),
+    StandIn("cosmos_predict2", plain("tests.tiny_cosmos:write"), {"diffusion_models/cosmos": "cosmos_predict2_*_t2i*"}),
     StandIn(
         "kandinsky5_image",
         with_clip("tests.tiny_kandinsky5:write"),

@@ -32,7 +32,7 @@ def model_sampling_discrete(
     that turns one picture into another and is given its input unscaled.
     """
     known = model.parameterization
-    schedule = "scaled_linear" if known.schedule == "flow" else known.schedule
+    schedule = "scaled_linear" if known.schedule in ("flow", "edm") else known.schedule
     parameterization = msgspec.structs.replace(
         known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr
     )

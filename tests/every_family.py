@@ -149,6 +149,9 @@ MEMBERS: Mapping[str, Member] = {
         "stable_diffusion",
         "qwen_image_vae",
     ),
+    "cosmos_predict2": Member(
+        _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
+    ),
 }
 
 

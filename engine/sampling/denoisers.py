@@ -98,7 +98,9 @@ def spread(denoiser: Denoiser, x: Tensor, sigma: float) -> Spread:
 
 
 def input_scale(schedule: NoiseSchedule, sigma: float) -> float:
-    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2), or 1 for networks that take x as it is."""
+    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2), 1 / (1 + sigma) for cosmos_rflow, or 1 where x is taken as it is."""
+    if schedule.is_rflow:
+        return 1.0 / (1.0 + sigma)
     as_it_is = schedule.is_flow or schedule.parameterization.prediction == "img_to_img"
     return 1.0 if as_it_is else 1.0 / math.sqrt(1.0 + sigma * sigma)
 
@@ -121,6 +123,8 @@ def _shares(schedule: NoiseSchedule, sigma: float) -> tuple[float, float]:
         return 0.0, 1.0
     if prediction == "v":  # Salimans & Ho 2022: v = sqrt(abar) eps - sqrt(1 - abar) x_0
         return 1.0 / (sigma * sigma + 1.0), -sigma / math.sqrt(sigma * sigma + 1.0)
+    if prediction == "cosmos_rflow":  # x / (1 + sigma) = (1 - t) x_0 + t eps, and the output is eps - x_0
+        return 1.0 / (1.0 + sigma), -sigma / (1.0 + sigma)
     if prediction == "lcm":  # Luo et al. 2023, eq. 9: c_skip x + c_out (x - sigma output), the identity as t falls to 0
         skip, out = consistency_shares(schedule.timestep(sigma))
         return skip + out, -out * sigma

@@ -58,6 +58,11 @@ class NoiseSchedule:
         return self.parameterization.schedule == "cosine_time"
 
     @property
+    def is_rflow(self) -> bool:
+        """Whether the network is a flow's, and levels are noise over signal: sigma = t / (1 - t)."""
+        return self.parameterization.schedule == "edm"
+
+    @property
     def timesteps(self) -> int:
         """The number T of timesteps that the network was trained on."""
         return self.parameterization.timesteps
@@ -99,6 +104,8 @@ class NoiseSchedule:
         For a cosine in time it is at the time `timestep`, 0..1.
         """
         time = torch.tensor(timestep, dtype=torch.float32)
+        if self.is_rflow:
+            return float(time / (self.timesteps - time))
         if self._in_time:
             return float(_cosine_level(time, self.parameterization.shift))
         if self.is_flow:
@@ -115,8 +122,11 @@ class NoiseSchedule:
         """Return the timestep that the network is told at noise level `sigma`.
 
         Discrete schedules answer with that of the level nearest in log sigma, the lower one of two that are as near, or
-        with a fraction between two when `interpolate`. Flow: sigma * T. A cosine in time: the time of the level without shift.
+        with a fraction between two when `interpolate`. Flow: sigma * T; of noise over signal, T sigma / (1 + sigma). A cosine in
+        time: the time of the level without shift.
         """
+        if self.is_rflow:
+            return self.timesteps * sigma / (1.0 + sigma)
         if self._in_time:
             return _cosine_time(sigma)
         if self.is_flow:
@@ -167,6 +177,9 @@ class NoiseSchedule:
             return 0.0
         if self.is_flow:
             return float(torch.tensor(_shifted(1.0 - percent, self.parameterization.shift), dtype=torch.float32))
+        if self.is_rflow:
+            low, high = (math.log(getattr(self.parameterization, f"sigma_{end}")) for end in ("min", "max"))
+            return float(torch.tensor(low + (high - low) * (1.0 - percent), dtype=torch.float32).exp())
         return self.sigma(1.0 - percent if self._in_time else (1.0 - percent) * (self.timesteps - 1))
 
     def is_maximal(self, sigma: float) -> bool:
@@ -190,7 +203,7 @@ def add_noise(
     """
     if schedule.is_flow:
         return torch.lerp(latent, noise, sigma)
-    scale = math.sqrt(1.0 + sigma * sigma) if from_pure_noise else sigma
+    scale = math.sqrt(1.0 + sigma * sigma) if from_pure_noise and not schedule.is_rflow else sigma
     return torch.add(latent, noise, alpha=scale)
 
 
@@ -204,7 +217,7 @@ def forward_process(source: NoiseSchedule | Parameterization, x0: Tensor, noise:
     sigma = schedule.sigma(timestep)
     if schedule.is_flow:
         return torch.lerp(x0, noise, sigma)
-    return (x0 + sigma * noise) / math.sqrt(1.0 + sigma * sigma)
+    return (x0 + sigma * noise) / (1.0 + sigma if schedule.is_rflow else math.sqrt(1.0 + sigma * sigma))
 
 
 def add_noise_to_latent(
@@ -274,6 +287,8 @@ def _levels(p: Parameterization) -> Tensor:
         return _shifted(times / p.timesteps, p.shift)
     if p.schedule == "cosine_time":
         return _cosine_level(torch.arange(1, p.timesteps + 1) / p.timesteps, p.shift)
+    if p.schedule == "edm":
+        return torch.linspace(math.log(p.sigma_min), math.log(p.sigma_max), p.timesteps).exp()
     abar = np.cumprod(1.0 - _betas(p))
     sigmas = np.sqrt((1.0 - abar) / abar)
     return torch.from_numpy(_zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas)

@@ -64,7 +64,7 @@ def test_families_with_one_autoencoder_have_one_space():
         alike = {other.name for other in families() if same_latents(family.latent, other.latent)}
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
-        ["anima", "joyimage", "krea2", "qwen_image"],
+        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
         ["auraflow", "sdxl", "sdxl_refiner"],
         [
             *("chroma", "flux", "hidream", "kandinsky5_image", "longcat_image", "lumina2", "ovis_image", "z_image"),

@@ -121,6 +121,27 @@ class CONST:
         return latent / (1.0 - reshape_sigma(sigma, latent.ndim))
 
 
+class COSMOS_RFLOW:  # noqa: N801 - the field's name
+    """A flow whose levels are noise over signal: x = x_0 + sigma noise, and the network predicts noise - x_0."""
+
+    def calculate_input(self, sigma: Any, noise: Any) -> Any:
+        """x as the flow has it."""
+        return noise / (1.0 + reshape_sigma(sigma, noise.ndim))
+
+    def calculate_denoised(self, sigma: Any, model_output: Any, model_input: Any) -> Any:
+        """x_0 from the network's output at x."""
+        sigma = reshape_sigma(sigma, model_output.ndim)
+        return (model_input - model_output * sigma) / (1.0 + sigma)
+
+    def noise_scaling(self, sigma: Any, noise: Any, latent_image: Any, max_denoise: bool = False) -> Any:
+        """x at a level."""
+        return noise * reshape_sigma(sigma, noise.ndim) + latent_image
+
+    def inverse_noise_scaling(self, sigma: Any, latent: Any) -> Any:
+        """The latent at the end of a run: x itself."""
+        return latent
+
+
 def _settings(model_config: Any) -> dict[str, Any]:
     return dict(getattr(model_config, "sampling_settings", None) or {})
 
@@ -379,6 +400,7 @@ _PREDICTIONS: dict[str, type] = {
     "x0": X0,
     "img_to_img": IMG_TO_IMG,
     "flow": CONST,
+    "cosmos_rflow": COSMOS_RFLOW,
 }
 _CLASSES: dict[tuple[str, bool], type] = {}
 
