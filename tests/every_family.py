@@ -149,6 +149,12 @@ MEMBERS: Mapping[str, Member] = {
         "stable_diffusion",
         "qwen_image_vae",
     ),
+    "pixart_alpha": Member(
+        _plain("tests.tiny_pixart:write", alpha=True), "diffusion_models/pixart", ("t5xxl",), "pixart", "sd_vae"
+    ),
+    "pixart_sigma": Member(
+        _plain("tests.tiny_pixart:write", alpha=False), "diffusion_models/pixart", ("t5xxl",), "pixart", "sd_vae"
+    ),
     "cosmos_predict2": Member(
         _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
     ),

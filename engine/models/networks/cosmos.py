@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def transformer(*, in_channels: int = 16, concat_padding_mask: bool = True, **told: Any) -> nn.Module:
-    """Make the library's network, which is given where there is no picture beside the latent: to make it, it needs torchvision."""
+    """Make the library's network, which is given where there is no picture: to put it there itself it needs torchvision."""
     from diffusers.models.transformers.transformer_cosmos import CosmosTransformer3DModel
 
     channels = in_channels + int(concat_padding_mask)
