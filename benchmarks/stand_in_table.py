@@ -134,6 +134,9 @@ FAMILIES: Final = (
     StandIn(
         "pixart_sigma", plain("tests.tiny_pixart:write", alpha=False), {"diffusion_models/pixart": "PixArt-Sigma-*"}
     ),
+    StandIn(
+        "hunyuan_image", plain("tests.tiny_hunyuan_image:write"), {"diffusion_models/hunyuan_image": "hunyuanimage2.1*"}
+    ),
     StandIn("cosmos_predict2", plain("tests.tiny_cosmos:write"), {"diffusion_models/cosmos": "cosmos_predict2_*_t2i*"}),
     StandIn(
         "kandinsky5_image",

@@ -72,6 +72,7 @@ def test_families_with_one_autoencoder_have_one_space():
         ["chroma_radiance", "ddpm", "deepfloyd_if"],
         ["dit", "lotus", "pixart_alpha", "sd1", "sd2", "sd2_unclip"],
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
+        ["hunyuan_image"],
         ["qwen_image21"],
         ["sd3"],
         ["sd_x4"],

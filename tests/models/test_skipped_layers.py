@@ -44,6 +44,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "kandinsky5_image": ("visual_transformer_blocks", "visual_transformer_blocks"),
     "pixart_alpha": ("transformer_blocks", "transformer_blocks"),
     "pixart_sigma": ("transformer_blocks", "transformer_blocks"),
+    "hunyuan_image": APART,
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
