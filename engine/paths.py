@@ -11,6 +11,16 @@ from typing import Any, Final, NamedTuple
 from engine.listings import Listings
 
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
+VIDEOS: Final = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ogv", ".gif"})
+SOUNDS: Final = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"})
+INPUT_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "": PICTURES,
+    "video": VIDEOS,
+    "audio": SOUNDS | VIDEOS,
+    "latent": frozenset({".latent"}),
+}
+"""Suffixes of the files in the working folders that an input offers, by what it takes."""
+
 WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})
 
 MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
@@ -155,13 +165,15 @@ class Paths:
         """The names of all model folders."""
         return list(dict.fromkeys((*MODEL_FOLDERS, *self._suffixes)))
 
-    def listing(self, folder: str) -> tuple[str, ...]:
+    def listing(self, folder: str, kind: str = "") -> tuple[str, ...]:
         """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links are followed.
+
+        Of `input`, `output` and `temp` the pictures, or what INPUT_KINDS says of `kind`.
 
         Cheap to ask for: folders are read again only when they have changed, and until then the same tuple is returned.
         """
         roots = self.folders(folder)
-        suffixes = self._suffixes.get(LEGACY.get(folder, folder), PICTURES)
+        suffixes = self._suffixes.get(LEGACY.get(folder, folder), INPUT_KINDS[kind])
         return self._listings.names(roots, suffixes, INDEX if folder == FOLDER_MODELS else "")
 
     def listings(self, folder: str) -> list[tuple[Path, tuple[str, ...]]]:
@@ -170,9 +182,9 @@ class Paths:
         index = INDEX if folder == FOLDER_MODELS else ""
         return [(root, self._listings.names((root,), suffixes, index)) for root in self.folders(folder)]
 
-    def folder_files(self, folder: str) -> list[str]:
+    def folder_files(self, folder: str, kind: str = "") -> list[str]:
         """`listing` as a list of the caller's own."""
-        return list(self.listing(folder))
+        return list(self.listing(folder, kind))
 
     def locate(self, folder: str, name: str) -> Path | None:
         """The file that `name` stands for in `folder`, or None; never raises for an unknown or malicious name."""

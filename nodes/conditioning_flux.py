@@ -16,3 +16,12 @@ def text_encode_flux(ctx: Context, clip: Clip, clip_l: Prompt, t5xxl: Prompt, gu
     with ctx.models.use(clip) as encoder:
         context, told = encoder.encode_each({"clip_l": clip_l, "t5xxl": t5xxl}, warn=ctx.warn)
     return [[context, {**told, "guidance": guidance}]]
+
+
+@node("FluxDisableGuidance", category="advanced/conditioning/flux", display_name=None)
+def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
+    """Tell FLUX and its kin no guidance at all: what a network was distilled to be told is left out of its time embedding.
+
+    It changes nothing for networks that take none, such as FLUX.1 schnell.
+    """
+    return [[context, {**told, "guidance": None}] for context, told in conditioning]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from engine.denoising.inside.network import patched
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
 from engine.models.handles import ControlUse, ModelHandle, VaeHandle
@@ -46,9 +47,10 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
     with ExitStack() as held:
         other = None if negative is None else held.enter_context(live_model(models, negative))
         network = held.enter_context(models.use(handle))
+        schedule = NoiseSchedule.of(handle.parameterization)
         yield LiveModel(
-            network,
-            NoiseSchedule.of(handle.parameterization),
+            patched(network, handle, schedule),
+            schedule,
             handle.latent,
             controls=lambda use, pictures: _control(models, held, use, pictures, network),
             device=network.device,

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
+from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
-from engine.denoising.model_guidance import hooks_of
+from engine.denoising.model_guidance import steered_by
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -70,6 +71,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
+    model = replace(model, network=for_a_run(model.network))
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
@@ -224,7 +226,7 @@ def _denoiser(
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(model.network, around, model.max_rows)
     else:
-        guidance = replace(guidance, hooks=(*guidance.hooks, *hooks_of(model.handle)))
+        guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network

@@ -25,11 +25,12 @@ from engine.execute.phases import EXPANDED
 from engine.execute.run import Run
 from engine.execute.state import ExpansionState, Held, Inner, NodeState, StoredInput
 from engine.execute.values import store
-from engine.graph.prompt import DISPLAY, Link, Node
+from engine.graph.prompt import ALWAYS, DISPLAY, Link, Node
 
 LONGEST_ID: Final = 64
 """Characters of the id of an expanded node. A copy of a loop has the ids of the copy before it in its own, and so would grow."""
 
+_ANEW: Final = {ALWAYS: True}
 _JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -45,7 +46,7 @@ def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: di
                 constants[name] = value
             else:
                 references[name] = _stashed(run, state, [value], f"{index}.{child_id}.{name}", stash)
-        nodes[child_id] = ExpandedNode(node.class_type, constants, references, node.meta.get(DISPLAY))
+        nodes[child_id] = ExpandedNode(node.class_type, constants, references, node.meta.get(DISPLAY), ALWAYS in node.meta)
     values = []
     for slot, is_list in enumerate(state.facts.lists):
         value = result.values[slot] if slot < len(result.values) else None
@@ -74,7 +75,7 @@ def instantiate(
             inputs: dict[str, Any] = dict(child.constants)
             for name, reference in child.references.items():
                 inputs[name] = _input(state, ids, reference)
-            nodes[ids[child_id]] = Node(child.class_type, inputs), child.display
+            nodes[ids[child_id]] = Node(child.class_type, inputs, _ANEW if child.always else None), child.display
         own.append(Expansion({}, tuple([_own(ids, value) for value in call.values])))
     size = constants_size([node for node, _ in nodes.values()])
     problem = beyond(run, state, len(nodes), size + sum([entry.size for entry in stash.values()]))

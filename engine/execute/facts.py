@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from xxhash import xxh3_128_digest
 
+from engine.graph.dynamic import lazy_names
 from engine.graph.schema import Files, Mentions, NodeSpec
 
 _NAMES = frozenset({"sampler_name", "scheduler"})
@@ -36,7 +37,7 @@ class SpecFacts:
     def __init__(self, spec: NodeSpec) -> None:
         self.spec = spec
         self.inputs = frozenset(item.name for item in spec.inputs)
-        self.lazy = frozenset(item.name for item in spec.inputs if item.lazy)
+        self.lazy = lazy_names(spec.inputs)
         self.raw = frozenset(item.name for item in spec.inputs if item.raw_link)
         self.files: Mapping[str, str] = {i.name: i.choices.folder for i in spec.inputs if isinstance(i.choices, Files)}
         self.mentions: Mapping[str, Mentions] = {i.name: i.mentions for i in spec.inputs if i.mentions is not None}

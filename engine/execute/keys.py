@@ -15,7 +15,7 @@ from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.run import Run
 from engine.execute.state import BLOCKED, NodeState, StoredInput
-from engine.graph.prompt import Link
+from engine.graph.prompt import ALWAYS, Link
 from engine.graph.schema import Mentions
 
 NO_FILE = b"no file"
@@ -71,6 +71,8 @@ def action_key(run: Run, state: NodeState) -> bytes:
             parts.append(_constant(state, value))
     if not facts.plain:
         parts.append(_extras(run, state))
+    if state.parent is not None and ALWAYS in state.node.meta:
+        state.recorded = False
     if not state.recorded:
         parts += (run.nonce, state.id.encode())
     return xxh3_128_digest(b"".join(parts))

@@ -6,7 +6,7 @@ them `group.input`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from engine.datatypes.sockets import ANY_TYPE
@@ -45,6 +45,12 @@ def growable(group: InputSpec) -> list[InputSpec]:
     declared, required = inner
     least = _whole(facts.get("min"), 1) if required else 0
     return [_spec(one, declared, at < least) for at, one in enumerate(_names(group.name, facts))]
+
+
+def lazy_names(inputs: Iterable[InputSpec]) -> frozenset[str]:
+    """The names of all lazy inputs that a node of these declared `inputs` may have, also of those that grow."""
+    declared = [one for spec in inputs for one in ((spec, *growable(spec)) if spec.type == GROWING else (spec,))]
+    return frozenset(one.name for one in declared if one.lazy)
 
 
 def template_of(spec: InputSpec) -> str:
@@ -121,6 +127,7 @@ def _spec(name: str, declared: Any, required: bool) -> InputSpec:
         step=_bound(options.get("step")),
         choices=tuple(listed) if one_of_them and listed is not None else None,
         multiline=options.get("multiline") is True,
+        lazy=bool(options.get("lazy")),
         link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),
         seed=bool(options.get("control_after_generate")),
         widget=widget if isinstance(widget, str) else "",

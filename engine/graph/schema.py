@@ -20,6 +20,8 @@ class Files(msgspec.Struct, frozen=True, tag="files"):
 
     folder: str
     extra: tuple[str, ...] = ()
+    kind: str = ""
+    """Of the files in `input`: "" for pictures, "video", "audio" (videos too, for their sound), or "latent"."""
 
 
 class Mentions(msgspec.Struct, frozen=True):

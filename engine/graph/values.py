@@ -115,17 +115,17 @@ class Values:
             forward = value.replace("\\", "/")  # saved on Windows, read elsewhere
             if forward in known:
                 return forward
-            if files.folder == "input" and (annotated := self._annotated(value, known)) is not None:
+            if files.folder == "input" and (annotated := self._annotated(value, known, files.kind)) is not None:
                 return annotated
         raise WrongValueError("value_not_in_list", **_choice_facts(listed, value, files.folder))
 
-    def _annotated(self, value: str, known: Container[str]) -> str | None:
+    def _annotated(self, value: str, known: Container[str], kind: str) -> str | None:
         """`name [input]`, `name [output]` and `name [temp]` name a file of that folder."""
         name, _, folder = value.rpartition(" [")
         if folder == "input]":
             return value if name in known else None
         if folder in ("output]", "temp]"):
-            other = Files(folder[:-1])
+            other = Files(folder[:-1], kind=kind)
             self._list(other)
             return value if name in self._sets[other] else None
         return None

@@ -13,6 +13,7 @@ from engine.models.errors import CheckpointError
 from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Handle, ModelHandle, Patch, Source
 from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
+from engine.models.scaling import Scaled
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +151,7 @@ class Entry:
     ) -> PatchSource:
         key = patch.key, f"{whose} {instance.sizes}"
         if key not in self._patch_files:
-            self._patch_files[key] = _opened(handle, patch, instance.weights.names, self._files)
+            self._patch_files[key] = opened_patch(handle, patch, instance.weights.names, self._files)
         return self._patch_files[key]
 
 
@@ -173,20 +174,22 @@ def _whose(instance: Instance) -> str:
     return f"{instance.patched[1]} {instance.sizes}"
 
 
-def _opened(
+def opened_patch(
     handle: ModelHandle | ClipHandle | ControlNetHandle, patch: Patch, names: Sequence[str], files: FileDigest
 ) -> PatchSource:
-    """What a patch puts on a model's weights `names`, and what other models bring along."""
+    """Return what a patch puts on a model's weights `names`, and what other models bring along. Raises CheckpointError."""
+    if patch.kind == "scale":
+        return Scaled(patch, names)
     unchanged(patch.source, files)
     other = patch.other
     if other is not None:
-        return OtherModel(handle, patch, lambda one, shared: _opened(other, one, shared, files))
+        return OtherModel(handle, patch, lambda one, shared: opened_patch(other, one, shared, files))
     assert isinstance(handle, ModelHandle | ClipHandle)
     return PatchFile(handle, patch, names)
 
 
 def _add(parameters: dict[str, Tensor], handle: ControlNetHandle, base: ModelHandle, files: FileDigest) -> None:
     """Add a denoiser's weights, with its patches, to a ControlNet that is kept as the difference to them."""
-    whole = _opened(handle, Patch(kind="model", source=base.source, other=base), list(parameters), files)
+    whole = opened_patch(handle, Patch(kind="model", source=base.source, other=base), list(parameters), files)
     for name in whole.changes:
         parameters[name] = whole.patched(name, parameters[name], 1.0).to(parameters[name].dtype)

@@ -49,7 +49,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
     `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
-    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`. "scale": keep
+    `keep` times the weights whose names in the library's layout end with one of `within`; `source` is the model's own.
     """
 
     kind: str
@@ -63,6 +64,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Names what is put on, whatever its strength."""
+        if self.kind == "scale":
+            return " ".join(("scale", *self.within))
         if self.other is None:
             return self.source.digest
         return " ".join((self.other.identity(), *self.within, "-", *self.without))
@@ -97,7 +100,8 @@ class _Handle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     """A denoiser. `config` holds the arguments of its network's class; `options` what samplers and nodes attach.
 
-    `controls`: a ControlUse for each model patch, which steers every run whatever its conditionings.
+    `controls`: a ControlUse for each model patch, which steers every run whatever its conditionings. `carried`: values that
+    options need and that are no plain data (tensors, conditionings, handles), by their digests, which is how options name them.
     """
 
     parameterization: Parameterization
@@ -105,6 +109,7 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     patches: tuple[Patch, ...] = ()
     options: dict[str, Any] = {}
     controls: tuple[Any, ...] = ()
+    carried: dict[str, Any] = {}
 
     @property
     def in_channels(self) -> int:
@@ -143,11 +148,15 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     def weights_alone(self) -> ModelHandle:
         """Return a model of nothing but these weights with their patches: no options, controls or functions of packs."""
         kept = {name: getattr(self, name) for name in ModelHandle.__struct_fields__}
-        return ModelHandle(**{**kept, "options": {}, "controls": ()})
+        return ModelHandle(**{**kept, "options": {}, "controls": (), "carried": {}})
 
     def with_option(self, name: str, value: Any) -> ModelHandle:
         """Return a copy with one option set; `value` must be plain data (numbers, text, lists, dicts)."""
         return msgspec.structs.replace(self, options={**self.options, name: value})
+
+    def carrying(self, digest: str, value: Any) -> ModelHandle:
+        """Return a copy that holds a value under the digest of its content, for options to name it by."""
+        return msgspec.structs.replace(self, carried={**self.carried, digest: value})
 
 
 class HookedModel(ModelHandle, frozen=True, kw_only=True, tag="hooked"):
@@ -294,8 +303,8 @@ def identity_of(handle: _Handle) -> str:
     sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
-    if isinstance(handle, ModelHandle) and uses:
-        handle = msgspec.structs.replace(handle, controls=())
+    if isinstance(handle, ModelHandle) and (uses or handle.carried):
+        handle = msgspec.structs.replace(handle, controls=(), carried={})
     data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))

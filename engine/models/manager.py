@@ -199,6 +199,11 @@ class ModelManager:
             tuple(sorted(unmatched)),
         )
 
+    @property
+    def files(self) -> FileDigest:
+        """What names files by their content."""
+        return self._files
+
     # --- using ---
 
     @overload

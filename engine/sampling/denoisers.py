@@ -69,6 +69,26 @@ class Network(Protocol):
         ...
 
 
+class Occasion(NamedTuple):
+    """When a network is called, and what for: the noise level, and what each of the equal parts of the rows is.
+
+    `numbers`: of which conditioning (0 the positive one) a part is; `conditions`: the objects that name its conditions.
+    """
+
+    sigma: float
+    numbers: tuple[int, ...] = ()
+    conditions: tuple[Any, ...] = ()
+
+
+@runtime_checkable
+class Occasional(Protocol):
+    """A network that wants to know what it is called for."""
+
+    def on(self, occasion: Occasion) -> Callable[..., Tensor]:
+        """Return the network for calls on an occasion."""
+        ...
+
+
 class Spread(NamedTuple):
     """A prediction of x_0 (B, C, h, w), and how much noise a step down from here wants, as the network has learned it.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
-from engine.sampling.denoisers import Branches, Network, Residuals, Spread, denoised, input_scale
+from engine.sampling.denoisers import Branches, Network, Occasion, Occasional, Residuals, Spread, denoised, input_scale
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCfgGuidance, Guidance, GuidanceStep
 from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.pairs import Pairs, framed, off_positive
 from engine.sampling.skips import Skip, away_from
 
 # Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
@@ -58,7 +60,11 @@ class ConditionedNetwork:
         scaled = x * input_scale(self._schedule, sigma)
         t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
         control = self.residuals(batch, scaled, t, sigma)
-        output = self._network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+        network = self._network
+        if isinstance(network, Occasional):
+            numbers, conditions = zip(*batch.members, strict=True)
+            network = network.on(Occasion(sigma, numbers, conditions))
+        output = network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
         channels = x.shape[1]
         if output.shape[1] != 2 * channels:
             return denoised(self._schedule, x, output, sigma)
@@ -101,6 +107,8 @@ class GuidedDenoiser:
             ConditionedNetwork(negative_skip.network, around.schedule, lists, max_rows) if negative_skip else None
         )
         self._levels = cfg_levels(around.schedule, guidance.ranges) if isinstance(guidance, CfgGuidance) else []
+        # Of two guidances inside one another each has hooks of its own: some remember what they saw.
+        self._pairs, self._inner_pairs = (Pairs([make() for make in guidance.pairs]) for _ in range(2))
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
@@ -130,21 +138,25 @@ class GuidedDenoiser:
         """Return the guided prediction, the unconditional one where guidance used it or `both` are wanted, and the variance."""
         guidance = self._guidance
         negative: Tensor | None = None
+        cfg: float | Tensor | None = None
         unconditional: Tensor | None
         if isinstance(guidance, BasicGuidance):
             (positive,), share = self._predicted(x, sigma, (0,))
-            guided = unconditional = positive
+            guided = unconditional = self._pairs.alone(x, sigma, positive)
         elif isinstance(guidance, DualCfgGuidance):
             (positive, middle, negative), share = self._predicted(x, sigma, (0, 1, 2))
-            guided = dual(guidance, positive, middle, negative)
+            inner, outer = (partial(pairs, x, sigma) for pairs in (self._inner_pairs, self._pairs))
+            guided = dual(guidance, positive, middle, negative, inner, outer)
             unconditional = middle if guidance.nested else negative
-        elif (cfg := cfg_at(self._levels, sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
+        elif self._unguided(guidance, sigma) and not both:
             (positive,), share = self._predicted(x, sigma, (0,))
-            guided, unconditional = positive, None
+            guided, unconditional, cfg = self._pairs.alone(x, sigma, positive), None, 1.0
         else:
-            (positive, negative), share = self._both(x, sigma)
-            unconditional = negative
-            guided = towards(negative, positive, cfg)
+            (positive, negative, *others), share = self._both(x, sigma)
+            cfg = framed(guidance.frames, cfg_at(self._levels, sigma, guidance.cfg), x)
+            wanted = off_positive(positive, negative, others[0], guidance.away_scale) if others else positive
+            towards_this, unconditional = self._pairs(x, sigma, wanted, negative, cfg)
+            guided = towards(unconditional, towards_this, cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
             if self._guided_channels is not None:
@@ -155,17 +167,27 @@ class GuidedDenoiser:
                 skipped = shallow(x, sigma, (0,))[0][:, : x.shape[1]]
                 guided = away_from(guided, positive, skipped, skip.scale, skip.rescale)
         for hook in guidance.hooks:
-            guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
+            guided = hook(GuidanceStep(x, sigma, guided, positive, negative, cfg))
         return guided, unconditional, share
 
+    def _unguided(self, guidance: CfgGuidance, sigma: float) -> bool:
+        """Whether the positive prediction is all that counts at a noise level."""
+        cfg = cfg_at(self._levels, sigma, guidance.cfg)
+        alike = guidance.frames is None or guidance.frames.least == cfg
+        return cfg == 1.0 and alike and guidance.away is None and not guidance.always_negative
+
     def _both(self, x: Tensor, sigma: float) -> tuple[list[Tensor], Tensor | None]:
-        """The predictions for the positive and the negative conditioning: of one network, or of one each; and the variance."""
-        skip = self._negative_skip
+        """The predictions for the positive and the negative conditioning, of one network or of one each, and the variance.
+
+        After them that for what is to be kept away from, where the guidance has such a conditioning.
+        """
+        guidance, skip = self._guidance, self._negative_skip
+        rest = (1, 2) if isinstance(guidance, CfgGuidance) and guidance.away is not None else (1,)
         other = self._shallow if skip is not None and self._within(skip, sigma) else self._other
         if other is None:
-            return self._predicted(x, sigma, (0, 1))
+            return self._predicted(x, sigma, (0, *rest))
         (positive,), share = self._predicted(x, sigma, (0,))
-        return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, (1,)))], share
+        return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, rest))], share
 
     def _within(self, skip: Skip, sigma: float) -> bool:
         to_sigma = self._schedule.percent_to_sigma
@@ -201,22 +223,42 @@ def rescaled(
 
 def _lists(guidance: Guidance) -> list[Sequence[Sequence[object]]]:
     if isinstance(guidance, CfgGuidance):
-        return [guidance.positive, guidance.negative]
+        return [guidance.positive, guidance.negative, *([] if guidance.away is None else [guidance.away])]
     if isinstance(guidance, DualCfgGuidance):
         return [guidance.positive, guidance.middle, guidance.negative]
     return [guidance.positive]
 
 
-def towards(start: Tensor, end: Tensor, scale: float) -> Tensor:
-    """Return start + scale * (end - start)."""
+def towards(start: Tensor, end: Tensor, scale: float | Tensor) -> Tensor:
+    """Return start + scale * (end - start); `scale` a number, or one for each picture (B, 1, …)."""
+    if isinstance(scale, Tensor):
+        return start + scale * (end - start)
     return torch.add(start, end - start, alpha=scale)
 
 
-def dual(guidance: DualCfgGuidance, positive: Tensor, middle: Tensor, negative: Tensor) -> Tensor:
+Change = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""`(towards, from, cfg)` -> what to guide by instead."""
+
+
+def _unchanged(end: Tensor, start: Tensor, cfg: float) -> tuple[Tensor, Tensor]:
+    return end, start
+
+
+def dual(
+    guidance: DualCfgGuidance,
+    positive: Tensor,
+    middle: Tensor,
+    negative: Tensor,
+    inner: Change = _unchanged,
+    outer: Change = _unchanged,
+) -> Tensor:
+    """Return two guidances at once of predictions (B, C, …); what each is guided by is changed by `inner` and `outer`."""
+    end, start = inner(positive, middle, guidance.cfg_conds)
     if guidance.nested:
-        return towards(negative, towards(middle, positive, guidance.cfg_conds), guidance.cfg_middle)
-    base = towards(negative, middle, guidance.cfg_middle)
-    return torch.add(base, positive - middle, alpha=guidance.cfg_conds)
+        end, start = outer(towards(start, end, guidance.cfg_conds), negative, guidance.cfg_middle)
+        return towards(start, end, guidance.cfg_middle)
+    base_end, base = outer(middle, negative, guidance.cfg_middle)
+    return torch.add(towards(base, base_end, guidance.cfg_middle), end - start, alpha=guidance.cfg_conds)
 
 
 def _blend(x: Tensor, predictions: list[tuple[Condition, Tensor]]) -> Tensor:
