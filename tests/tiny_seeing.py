@@ -154,28 +154,28 @@ def tiny_sam3(tokens: int = 1000) -> nn.Module:
         "pretrain_image_size": 56,
     }  # fmt: skip
     vision = {
-        "model_type": "sam3_vision_model", "backbone_config": backbone, "fpn_hidden_size": 32,
+        "model_type": "sam3_vision_model", "backbone_config": backbone, "fpn_hidden_size": 128,
         "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
     }  # fmt: skip
     text = {
         "model_type": "clip_text_model", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "projection_dim": 24,
         "num_attention_heads": 2, "vocab_size": tokens, "max_position_embeddings": 32, "bos_token_id": 0, "eos_token_id": 1,
     }  # fmt: skip
-    wide = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
+    wide = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 48}
     detector = {
         "model_type": "sam3", "vision_config": vision, "text_config": text, "geometry_encoder_config": {**wide, "num_layers": 1},
         "detr_encoder_config": {**wide, "num_layers": 2}, "detr_decoder_config": {**wide, "num_layers": 2, "num_queries": 7},
-        "mask_decoder_config": {"hidden_size": 32, "num_attention_heads": 2},
+        "mask_decoder_config": {"hidden_size": 128, "num_attention_heads": 2},
     }  # fmt: skip
     tracker = {
         "model_type": "sam3_tracker_video", "vision_config": vision, "image_size": 112, "num_maskmem": 3,
-        "prompt_encoder_config": {"hidden_size": 32, "image_size": 112, "patch_size": 14, "mask_input_channels": 8},
+        "prompt_encoder_config": {"hidden_size": 128, "image_size": 112, "patch_size": 14, "mask_input_channels": 8},
         "mask_decoder_config": {
-            "hidden_size": 32, "mlp_dim": 40, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
+            "hidden_size": 128, "mlp_dim": 40, "num_attention_heads": 2, "iou_head_hidden_dim": 128,
         },
-        "memory_attention_hidden_size": 32, "memory_attention_num_layers": 2, "memory_attention_rope_feat_sizes": [8, 8],
-        "memory_attention_feed_forward_hidden_size": 40, "memory_encoder_hidden_size": 32, "memory_encoder_output_channels": 16,
-        "mask_downsampler_embed_dim": 32, "memory_fuser_embed_dim": 32, "memory_fuser_intermediate_dim": 40,
+        "memory_attention_hidden_size": 128, "memory_attention_num_layers": 2, "memory_attention_rope_feat_sizes": [8, 8],
+        "memory_attention_feed_forward_hidden_size": 40, "memory_encoder_hidden_size": 128, "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": 128, "memory_fuser_embed_dim": 128, "memory_fuser_intermediate_dim": 40,
     }  # fmt: skip
     config = Sam3VideoConfig(detector_config=detector, tracker_config=tracker, low_res_mask_size=32)
     module = Sam3VideoModel(config)

@@ -23,7 +23,7 @@ _GRAY: Final = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What is clicked on, in pixels: `points` (P, 2) of x and y with `labels` (P,), 0 for what is to be left out, and `box` (4,)."""
+    """What is clicked on, in pixels: `points` (P, 2) of x and y with `labels` (P,), 0 for what is left out, and `box` (4,)."""
 
     points: Tensor | None = None
     labels: Tensor | None = None
@@ -93,11 +93,14 @@ class Segmenter:
         """Whether it has a tracker."""
         return self.clicks and not self.handle.config["clicks"]
 
+    def pixels(self, picture: Tensor) -> Tensor:
+        """A picture (H, W, C) in 0..1 as the network wants it, (1, 3, S, S)."""
+        return normalised(fitted(picture[None], (self.side, self.side)), *_GRAY).to(self.device, self.dtype)
+
     @torch.no_grad()
     def see(self, picture: Tensor) -> Picture:
         """Look at a picture (H, W, C) in 0..1, squeezed into a square."""
-        pixels = normalised(fitted(picture[None], (self.side, self.side)), *_GRAY)
-        vision = self.module.detector_model.vision_encoder(pixels.to(self.device, self.dtype))
+        vision = self.module.detector_model.vision_encoder(self.pixels(picture))
         if len(vision.fpn_hidden_states) == 3:  # SAM 3.1 lacks the level that the library drops
             vision.fpn_hidden_states = (*vision.fpn_hidden_states, vision.fpn_hidden_states[-1])
             vision.fpn_position_encoding = (*vision.fpn_position_encoding, vision.fpn_position_encoding[-1])
