@@ -205,14 +205,11 @@ def _bounded(indices: range) -> range:
 
 def _first(value: Any) -> Any:
     """Of an input that comes as a list, its first item."""
-    return value[0] if isinstance(value, list_type) and value else value
-
-
-list_type: Final[type] = [].__class__  # `list` is the name of an input here
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list_type) else []
+    return value if isinstance(value, list) else []
 
 
 @node("LoopIteration", category="utils/loop", display_name="Loop Iteration", input_is_list=True)

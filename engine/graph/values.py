@@ -49,7 +49,8 @@ class Values:
 
     def convert(self, spec: InputSpec, value: Any, owned: bool = False) -> Any:
         """`value` as the node gets it. Raises WrongValueError. `owned`: range and choice are the pack's own business."""
-        if type(value) is list:
+        several = bool(spec.options.get("allow_batch")) and isinstance(spec.choices, Files)
+        if type(value) is list and not several:
             raise WrongValueError("bad_linked_input", expected=self.expected(spec))
         if type(value) is dict:
             value = unwrap(value)
@@ -69,6 +70,8 @@ class Values:
             raise WrongValueError(
                 "invalid_input_type", expected=self.expected(spec), hint="Link the output of a node to this input."
             )
+        if several and isinstance(value, list):
+            return [self._choose(spec, spec.choices, one) for one in value]
         if spec.choices is not None and not owned:
             return self._choose(spec, spec.choices, value)
         return value
@@ -115,6 +118,10 @@ class Values:
             forward = value.replace("\\", "/")  # saved on Windows, read elsewhere
             if forward in known:
                 return forward
+            if (
+                files.folder == "output" and value.removesuffix(" [output]") in known
+            ):  # as front ends of the field list it
+                return value.removesuffix(" [output]")
             if files.folder == "input" and (annotated := self._annotated(value, known, files.kind)) is not None:
                 return annotated
         raise WrongValueError("value_not_in_list", **_choice_facts(listed, value, files.folder))
