@@ -125,9 +125,7 @@ def main() -> None:
         if len(shown) != 1:
             raise RuntimeError(f"The loop and the passes written out differ: {shown}")
     for at, what in enumerate(("first run", "from the cache", "after a restart")):
-        written, looped = (
-            statistics.median(one[at] for one in found[name]) * 1000 for name in ("unrolled", "loop")
-        )
+        written, looped = (statistics.median(one[at] for one in found[name]) * 1000 for name in ("unrolled", "loop"))
         ratio = looped / written
         print(
             f"{what:16s} {options.passes} passes: written out {written:8.1f} ms, loop {looped:8.1f} ms, {ratio:.2f} × "

@@ -44,8 +44,12 @@ MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
     "latent_upscale_models": WEIGHTS,
     "audio_encoders": WEIGHTS,
     "model_patches": WEIGHTS,
+    "background_removal": WEIGHTS,
+    "geometry_estimation": WEIGHTS,
+    "detection": WEIGHTS,
     "configs": frozenset({".yaml", ".yml", ".json"}),
     "diffusers": frozenset(),
+    "datasets": frozenset(),
 }
 """Folders of `models/` with the file name suffixes that count in them."""
 
@@ -59,9 +63,15 @@ SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
 LEGACY: Final[Mapping[str, str]] = {"clip": "text_encoders", "unet": "diffusion_models", "t2i_adapter": "controlnet"}
 
 FOLDER_MODELS: Final = "diffusers"
-"""The folder whose entries are folders themselves: models with an index file."""
+"""The folder of models that are folders themselves."""
+
+DATASETS: Final = "datasets"
+"""The folder of data sets for training, each a folder of encoded examples."""
 
 INDEX: Final = "model_index.json"
+
+INDEXES: Final[Mapping[str, str]] = {FOLDER_MODELS: INDEX, DATASETS: "metadata.json"}
+"""Folders whose entries are folders themselves, with the file by which one is known."""
 
 _ANNOTATION: Final = re.compile(r"^(?P<name>.*\S)\s*\[(?P<kind>input|output|temp)\]$")
 
@@ -178,7 +188,7 @@ class Paths:
             return self._subfolders(self.listing(folder))
         roots = self.folders(folder)
         suffixes = self._suffixes.get(LEGACY.get(folder, folder), INPUT_KINDS[kind])
-        return self._listings.names(roots, suffixes, INDEX if folder == FOLDER_MODELS else "")
+        return self._listings.names(roots, suffixes, INDEXES.get(folder, ""))
 
     def _subfolders(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """The folders that files of these `names` are in, worked out again only for another tuple."""
@@ -208,7 +218,7 @@ class Paths:
     def listings(self, folder: str) -> list[tuple[Path, tuple[str, ...]]]:
         """As `listing`, but for each of the `folders` by itself."""
         suffixes = self._suffixes.get(LEGACY.get(folder, folder), PICTURES)
-        index = INDEX if folder == FOLDER_MODELS else ""
+        index = INDEXES.get(folder, "")
         return [(root, self._listings.names((root,), suffixes, index)) for root in self.folders(folder)]
 
     def folder_files(self, folder: str, kind: str = "") -> list[str]:
@@ -219,7 +229,7 @@ class Paths:
         """The file that `name` stands for in `folder`, or None; never raises for an unknown or malicious name."""
         if folder == "input" and (match := _ANNOTATION.match(name)):
             folder, name = match["kind"], match["name"]
-        needed = INDEX if folder == FOLDER_MODELS else ""
+        needed = INDEXES.get(folder, "")
         try:
             paths = (contained(root, name) for root in self.folders(folder))
             return next((path for path in paths if (path / needed).is_file()), None)

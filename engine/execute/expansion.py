@@ -46,7 +46,9 @@ def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: di
                 constants[name] = value
             else:
                 references[name] = _stashed(run, state, [value], f"{index}.{child_id}.{name}", stash)
-        nodes[child_id] = ExpandedNode(node.class_type, constants, references, node.meta.get(DISPLAY), ALWAYS in node.meta)
+        nodes[child_id] = ExpandedNode(
+            node.class_type, constants, references, node.meta.get(DISPLAY), ALWAYS in node.meta
+        )
     values = []
     for slot, is_list in enumerate(state.facts.lists):
         value = result.values[slot] if slot < len(result.values) else None

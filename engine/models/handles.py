@@ -60,6 +60,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     other: ModelHandle | ClipHandle | None = None
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def key(self) -> str:
@@ -248,6 +249,29 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
     family: str = ""
 
 
+class PerceptionHandle(_Handle, frozen=True, kw_only=True, tag="perception"):
+    """A network that sees what is in a picture; `kind`: the module of `engine.models.perception` that knows it.
+
+    Sockets of type MODEL and CLIP may hold one. What asks it for something that denoisers and text encoders have is told.
+    """
+
+    kind: str
+    family: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise ModelError, for what it lacks is asked of it in the place of another model. It is an AttributeError too."""
+        from engine.models import perception
+        from engine.models.errors import NotThereError
+
+        if name.startswith("_"):
+            raise AttributeError(name)
+        kind = perception.kind_named(self.kind)
+        raise NotThereError(
+            f"{self.source.path}: holds {kind.TITLE}, which has no {name}: expected a model that makes pictures, or its text "
+            f"encoder. Use it with {kind.USE}."
+        )
+
+
 Handle: TypeAlias = (
     ModelHandle
     | ClipHandle
@@ -257,6 +281,7 @@ Handle: TypeAlias = (
     | ClipVisionHandle
     | StyleModelHandle
     | UpscaleHandle
+    | PerceptionHandle
 )
 
 
@@ -276,22 +301,24 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
+    sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
+    """Return plain data with the digest of each file in the place of its source."""
     if isinstance(value, dict):
         if value.keys() == {"path", "digest"}:
             return value["digest"]
-        return {name: _without_paths(item) for name, item in value.items()}
+        return {name: without_paths(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     return value
 
 

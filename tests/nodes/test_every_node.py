@@ -21,7 +21,7 @@ from nodes.aliases import ALIASES
 MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
     "latent_pieces", "latent_layers", "resolutions", "colors", "image_resize",
-    "porter_duff", "image_pad", "color_spaces", "color_transfer", "morphology", "text_overlay",
+    "porter_duff", "image_pad", "marigold_v2", "color_spaces", "color_transfer", "morphology", "text_overlay",
     "batches", "text_edits", "data_set_pictures",
 )  # fmt: skip
 

@@ -106,7 +106,6 @@ ASKED_FOR: Final = (
         ["MODEL", "CLIP_VISION", "VAE"],
         "loaders/video_models",
     ),
-    _absent("GLIGENLoader", "GLIGENLoader", "gligen_name", "gligen", ["GLIGEN"]),
 )
 """Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run.
 
