@@ -135,7 +135,14 @@ async def end_loop(
     return Expand({"passes": whole_loop(loops, ctx.node_id)}, Link("passes", 0))
 
 
-@node("LoopPasses", category="utils/loop", display_name="Loop Passes", input_is_list=True, cache=False)
+@node(
+    "LoopPasses",
+    category="utils/loop",
+    display_name="Loop Passes",
+    input_is_list=True,
+    cache=False,
+    deprecated=True,  # so that editors keep it out of their menus
+)
 async def loop_passes(
     ctx: Context,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
