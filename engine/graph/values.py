@@ -19,7 +19,7 @@ from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, WIDGET_TYPES
 from engine.graph.dynamic import CHOOSING, options_of
 from engine.graph.problems import as_json, one_of, shown
 from engine.graph.prompt import unwrap
-from engine.graph.schema import Catalogue, Files, InputSpec
+from engine.graph.schema import FOLDERS, Catalogue, Files, InputSpec
 
 ChoicesOf = Callable[[Files], Sequence[str]]
 """Looks up the file names that are the choices of an input."""
@@ -79,7 +79,8 @@ class Values:
     def expected(self, spec: InputSpec) -> str:
         """What an input takes, in words."""
         if isinstance(spec.choices, Files):
-            return f"a file of the {spec.choices.folder} folder"
+            what = "subfolder with pictures" if spec.choices.kind == FOLDERS else "file"
+            return f"a {what} of the {spec.choices.folder} folder"
         if spec.choices is not None:
             return f"one of {_listed(spec.choices)}"
         if spec.type == CHOOSING:

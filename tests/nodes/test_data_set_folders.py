@@ -17,6 +17,7 @@ from engine.cache.facade import Cache
 from engine.execute.executor import Executor
 from engine.execute.services import Services
 from engine.graph.schema import Catalogue
+from engine.graph.signature import media_kind
 from engine.graph.validate import Checked, check
 from engine.media import picture_sets
 from engine.media.errors import MediaError
@@ -243,3 +244,9 @@ def test_a_saved_picture_is_loaded_by_its_name_with_or_without_the_folder(ctx: A
         assert found.problems == []
         assert "(1, 4, 6, 3)" in executor.run_sync(found.prompt, found.outputs).ui["show"]["text"][0]
     assert checked(ctx, "LoadImageOutput", {"image": "b.png [input]"}, 0).problems
+
+
+def test_a_folder_is_a_choice_for_callers_and_no_file_to_send_along() -> None:
+    kinds = {definition.spec.name: media_kind(definition.spec.inputs[0]) for definition in DEFINITIONS.values()}
+    assert kinds["LoadImageTextDataSetFromFolder"] is None
+    assert kinds["LoadImageSetNode"] == "image"
