@@ -162,6 +162,9 @@ MEMBERS: Mapping[str, Member] = {
         "hunyuan_image",
         "hunyuan_image_vae",
     ),
+    "omnigen2": Member(
+        _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
+    ),
     "cosmos_predict2": Member(
         _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
     ),

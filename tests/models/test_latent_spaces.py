@@ -67,7 +67,17 @@ def test_families_with_one_autoencoder_have_one_space():
         ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
         ["auraflow", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
-            *("chroma", "flux", "hidream", "kandinsky5_image", "longcat_image", "lumina2", "ovis_image", "z_image"),
+            *(
+                "chroma",
+                "flux",
+                "hidream",
+                "kandinsky5_image",
+                "longcat_image",
+                "lumina2",
+                "omnigen2",
+                "ovis_image",
+                "z_image",
+            ),
         ],
         ["chroma_radiance", "ddpm", "deepfloyd_if"],
         ["dit", "lotus", "pixart_alpha", "sd1", "sd2", "sd2_unclip"],

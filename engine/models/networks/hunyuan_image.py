@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.models.layers import STREAMS, Stack
+from engine.models.layers import TURNED, Stack
 from engine.models.network import Network
 from engine.models.networks.flux3 import next_below
 from engine.models.networks.widths import check_widths
@@ -25,8 +25,8 @@ _USUAL_GUIDANCE = 3.25
 class HunyuanImageNetwork(Network):
     """HunyuanImage 2.1 (Tencent 2025) under text (B, T, D), and tokens of what is to be written."""
 
-    double_layers = Stack("transformer_blocks", STREAMS)
-    single_layers = Stack("single_transformer_blocks", STREAMS)
+    double_layers = Stack("transformer_blocks", TURNED)
+    single_layers = Stack("single_transformer_blocks", TURNED)
 
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `conditioning_byt5small` (1, T, D) and `attention_mask` (1, T) where a conditioning has them.
