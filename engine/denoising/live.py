@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from engine.denoising.hooked import HookedNetwork
 from engine.denoising.inside.network import patched
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
@@ -62,6 +63,8 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
             steering=handle.controls,
+            hold=lambda further: held.enter_context(models.use(further)),
+            hooked=HookedNetwork(models, network, handle),
         )
 
 

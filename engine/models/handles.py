@@ -60,6 +60,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     other: ModelHandle | ClipHandle | None = None
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def key(self) -> str:
@@ -308,18 +309,19 @@ def identity_of(handle: _Handle) -> str:
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
+    """Return plain data with the digest of each file in the place of its source."""
     if isinstance(value, dict):
         if value.keys() == {"path", "digest"}:
             return value["digest"]
-        return {name: _without_paths(item) for name, item in value.items() if (name, item) != ("device", "")}
+        return {name: without_paths(item) for name, item in value.items() if (name, item) != ("device", "")}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     return value
 
 

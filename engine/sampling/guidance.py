@@ -19,9 +19,12 @@ from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.pairs import Pairs, framed, off_positive
 from engine.sampling.self_attention import SelfGuidance
 from engine.sampling.skips import Skip, away_from
+from engine.sampling.variants import State, block, members, state
 
 # Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
 _NO_WEIGHT = 1e-37
+
+_MOST_PLANS = 16
 
 
 class ConditionedNetwork:
@@ -33,7 +36,7 @@ class ConditionedNetwork:
         """`max_rows` bounds the rows (pictures × conditions) of one network call; None is no bound."""
         self._network, self._schedule, self._lists = network, schedule, lists
         self._max_rows = max_rows
-        self._plans: dict[tuple[bool, ...], list[Batch]] = {}
+        self._plans: dict[tuple[tuple[int, ...], tuple[State, ...]], list[Batch]] = {}
 
     def __call__(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> list[Tensor]:
         """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active.
@@ -41,9 +44,12 @@ class ConditionedNetwork:
         Of a network that has learned the variance of a step it is (B, 2 C, h, w), the second half the share of that.
         """
         candidates = [(number, condition) for number in wanted for condition in self._lists[number]]
-        key = tuple(condition.active(sigma) for _, condition in candidates)
+        states = tuple(state(condition, sigma) for _, condition in candidates)
+        key = tuple(wanted), states
         if key not in self._plans:
-            active = [member for member, is_active in zip(candidates, key) if is_active]
+            if len(self._plans) >= _MOST_PLANS:  # keyframes of hooks may make one for each step
+                self._plans.clear()
+            active = members(candidates, states, x)
             most = len(active) if self._max_rows is None else max(1, self._max_rows // x.shape[0])
             self._plans[key] = plan(active, most)
         batches = self._plans[key]
@@ -51,7 +57,8 @@ class ConditionedNetwork:
         for batch in batches[::-1] if isinstance(self._network, Occasional) and self._network.backwards else batches:
             inputs = [crop(x, condition.area) for _, condition in batch.members]
             stacked = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-            outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
+            with block(batch.members[0][1].under):
+                outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
             for (number, condition), output in zip(batch.members, outputs):
                 predictions[number].append((condition, output))
         return [_blend(x, predictions[number]) for number in wanted]
@@ -295,7 +302,8 @@ def _positive_number(weight: float | Tensor) -> bool:
 
 def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
     """Return the sum of the links' residuals; those that their network is to add up itself stand one after the other."""
-    outputs = [link.function(x, t, batch.context, batch.options) for link in links]
+    context, options = batch.told or (batch.context, batch.options)
+    outputs = [link.function(x, t, context, options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
     names = dict.fromkeys(name for output in outputs for name in output)

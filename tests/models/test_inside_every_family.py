@@ -11,9 +11,10 @@ from engine.denoising.live import live_model
 from engine.denoising.records import Start
 from engine.denoising.run import sample
 from engine.models.errors import ModelError
-from engine.sampling.guiders import CfgGuidance
+from engine.sampling.guiders import BasicGuidance, CfgGuidance
 from nodes.conditioning import text_encode
 from nodes.guidance_attention import na_guidance
+from nodes.step_caches import easy_cache
 from tests.every_family import MEMBERS
 
 
@@ -48,3 +49,14 @@ def test_normalized_attention_guides_or_is_refused(everyone, name):
     assert torch.isfinite(got).all()
     assert float((got - plain).abs().max()) > 1e-5
     assert torch.equal(predicted(parts, parts.model, guidance), plain)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_steps_can_be_left_out_of_every_family(everyone, name):
+    parts, own = everyone[name]
+    guidance = BasicGuidance(own)
+    plain = predicted(parts, parts.model, guidance)
+    few = predicted(parts, easy_cache(parts.model, 1e-9), guidance)
+    assert torch.equal(few, plain)
+    got = predicted(parts, easy_cache(parts.model, 3.0, 0.0, 1.0), guidance)
+    assert torch.isfinite(got).all()
