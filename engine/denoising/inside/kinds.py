@@ -19,6 +19,7 @@ KINDS: Final[Mapping[str, str]] = {
     "perturbed_middle": "engine.denoising.inside.middle:PerturbedMiddle",
     "watched_middle": "engine.denoising.inside.middle:WatchedMiddle",
     "normalized_attention": "engine.denoising.inside.normalized:NormalizedAttention",
+    "moved_places": "engine.denoising.inside.places:MovedPlaces",
     "windows": "engine.denoising.inside.windows:Windows",
     "merged_tokens": "engine.denoising.inside.token_merging:TokenMerging",
 }
