@@ -116,7 +116,8 @@ async def end_loop(
     next_iteration_value: Annotated[Lazy[AnyValue] | None, In(tip="What the next pass begins with.")] = None,
     accumulate: Annotated[bool, In(tip="Give what every pass made, not the last alone.")] = False,
     terminations: Annotated[
-        Growing | None, In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS})
+        Growing | None,
+        In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS}),
     ] = None,
 ) -> Expand[Annotated[list[AnyValue], Out(name="outputs")]]:
     """End a loop, and give as a list what its last pass gave, or with `accumulate` what all of them gave, in order.
@@ -134,7 +135,14 @@ async def end_loop(
     return Expand({"passes": whole_loop(loops, ctx.node_id)}, Link("passes", 0))
 
 
-@node("LoopPasses", category="utils/loop", display_name="Loop Passes", input_is_list=True, cache=False)
+@node(
+    "LoopPasses",
+    category="utils/loop",
+    display_name="Loop Passes",
+    input_is_list=True,
+    cache=False,
+    deprecated=True,  # so that editors keep it out of their menus
+)
 async def loop_passes(
     ctx: Context,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
@@ -170,9 +178,7 @@ async def loop_passes(
             "add to this run. Make fewer passes, or raise `nodes` under [expansion] in safelight.toml."
         )
     source = ctx.given("list")
-    given = passes.make(
-        indices, items if chosen == "List" else None, source if isinstance(source, Link) else None
-    )
+    given = passes.make(indices, items if chosen == "List" else None, source if isinstance(source, Link) else None)
     if not given:
         return Expand(passes.made, [])
     if not _first(accumulate):
@@ -206,14 +212,11 @@ def _bounded(indices: range) -> range:
 
 def _first(value: Any) -> Any:
     """Of an input that comes as a list, its first item."""
-    return value[0] if isinstance(value, list_type) and value else value
-
-
-list_type: Final = [].__class__  # `list` is the name of an input here
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list_type) else []
+    return value if isinstance(value, list) else []
 
 
 @node("LoopIteration", category="utils/loop", display_name="Loop Iteration", input_is_list=True)
@@ -228,8 +231,8 @@ def loop_iteration(
     **more: Any,
 ) -> IterationOfLists:
     """What a pass of a loop knows of itself: the first item of each input, and of the value that is carried all of them."""
-    values = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
-    return IterationOfLists(*values, _listed(current_iteration_value) or [None])
+    index, first, last, item = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
+    return IterationOfLists(index, first, last, item, _listed(current_iteration_value) or [None])
 
 
 @node("LoopProgress", category="utils/loop", display_name="Loop Progress", output=True, input_is_list=True)

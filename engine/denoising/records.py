@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from engine.denoising.hooked import HookedNetwork
     from engine.models.handles import ModelHandle
     from engine.sampling.conditions import Controls, Inputs, Surroundings
     from engine.sampling.denoisers import Denoiser, Network
@@ -36,6 +37,7 @@ class LiveModel:
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
     conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
     `steering`: control objects that steer every run of it. `hold` loads a further model of a handle, until the run's end.
+    `hooked`: what lets hooks of conditionings change its weights.
     """
 
     network: Network
@@ -53,6 +55,7 @@ class LiveModel:
     guided_channels: int | None = None
     steering: tuple[Any, ...] = ()
     hold: Callable[[Any], Any] | None = None
+    hooked: HookedNetwork | None = None
 
 
 @dataclass(frozen=True, eq=False)

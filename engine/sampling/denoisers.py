@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -19,6 +20,12 @@ Denoiser = Callable[[Tensor, float], Tensor]
 
 Residuals = Mapping[str, Any]
 """ControlNet residuals: `down`, a list of tensors, and `mid`, a tensor."""
+
+Under = Callable[[], AbstractContextManager[None]]
+"""Lets the network have weights of their own in a block; the same weights are the same object."""
+
+Weights = Callable[[float], "Under | None"]
+"""`noise level -> what the network is under there`, None: its own weights."""
 
 
 class Branches(NamedTuple):
@@ -82,7 +89,10 @@ class Occasion(NamedTuple):
 
 @runtime_checkable
 class Occasional(Protocol):
-    """A network that wants to know what it is called for."""
+    """A network that wants to know what it is called for; `backwards`: for later conditionings before earlier ones."""
+
+    @property
+    def backwards(self) -> bool: ...
 
     def on(self, occasion: Occasion) -> Callable[..., Tensor]:
         """Return the network for calls on an occasion."""

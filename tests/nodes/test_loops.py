@@ -36,8 +36,9 @@ class Lab:
     """An executor with a cache, and which nodes ran the last time."""
 
     def __init__(self, cache: Cache, limits: ExpansionLimits | None = None) -> None:
-        more = {"expansion_limits": limits} if limits else {}
-        self.executor = Executor(DEFINITIONS.__getitem__, CATALOGUE, cache, **more)
+        self.executor = Executor(
+            DEFINITIONS.__getitem__, CATALOGUE, cache, expansion_limits=limits or ExpansionLimits()
+        )
         self.events: list[Any] = []
 
     def run(self, graph: Graph, *values: str) -> RunResult:
@@ -116,7 +117,10 @@ def told(mode: dict[str, Any]) -> Graph:
         "start": ("StartLoop", {**mode, "cache_iterations": True}),
         "text": (
             "StringFormat",
-            {"template": "{a} {b} {c} {d}", **{letter: ["start", slot] for slot, letter in enumerate("abcd")}},
+            {
+                "f_string": "{a} {b} {c} {d}",
+                **{f"values.{letter}": ["start", slot] for slot, letter in enumerate("abcd")},
+            },
         ),
         "end": ("EndLoop", {"output_value": ["text", 0], "accumulate": True}),
         "show": ("PreviewAny", {"source": ["end", 0]}),
@@ -126,8 +130,8 @@ def told(mode: dict[str, Any]) -> Graph:
 def test_indices_by_range(lab: Lab) -> None:
     mode = {"mode": "For", "mode.start_iteration_index": -1, "mode.max_iteration": 6, "mode.step": 3}
     graph = told(mode)
-    graph["text"][1].pop("d")
-    graph["text"][1]["template"] = "{a} {b} {c}"
+    graph["text"][1].pop("values.d")
+    graph["text"][1]["f_string"] = "{a} {b} {c}"
     assert lab.shown(graph) == ["-1 True False", "2 False False", "5 False True"]
 
 
@@ -162,7 +166,12 @@ def gcd(width: int, height: int) -> Graph:
         "pair": ("CreateList", {"inputs.input0": ["w", 0], "inputs.input1": ["h", 0]}),
         "start": (
             "StartLoop",
-            {"mode": "simple", "mode.num_iterations": 12, "cache_iterations": False, "initial_iteration_value": ["pair", 0]},
+            {
+                "mode": "simple",
+                "mode.num_iterations": 12,
+                "cache_iterations": False,
+                "initial_iteration_value": ["pair", 0],
+            },
         ),
         "a": ("GetItemFromList", {"list": ["start", 4], "index": 0}),
         "b": ("GetItemFromList", {"list": ["start", 4], "index": 1}),
@@ -227,7 +236,7 @@ def test_the_inner_loop_reads_the_index_of_the_outer_one(lab: Lab) -> None:
                 "parent_iteration": ["outer", 0],
             },
         ),
-        "text": ("StringFormat", {"template": "{a}{b}", "a": ["outer", 0], "b": ["inner", 0]}),
+        "text": ("StringFormat", {"f_string": "{a}{b}", "values.a": ["outer", 0], "values.b": ["inner", 0]}),
         "row": ("EndLoop", {"output_value": ["text", 0], "accumulate": True}),
         "all": ("EndLoop", {"output_value": ["row", 0], "accumulate": True}),
         "show": ("PreviewAny", {"source": ["all", 0]}),
