@@ -244,14 +244,17 @@ def _denoiser(
     unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
     pushes = pushes_of(model)
-    network = DifferentiableNetwork(model.network) if pushes else model.network
+    networks = [one and one.network for one in (model, model.negative)]
+    if pushes:
+        networks = [one and DifferentiableNetwork(one) for one in networks]
+    network, other = networks
+    assert network is not None
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
         guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
-        other = None if model.negative is None else model.negative.network
         skips = (
             skips_of(model) + perturbed_of(model),
             negative_skip_of(model if model.negative is None else model.negative),
