@@ -244,11 +244,9 @@ def _denoiser(
     unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
     pushes = pushes_of(model)
-    networks = [one and one.network for one in (model, model.negative)]
+    network, other = model.network, None if model.negative is None else model.negative.network
     if pushes:
-        networks = [one and DifferentiableNetwork(one) for one in networks]
-    network, other = networks
-    assert network is not None
+        network, other = DifferentiableNetwork(network), None if other is None else DifferentiableNetwork(other)
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
