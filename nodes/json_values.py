@@ -91,7 +91,7 @@ def build_json_prompt_ideogram(
     aesthetics: Annotated[str, In(multiline=True, tip="Such as moody, cinematic, desaturated.")] = "",
     lighting: Annotated[str, In(multiline=True, tip="Such as golden hour, rim light.")] = "",
     medium: Annotated[str, In(tip="Such as photograph, illustration, 3d_render, painting, graphic_design.")] = "",
-    color_palette: Annotated[Colors | None, In(widget="COLORS", tip="Up to 16 colours, as #RRGGBB.")] = None,
+    color_palette: Annotated[Colors | None, In(tip="Up to 16 colours, as #RRGGBB.")] = None,
 ) -> Annotated[Dictionary, Out(name="prompt")]:
     """Put together the JSON that Ideogram 4 reads: description, style, background and elements.
 

@@ -135,7 +135,14 @@ async def end_loop(
     return Expand({"passes": whole_loop(loops, ctx.node_id)}, Link("passes", 0))
 
 
-@node("LoopPasses", category="utils/loop", display_name="Loop Passes", input_is_list=True, cache=False)
+@node(
+    "LoopPasses",
+    category="utils/loop",
+    display_name="Loop Passes",
+    input_is_list=True,
+    cache=False,
+    deprecated=True,  # so that editors keep it out of their menus
+)
 async def loop_passes(
     ctx: Context,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
@@ -205,14 +212,11 @@ def _bounded(indices: range) -> range:
 
 def _first(value: Any) -> Any:
     """Of an input that comes as a list, its first item."""
-    return value[0] if isinstance(value, list_type) and value else value
-
-
-list_type: Final[type] = [].__class__  # `list` is the name of an input here
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list_type) else []
+    return value if isinstance(value, list) else []
 
 
 @node("LoopIteration", category="utils/loop", display_name="Loop Iteration", input_is_list=True)
