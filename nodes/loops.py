@@ -6,9 +6,10 @@ body, one a pass, each cached like any other nodes. How the field's own helpers 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from engine.api import AnyValue, Choosing, Context, Expand, Growing, In, Lazy, Out, node
+from engine.graph.loops import Loops
 from engine.graph.prompt import Link, Node
 from nodes.loop_bodies import MOST_AROUND, Passes, whole_loop
 
@@ -54,6 +55,24 @@ _AROUND: Final = {
 }
 
 
+class LoopContext(Context, Protocol):
+    """What the nodes of a loop see besides: the graph that they are in, which is no business of others."""
+
+    @property
+    def loops(self) -> Loops:
+        """The loops of the graph that this node is in (`engine.graph.loops`)."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many nodes the expansions of this run may still add."""
+        ...
+
+    def given(self, name: str) -> Any:
+        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
+        ...
+
+
 class Iteration(NamedTuple):
     """What a pass knows of itself."""
 
@@ -76,7 +95,7 @@ class IterationOfLists(NamedTuple):
 
 @node("StartLoop", category="utils/loop", display_name="Start Loop", input_is_list=True)
 def start_loop(
-    ctx: Context,
+    ctx: LoopContext,
     mode: Annotated[Choosing, In(tip="What the passes are counted by.", options={"options": _MODES})],
     cache_iterations: Annotated[
         bool, In(tip="Reuse passes that are known from earlier runs; else all of them run in every run.")
@@ -111,7 +130,7 @@ def start_loop(
 
 @node("EndLoop", category="utils/loop", display_name="End Loop", input_is_list=True, cache=False)
 async def end_loop(
-    ctx: Context,
+    ctx: LoopContext,
     output_value: Annotated[Lazy[AnyValue] | None, In(tip="What the loop gives: of the last pass, or of all.")] = None,
     next_iteration_value: Annotated[Lazy[AnyValue] | None, In(tip="What the next pass begins with.")] = None,
     accumulate: Annotated[bool, In(tip="Give what every pass made, not the last alone.")] = False,
@@ -144,7 +163,7 @@ async def end_loop(
     deprecated=True,  # so that editors keep it out of their menus
 )
 async def loop_passes(
-    ctx: Context,
+    ctx: LoopContext,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
     mode: Annotated[str, In(tip="As at StartLoop.")] = "simple",
     num_iterations: int = 4,
