@@ -6,6 +6,7 @@ body, one a pass, each cached like any other nodes. How the field's own helpers 
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from engine.api import AnyValue, Choosing, Context, Expand, Growing, In, Lazy, Out, node
@@ -143,8 +144,9 @@ async def end_loop(
 
     A value that is a list adds all its items. Without a pass, or with nothing linked to output_value, the list is empty
     (inferred). Of the passes only what is needed runs: what the result or a termination hangs on, and nodes on the way that
-    save or show something. The loop must hang on one StartLoop, and is the only one to end it; the nodes that a run may be
-    added are bounded (`[expansion]` in safelight.toml).
+    save or show something. Where a Gate holds back a pass's output_value, `accumulate` leaves it out; where it holds back
+    next_iteration_value, the loop ends early. The loop must hang on one StartLoop, and is the only one to end it; the nodes
+    that a run may be added are bounded (`[expansion]` in safelight.toml).
     Raises ValueError for a loop without a start, with two of them, or with two ends, and for more passes than there is room.
     """
     loops = ctx.loops
@@ -203,8 +205,28 @@ async def loop_passes(
     if not _first(accumulate):
         last = given[-1]
         return Expand(passes.made, last if isinstance(last, Link) else [last])
-    inputs = {f"inputs.input{at}": value for at, value in enumerate(given)}
-    return Expand({**passes.made, "all": Node("CreateList", inputs)}, Link("all", 0))
+    inputs = {f"output{at}": value for at, value in enumerate(given)}
+    result = Node("LoopResult", {"close_id": passes.end, **inputs})
+    return Expand({**passes.made, "all": result}, Link("all", 0))
+
+
+@node(
+    "LoopResult",
+    category="utils/loop",
+    display_name="Loop Result",
+    input_is_list=True,
+    without_blocked=True,
+    deprecated=True,  # so that editors keep it out of their menus
+)
+def loop_result(
+    close_id: Annotated[str, In(tip="The EndLoop whose passes they are of.")], **more: Any
+) -> Annotated[list[AnyValue], Out(name="outputs")]:
+    """Collect what the passes of a loop gave, in order: output0, output1, … up to the first that is not there.
+
+    What a Gate held back is left out. The field's node hands its values to the executor and has no output; here it has one.
+    """
+    names = itertools.takewhile(more.__contains__, (f"output{at}" for at in itertools.count()))
+    return [item for name in names for item in more[name]]
 
 
 def indices_of(mode: str, items: int, counts: dict[str, Any]) -> range:
