@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from engine.api import Conditioning, In, node
+from engine.api import Conditioning, In, Out, node
 from engine.models.encoded import makers, signed
 from nodes.conditioning import AreaStrength, Share, with_options
 
@@ -42,7 +42,7 @@ def conditioning_set_area_percentage_video(
     y: Share = 0.0,
     z: Annotated[float, In(ge=0, le=1, step=0.01, tip="Where it begins, as a share of the duration.")] = 0.0,
     strength: AreaStrength = 1.0,
-) -> Conditioning:
+) -> Annotated[Conditioning, Out(name="conditioning")]:
     """Let the conditioning act only in a rectangle of some frames: shares of the sides and the duration of latents with time."""
     area = ("percentage", temporal, height, width, z, y, x)
     return with_options(conditioning, area=area, strength=strength, set_area_to_bounds=False)

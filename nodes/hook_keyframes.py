@@ -129,7 +129,12 @@ def create_hook_keyframes_interpolated(
 )
 def create_hook_keyframes_from_floats(
     floats_strength: Annotated[
-        Floats, In(link_only=True, tip="What hooks' strengths are multiplied by, one after another.")
+        Floats,
+        In(
+            link_only=True,
+            options={"default": -1, "min": -1, "step": 0.001},
+            tip="What hooks' strengths are multiplied by, one after another.",
+        ),
     ],
     start_percent: Percent = 0.0,
     end_percent: Percent = 1.0,

@@ -166,7 +166,7 @@ def set_clip_hooks(
         bool, In(tip="Encode a text once for each stretch between keyframes; else without keyframes.")
     ] = False,
     hooks: Annotated[Hooks | None, In(tip="Without any nothing changes.")] = None,
-) -> Clip:
+) -> Annotated[Clip, Out(name="clip")]:
     """Put hooks on a text encoder: what it encodes is encoded under their changes.
 
     With a schedule a text becomes a conditioning for each stretch of the sampling over which the hooks' strengths stay.

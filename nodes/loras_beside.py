@@ -35,7 +35,7 @@ def lora_loader_bypass(
     The result is that of LoraLoader to rounding; no copy of a weight is kept, and each call costs more. What is for
     normalisations and the like is put on the weights all the same.
     """
-    return ModelAndClip(*_with_lora(ctx, lora_name, model, clip, strength_model, strength_clip))
+    return ModelAndClip(*_beside(ctx, lora_name, model, clip, strength_model, strength_clip))
 
 
 @node(
@@ -48,7 +48,7 @@ def lora_loader_bypass_model_only(
     ctx: Context, model: Model, lora_name: LoraName, strength_model: LoraStrength = 1.0
 ) -> Annotated[Model, Out(name="model")]:
     """Put a LoRA beside the layers of a denoiser: what it adds is computed in each call, and the weights stay as they are."""
-    patched: Model = _with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
+    patched: Model = _beside(ctx, lora_name, model, None, strength_model, 0.0)[0]
     return patched
 
 
@@ -102,7 +102,7 @@ def _kept(ctx: Context, lora: Any) -> Path:
     return path
 
 
-def _with_lora(
+def _beside(
     ctx: Context, name: str, model: Any, clip: Any, strength_model: float, strength_clip: float
 ) -> tuple[Any, Any]:
     if strength_model == 0.0 and strength_clip == 0.0:

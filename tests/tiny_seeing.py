@@ -50,8 +50,9 @@ def random(module: nn.Module, seed: int = 5, scale: float = 1.0) -> nn.Module:
     """A module with weights that keep the size of what passes, and statistics of batches that are no constants."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
+        kept = module.state_dict()
         for name, value in [*module.named_parameters(), *module.named_buffers()]:
-            if not value.is_floating_point():
+            if name not in kept or not value.is_floating_point():  # what it computes when it is made
                 continue
             drawn = torch.randn(value.shape, generator=generator)
             if name.endswith("running_var"):
@@ -140,3 +141,42 @@ def state_of(state: dict[str, torch.Tensor], query: torch.Tensor, part: str) -> 
     """The key's or value's tensor beside a query's."""
     name = next(name for name, value in state.items() if value is query)
     return state[name.replace("q_proj", f"{part}_proj")]
+
+
+def tiny_sam3(tokens: int = 1000) -> nn.Module:
+    """SAM 3 with its tracker and its reader of texts, of a few channels, for pictures of 112 pixels."""
+    from transformers.models.sam3_video.configuration_sam3_video import Sam3VideoConfig
+    from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoModel
+
+    backbone = {
+        "model_type": "sam3_vit_model", "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 112, "patch_size": 14, "window_size": 4, "global_attn_indexes": [1],
+        "pretrain_image_size": 56,
+    }  # fmt: skip
+    vision = {
+        "model_type": "sam3_vision_model", "backbone_config": backbone, "fpn_hidden_size": 128,
+        "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+    }  # fmt: skip
+    text = {
+        "model_type": "clip_text_model", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "projection_dim": 24,
+        "num_attention_heads": 2, "vocab_size": tokens, "max_position_embeddings": 32, "bos_token_id": 0, "eos_token_id": 1,
+    }  # fmt: skip
+    wide = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 48}
+    detector = {
+        "model_type": "sam3", "vision_config": vision, "text_config": text, "geometry_encoder_config": {**wide, "num_layers": 1},
+        "detr_encoder_config": {**wide, "num_layers": 2}, "detr_decoder_config": {**wide, "num_layers": 2, "num_queries": 7},
+        "mask_decoder_config": {"hidden_size": 128, "num_attention_heads": 2},
+    }  # fmt: skip
+    tracker = {
+        "model_type": "sam3_tracker_video", "vision_config": vision, "image_size": 112, "num_maskmem": 3,
+        "prompt_encoder_config": {"hidden_size": 128, "image_size": 112, "patch_size": 14, "mask_input_channels": 8},
+        "mask_decoder_config": {
+            "hidden_size": 128, "mlp_dim": 40, "num_attention_heads": 2, "iou_head_hidden_dim": 128,
+        },
+        "memory_attention_hidden_size": 128, "memory_attention_num_layers": 2, "memory_attention_rope_feat_sizes": [8, 8],
+        "memory_attention_feed_forward_hidden_size": 40, "memory_encoder_hidden_size": 128, "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": 128, "memory_fuser_embed_dim": 128, "memory_fuser_intermediate_dim": 40,
+    }  # fmt: skip
+    config = Sam3VideoConfig(detector_config=detector, tracker_config=tracker, low_res_mask_size=32)
+    module = Sam3VideoModel(config)
+    return random(module, seed=11)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
-from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
+from engine.denoising.model_steering import lazy_of, perturbed_of, self_guidances_of, steered, tell
 from engine.denoising.pushes import pushes_of
 from engine.denoising.records import (
     AnyGuidance,
@@ -45,6 +45,7 @@ from engine.sampling.noise_schedule import (
     to_network_space,
 )
 from engine.sampling.pushes import DifferentiableNetwork, PushedDenoiser
+from engine.sampling.reuse import chosen
 from engine.sampling.samplers import SAMPLERS, SamplerFunction
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
 from engine.sampling.schedules import compute_sigmas
@@ -76,7 +77,7 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    model = replace(model, network=for_a_run(model.network))
+    model, guidance = steered(model, guidance)
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
@@ -85,6 +86,8 @@ def sample(
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)
+    lazy = lazy_of(model)
+    denoiser = chosen(denoiser, lazy)
     x = take_steps(
         denoiser,
         x,
@@ -94,6 +97,7 @@ def sample(
         callback=watched,
         **options,
     )
+    tell(model, lazy, callback or silent)
     return _ended(x, watched.denoised, model, start, around.noise_mask, sigma_list[-1])
 
 
@@ -248,8 +252,12 @@ def _denoiser(
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
         other = None if model.negative is None else model.negative.network
-        skips = skips_of(model), negative_skip_of(model if model.negative is None else model.negative)
-        denoiser = GuidedDenoiser(network, guidance, around, model.max_rows, other, *skips)
+        skips = (
+            skips_of(model) + perturbed_of(model),
+            negative_skip_of(model if model.negative is None else model.negative),
+        )
+        selfs = self_guidances_of(model)
+        denoiser = GuidedDenoiser(network, guidance, around, model.max_rows, other, *skips, selfs)
     if pushes:
         denoiser = PushedDenoiser(denoiser, pushes, model.schedule)
     if around.noise_mask is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from engine.models import autoencoders, controls, lora_families, opening, perceiving, perception, weights
+from engine.models.chosen import device_of, dtype_of
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
 from engine.models.errors import LoraError, ModelError
@@ -410,11 +411,12 @@ class ModelManager:
     def _entry(self, handle: Handle) -> Entry:
         dtype = self._dtype_of(handle)
         base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
-        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base}"
+        device = device_of(handle, self.device)
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base} {device}"
         entry = self._entries.pop(key, None)
         try:
             if entry is None or not entry.holds(handle):
-                entry = self._loaded(handle, entry or Entry(handle, self.device, dtype, self._files), dtype)
+                entry = self._loaded(handle, entry or Entry(handle, device, dtype, self._files), dtype)
         finally:
             if entry is not None:
                 self._entries[key] = entry  # last = most recently used
@@ -442,6 +444,10 @@ class ModelManager:
                 del self._entries[key]
 
     def _dtype_of(self, handle: Handle) -> str:
+        if told := dtype_of(handle):
+            return told
+        if device_of(handle, self.device) == "cpu" != self.device:
+            return "float32"
         if isinstance(handle, ClipHandle) and self.dtype == "float16":
             return weights.kind_of(handle).HALF
         return "float32" if isinstance(handle, VaeHandle | PerceptionHandle) else self.dtype

@@ -89,7 +89,10 @@ class Occasion(NamedTuple):
 
 @runtime_checkable
 class Occasional(Protocol):
-    """A network that wants to know what it is called for."""
+    """A network that wants to know what it is called for; `backwards`: for later conditionings before earlier ones."""
+
+    @property
+    def backwards(self) -> bool: ...
 
     def on(self, occasion: Occasion) -> Callable[..., Tensor]:
         """Return the network for calls on an occasion."""

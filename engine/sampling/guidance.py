@@ -17,6 +17,7 @@ from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.pairs import Pairs, framed, off_positive
+from engine.sampling.self_attention import SelfGuidance
 from engine.sampling.skips import Skip, away_from
 from engine.sampling.variants import State, block, members, state
 
@@ -53,7 +54,7 @@ class ConditionedNetwork:
             self._plans[key] = plan(active, most)
         batches = self._plans[key]
         predictions: dict[int, list[tuple[Condition, Tensor]]] = {number: [] for number in wanted}
-        for batch in batches:
+        for batch in batches[::-1] if isinstance(self._network, Occasional) and self._network.backwards else batches:
             inputs = [crop(x, condition.area) for _, condition in batch.members]
             stacked = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
             with block(batch.members[0][1].under):
@@ -95,12 +96,13 @@ class GuidedDenoiser:
         negative: Network | None = None,
         skips: Sequence[Skip] = (),
         negative_skip: Skip | None = None,
+        selfs: Sequence[SelfGuidance] = (),
     ):
         """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
 
         `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another. `skips`:
         networks without some layers, which guidance goes away from. `negative_skip`: one that predicts for the negative
-        conditioning of a CfgGuidance in its range.
+        conditioning of a CfgGuidance in its range. `selfs`: guidances by what attention looks at.
         """
         self._guidance = guidance
         self._schedule = around.schedule
@@ -110,6 +112,8 @@ class GuidedDenoiser:
         self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
         self._skips = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in skips]
         self._negative_skip = negative_skip
+        self._selfs = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in selfs]
+        self._negative = 2 if isinstance(guidance, DualCfgGuidance) else 1
         self._shallow = (
             ConditionedNetwork(negative_skip.network, around.schedule, lists, max_rows) if negative_skip else None
         )
@@ -173,6 +177,10 @@ class GuidedDenoiser:
             if self._within(skip, sigma):
                 skipped = shallow(x, sigma, (0,))[0][:, : x.shape[1]]
                 guided = away_from(guided, positive, skipped, skip.scale, skip.rescale)
+        for own, network in self._selfs:
+            base = positive if negative is None else negative
+            predict = partial(self._alone, network, sigma, 0 if negative is None else self._negative)
+            guided = own(guided, x, base, predict)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative, cfg))
         return guided, unconditional, share
@@ -195,6 +203,10 @@ class GuidedDenoiser:
             return self._predicted(x, sigma, (0, *rest))
         (positive,), share = self._predicted(x, sigma, (0,))
         return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, rest))], share
+
+    @staticmethod
+    def _alone(network: ConditionedNetwork, sigma: float, number: int, x: Tensor) -> Tensor:
+        return network(x, sigma, (number,))[0][:, : x.shape[1]]
 
     def _within(self, skip: Skip, sigma: float) -> bool:
         to_sigma = self._schedule.percent_to_sigma

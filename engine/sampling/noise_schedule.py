@@ -234,7 +234,8 @@ def forward_process(source: NoiseSchedule | Parameterization, x0: Tensor, noise:
     sigma = schedule.sigma(timestep)
     if schedule.is_flow:
         return torch.lerp(x0, noise, sigma)
-    return (x0 + sigma * noise) / math.sqrt(1.0 + sigma * sigma)
+    of_share = schedule.parameterization.prediction == "share"
+    return (x0 + sigma * noise) / (1.0 + sigma if of_share else math.sqrt(1.0 + sigma * sigma))
 
 
 def add_noise_to_latent(

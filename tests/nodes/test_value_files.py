@@ -122,3 +122,17 @@ def test_what_cannot_be_kept_is_told(desk: Bench) -> None:
     save_file({"emb_params": torch.ones(2, 8)}, desk.paths.folders("embeddings")[0] / "word.safetensors")
     with pytest.raises(CheckpointError, match="no conditioning: expected a tensor conditioning, got emb_params"):
         conditioning_loader(desk, "word.safetensors")
+
+
+def test_latents_in_the_input_folder_may_be_named(desk: Bench, builtin_catalogue: Any) -> None:
+    """And pictures may not: a choice of files is of their kind, on the command line too."""
+    from engine.cli.graph_source import Graph, check_graph
+
+    folder = desk.paths.directory("input")
+    (folder / "a.png").write_bytes(b"")
+    save_file({"latent_tensor": torch.ones(1, 4, 2, 2)}, folder / "a.latent")
+    for name, sound in (("a.latent", True), ("a.png", False)):
+        loader = {"class_type": "LoadLatent", "inputs": {"latent": name}}
+        saver = {"class_type": "SaveLatent", "inputs": {"samples": ["1", 0], "filename_prefix": "x"}}
+        graph = Graph("it", {"1": loader, "2": saver}, None, [], [], None)
+        assert (check_graph(graph, desk.paths, builtin_catalogue, None).problems == []) is sound

@@ -29,11 +29,6 @@ def patched(network: Network, handle: ModelHandle, schedule: NoiseSchedule) -> N
     return found  # type: ignore[no-any-return]
 
 
-def for_a_run(network: Any) -> Any:
-    """Return a network whose patches remember nothing of an earlier run."""
-    return network.anew() if isinstance(network, PatchedNetwork) else network
-
-
 class PatchedNetwork:
     """A network with patches; the last one is outermost. What it is asked otherwise the network answers."""
 
@@ -41,6 +36,11 @@ class PatchedNetwork:
         self._network, self._schedule, self._told = network, schedule, list(told)
         where = Where(network, schedule)
         self.patches: list[Patch] = [made(kind, where, facts) for kind, facts in self._told]
+
+    @property
+    def backwards(self) -> bool:
+        """Whether predictions for negative conditionings are wanted before those for positive ones."""
+        return any(getattr(patch, "backwards", False) for patch in self.patches)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)

@@ -65,7 +65,7 @@ class Kind(Protocol):
         ...
 
 
-_WITH_TORCH = frozenset({"language_encoder", "seeing_encoder", "t5_encoder", "pictures"})
+_WITH_TORCH = frozenset({"language_encoder", "seeing_encoder", "t5_encoder", "pictures", "glyph_encoder"})
 """Modules that encode, of which no file is recognised."""
 
 
