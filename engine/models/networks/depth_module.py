@@ -1,4 +1,4 @@
-"""Depth Anything 3 (Lin et al. 2025) for single pictures: DINOv2 and a head that fuses its features (Ranftl et al. 2021, DPT).
+"""Depth Anything 3 (Lin et al. 2025) for single pictures: DINOv2 and a head that fuses what it sees (Ranftl et al. 2021)."""
 
 from __future__ import annotations
 
