@@ -162,6 +162,7 @@ MEMBERS: Mapping[str, Member] = {
         "hunyuan_image",
         "hunyuan_image_vae",
     ),
+    "hunyuan_dit": Member(_plain("tests.tiny_hunyuan_dit:write"), "checkpoints/hunyuan_dit"),
     "omnigen2": Member(
         _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
     ),

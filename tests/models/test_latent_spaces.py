@@ -65,7 +65,7 @@ def test_families_with_one_autoencoder_have_one_space():
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
         ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
-        ["auraflow", "pixart_sigma", "sdxl", "sdxl_refiner"],
+        ["auraflow", "hunyuan_dit", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
             *(
                 "chroma",

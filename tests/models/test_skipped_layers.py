@@ -46,6 +46,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "pixart_sigma": ("transformer_blocks", "transformer_blocks"),
     "hunyuan_image": APART,
     "omnigen2": ("layers", "layers"),
+    "hunyuan_dit": ("blocks", "blocks"),
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
