@@ -47,6 +47,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "hunyuan_image": APART,
     "omnigen2": ("layers", "layers"),
     "hunyuan_dit": ("blocks", "blocks"),
+    "sana": ("transformer_blocks", "transformer_blocks"),
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
