@@ -217,6 +217,8 @@ def handle_codecs() -> list[Codec]:
         Codec("model-handle", _is_handle, _encode_handle, _decode_handle),
         Codec("control-use", _is_control_use, _control_facts, _control_use),
         Codec("controlled-model", _is_controlled, _controlled_facts, _controlled_model),
+        Codec("hooks", _is_hooks, _encode_hooks, _decode_hooks),
+        Codec("video", _is_video, _video_facts, _video),
     ]
 
 
@@ -224,17 +226,39 @@ def _is_handle(value: Any) -> bool:
     """Told by name: importing the class would cost every run that meets none."""
     kind = type(value)
     named = kind.__module__ == "engine.models.handles" and kind.__name__.endswith("Handle")
-    return named and not getattr(value, "controls", ())
+    return named and not getattr(value, "controls", ()) and not getattr(value, "carried", {})
 
 
 def _is_controlled(value: Any) -> bool:
     kind = type(value)
-    return kind.__module__ == "engine.models.handles" and kind.__name__ == "ModelHandle" and bool(value.controls)
+    named = kind.__module__ == "engine.models.handles" and kind.__name__ == "ModelHandle"
+    return named and bool(value.controls or value.carried)
 
 
 def _is_control_use(value: Any) -> bool:
     kind = type(value)
     return kind.__module__ == "engine.models.handles" and kind.__name__ == "ControlUse"
+
+
+def _is_video(value: Any) -> bool:
+    """Those of packs are of classes below it."""
+    return any(
+        kind.__name__ == "VideoValue" and kind.__module__ == "engine.media.video" for kind in type(value).__mro__
+    )
+
+
+def _video_facts(video: Any) -> dict[str, Any]:
+    return {name: getattr(video, name) for name in video.__dataclass_fields__}
+
+
+def _video(facts: dict[str, Any]) -> Any:
+    """Raises FileNotFoundError when the file of the video has gone or is another, so that the cache has it loaded again."""
+    from engine.media.video import VideoValue, is_as_loaded
+
+    video = VideoValue(**facts)
+    if video.file and not is_as_loaded(video):
+        raise FileNotFoundError(video.file)
+    return video
 
 
 def _encode_handle(handle: Any) -> bytes:
@@ -259,13 +283,14 @@ def _decode_handle(data: bytes) -> Any:
 def _controlled_facts(handle: Any) -> dict[str, Any]:
     import msgspec
 
-    return {"handle": msgspec.structs.replace(handle, controls=()), "controls": list(handle.controls)}
+    plain = msgspec.structs.replace(handle, controls=(), carried={})
+    return {"handle": plain, "controls": list(handle.controls), "carried": handle.carried}
 
 
 def _controlled_model(facts: dict[str, Any]) -> Any:
     import msgspec
 
-    return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]))
+    return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]), carried=facts.get("carried", {}))
 
 
 _CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous", "vae", "mask")
@@ -279,6 +304,29 @@ def _control_use(facts: dict[str, Any]) -> Any:
     from engine.models.handles import ControlUse
 
     return ControlUse(**facts)
+
+
+def _is_hooks(value: Any) -> bool:
+    return type(value).__module__ == "engine.models.hooks"
+
+
+def _encode_hooks(value: Any) -> Any:
+    from engine.models.hooks import encode
+
+    return encode(value)
+
+
+def _decode_hooks(data: Any) -> Any:
+    """Raises FileNotFoundError when a file that they name has moved, so that the cache has them made again."""
+    from pathlib import Path
+
+    from engine.models.hooks import decode, sources
+
+    found = decode(data)
+    for source in sources(found):
+        if source.digest and not Path(source.path).exists():
+            raise FileNotFoundError(source.path)
+    return found
 
 
 if __name__ == "__main__":

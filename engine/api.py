@@ -32,6 +32,7 @@ from engine.graph.schema import Files, Mentions
 if TYPE_CHECKING:
     from engine.denoising.guided import GuidedModel as Guider
     from engine.denoising.records import NoiseSource as Noise
+    from engine.media.video import VideoValue as Video
     from engine.models.handles import ClipHandle as Clip
     from engine.models.handles import ClipVisionHandle as ClipVision
     from engine.models.handles import ControlNetHandle as ControlNet
@@ -54,6 +55,7 @@ else:
         StyleModel,
         UpscaleModel,
         Vae,
+        Video,
     )
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "Text",
     "UpscaleModel",
     "Vae",
+    "Video",
     "WithUi",
     "node",
     "route",

@@ -35,6 +35,16 @@ def rgb_of(color: int) -> list[float]:
     return [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
 
 
+def parsed_color(text: str, where: str) -> tuple[float, float, float, float]:
+    """Red, green, blue and opacity, 0..1, of #RRGGBB or #RRGGBBAA. Raises ValueError, naming `where`, for another text."""
+    found = _HEX.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"{where} is {str(text)[:80]!r}, which is no colour; write #RRGGBB, such as #ff5733.")
+    rgb, alpha = found.groups()
+    red, green, blue = rgb_of(int(rgb, 16))
+    return red, green, blue, int(alpha, 16) / 255 if alpha else 1.0
+
+
 @node("ColorToRGBInt", category="utils", display_name="Color Picker")
 def color_to_rgb_int(color: Annotated[HexColor, In(tip="#RRGGBB, or #RRGGBBAA.")] = "#ffffff") -> Picked:
     """Give a colour such as #ff5733 as a number and its opacity. Raises ValueError for what is no such text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import In, Model, node
-from engine.denoising.model_guidance import BOUND_OPTION, NORM_OPTION
+from engine.denoising.model_guidance import BOUND_OPTION, with_step
 
 
 @node("CFGNorm", category="advanced/guidance", display_name=None, experimental=True)
@@ -20,7 +20,7 @@ def cfg_norm(
     ] = False,
 ) -> Model:
     """Hold guidance to the length that the positive prediction has, latent pixel by latent pixel, against burnt-out colours."""
-    return model.with_option(NORM_OPTION, [*model.options.get(NORM_OPTION, []), [strength, bool(pre_cfg)]])
+    return with_step(model, "noise_as_long" if pre_cfg else "shortened", strength)
 
 
 @node("RenormCFG", category="advanced/model", display_name=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import Clip, Context, In, Model, node
+from engine.models.errors import shortened
 from engine.models.merging import AHandle, Share, merged
 
 Ratio = Annotated[float, In(ge=0, le=1, step=0.01, tip="Share of the first model: 1 is the first, 0 the second.")]
@@ -68,8 +69,8 @@ def _of(ctx: Context, first: AHandle, second: AHandle, shares: list[Share]) -> A
     handle, left = merged(first, second, shares)
     if left:
         ctx.warn(
-            f"{len(left)} weights of the first model are left as they are, such as {left[0]}: the second has none of that name "
-            "and size."
+            f"{len(left)} weights of the first model are left as they are, such as {shortened(list(left))}: the second has none "
+            "of that name and size."
         )
     return handle
 

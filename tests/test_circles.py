@@ -25,6 +25,7 @@ TOLD = {
     },
     "engine.plugins.adapters": {"", "v1", "v3"},
     "engine.authoring": {"context", "subgraph"},
+    "engine.media": {"video", "video_methods", "video_writing"},
 }
 """Package → modules of it that refer to each other within functions or for the type checker."""
 

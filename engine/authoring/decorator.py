@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from engine.authoring.definition import DEFINITION, NodeDefinition, read_result
 from engine.authoring.groups import gathering, group_names
 from engine.authoring.signature import NodeDeclarationError, inputs_of, outputs_of, takes_more
+from engine.graph.dynamic import lazy_names
 from engine.graph.schema import NodeSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +50,7 @@ def node(
         if run is None:
             raise NodeDeclarationError(f"Node {name}: class {target.__name__} has no method `run`; write one.")
         wants_ctx, inputs = inputs_of(name, run)
-        lazy = frozenset(spec.name for spec in inputs if spec.lazy)
+        lazy = lazy_names(inputs)
         if lazy and not inspect.iscoroutinefunction(run):
             raise NodeDeclarationError(f"Node {name}: a function with Lazy inputs awaits them; write `async def`.")
         groups = tuple(dict.fromkeys(group_names(inputs)))

@@ -34,6 +34,6 @@ def _catalogue(base: Path) -> tuple[Catalogue, ChoicesOf]:
     library = app.stored_library(False) or app.load_library()
 
     def choices(files: Files) -> list[str]:
-        return app.paths.folder_files(files.folder)
+        return app.paths.folder_files(files.folder, files.kind)
 
     return library.catalogue, choices

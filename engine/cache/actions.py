@@ -38,6 +38,8 @@ class ExpandedNode(msgspec.Struct, array_like=True, frozen=True):
     references: dict[str, Reference]
     display: str | None = None
     """The node to show it on, where the expansion names one."""
+    always: bool = False
+    """Whether it runs in every run anew."""
 
 
 class Expansion(msgspec.Struct, array_like=True, frozen=True):

@@ -94,7 +94,7 @@ def _show_workflow(app: App, name: str, *, as_json: bool) -> int:
 
 
 def _choices(app: App) -> ChoicesOf:
-    return lambda files: app.paths.folder_files(files.folder)
+    return lambda files: app.paths.folder_files(files.folder, files.kind)
 
 
 def _show(catalogue: Catalogue, name: str, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from engine.graph.parameters import Parameter
 from engine.graph.schema import Files, InputSpec
 from engine.graph.signature import Output, Signature, media_kind
+from engine.paths import INPUT_KINDS
 
 _TYPES: Final = {"integer": "INT", "number": "FLOAT", "string": "STRING", "boolean": "BOOLEAN"}
 
@@ -51,7 +52,12 @@ def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> Paramete
 def _spec(name: str, schema: Mapping[str, Any]) -> InputSpec:
     kind = schema.get("x-safelight-media")
     if kind:
-        return InputSpec(name=name, type="COMBO", choices=Files("input"), options={f"{kind}_upload": True})
+        return InputSpec(
+            name=name,
+            type="COMBO",
+            choices=Files("input", kind=kind if kind in INPUT_KINDS else ""),
+            options={f"{kind}_upload": True},
+        )
     branches = [one for one in schema.get("anyOf") or () if isinstance(one, Mapping)]
     number = next((one for one in branches if one.get("type") == "integer"), None)
     if number is not None:

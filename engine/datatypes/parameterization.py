@@ -9,8 +9,10 @@ import msgspec
 if TYPE_CHECKING:
     from torch import Tensor
 
-Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img", "cosmos_rflow"]
-ScheduleKind = Literal["scaled_linear", "linear", "cosine", "cosine_time", "flow", "edm"]
+Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img", "edm", "share"]
+ScheduleKind = Literal[
+    "scaled_linear", "linear", "cosine", "cosine_time", "flow", "log_time", "tangent_time", "share_time"
+]
 Variance = Literal["least", "most"]
 
 
@@ -23,14 +25,17 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     `beta_end` (`scaled_linear`: linear in the square root, as Stable Diffusion; `linear`: as DDPM; `cosine`: Nichol &
     Dhariwal 2021, betas ignored; `cosine_time`: the same as a function of time 0..1, which is what the network is told, with
     `shift` dividing the signal's share of the noise, as Stable Cascade). For `flow` it is x_t = (1 - t) x_0 + t eps
-    (Liu et al. 2022; Lipman et al. 2022), with the resolution shift of Stable Diffusion 3 (Esser et al. 2024). `edm`: levels from
-    `sigma_min` to `sigma_max`, even in their logarithm, of x = x_0 + sigma eps (Karras et al. 2022); `cosmos_rflow` there: the
-    velocity of a flow at t = sigma / (1 + sigma), whose x_t is x / (1 + sigma).
+    (Liu et al. 2022; Lipman et al. 2022), with the resolution shift of Stable Diffusion 3 (Esser et al. 2024).
 
     `clip` above 0: guided predictions of x_0 are kept within ±clip, as networks of pictures are sampled (Ho et al. 2020). With
     `clip_quantile` 0..1 that bound is the quantile of each prediction's magnitudes, between 1 and `clip`, and the prediction is
     scaled back to ±1 (Saharia et al. 2022, section 2.3, dynamic thresholding). `variance`: which of the two bounds on the
     variance of a step (Ho et al. 2020, section 3.2) ancestral sampling draws with; a network that has learned it decides itself.
+
+    Of `log_time`, `tangent_time` and `share_time` any level from `sigma_min` to `sigma_max` is one that the network knows, and it
+    is told log(sigma) / 4 (Karras et al. 2022), atan(sigma) 2 / pi, or sigma / (sigma + 1). The prediction `edm` is Karras et
+    al.'s F, and `share` a flow's velocity at the time sigma / (sigma + 1) and at x / (sigma + 1). `sigma_data`: the deviation of
+    the data, for eps, v and edm. `noise_scale`: the deviation of the noise that the network was trained with.
     """
 
     prediction: Prediction = "eps"
@@ -39,12 +44,14 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     beta_start: float = 0.00085
     beta_end: float = 0.012
     shift: float = 1.0
-    sigma_min: float = 0.002
-    sigma_max: float = 120.0
     zero_terminal_snr: bool = False
     clip: float = 0.0
     clip_quantile: float = 0.0
     variance: Variance = "least"
+    sigma_min: float = 0.0
+    sigma_max: float = 0.0
+    sigma_data: float = 1.0
+    noise_scale: float = 1.0
 
 
 class LatentFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,6 +112,9 @@ else:
     class Audio(Socket, io_type="AUDIO"):
         """Dict with `waveform` (B, C, T) and `sample_rate` in Hz."""
 
+    class Video(Socket, io_type="VIDEO"):
+        """A video in a file or in memory (`engine.media.video.VideoValue`), decoded when a node asks for its frames."""
+
     class Choice(Socket, io_type="COMBO"):
         """One of the choices of an input that has some, as text: STRING outputs do not feed such inputs."""
 

@@ -70,5 +70,9 @@ def _texts(guidance: Guidance) -> Iterator[tuple[str, Conditioning]]:
     if isinstance(guidance, DualCfgGuidance):
         yield "middle", guidance.middle
         yield "negative", guidance.negative
-    elif isinstance(guidance, CfgGuidance) and (guidance.cfg != 1.0 or guidance.ranges or guidance.always_negative):
+    elif isinstance(guidance, CfgGuidance) and (
+        guidance.cfg != 1.0 or guidance.ranges or guidance.always_negative or guidance.away is not None
+    ):
         yield "negative", guidance.negative
+        if guidance.away is not None:
+            yield "negative", guidance.away

@@ -15,6 +15,7 @@ from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodePro
 from engine.execute.run import Run
 from engine.execute.state import NodeState, StoredInput
 from engine.execute.values import fetch_stored
+from engine.graph.loops import Loops
 from engine.graph.prompt import Link
 from engine.media.faults import picture_faults
 
@@ -144,6 +145,25 @@ class NodeContext:
         for fault in picture_faults(images) if is_tensor(images) else ():
             self.warn(fault)
         return saved
+
+    @property
+    def loops(self) -> Loops:
+        """The loops of the graph that this node is in; those of the submitted graph are worked out once."""
+        run = self._run
+        if self.node_id not in run.prompt:
+            return Loops(run.prompt | {name: inner.node for name, inner in run.expanded.items()})
+        if run.loops is None:
+            run.loops = Loops(run.prompt)
+        return run.loops
+
+    @property
+    def room(self) -> int:
+        """How many nodes the expansions of this run may still add."""
+        return max(0, self._run.executor.expansion_limits.nodes - self._run.growth.nodes)
+
+    def given(self, name: str) -> Any:
+        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
+        return self._state.node.inputs.get(name)
 
     def subgraph(self) -> Subgraph:
         """A new, empty subgraph to build and return in `Expand`."""

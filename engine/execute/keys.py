@@ -15,7 +15,7 @@ from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.run import Run
 from engine.execute.state import BLOCKED, NodeState, StoredInput
-from engine.graph.prompt import Link
+from engine.graph.prompt import ALWAYS, Link
 from engine.graph.schema import Mentions
 
 NO_FILE = b"no file"
@@ -71,6 +71,8 @@ def action_key(run: Run, state: NodeState) -> bytes:
             parts.append(_constant(state, value))
     if not facts.plain:
         parts.append(_extras(run, state))
+    if state.parent is not None and ALWAYS in state.node.meta:
+        state.recorded = False
     if not state.recorded:
         parts += (run.nonce, state.id.encode())
     return xxh3_128_digest(b"".join(parts))
@@ -136,6 +138,8 @@ def _extras(run: Run, state: NodeState) -> bytes:
     parts = []
     for name, folder in facts.files.items():
         parts += [_file_bytes(run, folder, chosen) for chosen in _texts(run, state, name)]
+    for name, folder in facts.folders.items():
+        parts += [_folder_bytes(run, folder, chosen) for chosen in _texts(run, state, name)]
     for name, mentions in facts.mentions.items():
         for text in _texts(run, state, name):
             if mentions.prefix in text:
@@ -155,7 +159,8 @@ def _texts(run: Run, state: NodeState, name: str) -> list[str]:
     """The texts that the input `name` holds or that come through its link; where they are lost the node just runs."""
     value: Any = state.node.inputs.get(name)
     if type(value) not in (Link, StoredInput):
-        return [value] if isinstance(value, str) else []
+        listed = value if isinstance(value, list) else [value]
+        return [one for one in listed if isinstance(one, str)]
     digests: Any = value.digests if type(value) is StoredInput else (run.states[value.node].outputs or ())[value.slot]
     texts = []
     for digest in (digests,) if isinstance(digests, bytes) else digests:
@@ -193,6 +198,16 @@ def _file_bytes(run: Run, folder: str, name: str) -> bytes:
         digests = [run.cache.files.digest(one) for one in (path, *run.services.files_beside(path))]
         return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
     except Exception:  # no such name, or unreadable: the node itself will say what is wrong with it
+        return NO_FILE
+
+
+def _folder_bytes(run: Run, folder: str, name: str) -> bytes:
+    """The names and contents of all files in a chosen folder."""
+    try:
+        files = run.services.paths.files_in(folder, name)
+        told = (name_bytes(f"{below}/{path.name}") + run.cache.files.digest(path) for below, path in files)
+        return xxh3_128_digest(b"".join(told))
+    except Exception:  # no such folder, or unreadable: the node itself will say what is wrong with it
         return NO_FILE
 
 

@@ -26,6 +26,7 @@ from engine.execute.result import RunResult
 from engine.execute.services import Services
 from engine.execute.state import Held, Inner, NodeState
 from engine.execute.telling import Telling
+from engine.graph.loops import Loops
 from engine.graph.prompt import Prompt
 
 
@@ -61,6 +62,8 @@ class Run:
         self.expanded: dict[str, Inner] = {}
         """Nodes that expansions added."""
         self.growth = Growth()
+        self.loops: Loops | None = None
+        """Those of the submitted graph, once a node asked for them."""
         self.shown_bytes = 0
         """Of all that its nodes showed."""
         self.errand_owners: dict[NodeState, NodeState] = {}

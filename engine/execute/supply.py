@@ -70,10 +70,12 @@ def collect(run: Run, state: NodeState, lazy_names: Any) -> Inputs | list[NodeSt
 
 
 def _note_writable(inputs: Inputs) -> None:
+    found: dict[int, Stored] = {}
     for held in inputs.linked.values():
         for entry in (held,) if isinstance(held, Stored) else held:
-            if entry.stamp is not None and entry not in inputs.writable:
-                inputs.writable.append(entry)
+            if entry.stamp is not None:
+                found[id(entry)] = entry
+    inputs.writable.extend(found.values())
 
 
 def fetch(run: Run, producer: NodeState, slot: int) -> Held | None:

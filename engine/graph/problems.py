@@ -64,6 +64,7 @@ PROBLEM_TYPES: Final[Mapping[str, ProblemType]] = {
     "return_type_mismatch": ProblemType(
         "Return type mismatch between linked nodes", "Link an output of the expected type, or convert between the two."
     ),
+    "broken_loop": ProblemType("The loop has no sound body", "Give each StartLoop one EndLoop that hangs on it."),
     # values
     "invalid_input_type": ProblemType("Value has the wrong type"),
     "value_smaller_than_min": ProblemType("Value is smaller than the minimum", "Choose a larger value."),

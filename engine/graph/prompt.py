@@ -20,6 +20,10 @@ DISPLAY: Final = "display"
 """Key in `Node.meta` of a node in an expansion: the id of the node to show it on."""
 
 
+ALWAYS: Final = "always"
+"""Key in `Node.meta` of a node in an expansion that runs in every run anew, whatever is known of it."""
+
+
 class Node:
     """One node of a prompt: its type as written, its inputs (constants, or `Link`), and what else the file said."""
 

@@ -14,12 +14,18 @@ import msgspec
 
 from engine.datatypes.sockets import WIDGET_TYPES
 
+FOLDERS: Final = "folder"
+"""The kind of `Files` that are subfolders."""
+
 
 class Files(msgspec.Struct, frozen=True, tag="files"):
     """Choices that are the file names of a models folder (`checkpoints`), or of `input`, read anew on each request."""
 
     folder: str
     extra: tuple[str, ...] = ()
+    kind: str = ""
+    """Of the files in `input`: "" for pictures, "video", "audio" (videos too, for their sound), "latent", or
+    FOLDERS for its subfolders."""
 
 
 class Mentions(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ import msgspec
 from engine.datatypes.sockets import ANY_TYPE, types_in_common, types_match
 from engine.graph import topology
 from engine.graph.live_inputs import GROUPS, LiveInputs, matched
+from engine.graph.loops import LOOP_ENDS, Loops
 from engine.graph.problems import GraphError, Problem, one_of, problem, shown
 from engine.graph.prompt import Link, Node, NodeId, Prompt, is_link, unwrap
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
@@ -119,6 +120,8 @@ class _Check:
         wanted = topology.reachable(reads, roots) if roots else set(self.prompt)
         for node_id, node in self.prompt.items():
             self._check_node(node_id, node, node_id in wanted)
+        if LOOP_ENDS & self.plans.keys():
+            self._check_loops(wanted)
         groups = topology.groups(reads)
         sound = self._soundness(reads, groups)
         bad = [output for output in outputs if output not in sound]
@@ -239,6 +242,11 @@ class _Check:
                 self._check_templates(node_id, node, declared, received)
             if plan.spec.has_validate and self.custom is not None and node_id not in self.broken:
                 self._ask_pack(self.custom, node_id, node, plan.spec, received)
+
+    def _check_loops(self, wanted: Container[NodeId]) -> None:
+        for node_id, wrong in Loops(self.prompt).problems.items():
+            if node_id in wanted:
+                self._report(node_id, self.prompt[node_id], "broken_loop", details=wrong.message, hint=wrong.hint)
 
     def _takes(self, spec: NodeSpec, name: str) -> bool:
         return not spec.chooses_inputs or self.custom is None or self.custom.takes(spec, name)

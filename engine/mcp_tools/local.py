@@ -161,7 +161,7 @@ class LocalBackend:
         return Read(one.name, one.signature.doc, arguments_schema(one.signature, self._choices), outputs)
 
     def _choices(self, files: Files) -> list[str]:
-        return self._paths.folder_files(files.folder)
+        return self._paths.folder_files(files.folder, files.kind)
 
     async def _run(self, tool: WorkflowTool, arguments: Mapping[str, Any], tell: Tell, token: CancelToken) -> Outcome:
         library, executor = await self._opened()

@@ -23,11 +23,16 @@ def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int
     The bytes go to a hidden file that then takes its name in one step, so the name only ever stands for the whole file, and
     of several writers each gets a number of its own. Raises MediaError when the disk is full or the folder cannot be written.
     """
+    return write_numbered_by(folder, stem, suffix, lambda part: part.write_bytes(data), least)
+
+
+def write_numbered_by(folder: Path, stem: str, suffix: str, write: Callable[[Path], object], least: int = 1) -> Path:
+    """As `write_numbered`, of what `write` writes to the hidden file that it is given; one that it leaves undone is removed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{os.urandom(8).hex()}.part"
         try:
-            part.write_bytes(data)
+            write(part)
             return _take_name(part, folder, stem, suffix, least)
         finally:
             with suppress(OSError):
@@ -94,7 +99,7 @@ def _rename_new(part: Path, target: Path) -> None:
 def _explained(error: OSError, folder: Path) -> MediaError:
     if error.errno in _FULL:
         return MediaError(
-            f"The disk is full: a picture could not be written to {folder}. Nothing half-written is left. Free some space."
+            f"The disk is full: a file could not be written to {folder}. Nothing half-written is left. Free some space."
         )
     return MediaError(f"Cannot write to {folder}: {error.strerror or error}. Choose a folder that you may write to.")
 

@@ -20,22 +20,24 @@ _LONGEST: Final = 150  # of the 255 bytes most file systems allow, with room for
 def expand_pattern(
     prefix: str,
     *,
-    width: int,
-    height: int,
+    width: int | None = None,
+    height: int | None = None,
     prompt: Mapping[str, Any] | None = None,
     now: datetime,
     batch_index: int | None = None,
 ) -> str:
     """Fill in the `%…%` of a file name prefix; what names nothing stays as written.
 
-    `%width%`, `%height%` (pixels), `%batch_num%` unless `batch_index` is None, `%year%` … `%second%`,
+    `%width%`, `%height%` (pixels) and `%batch_num%` unless they are None, `%year%` … `%second%`,
     `%date:yyyy-MM-dd hh.mm.ss%`, and `%Node.input%`, where Node is a title, a node type or an id in `prompt` (prompt form,
     JSON). What is filled in can add no folders.
     """
     facts = {
-        "width": str(width),
-        "height": str(height),
-        **({} if batch_index is None else {"batch_num": str(batch_index)}),
+        **{
+            name: str(value)
+            for name, value in (("width", width), ("height", height), ("batch_num", batch_index))
+            if value is not None
+        },
         "date": f"{now:%Y-%m-%d}",
         "year": f"{now:%Y}",
         "month": f"{now:%m}",

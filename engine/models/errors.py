@@ -23,6 +23,10 @@ class TokenizerError(ModelError):
     """No tokenizer could be found for a text encoder, or it does not fit."""
 
 
+class NotThereError(ModelError, AttributeError):
+    """Something was asked of a network that networks of its kind do not have."""
+
+
 def shortened(names: list[str], limit: int = 4) -> str:
     """Join `names` for a message: the first `limit`, then how many more."""
     text = ", ".join(names[:limit])

@@ -49,7 +49,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     """A change to weights, applied in the order of the handle's list.
 
     `kind` "lora": keep `keep` times the weights it is for, and add `strength` times its deltas. "model": the same with those of
-    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`.
+    `other`, of which names in the original layout begin with one of `within` (() for all) and none of `without`. "scale": keep
+    `keep` times the weights whose names in the library's layout end with one of `within`; `source` is the model's own.
     """
 
     kind: str
@@ -59,10 +60,13 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     other: ModelHandle | ClipHandle | None = None
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def key(self) -> str:
         """Names what is put on, whatever its strength."""
+        if self.kind == "scale":
+            return " ".join(("scale", *self.within))
         if self.other is None:
             return self.source.digest
         return " ".join((self.other.identity(), *self.within, "-", *self.without))
@@ -97,7 +101,8 @@ class _Handle(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     """A denoiser. `config` holds the arguments of its network's class; `options` what samplers and nodes attach.
 
-    `controls`: a ControlUse for each model patch, which steers every run whatever its conditionings.
+    `controls`: a ControlUse for each model patch, which steers every run whatever its conditionings. `carried`: values that
+    options need and that are no plain data (tensors, conditionings, handles), by their digests, which is how options name them.
     """
 
     parameterization: Parameterization
@@ -105,6 +110,7 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     patches: tuple[Patch, ...] = ()
     options: dict[str, Any] = {}
     controls: tuple[Any, ...] = ()
+    carried: dict[str, Any] = {}
 
     @property
     def in_channels(self) -> int:
@@ -143,11 +149,15 @@ class ModelHandle(_Handle, frozen=True, kw_only=True, tag="model"):
     def weights_alone(self) -> ModelHandle:
         """Return a model of nothing but these weights with their patches: no options, controls or functions of packs."""
         kept = {name: getattr(self, name) for name in ModelHandle.__struct_fields__}
-        return ModelHandle(**{**kept, "options": {}, "controls": ()})
+        return ModelHandle(**{**kept, "options": {}, "controls": (), "carried": {}})
 
     def with_option(self, name: str, value: Any) -> ModelHandle:
         """Return a copy with one option set; `value` must be plain data (numbers, text, lists, dicts)."""
         return msgspec.structs.replace(self, options={**self.options, name: value})
+
+    def carrying(self, digest: str, value: Any) -> ModelHandle:
+        """Return a copy that holds a value under the digest of its content, for options to name it by."""
+        return msgspec.structs.replace(self, carried={**self.carried, digest: value})
 
 
 class HookedModel(ModelHandle, frozen=True, kw_only=True, tag="hooked"):
@@ -167,7 +177,7 @@ class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
     `tower`: what embeddings call it ("clip_l", "clip_g"). `tokenizer`: the file it is read from; None: the checkpoint's own
     metadata, or to be searched when first used. `stop_at`: the layer whose output is the conditioning, -1 the last, -2 the one
     before; it goes through the final layer norm if `normed`. `cut_layers`: layers of the full tower that this file leaves out
-    at its end (1 for Stable Diffusion 2 folders).
+    at its end (1 for Stable Diffusion 2 folders). `device`: chosen by a node, "" for the worker's.
     """
 
     tower: str = "clip_l"
@@ -178,6 +188,7 @@ class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
     normed: bool = True
     cut_layers: int = 0
     beside: tuple[ClipHandle, ...] = ()
+    device: str = ""
 
     @property
     def towers(self) -> tuple[ClipHandle, ...]:
@@ -207,6 +218,8 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
     kind: str = "kl"
     beside_network: bool = False
     """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
+    device: str = ""
+    """Chosen by a node, "" for the worker's."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
@@ -239,6 +252,29 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
     family: str = ""
 
 
+class PerceptionHandle(_Handle, frozen=True, kw_only=True, tag="perception"):
+    """A network that sees what is in a picture; `kind`: the module of `engine.models.perception` that knows it.
+
+    Sockets of type MODEL and CLIP may hold one. What asks it for something that denoisers and text encoders have is told.
+    """
+
+    kind: str
+    family: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise ModelError, for what it lacks is asked of it in the place of another model. It is an AttributeError too."""
+        from engine.models import perception
+        from engine.models.errors import NotThereError
+
+        if name.startswith("_"):
+            raise AttributeError(name)
+        kind = perception.kind_named(self.kind)
+        raise NotThereError(
+            f"{self.source.path}: holds {kind.TITLE}, which has no {name}: expected a model that makes pictures, or its text "
+            f"encoder. Use it with {kind.USE}."
+        )
+
+
 Handle: TypeAlias = (
     ModelHandle
     | ClipHandle
@@ -248,6 +284,7 @@ Handle: TypeAlias = (
     | ClipVisionHandle
     | StyleModelHandle
     | UpscaleHandle
+    | PerceptionHandle
 )
 
 
@@ -267,22 +304,24 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
+    sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
-    if isinstance(handle, ModelHandle) and uses:
-        handle = msgspec.structs.replace(handle, controls=())
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
+    if isinstance(handle, ModelHandle) and (uses or handle.carried):
+        handle = msgspec.structs.replace(handle, controls=(), carried={})
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
+    """Return plain data with the digest of each file in the place of its source."""
     if isinstance(value, dict):
         if value.keys() == {"path", "digest"}:
             return value["digest"]
-        return {name: _without_paths(item) for name, item in value.items()}
+        return {name: without_paths(item) for name, item in value.items() if (name, item) != ("device", "")}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     return value
 
 

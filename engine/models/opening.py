@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -42,6 +42,7 @@ from engine.models.handles import (
 from engine.models.held import held
 from engine.models.labels import OPTION
 from engine.models.packed import read_header
+from engine.models.perceiving import open_seeing
 from engine.models.sd_keys import CONTROLNET_PREFIX, DIFFERENCE
 from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, open_writer, tower_handle
@@ -67,7 +68,12 @@ def open_checkpoint(path: Path, files: FileDigest = digest_file) -> Opened:
     if path.is_dir():
         return _open_folder(path, files)
     header = read_header(path)
-    found = detect.detect(header.shapes, header.metadata, str(path), partial(spread, path))
+    try:
+        found = detect.detect(header.shapes, header.metadata, str(path), partial(spread, path))
+    except CheckpointError:
+        if seeing := open_seeing(path, files, header):
+            return Opened(*cast("tuple[Any, Any]", seeing), None)
+        raise
     source = Source(str(path), files(path))
     return _opened(found, source, [source] * len(found.texts), source)
 

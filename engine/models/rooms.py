@@ -13,7 +13,9 @@ from typing import Final
 
 from engine.sources import Sources
 
-ROOMS: Final = tuple(f"engine.models.{name}" for name in ("families", "networks", "towers", "autoencoders", "controls"))
+ROOMS: Final = tuple(
+    f"engine.models.{name}" for name in ("families", "networks", "towers", "autoencoders", "controls", "perception")
+)
 """Packages whose modules belong to the families that name them."""
 
 _SHARED = ("engine.models.families.base", *ROOMS)
@@ -25,8 +27,8 @@ def is_room(module: str) -> bool:
 
 
 @cache
-def code_of(family: str, autoencoder: str = "", control: str = "") -> str:
-    """Return the digest of a family's own code, with that of a kind of autoencoder or control network.
+def code_of(family: str, autoencoder: str = "", control: str = "", perception: str = "") -> str:
+    """Return the digest of a family's own code, with that of a kind of autoencoder, control network or perception.
 
     Of the latter alone for an unknown family.
 
@@ -36,6 +38,7 @@ def code_of(family: str, autoencoder: str = "", control: str = "") -> str:
 
     modules = [f"engine.models.autoencoders.{autoencoder}"] if autoencoder else []
     modules += [f"engine.models.controls.{control}"] if control else []
+    modules += [f"engine.models.perception.{perception}"] if perception else []
     if (page := page_of(family)) is not None:
         modules += [page, *(f"engine.models.towers.{tower.kind}" for tower in family_named(family).towers)]
     sources = _sources()

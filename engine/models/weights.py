@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.models import autoencoders, controls, sd_keys, vision_names
+from engine.models import autoencoders, controls, perception, sd_keys, vision_names
 from engine.models.checkpoints import fit
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
@@ -26,6 +26,7 @@ from engine.models.handles import (
     Handle,
     ModelHandle,
     ModelPatchHandle,
+    PerceptionHandle,
     StyleModelHandle,
     VaeHandle,
 )
@@ -50,6 +51,7 @@ _TITLES: dict[type, str] = {
     ControlNetHandle: "ControlNet",
     ClipVisionHandle: "image encoder",
     StyleModelHandle: "style model",
+    PerceptionHandle: "network",
 }
 
 
@@ -60,6 +62,8 @@ def kind_of(handle: ClipHandle) -> Kind:
 
 def title(handle: Handle) -> str:
     """Return what messages call this part of a model."""
+    if isinstance(handle, PerceptionHandle):
+        return f"network ({handle.kind})"
     return family_named(handle.family).network.title if isinstance(handle, ModelHandle) else _TITLES[part(handle)]
 
 
@@ -107,6 +111,8 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
         return {name.removeprefix(PREFIX): value for name, value in kept.items()}
     if isinstance(handle, StyleModelHandle):
         return dict(state)
+    if isinstance(handle, PerceptionHandle):
+        return perception.kind_named(handle.kind).renamed(state, handle.config)
     if isinstance(handle, VaeHandle):
         return autoencoders.kind_named(handle.kind).renamed(state, handle.config)
     assert isinstance(handle, ClipHandle)
@@ -213,6 +219,8 @@ def empty_module(handle: Handle) -> nn.Module:
             if isinstance(handle, ControlNetHandle):
                 control: nn.Module = named(controls.kind_named(handle.kind).MODULE)(**_tuples(handle.config))
                 return control
+            if isinstance(handle, PerceptionHandle):
+                return perception.kind_named(handle.kind).build(handle.config)
             return _BUILDERS[part(handle)](handle)
     except (ValueError, TypeError, ZeroDivisionError) as problem:
         raise CheckpointError(f"{handle.source.path}: no {title(handle)} can have these sizes: {problem}") from problem

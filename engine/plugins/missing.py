@@ -11,7 +11,6 @@ EXTRA: Final = "packs"
 
 COMMON: Final = frozenset(
     {
-        "av",
         "einops",
         "gguf",
         "kornia",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -108,11 +111,30 @@ def record_of(
 def _storable(record: ModuleRecord, file: ModuleFile) -> ModuleRecord:
     """The record, or one that says why it cannot be kept: then the catalogue could not be written, and no pack would load."""
     try:
-        msgspec.msgpack.encode(record)
-    except (UnicodeEncodeError, msgspec.MsgspecError, TypeError, ValueError, RecursionError) as problem:
+        try:
+            msgspec.msgpack.encode(record)
+        except OverflowError:
+            record = msgspec.structs.replace(record, specs=tuple(map(_bounded, record.specs)))
+            msgspec.msgpack.encode(record)
+    except (UnicodeEncodeError, msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as problem:
         error = f"{file.path}: what it declares cannot be stored: {problem!r}."
         return ModuleRecord(module=file.module, pack=file.pack, raw=record.raw, error=error)
     return record
+
+
+def _bounded(value: Any) -> Any:
+    """The declaration with floats for whole numbers that no 64 bits hold: the field itself bounds seconds by -(2^64 - 1)."""
+    if type(value) is int and not -(1 << 63) <= value < 1 << 64:
+        return float(value) if abs(value) < 1 << 1023 else math.copysign(sys.float_info.max, value)
+    if isinstance(value, dict):
+        return {key: _bounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_bounded(one) for one in value)
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.replace(
+            value, **{name: _bounded(getattr(value, name)) for name in value.__struct_fields__}
+        )
+    return value
 
 
 def versioned(record: ModuleRecord, plain: str, through_context: str) -> ModuleRecord:

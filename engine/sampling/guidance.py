@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,15 +11,20 @@ from torch import Tensor
 
 from engine.sampling.batching import Batch, plan
 from engine.sampling.conditions import Condition, ControlLink, Surroundings, prepare
-from engine.sampling.denoisers import Branches, Network, Residuals, Spread, denoised, input_scale
+from engine.sampling.denoisers import Branches, Network, Occasion, Occasional, Residuals, Spread, denoised, input_scale
 from engine.sampling.guiders import BasicGuidance, CfgGuidance, CfgRange, DualCfgGuidance, Guidance, GuidanceStep
 from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.pairs import Pairs, framed, off_positive
+from engine.sampling.self_attention import SelfGuidance
 from engine.sampling.skips import Skip, away_from
+from engine.sampling.variants import State, block, members, state
 
 # Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
 _NO_WEIGHT = 1e-37
+
+_MOST_PLANS = 16
 
 
 class ConditionedNetwork:
@@ -30,7 +36,7 @@ class ConditionedNetwork:
         """`max_rows` bounds the rows (pictures × conditions) of one network call; None is no bound."""
         self._network, self._schedule, self._lists = network, schedule, lists
         self._max_rows = max_rows
-        self._plans: dict[tuple[bool, ...], list[Batch]] = {}
+        self._plans: dict[tuple[tuple[int, ...], tuple[State, ...]], list[Batch]] = {}
 
     def __call__(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> list[Tensor]:
         """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active.
@@ -38,17 +44,21 @@ class ConditionedNetwork:
         Of a network that has learned the variance of a step it is (B, 2 C, h, w), the second half the share of that.
         """
         candidates = [(number, condition) for number in wanted for condition in self._lists[number]]
-        key = tuple(condition.active(sigma) for _, condition in candidates)
+        states = tuple(state(condition, sigma) for _, condition in candidates)
+        key = tuple(wanted), states
         if key not in self._plans:
-            active = [member for member, is_active in zip(candidates, key) if is_active]
+            if len(self._plans) >= _MOST_PLANS:  # keyframes of hooks may make one for each step
+                self._plans.clear()
+            active = members(candidates, states, x)
             most = len(active) if self._max_rows is None else max(1, self._max_rows // x.shape[0])
             self._plans[key] = plan(active, most)
         batches = self._plans[key]
         predictions: dict[int, list[tuple[Condition, Tensor]]] = {number: [] for number in wanted}
-        for batch in batches:
+        for batch in batches[::-1] if isinstance(self._network, Occasional) and self._network.backwards else batches:
             inputs = [crop(x, condition.area) for _, condition in batch.members]
             stacked = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-            outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
+            with block(batch.members[0][1].under):
+                outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
             for (number, condition), output in zip(batch.members, outputs):
                 predictions[number].append((condition, output))
         return [_blend(x, predictions[number]) for number in wanted]
@@ -58,7 +68,11 @@ class ConditionedNetwork:
         scaled = x * input_scale(self._schedule, sigma)
         t = torch.full((x.shape[0],), self._schedule.timestep(sigma), device=x.device)
         control = self.residuals(batch, scaled, t, sigma)
-        output = self._network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
+        network = self._network
+        if isinstance(network, Occasional):
+            numbers, conditions = zip(*batch.members, strict=True)
+            network = network.on(Occasion(sigma, numbers, conditions))
+        output = network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
         channels = x.shape[1]
         if output.shape[1] != 2 * channels:
             return denoised(self._schedule, x, output, sigma)
@@ -82,12 +96,13 @@ class GuidedDenoiser:
         negative: Network | None = None,
         skips: Sequence[Skip] = (),
         negative_skip: Skip | None = None,
+        selfs: Sequence[SelfGuidance] = (),
     ):
         """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
 
         `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another. `skips`:
         networks without some layers, which guidance goes away from. `negative_skip`: one that predicts for the negative
-        conditioning of a CfgGuidance in its range.
+        conditioning of a CfgGuidance in its range. `selfs`: guidances by what attention looks at.
         """
         self._guidance = guidance
         self._schedule = around.schedule
@@ -97,10 +112,14 @@ class GuidedDenoiser:
         self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
         self._skips = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in skips]
         self._negative_skip = negative_skip
+        self._selfs = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in selfs]
+        self._negative = 2 if isinstance(guidance, DualCfgGuidance) else 1
         self._shallow = (
             ConditionedNetwork(negative_skip.network, around.schedule, lists, max_rows) if negative_skip else None
         )
         self._levels = cfg_levels(around.schedule, guidance.ranges) if isinstance(guidance, CfgGuidance) else []
+        # Of two guidances inside one another each has hooks of its own: some remember what they saw.
+        self._pairs, self._inner_pairs = (Pairs([make() for make in guidance.pairs]) for _ in range(2))
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Return the guided prediction of x_0 at noise level `sigma`."""
@@ -130,21 +149,25 @@ class GuidedDenoiser:
         """Return the guided prediction, the unconditional one where guidance used it or `both` are wanted, and the variance."""
         guidance = self._guidance
         negative: Tensor | None = None
+        cfg: float | Tensor | None = None
         unconditional: Tensor | None
         if isinstance(guidance, BasicGuidance):
             (positive,), share = self._predicted(x, sigma, (0,))
-            guided = unconditional = positive
+            guided = unconditional = self._pairs.alone(x, sigma, positive)
         elif isinstance(guidance, DualCfgGuidance):
             (positive, middle, negative), share = self._predicted(x, sigma, (0, 1, 2))
-            guided = dual(guidance, positive, middle, negative)
+            inner, outer = (partial(pairs, x, sigma) for pairs in (self._inner_pairs, self._pairs))
+            guided = dual(guidance, positive, middle, negative, inner, outer)
             unconditional = middle if guidance.nested else negative
-        elif (cfg := cfg_at(self._levels, sigma, guidance.cfg)) == 1.0 and not guidance.always_negative and not both:
+        elif self._unguided(guidance, sigma) and not both:
             (positive,), share = self._predicted(x, sigma, (0,))
-            guided, unconditional = positive, None
+            guided, unconditional, cfg = self._pairs.alone(x, sigma, positive), None, 1.0
         else:
-            (positive, negative), share = self._both(x, sigma)
-            unconditional = negative
-            guided = towards(negative, positive, cfg)
+            (positive, negative, *others), share = self._both(x, sigma)
+            cfg = framed(guidance.frames, cfg_at(self._levels, sigma, guidance.cfg), x)
+            wanted = off_positive(positive, negative, others[0], guidance.away_scale) if others else positive
+            towards_this, unconditional = self._pairs(x, sigma, wanted, negative, cfg)
+            guided = towards(unconditional, towards_this, cfg)
             if guidance.rescale > 0.0:
                 guided = rescaled(self._schedule, x, sigma, guided, positive, guidance.rescale)
             if self._guided_channels is not None:
@@ -154,18 +177,36 @@ class GuidedDenoiser:
             if self._within(skip, sigma):
                 skipped = shallow(x, sigma, (0,))[0][:, : x.shape[1]]
                 guided = away_from(guided, positive, skipped, skip.scale, skip.rescale)
+        for own, network in self._selfs:
+            base = positive if negative is None else negative
+            predict = partial(self._alone, network, sigma, 0 if negative is None else self._negative)
+            guided = own(guided, x, base, predict)
         for hook in guidance.hooks:
-            guided = hook(GuidanceStep(x, sigma, guided, positive, negative))
+            guided = hook(GuidanceStep(x, sigma, guided, positive, negative, cfg))
         return guided, unconditional, share
 
+    def _unguided(self, guidance: CfgGuidance, sigma: float) -> bool:
+        """Whether the positive prediction is all that counts at a noise level."""
+        cfg = cfg_at(self._levels, sigma, guidance.cfg)
+        alike = guidance.frames is None or guidance.frames.least == cfg
+        return cfg == 1.0 and alike and guidance.away is None and not guidance.always_negative
+
     def _both(self, x: Tensor, sigma: float) -> tuple[list[Tensor], Tensor | None]:
-        """The predictions for the positive and the negative conditioning: of one network, or of one each; and the variance."""
-        skip = self._negative_skip
+        """The predictions for the positive and the negative conditioning, of one network or of one each, and the variance.
+
+        After them that for what is to be kept away from, where the guidance has such a conditioning.
+        """
+        guidance, skip = self._guidance, self._negative_skip
+        rest = (1, 2) if isinstance(guidance, CfgGuidance) and guidance.away is not None else (1,)
         other = self._shallow if skip is not None and self._within(skip, sigma) else self._other
         if other is None:
-            return self._predicted(x, sigma, (0, 1))
+            return self._predicted(x, sigma, (0, *rest))
         (positive,), share = self._predicted(x, sigma, (0,))
-        return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, (1,)))], share
+        return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, rest))], share
+
+    @staticmethod
+    def _alone(network: ConditionedNetwork, sigma: float, number: int, x: Tensor) -> Tensor:
+        return network(x, sigma, (number,))[0][:, : x.shape[1]]
 
     def _within(self, skip: Skip, sigma: float) -> bool:
         to_sigma = self._schedule.percent_to_sigma
@@ -201,22 +242,42 @@ def rescaled(
 
 def _lists(guidance: Guidance) -> list[Sequence[Sequence[object]]]:
     if isinstance(guidance, CfgGuidance):
-        return [guidance.positive, guidance.negative]
+        return [guidance.positive, guidance.negative, *([] if guidance.away is None else [guidance.away])]
     if isinstance(guidance, DualCfgGuidance):
         return [guidance.positive, guidance.middle, guidance.negative]
     return [guidance.positive]
 
 
-def towards(start: Tensor, end: Tensor, scale: float) -> Tensor:
-    """Return start + scale * (end - start)."""
+def towards(start: Tensor, end: Tensor, scale: float | Tensor) -> Tensor:
+    """Return start + scale * (end - start); `scale` a number, or one for each picture (B, 1, …)."""
+    if isinstance(scale, Tensor):
+        return start + scale * (end - start)
     return torch.add(start, end - start, alpha=scale)
 
 
-def dual(guidance: DualCfgGuidance, positive: Tensor, middle: Tensor, negative: Tensor) -> Tensor:
+Change = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""`(towards, from, cfg)` -> what to guide by instead."""
+
+
+def _unchanged(end: Tensor, start: Tensor, cfg: float) -> tuple[Tensor, Tensor]:
+    return end, start
+
+
+def dual(
+    guidance: DualCfgGuidance,
+    positive: Tensor,
+    middle: Tensor,
+    negative: Tensor,
+    inner: Change = _unchanged,
+    outer: Change = _unchanged,
+) -> Tensor:
+    """Return two guidances at once of predictions (B, C, …); what each is guided by is changed by `inner` and `outer`."""
+    end, start = inner(positive, middle, guidance.cfg_conds)
     if guidance.nested:
-        return towards(negative, towards(middle, positive, guidance.cfg_conds), guidance.cfg_middle)
-    base = towards(negative, middle, guidance.cfg_middle)
-    return torch.add(base, positive - middle, alpha=guidance.cfg_conds)
+        end, start = outer(towards(start, end, guidance.cfg_conds), negative, guidance.cfg_middle)
+        return towards(start, end, guidance.cfg_middle)
+    base_end, base = outer(middle, negative, guidance.cfg_middle)
+    return torch.add(towards(base, base_end, guidance.cfg_middle), end - start, alpha=guidance.cfg_conds)
 
 
 def _blend(x: Tensor, predictions: list[tuple[Condition, Tensor]]) -> Tensor:
@@ -238,7 +299,8 @@ def _positive_number(weight: float | Tensor) -> bool:
 
 def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
     """Return the sum of the links' residuals; those that their network is to add up itself stand one after the other."""
-    outputs = [link.function(x, t, batch.context, batch.options) for link in links]
+    context, options = batch.told or (batch.context, batch.options)
+    outputs = [link.function(x, t, context, options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
     names = dict.fromkeys(name for output in outputs for name in output)

@@ -61,7 +61,7 @@ def checked_prompt(engine: Engine, message: CheckPrompt) -> CheckedPrompt:
     """The answer to `message`. Blocking: it lists folders and calls packs."""
 
     def choices(files: Files) -> list[str]:
-        return engine.paths.folder_files(files.folder)
+        return engine.paths.folder_files(files.folder, files.kind)
 
     posted = heard_prompt(message.posted)
     data = msgspec.json.decode(message.prompt) if posted is None else posted.get("prompt")

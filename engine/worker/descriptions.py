@@ -161,6 +161,9 @@ def _handle_parts(value: Any) -> list[tuple[str, str]]:
             ("prediction", str(getattr(value.parameterization, "prediction", type(value.parameterization).__name__)))
         ]
         for patch in value.patches:
+            if patch.kind == "scale":
+                found.append((patch.kind, f"{' '.join(patch.within)} times {patch.keep:g}"))
+                continue
             name = patch.source.path.replace("\\", "/").rsplit("/", 1)[-1]
             found.append((patch.kind, f"{name}, strength {patch.strength:g}"))
         found += [("option", key) for key in value.options]

@@ -37,7 +37,7 @@ def test_a_full_size_network_is_read_off_its_names_and_shapes(heads: int, layers
         assert {
             name for name, value in told.items() if found.network.get(name, value) not in (value, list_of(value))
         } == set()
-        assert (found.parameterization.schedule, found.parameterization.sigma_max) == ("edm", 80.0)
+        assert (found.parameterization.schedule, found.parameterization.sigma_max) == ("share_time", 80.0)
     assert shapes(cosmos_sizes.renamed(original, network.config)) == shapes(state)
     assert [family.name for family in families() if family.fits(shapes(original))] == ["cosmos_predict2"]
 

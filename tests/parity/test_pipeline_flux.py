@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
 from nodes.conditioning_edit import reference_latent
+from nodes.conditioning_flux import flux_disable_guidance
 from nodes.loaders import checkpoint_loader, denoiser_loader, dual_text_encoder_loader, vae_loader
 from nodes.sampling import ksampler
 from nodes.t5_options import t5_tokenizer_options
@@ -102,6 +105,22 @@ def test_dev_gives_the_pipelines_picture_from_either_layout(dev, layout):
         "3.5 if nothing is said"
     )
     assert float((other - picture).abs().max()) > 1e-4
+
+
+def test_dev_can_be_told_no_guidance_at_all(dev):
+    """As if what makes an embedding of it gave nothing."""
+    bench = bench_of(dev)
+    model, clip, vae = checkpoint_loader(bench, "flux.safetensors")
+    positive, negative = text_encode(bench, PROMPT, clip), text_encode(bench, "", clip)
+    picture = ours(bench, model, flux_disable_guidance(positive), negative, vae, 64, 64)
+    silent = copy.deepcopy(dev.modules["transformer"])
+    for weight in silent.time_text_embed.guidance_embedder.linear_2.parameters():
+        weight.data.zero_()
+    expected = theirs(replace(dev, modules={**dev.modules, "transformer": silent}), levels(model), 64, 64)
+    assert float((picture - expected).abs().max()) <= 1e-4
+    told = ours(bench, model, positive, negative, vae, 64, 64)
+    assert float((told - picture).abs().max()) > 1e-4
+    assert "guidance" not in positive[0][1]
 
 
 def test_real_guidance_has_two_branches(dev):

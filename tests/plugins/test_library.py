@@ -154,6 +154,19 @@ def test_a_broken_pack_is_reported_and_the_others_load(shelf, source, said):
     assert shelf.tell("[spec.name for spec in library.catalogue]") == "['DoubleGood']"
 
 
+def test_bounds_that_no_64_bits_hold_are_kept_as_floats(shelf):
+    """A whole number below -2^63 or from 2^64 on cannot be stored as one; before, it took every node away."""
+    shelf.write(
+        "wide.py",
+        "from typing import Annotated\n"
+        "from engine.api import In, node\n"
+        "@node('Wide')\n"
+        "def wide(seconds: Annotated[float, In(ge=-(2**64 - 1), le=2**64, tip='')] = 0.0) -> float: return seconds\n",
+    )
+    said = shelf.tell("[(one.ge, one.le) for one in library.catalogue.spec('Wide').inputs], library.problems")
+    assert said == "([(-1.8446744073709552e+19, 1.8446744073709552e+19)], [])"
+
+
 def test_a_mended_pack_loads(shelf):
     shelf.write("one.py", "import nothing_of_this_name")
     assert shelf.tell("len(library.problems)") == "1"

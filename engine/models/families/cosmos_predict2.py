@@ -16,7 +16,7 @@ FAMILY = Family(
     network=COSMOS,
     context_dim=1024,
     latent=latent_formats.WAN21,
-    parameterization=Parameterization(prediction="cosmos_rflow", schedule="edm", sigma_min=0.002, sigma_max=80.0),
+    parameterization=Parameterization(prediction="share", schedule="share_time", sigma_min=0.002, sigma_max=80.0),
     towers=(OLD_T5,),
     loader_types=("cosmos",),
     full={

@@ -42,12 +42,14 @@ class CosmosNetwork(Network):
     ) -> Tensor:
         """Return the velocity (B, C, h, w) or (B, C, T, h, w) in the shape and dtype and on the device of `x`.
 
-        `x` is a flow's, (1 - s) x_0 + s noise with s = `t` (B,) over the number of timesteps; `context` (B, T, D).
+        `x` is a flow's, (1 - s) x_0 + s noise with s = `t` (B,); `context` (B, T, D).
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
         check_widths(self, x, context, int(self.handle.config["text_embed_dim"]))
-        return velocity(self, self.module, x, t, context.to(self.device, self.dtype))
+        return velocity(
+            self, self.module, x, t * self.handle.parameterization.timesteps, context.to(self.device, self.dtype)
+        )
 
 
 def velocity(network: Network, transformer: Any, x: Tensor, t: Tensor, text: Tensor) -> Tensor:

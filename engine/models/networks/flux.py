@@ -15,6 +15,7 @@ from engine.models.networks.added import added_to, before_text, per_layer
 from engine.models.networks.pooled import PooledTextNetwork, even
 from engine.models.networks.references import picture_beside, placing, references_of
 from engine.models.networks.turns import Turns
+from engine.models.networks.unguided import told_guidance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +61,9 @@ class FluxNetwork(PooledTextNetwork):
             given[_STYLES] = torch.tensor([styles])
         if self.handle.extra_channels:
             given["concat"] = self._beside(options, latent)
-        if self.handle.config["guidance_embeds"]:
-            given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
+        guidance = options.get("guidance", _GUIDANCE)
+        if self.handle.config["guidance_embeds"] and guidance is not None:
+            given["guidance"] = torch.tensor([float(guidance)])
         return given
 
     def _beside(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
@@ -106,7 +108,6 @@ class FluxNetwork(PooledTextNetwork):
         height, width = x.shape[-2:]
         filled = even(inputs)
         given = options or {}
-        guidance = given.get("guidance")
         references = [value for name, value in given.items() if name.startswith(_REFERENCE)]
         own = packed(filled)
         hidden = torch.cat([own, *map(packed, references)], dim=1)
@@ -114,15 +115,21 @@ class FluxNetwork(PooledTextNetwork):
         with before_text(cast("Any", self.module).context_embedder, control) as ahead:
             words = ahead + context.shape[1]
             turns = Turns.of(self.module)
-            with turns.at(pictures, torch.zeros(words, 3), device=self.device, dtype=self.dtype) as (pictured, written):
+            pooled = given["pooled"].to(self.device, self.dtype)
+            with (
+                turns.at(pictures, torch.zeros(words, 3), device=self.device, dtype=self.dtype) as (pictured, written),
+                told_guidance(
+                    self.module, given.get("guidance"), pooled, self.handle.config["guidance_embeds"]
+                ) as guidance,
+            ):
                 velocity: Tensor = self.module(
                     hidden_states=hidden.to(self.device, self.dtype),
                     encoder_hidden_states=context.to(self.device, self.dtype),
-                    pooled_projections=given["pooled"].to(self.device, self.dtype),
+                    pooled_projections=pooled,
                     timestep=(t / self.handle.parameterization.timesteps).to(self.device, self.dtype),
                     img_ids=pictured,
                     txt_ids=written,
-                    guidance=None if guidance is None else guidance.to(self.device, self.dtype),
+                    guidance=guidance,
                     return_dict=False,
                     **self._biased(given.get(_STYLES), ahead, words, hidden.shape[1]),
                     **self._controlled(control, hidden),

@@ -67,8 +67,9 @@ class Flux2Network(Network):
         }
         if references:
             placing(options, ("index",), "index", self.family.title)
-        if self.handle.config["guidance_embeds"]:
-            given["guidance"] = torch.tensor([float(options.get("guidance", _GUIDANCE))])
+        guidance = options.get("guidance", _GUIDANCE)
+        if self.handle.config["guidance_embeds"] and guidance is not None:
+            given["guidance"] = torch.tensor([float(guidance)])
         return given
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from engine.models.networks.added import Added
 from engine.models.networks.control import LatentControl
 from engine.models.networks.flux import FluxNetwork, packed, places
 from engine.models.networks.pooled import even
+from engine.models.networks.unguided import told_guidance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,20 +68,22 @@ class FluxControl(LatentControl):
         cond = self._pixels(hint, filled) if hinted else self._tokens(hint, beside, filled)
         mode = MODES.get(self.handle.mode) if config["num_mode"] else None
         module.union = mode is not None
-        guidance = given.get("guidance") if config["guidance_embeds"] else None
-        double, single = module(
-            hidden_states=packed(filled).to(self.device, self.dtype),
-            controlnet_cond=cond,
-            controlnet_mode=None if mode is None else torch.full((len(x), 1), mode, device=self.device),
-            conditioning_scale=strength,
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            pooled_projections=given["pooled"].to(self.device, self.dtype),
-            timestep=(t / beside.network.handle.parameterization.timesteps).to(self.device, self.dtype),
-            img_ids=places(filled.shape[-2] // 2, filled.shape[-1] // 2).to(self.device, self.dtype),
-            txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
-            guidance=None if guidance is None else guidance.to(self.device, self.dtype),
-            return_dict=False,
-        )
+        pooled = given["pooled"].to(self.device, self.dtype)
+        told = given.get("guidance") if config["guidance_embeds"] else None
+        with told_guidance(self.module, told, pooled, config["guidance_embeds"]) as guidance:
+            double, single = module(
+                hidden_states=packed(filled).to(self.device, self.dtype),
+                controlnet_cond=cond,
+                controlnet_mode=None if mode is None else torch.full((len(x), 1), mode, device=self.device),
+                conditioning_scale=strength,
+                encoder_hidden_states=context.to(self.device, self.dtype),
+                pooled_projections=pooled,
+                timestep=(t / beside.network.handle.parameterization.timesteps).to(self.device, self.dtype),
+                img_ids=places(filled.shape[-2] // 2, filled.shape[-1] // 2).to(self.device, self.dtype),
+                txt_ids=torch.zeros(context.shape[1], 3, device=self.device, dtype=self.dtype),
+                guidance=guidance,
+                return_dict=False,
+            )
         found = {"double": [Added(double, repeats=hinted)] if double else []}
         return found | {"single": [Added(single)] if single else []}
 

@@ -13,10 +13,11 @@ import torch
 from engine.denoising.live import live_model, report_to
 from engine.denoising.records import LiveModel
 from engine.models.handles import ModelHandle
+from engine.models.networks.unet_places import Layout
 from engine.plugins.compat import latent_formats, model_management, model_sampling
 from engine.plugins.compat.absent import refuse, refuse_part
 from engine.plugins.compat.lent import Lent
-from engine.plugins.compat.network_hooks import Layout, inside
+from engine.plugins.compat.network_hooks import inside
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from engine.plugins.compat.running import current_context
 from engine.sampling.noise_schedule import NoiseSchedule
@@ -47,7 +48,7 @@ _TYPES = {
     "x0": ModelType.EDM,
     "img_to_img": ModelType.IMG_TO_IMG,
     "flow": ModelType.FLOW,
-    "cosmos_rflow": ModelType.FLOW_COSMOS,
+    "share": ModelType.FLOW_COSMOS,
 }
 
 

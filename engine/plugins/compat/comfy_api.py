@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from engine.media.video import VideoValue, trimmed, video_file, video_of_bytes
 from engine.plugins.compat import comfy_io, comfy_ui
-from engine.plugins.compat.absent import absent_class, refuse
+from engine.plugins.compat.absent import absent_class
 from engine.plugins.compat.io_nodes import ComfyNode
 from engine.plugins.compat.running import check_cancelled, current_context
 
@@ -30,44 +33,30 @@ class ComfyExtension(ABC):
         """The node classes."""
 
 
-class VideoInput:
-    """What sockets of type VIDEO carry."""
+VideoInput = VideoValue
+"""What sockets of type VIDEO carry."""
 
 
-class VideoFromFile(VideoInput):
-    """A video in a file, or in memory."""
+class VideoFromFile(VideoValue):
+    """A video in a file, or the bytes of one in memory, which are decoded at once."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def get_stream_source(self) -> Any:
-        """The file."""
-        return self._file
-
-    def get_components(self) -> Any:
-        """Its frames, sound and frame rate."""
-        refuse("comfy_api.latest.InputImpl.VideoFromFile.get_components", "a reader of video files")
-
-    def get_dimensions(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        height, width = self.get_components().images.shape[1:3]
-        return width, height
+    def __init__(self, file: Any, *, start_time: float = 0.0, duration: float = 0.0) -> None:
+        kept = video_file(Path(file)) if isinstance(file, str | Path) else video_of_bytes(file.getvalue())
+        _become(self, trimmed(kept, start_time, duration, strict=False) if start_time or duration else kept)
 
 
-class VideoFromComponents(VideoInput):
+class VideoFromComponents(VideoValue):
     """A video of frames (B, H, W, 3), a sound, and a frame rate."""
 
     def __init__(self, components: Any) -> None:
-        self._components = components
+        rate = Fraction(components.frame_rate).limit_denominator(100_000)
+        parts = {"images": components.images, "audio": components.audio}
+        _become(self, VideoValue(rate=(rate.numerator, rate.denominator), **parts))
 
-    def get_components(self) -> Any:
-        """Its frames, sound and frame rate."""
-        return self._components
 
-    def get_dimensions(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        height, width = self._components.images.shape[1:3]
-        return width, height
+def _become(video: VideoValue, other: VideoValue) -> None:
+    for name in VideoValue.__dataclass_fields__:
+        object.__setattr__(video, name, getattr(other, name))
 
 
 class VideoComponents:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from engine.denoising.model_guidance import hooks_of
+from engine.denoising.model_guidance import frames_of, hooks_of, keeps_away, pairs_of
 from engine.plugins.compat import conds
 from engine.plugins.compat.model_options import copied
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
@@ -25,6 +25,7 @@ from engine.sampling.guidance import ConditionedNetwork, rescaled, towards
 from engine.sampling.guiders import GuidanceStep
 from engine.sampling.masks import repeat_to
 from engine.sampling.noise_schedule import ABOVE_ALL_SIGMAS
+from engine.sampling.pairs import Pairs, framed
 
 OURS: Final = "safelight_condition"
 """Where a condition of a pack keeps ours."""
@@ -37,7 +38,19 @@ class Running:
 
     def __init__(self, network: Network, around: Surroundings, max_rows: int | None) -> None:
         self.network, self.around, self.max_rows = network, around, max_rows
+        self._pairs: Pairs | None = None
         self._last: tuple[tuple[tuple[int, ...], ...], list[list[Condition]], _PackNetwork] | None = None
+
+    def pairs(self, handle: Any) -> Pairs:
+        """What changes predictions before they are guided, as the model's options say; it remembers the run."""
+        if keeps_away(handle):
+            raise ValueError(
+                "PerpNeg: a pack has put functions around this model, and they know two predictions only. Use PerpNegGuider with "
+                "a model without that pack's node."
+            )
+        if self._pairs is None:
+            self._pairs = Pairs([make() for make in pairs_of(handle)])
+        return self._pairs
 
     def predictions(self, model: Any, lists: list[list[Condition]], options: dict[str, Any]) -> _PackNetwork:
         """The evaluator of these conditions; the same one as long as they are the same objects."""
@@ -160,6 +173,16 @@ def cfg_function(
 ) -> Any:
     """Return the guided x_0 (B, C, h, w) of two predictions, by a pack's function or ours, and what packs make of it."""
     options = model_options or {}
+    handle, sigma = getattr(model, "handle", None), float(timestep.reshape(-1)[0])
+    unguided = uncond is None and math.isclose(cond_scale, 1.0)
+    cfg = framed(frames_of(handle), cond_scale, x)
+    own_cond = cond_pred
+    if (pairs_of(handle) or keeps_away(handle)) and model.running is not None:
+        pairs = model.running.pairs(handle)
+        if unguided:
+            cond_pred = pairs.alone(x, sigma, cond_pred)
+        else:
+            cond_pred, uncond_pred = pairs(x, sigma, cond_pred, uncond_pred, cfg)
     told = {
         "cond_scale": cond_scale,
         "timestep": timestep,
@@ -175,15 +198,14 @@ def cfg_function(
     own = options.get("sampler_cfg_function")
     if own is not None:
         guided = x - own({**told, "cond": x - cond_pred, "uncond": x - uncond_pred})
-    elif uncond is None and math.isclose(cond_scale, 1.0):
+    elif unguided:
         guided = cond_pred
     else:
-        guided = towards(uncond_pred, cond_pred, cond_scale)
+        guided = towards(uncond_pred, cond_pred, cfg)
         if model.rescale > 0.0:
-            sigma = float(timestep.reshape(-1)[0])
-            guided = rescaled(model.running.around.schedule, x, sigma, guided, cond_pred, model.rescale)
-    for hook in hooks_of(getattr(model, "handle", None)):
-        guided = hook(GuidanceStep(x, float(timestep.reshape(-1)[0]), guided, cond_pred, uncond_pred))
+            guided = rescaled(model.running.around.schedule, x, sigma, guided, own_cond, model.rescale)
+    for hook in hooks_of(handle):
+        guided = hook(GuidanceStep(x, sigma, guided, own_cond, None if unguided else uncond_pred, cfg))
     return after_guidance(guided, told, cond, uncond)
 
 

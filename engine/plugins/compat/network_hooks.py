@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from engine.models.networks.unet_places import Attended, Layout, pairs
 from engine.plugins.compat.absent import refuse
 from engine.plugins.compat.attention import attention_pytorch
 
@@ -27,60 +27,6 @@ _LACKING: Final = frozenset({"forward_timestep_embed_patch", "middle_block_patch
 """Places that U-Nets of the field have and ours do not. Any other name is one of other networks, which no U-Net calls."""
 _BEFORE: Final = "safelight_tokens"
 _NEEDS: Final = "that place in our U-Net; there are attn1, attn2, input and output blocks, and the embedding of time"
-
-
-@dataclass(frozen=True)
-class Attended:
-    """A transformer block: its place, which transformer it is in, counted over the network, and which block of that."""
-
-    module: Any
-    place: tuple[str, int]
-    transformer: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The modules at the places of a U-Net.
-
-    `time` makes the embedding of the timestep; `width` is that of the first level. `inputs`: the first and the last module
-    of each input block; `outputs`: the modules that hold output blocks, each with the number of its first.
-    """
-
-    time: nn.Module
-    width: int
-    inputs: list[tuple[nn.Module, nn.Module]] = field(default_factory=list)
-    middle: list[nn.Module] = field(default_factory=list)
-    outputs: list[tuple[Any, int]] = field(default_factory=list)
-    attended: list[Attended] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, unet: Any) -> Layout | None:
-        """Return the layout of a U-Net, None for any other network."""
-        if not all(hasattr(unet, name) for name in ("conv_in", "down_blocks", "mid_block", "up_blocks")):
-            return None
-        made = cls(unet.time_embedding, int(unet.conv_in.out_channels), inputs=[(unet.conv_in, unet.conv_in)])
-        transformers: list[tuple[Any, tuple[str, int]]] = []
-        for block in unet.down_blocks:
-            for resnet, attention in _pairs(block):
-                transformers.append((attention, ("input", len(made.inputs))))
-                made.inputs.append((resnet, resnet if attention is None else attention))
-            for sampler in block.downsamplers or ():
-                made.inputs.append((sampler, sampler))
-        made.middle.append(unet.mid_block.resnets[0])
-        transformers += [(attention, ("middle", 0)) for attention in getattr(unet.mid_block, "attentions", None) or ()]
-        number = 0
-        for block in unet.up_blocks:
-            made.outputs.append((block, number))
-            transformers += [(attention, ("output", number + i)) for i, (_, attention) in enumerate(_pairs(block))]
-            number += len(block.resnets)
-        made._number([one for one in transformers if one[0] is not None])
-        return made
-
-    def _number(self, transformers: list[tuple[Any, tuple[str, int]]]) -> None:
-        for number, (transformer, place) in enumerate(transformers):
-            for index, module in enumerate(transformer.transformer_blocks):
-                self.attended.append(Attended(module, place, number, index))
 
 
 def _noted(sizes: list[Any]) -> Any:
@@ -99,12 +45,6 @@ def _remember(told: dict[str, Any]) -> Any:
         told[_BEFORE] = arguments[0]
 
     return before
-
-
-def _pairs(block: Any) -> list[tuple[Any, Any]]:
-    """The residual blocks of a block, each with the attention after it, or None."""
-    attentions = list(getattr(block, "attentions", None) or [None] * len(block.resnets))
-    return list(zip(block.resnets, attentions, strict=True))
 
 
 @contextmanager
@@ -227,7 +167,7 @@ class _Outputs:
     ) -> Tensor:
         """Return h (B, C, h', w') after the blocks."""
         h = hidden_states
-        for number, (resnet, attention) in enumerate(_pairs(self._block), self._number):
+        for number, (resnet, attention) in enumerate(pairs(self._block), self._number):
             skipped, res_hidden_states_tuple = res_hidden_states_tuple[-1], res_hidden_states_tuple[:-1]
             h = resnet(self._call.joined(number, h, skipped), temb)
             if attention is not None:

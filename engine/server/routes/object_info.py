@@ -12,6 +12,7 @@ import msgspec
 import xxhash
 from aiohttp import web
 
+from engine.graph.dynamic import ROWS, grown
 from engine.graph.schema import Catalogue, Files, NodeSpec
 from engine.paths import PathError, Paths
 from engine.server.refusals import Refusal, json_response
@@ -98,31 +99,31 @@ class ObjectInfo:
             raise Refusal(404, "broken_node", f"The node {name} cannot be described; the log says why.")
         return json_response({name: form})
 
-    def _listings(self, specs: Catalogue | list[NodeSpec]) -> dict[str, tuple[str, ...]]:
+    def _listings(self, specs: Catalogue | list[NodeSpec]) -> dict[tuple[str, str], tuple[str, ...]]:
         found = {}
-        for folder in _folders(specs):
+        for folder, kind in _folders(specs):
             try:
-                found[folder] = self._paths.listing(folder)
+                found[folder, kind] = self._paths.listing(folder, kind)
             except PathError:  # a pack names a folder of its own that nobody has declared
-                found[folder] = ()
+                found[folder, kind] = ()
         return found
 
 
 class _FileNames:
     """The names of files as JSON, each folder encoded once however many nodes offer it."""
 
-    def __init__(self, listings: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, listings: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
         self._listings = listings
         self._encoded: dict[Files, msgspec.Raw] = {}
 
     def __call__(self, files: Files) -> msgspec.Raw:
         if files not in self._encoded:
-            names = [*files.extra, *self._listings.get(files.folder, ())]
+            names = [*files.extra, *self._listings.get((files.folder, files.kind), ())]
             self._encoded[files] = msgspec.Raw(msgspec.json.encode(list(dict.fromkeys(names))))
         return self._encoded[files]
 
 
-def _encode(catalogue: Catalogue, listings: Mapping[str, tuple[str, ...]]) -> Body:
+def _encode(catalogue: Catalogue, listings: Mapping[tuple[str, str], tuple[str, ...]]) -> Body:
     file_names = _FileNames(listings)
     named = {name: form for name, spec in _named(catalogue) if (form := _encoded_node(spec, name, file_names))}
     plain = msgspec.json.encode(named)
@@ -149,14 +150,15 @@ def _encoded_node(spec: NodeSpec, name: str, file_names: _FileNames) -> msgspec.
         return None
 
 
-def _folders(specs: Catalogue | list[NodeSpec]) -> list[str]:
-    folders = {one.choices.folder for spec in specs for one in _inputs(spec) if isinstance(one.choices, Files)}
-    folders.update(one.choices.folder for spec in ASKED_FOR for one in spec.inputs if isinstance(one.choices, Files))
-    return sorted(folders)
+def _folders(specs: Catalogue | list[NodeSpec]) -> list[tuple[str, str]]:
+    offered = [one.choices for spec in (*specs, *ASKED_FOR) for one in _inputs(spec)]
+    return sorted({(files.folder, files.kind) for files in offered if isinstance(files, Files)})
 
 
 def _inputs(spec: NodeSpec) -> tuple[Any, ...]:
-    return spec.inputs if isinstance(spec.inputs, tuple) else ()
+    inputs = spec.inputs if isinstance(spec.inputs, tuple) else ()
+    rows = [field for one in inputs if one.type == ROWS for field in grown(one, ())]
+    return (*inputs, *rows)
 
 
 def _same(state: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

@@ -101,6 +101,30 @@ def test_another_scale_over_a_part_of_the_run_counts_for_a_model_with_hooks_too(
     assert not torch.equal(picture(model.handle), ours)
 
 
+def test_what_our_nodes_change_of_guidance_counts_for_a_model_with_hooks_too(model: Any, picture: Any) -> None:
+    from nodes.guidance_predictions import apg, epsilon_scaling, tcfg
+    from nodes.guidance_video import video_linear_cfg_guidance
+
+    def put_on(plain: Any) -> Any:
+        steered = apg(tcfg(plain).patched_model, 0.3, 2.0, -0.4)
+        return video_linear_cfg_guidance(epsilon_scaling(steered, 1.01), 2.0)
+
+    hooked = model.clone()
+    hooked.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    ours = picture(put_on(model.handle))
+    assert torch.equal(picture(put_on(from_pack(hooked))), ours)
+    assert not torch.equal(picture(model.handle), ours)
+
+
+def test_perp_neg_of_a_model_with_hooks_is_refused(model: Any, picture: Any) -> None:
+    from nodes.guidance_perp_neg import perp_neg
+
+    hooked = model.clone()
+    hooked.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    with pytest.raises(ValueError, match="PerpNeg: a pack has put functions around this model"):
+        picture(perp_neg(from_pack(hooked), [[torch.zeros(1, 77, 32), {}]]))
+
+
 def test_without_guidance_the_negative_is_predicted_only_when_a_hook_wants_it(model: Any, picture: Any) -> None:
     for wants in (False, True):
         seen: list[Any] = []
