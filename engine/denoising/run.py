@@ -14,7 +14,7 @@ from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
-from engine.denoising.model_steering import lazy_of, perturbed_of, self_guidances_of, steered, tell
+from engine.denoising.model_steering import lazy_of, noise_for, perturbed_of, self_guidances_of, steered, tell
 from engine.denoising.pushes import pushes_of
 from engine.denoising.records import (
     AnyGuidance,
@@ -77,7 +77,8 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    model, guidance = steered(model, guidance)
+    model, guidance = steered(model, guidance, levels(sigmas))
+    start = replace(start, noise=noise_for(model, start.noise, start.seed))
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
