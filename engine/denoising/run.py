@@ -245,14 +245,15 @@ def _denoiser(
     unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
     pushes = pushes_of(model)
-    network = DifferentiableNetwork(model.network) if pushes else model.network
+    network, other = model.network, None if model.negative is None else model.negative.network
+    if pushes:
+        network, other = DifferentiableNetwork(network), None if other is None else DifferentiableNetwork(other)
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
         guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
-        other = None if model.negative is None else model.negative.network
         skips = (
             skips_of(model) + perturbed_of(model),
             negative_skip_of(model if model.negative is None else model.negative),

@@ -99,6 +99,46 @@ def test_the_other_branch_keeps_its_weights(bench, parts, texts, run):
     assert torch.equal(run(model, texts["red"]), run(model, texts["red"]))  # and afterwards it is what it was
 
 
+def test_the_negative_ones_hooks_are_for_the_model_that_predicts_for_it(bench, parts, texts):
+    model = lora_loader_model_only(bench, parts.MODEL, DIFFUSERS, 0.3)
+    start = {"samples": torch.zeros(1, 4, 8, 8)}
+
+    def run(guider: Any) -> torch.Tensor:
+        sigmas = basic_scheduler(model, "normal", 2, 1.0)
+        return sampler_custom_advanced(bench, random_noise(1), guider, ksampler_select("euler"), sigmas, start)[0][
+            "samples"
+        ]
+
+    found = run(dual_model_guider(model, texts["red"], 2.0, parts.MODEL, hooked(bench, texts["none"], KOHYA)))
+    other = lora_loader_model_only(bench, parts.MODEL, KOHYA, 0.8)
+    torch.testing.assert_close(found, run(dual_model_guider(model, texts["red"], 2.0, other, texts["none"])), **CLOSE)
+
+
+def test_hooks_of_packed_weights_are_put_on_as_they_are_unpacked(bench, parts, texts, run, tiny_sd):
+    path = tiny_sd.file("checkpoints", "fp8.safetensors")
+    source = tiny_sd.file("checkpoints", "tiny.safetensors")
+    from safetensors import safe_open
+
+    with safe_open(source, "pt") as opened:
+        metadata = opened.metadata()
+    wanted = "model.diffusion_model."
+    tensors = {
+        name: one.to(torch.float8_e4m3fn) if name.startswith(wanted) and "attn" in name and one.ndim == 2 else one
+        for name, one in load_file(source).items()
+    }
+    save_file(tensors, path, metadata)
+    try:
+        packed = checkpoint_loader(bench, "fp8.safetensors").MODEL
+        patched = lora_loader_model_only(bench, packed, KOHYA, 0.8)
+        found = run(packed, hooked(bench, texts["red"], KOHYA), cfg=2.0)
+        assert torch.isfinite(found).all()
+        alone = run(packed, hooked(bench, texts["red"], KOHYA))
+        torch.testing.assert_close(alone, run(patched, texts["red"]), **CLOSE)
+        assert not torch.allclose(alone, run(packed, texts["red"]), atol=1e-3)
+    finally:
+        path.unlink()
+
+
 def test_each_half_is_that_of_its_own_model(bench, parts, texts, run):
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1.0
