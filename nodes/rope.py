@@ -9,8 +9,12 @@ from engine.denoising.inside.base import with_patch
 from engine.denoising.inside.places import check_places
 
 _ADVANCED = {"advanced": True}
-Scale = Annotated[float, In(ge=0, le=100, step=0.1, tip="How far apart neighbours stand; 1 as ever.", options=_ADVANCED)]
-Shift = Annotated[float, In(ge=-256, le=256, step=0.1, tip="How far all of them stand from where they were.", options=_ADVANCED)]
+Scale = Annotated[
+    float, In(ge=0, le=100, step=0.1, tip="How far apart neighbours stand; 1 as ever.", options=_ADVANCED)
+]
+Shift = Annotated[
+    float, In(ge=-256, le=256, step=0.1, tip="How far all of them stand from where they were.", options=_ADVANCED)
+]
 
 
 @node("ScaleROPE", category="advanced/model_patches", display_name=None, experimental=True)
