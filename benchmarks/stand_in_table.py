@@ -138,6 +138,8 @@ FAMILIES: Final = (
         "hunyuan_image", plain("tests.tiny_hunyuan_image:write"), {"diffusion_models/hunyuan_image": "hunyuanimage2.1*"}
     ),
     StandIn("omnigen2", plain("tests.tiny_omnigen2:write"), {"diffusion_models/omnigen2": "omnigen2_*"}),
+    StandIn("hunyuan_dit", plain("tests.tiny_hunyuan_dit:write"), {"checkpoints/hunyuan_dit": "hunyuan_dit_1.*"}),
+    StandIn("sana", plain("tests.tiny_sana:write"), {"diffusion_models/sana": "Sana_*"}),
     StandIn("cosmos_predict2", plain("tests.tiny_cosmos:write"), {"diffusion_models/cosmos": "cosmos_predict2_*_t2i*"}),
     StandIn(
         "kandinsky5_image",

@@ -14,7 +14,7 @@ Side = Annotated[int, In(ge=0, le=16384, tip="What the network is told of the pi
 
 @node("CLIPTextEncodePixArtAlpha", category="advanced/conditioning")
 def text_encode_pixart_alpha(
-    ctx: Context, *, width: Side = 1024, height: Side = 1024, text: Prompt = "", clip: Clip
+    ctx: Context, *, width: Side = 1024, height: Side = 1024, text: Prompt, clip: Clip
 ) -> Conditioning:
     """Encode a prompt (1, T, D) for PixArt-α, and tell its network a size (Chen et al. 2023).
 

@@ -162,6 +162,8 @@ MEMBERS: Mapping[str, Member] = {
         "hunyuan_image",
         "hunyuan_image_vae",
     ),
+    "hunyuan_dit": Member(_plain("tests.tiny_hunyuan_dit:write"), "checkpoints/hunyuan_dit"),
+    "sana": Member(_plain("tests.tiny_sana:write"), "diffusion_models/sana", ("gemma_2_2b",), "sana", "dc_ae"),
     "omnigen2": Member(
         _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
     ),

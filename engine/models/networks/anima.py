@@ -78,7 +78,7 @@ class AnimaNetwork(Network):
             target_input_ids=given[IDS].to(self.device),
             source_attention_mask=None if mask is None else mask.to(self.device),
         )
-        return velocity(self, module.transformer, x, t, text)
+        return velocity(self, module.transformer, x, t / self.handle.parameterization.timesteps, text)
 
     @property
     def _module(self) -> Any:
