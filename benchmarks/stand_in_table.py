@@ -130,6 +130,17 @@ FAMILIES: Final = (
     ),
     StandIn("joyimage", plain("tests.tiny_joyimage:write"), {"diffusion_models/joyimage": "joyai_image_edit_*"}),
     StandIn("anima", plain("tests.tiny_anima:write"), {"diffusion_models/anima": "anima-base-* anima-preview*"}),
+    StandIn("pixart_alpha", plain("tests.tiny_pixart:write", alpha=True), {"diffusion_models/pixart": "PixArt-XL-2-*"}),
+    StandIn(
+        "pixart_sigma", plain("tests.tiny_pixart:write", alpha=False), {"diffusion_models/pixart": "PixArt-Sigma-*"}
+    ),
+    StandIn(
+        "hunyuan_image", plain("tests.tiny_hunyuan_image:write"), {"diffusion_models/hunyuan_image": "hunyuanimage2.1*"}
+    ),
+    StandIn("omnigen2", plain("tests.tiny_omnigen2:write"), {"diffusion_models/omnigen2": "omnigen2_*"}),
+    StandIn("hunyuan_dit", plain("tests.tiny_hunyuan_dit:write"), {"checkpoints/hunyuan_dit": "hunyuan_dit_1.*"}),
+    StandIn("sana", plain("tests.tiny_sana:write"), {"diffusion_models/sana": "Sana_*"}),
+    StandIn("cosmos_predict2", plain("tests.tiny_cosmos:write"), {"diffusion_models/cosmos": "cosmos_predict2_*_t2i*"}),
     StandIn(
         "kandinsky5_image",
         with_clip("tests.tiny_kandinsky5:write"),

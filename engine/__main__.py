@@ -217,6 +217,7 @@ def handle_codecs() -> list[Codec]:
         Codec("model-handle", _is_handle, _encode_handle, _decode_handle),
         Codec("control-use", _is_control_use, _control_facts, _control_use),
         Codec("controlled-model", _is_controlled, _controlled_facts, _controlled_model),
+        Codec("hooks", _is_hooks, _encode_hooks, _decode_hooks),
         Codec("video", _is_video, _video_facts, _video),
     ]
 
@@ -303,6 +304,29 @@ def _control_use(facts: dict[str, Any]) -> Any:
     from engine.models.handles import ControlUse
 
     return ControlUse(**facts)
+
+
+def _is_hooks(value: Any) -> bool:
+    return type(value).__module__ == "engine.models.hooks"
+
+
+def _encode_hooks(value: Any) -> Any:
+    from engine.models.hooks import encode
+
+    return encode(value)
+
+
+def _decode_hooks(data: Any) -> Any:
+    """Raises FileNotFoundError when a file that they name has moved, so that the cache has them made again."""
+    from pathlib import Path
+
+    from engine.models.hooks import decode, sources
+
+    found = decode(data)
+    for source in sources(found):
+        if source.digest and not Path(source.path).exists():
+            raise FileNotFoundError(source.path)
+    return found
 
 
 if __name__ == "__main__":

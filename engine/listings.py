@@ -16,6 +16,9 @@ _SETTLED_NS: Final = 2_000_000_000
 
 _GONE: Final = -1
 
+_DEEPEST: Final = 3
+"""So many folders down folders that are entries themselves are looked for: links among them may make endless ones."""
+
 _MOST_NAMES: Final = 8
 """A folder is entered under so many names at most: a few that link to each other would make endless ones."""
 
@@ -123,13 +126,20 @@ def _read(root: Path, suffixes: frozenset[str] | None) -> Listing:
 
 
 def _read_models(root: Path, index: str) -> Listing:
-    """Names of the folders in `root` that hold a file `index`."""
-    names, folders = [], [(str(root), _changed(str(root)))]
-    for entry in _entries(str(root)):
-        if _is(entry.is_dir):
+    """Names of the folders below `root` that hold a file `index`; what lies in one of these is not looked at, nor hidden ones."""
+    names: list[str] = []
+    folders = [(str(root), _changed(str(root)))]
+    waiting = [("", str(root), 0)]
+    while waiting:
+        below, folder, depth = waiting.pop()
+        for entry in _entries(folder):
+            if entry.name.startswith(".") or not _is(entry.is_dir):
+                continue
             folders.append((entry.path, _changed(entry.path)))
             if os.path.isfile(os.path.join(entry.path, index)):  # noqa: PTH113, PTH118
-                names.append(entry.name)
+                names.append(f"{below}{entry.name}")
+            elif depth < _DEEPEST:
+                waiting.append((f"{below}{entry.name}/", entry.path, depth + 1))
     return _listing_of(names, folders)
 
 

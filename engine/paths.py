@@ -21,6 +21,9 @@ INPUT_KINDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Suffixes of the files in the working folders that an input offers, by what it takes."""
 
+FOLDERS: Final = "folder"
+"""What an input takes that offers subfolders in place of files."""
+
 WEIGHTS: Final = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf"})
 
 MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
@@ -46,6 +49,7 @@ MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
     "detection": WEIGHTS,
     "configs": frozenset({".yaml", ".yml", ".json"}),
     "diffusers": frozenset(),
+    "datasets": frozenset(),
 }
 """Folders of `models/` with the file name suffixes that count in them."""
 
@@ -59,9 +63,15 @@ SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {
 LEGACY: Final[Mapping[str, str]] = {"clip": "text_encoders", "unet": "diffusion_models", "t2i_adapter": "controlnet"}
 
 FOLDER_MODELS: Final = "diffusers"
-"""The folder whose entries are folders themselves: models with an index file."""
+"""The folder of models that are folders themselves."""
+
+DATASETS: Final = "datasets"
+"""The folder of data sets for training, each a folder of encoded examples."""
 
 INDEX: Final = "model_index.json"
+
+INDEXES: Final[Mapping[str, str]] = {FOLDER_MODELS: INDEX, DATASETS: "metadata.json"}
+"""Folders whose entries are folders themselves, with the file by which one is known."""
 
 _ANNOTATION: Final = re.compile(r"^(?P<name>.*\S)\s*\[(?P<kind>input|output|temp)\]$")
 
@@ -121,6 +131,7 @@ class Paths:
         self._suffixes: dict[str, frozenset[str] | None] = {**dict.fromkeys(one.folder for one in self._extra)}
         self._suffixes |= MODEL_FOLDERS
         self._listings = Listings()
+        self._within: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self._folders = {name: self._search(name) for name in self._suffixes}
 
     def add_folders(self, found: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> None:
@@ -168,18 +179,46 @@ class Paths:
     def listing(self, folder: str, kind: str = "") -> tuple[str, ...]:
         """The file names in `folder`, sorted, subfolders with `/`, by allowed suffix; links are followed.
 
-        Of `input`, `output` and `temp` the pictures, or what INPUT_KINDS says of `kind`.
+        Of `input`, `output` and `temp` the pictures, or what INPUT_KINDS says of `kind`; "folder" lists the subfolders with
+        pictures in them or below.
 
         Cheap to ask for: folders are read again only when they have changed, and until then the same tuple is returned.
         """
+        if kind == FOLDERS:
+            return self._subfolders(self.listing(folder))
         roots = self.folders(folder)
         suffixes = self._suffixes.get(LEGACY.get(folder, folder), INPUT_KINDS[kind])
-        return self._listings.names(roots, suffixes, INDEX if folder == FOLDER_MODELS else "")
+        return self._listings.names(roots, suffixes, INDEXES.get(folder, ""))
+
+    def _subfolders(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The folders that files of these `names` are in, worked out again only for another tuple."""
+        if self._within is None or self._within[0] is not names:
+            parts = (name.split("/")[:-1] for name in names)
+            found = {"/".join(one[: at + 1]) for one in parts for at in range(len(one))}
+            self._within = (names, tuple(sorted(found, key=lambda name: (name.casefold(), name))))
+        return self._within[1]
+
+    def files_in(self, folder: str, name: str) -> list[tuple[str, Path]]:
+        """All files in the subfolder `name` of `folder` and one level below, but hidden ones, in the order of their names.
+
+        Each comes with the name of the folder below `name` that it is in, empty for `name` itself.
+        `name` may end in ` [output]` or ` [temp]` where `folder` is `input`. Raises PathError when there is no such folder.
+        """
+        if folder == "input" and (match := _ANNOTATION.match(name)):
+            folder, name = match["kind"], match["name"]
+        found = next((one for root in self.folders(folder) if (one := contained(root, name)).is_dir()), None)
+        if found is None:
+            near = difflib.get_close_matches(name, self.listing(folder, FOLDERS), n=3, cutoff=0.4)
+            hint = f"Nearest names: {', '.join(near)}." if near else "Put the pictures into a folder there."
+            raise PathError(f"There is no folder {name!r} in {folder}. {hint}")
+        inside = _visible(found)
+        below = [(place.name, one) for place in inside if place.is_dir() for one in _visible(place)]
+        return [(where, one) for where, one in (*(("", one) for one in inside), *below) if one.is_file()]
 
     def listings(self, folder: str) -> list[tuple[Path, tuple[str, ...]]]:
         """As `listing`, but for each of the `folders` by itself."""
         suffixes = self._suffixes.get(LEGACY.get(folder, folder), PICTURES)
-        index = INDEX if folder == FOLDER_MODELS else ""
+        index = INDEXES.get(folder, "")
         return [(root, self._listings.names((root,), suffixes, index)) for root in self.folders(folder)]
 
     def folder_files(self, folder: str, kind: str = "") -> list[str]:
@@ -190,7 +229,7 @@ class Paths:
         """The file that `name` stands for in `folder`, or None; never raises for an unknown or malicious name."""
         if folder == "input" and (match := _ANNOTATION.match(name)):
             folder, name = match["kind"], match["name"]
-        needed = INDEX if folder == FOLDER_MODELS else ""
+        needed = INDEXES.get(folder, "")
         try:
             paths = (contained(root, name) for root in self.folders(folder))
             return next((path for path in paths if (path / needed).is_file()), None)
@@ -240,6 +279,11 @@ class Paths:
         else:
             hint = "There are no files yet: put the file there."
         return f"No file {name!r} in {folder} (looked in {looked}). {hint}"
+
+
+def _visible(folder: Path) -> list[Path]:
+    names = (one for one in folder.iterdir() if not one.name.startswith("."))
+    return sorted(names, key=lambda one: (one.name.casefold(), one.name))
 
 
 def shipped(folder: str) -> Path:

@@ -11,7 +11,10 @@ _WITHOUT_MODELS: Mapping[str, str] = {
 
 _WITH_MODELS: Mapping[str, str] = {
     "CLIPTextEncode": "TextEncode",
+    "DeprecatedCheckpointLoader": "CheckpointLoader",
+    "DeprecatedDiffusersLoader": "DiffusersLoader",
     "LoraLoader": "LoRALoader",
+    "SaveLoRANode": "SaveLoRA",
     "LoraLoaderModelOnly": "LoRALoaderModelOnly",
 }
 

@@ -32,7 +32,7 @@ def unet_self_attention_multiply(
 def unet_cross_attention_multiply(
     model: Model, q: Query = 1.0, k: Key = 1.0, v: Value = 1.0, out: Output = 1.0
 ) -> Model:
-    """Multiply the layers of a U-Net's attention to the text, as they are at this place of the chain, LoRAs before it included."""
+    """Multiply the layers of a U-Net's attention to the text, as they are at this place of the chain, LoRAs before it too."""
     return _of_unet(model, "UNetCrossAttentionMultiply", "attn2", q, k, v, out)
 
 
@@ -67,7 +67,7 @@ def clip_attention_multiply(clip: Clip, q: Query = 1.0, k: Key = 1.0, v: Value =
 
     Raises ModelError where none is one of CLIP.
     """
-    factors = {
+    factors: dict[tuple[str, ...], float] = {
         ("self_attn.q_proj",): q,
         ("self_attn.k_proj",): k,
         ("self_attn.v_proj",): v,

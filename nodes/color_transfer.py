@@ -130,8 +130,8 @@ def _histogram(source: Tensor, reference: Tensor) -> Change:
 
 def _table(source: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Values of a channel in order, and what each becomes."""
-    values, counts = source.unique(return_counts=True)
-    wanted, wanted_counts = reference.unique(return_counts=True)
+    values, counts = torch.unique(source, return_counts=True)
+    wanted, wanted_counts = torch.unique(reference, return_counts=True)
     shares, wanted_shares = (one.cumsum(0).double() / one.sum() for one in (counts, wanted_counts))
     return values, _interpolated(shares, wanted_shares, wanted.double()).to(values)
 

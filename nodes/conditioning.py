@@ -12,6 +12,7 @@ import torch
 from engine.api import Clip, Conditioning, Context, In, Mask, Mentions, node
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES
 from engine.models.encoded import makers, signed
+from engine.models.hooked_text import conditioning as encoded
 
 PIXELS_PER_LATENT = 8
 """Areas are given in pixels and kept in units of eight, which are latent pixels of most models."""
@@ -43,9 +44,7 @@ def text_encode(
     clip: Clip,
 ) -> Conditioning:
     """Encode a prompt to a conditioning (1, T, D); prompts past the encoder's length become several chunks."""
-    with ctx.models.use(clip) as encoder:
-        context, options = encoder.encode(text, ctx.warn)
-    return [[context, options]]
+    return encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn))
 
 
 @node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")

@@ -13,6 +13,7 @@ from engine.api import Clip, Conditioning, Context, Growing, Image, In, Latent, 
 from engine.media.bounds import bounded
 from engine.media.resizing import resize_images
 from engine.media.tensors import to_bytes
+from engine.models.hooked_text import conditioning as encoded
 from nodes.captions import NOTHING, to_edit, to_generate
 from nodes.conditioning_edit import reference_latent
 from nodes.dimensions import MAX_RESOLUTION, BatchSize
@@ -64,10 +65,11 @@ def text_encode_fibo2(
     size = _size(width, height, given)
     pictures = [_covering(given[0], *size)] if len(given) == 1 else [_covering(one, *_trained(one)) for one in given]
     text = to_edit(prompt, len(pictures)) if pictures else to_generate(prompt)
-    with ctx.models.use(clip) as encoder:
-        positive = encoder.encode(text, ctx.warn, [_seen(one) for one in pictures])
-        negative = encoder.encode(negative_prompt or NOTHING, ctx.warn)
-    both: list[Conditioning] = [[[*positive]], [[*negative]]]
+    seen = [_seen(one) for one in pictures]
+    both: list[Conditioning] = [
+        encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn, seen)),
+        encoded(ctx.models, clip, lambda encoder: encoder.encode(negative_prompt or NOTHING, ctx.warn)),
+    ]
     for latent in _latents(ctx, vae, pictures):
         both = [reference_latent(one, latent) for one in both]
     rows, columns = size[1] // _STEP, size[0] // _STEP

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import Clip, Conditioning, Context, In, node
+from engine.models.hooked_text import conditioning as encoded
+from nodes.conditioning import with_options
 from nodes.conditioning_sdxl import Prompt
 
 Guidance = Annotated[float, In(ge=0, le=100, step=0.1, tip="How closely the prompt is followed; told to the network.")]
@@ -13,9 +15,9 @@ Guidance = Annotated[float, In(ge=0, le=100, step=0.1, tip="How closely the prom
 @node("CLIPTextEncodeFlux", category="advanced/conditioning/flux")
 def text_encode_flux(ctx: Context, clip: Clip, clip_l: Prompt, t5xxl: Prompt, guidance: Guidance = 3.5) -> Conditioning:
     """Encode a text for each of the two encoders, and say how strong the guidance is."""
-    with ctx.models.use(clip) as encoder:
-        context, told = encoder.encode_each({"clip_l": clip_l, "t5xxl": t5xxl}, warn=ctx.warn)
-    return [[context, {**told, "guidance": guidance}]]
+    texts = {"clip_l": clip_l, "t5xxl": t5xxl}
+    made = encoded(ctx.models, clip, lambda encoder: encoder.encode_each(texts, warn=ctx.warn))
+    return with_options(made, guidance=guidance)
 
 
 @node("FluxDisableGuidance", category="advanced/conditioning/flux", display_name=None)

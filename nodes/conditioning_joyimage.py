@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from engine.api import Clip, Conditioning, Context, Growing, In, Vae, node
+from engine.models.hooked_text import conditioning as encoded
 from nodes.conditioning_edit import reference_latent
 
 _PICTURES: dict[str, Any] = {
@@ -31,8 +32,7 @@ def text_encode_joyimage_edit(
     linked = images or {}
     names = sorted(linked, key=lambda name: int(name.removeprefix("image")))
     pictures = [linked[name][:1, ..., :3] for name in names]
-    with ctx.models.use(clip) as encoder:
-        told: Conditioning = [[*encoder.encode(prompt, ctx.warn, pictures)]]
+    told: Conditioning = encoded(ctx.models, clip, lambda encoder: encoder.encode(prompt, ctx.warn, pictures))
     if vae is None:
         return told
     with ctx.models.use(vae) as autoencoder:

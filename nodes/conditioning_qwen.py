@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.api import Clip, Conditioning, Context, Growing, Image, In, Latent, Out, Vae, node
 from engine.media.bounds import bounded
 from engine.media.resizing import resize_images
+from engine.models.hooked_text import conditioning as encoded
 from nodes.conditioning_edit import REFERENCES
 
 PIXELS = 1024 * 1024
@@ -105,9 +106,7 @@ def text_encode_qwen_image21(
 
 
 def _encoded(ctx: Context, clip: Clip, text: str, pictures: Sequence[Tensor], style: str) -> Conditioning:
-    with ctx.models.use(clip) as encoder:
-        context, options = encoder.encode(text, ctx.warn, pictures=pictures, style=style)
-    return [[context, options]]
+    return encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn, pictures=pictures, style=style))
 
 
 def _latents(ctx: Context, vae: Vae | None, pictures: Sequence[Tensor]) -> list[Tensor]:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from engine.api import Clip, Conditioning, Context, In, Mentions, node
 from engine.models.checkpoints import CHECKPOINT_SUFFIXES
+from engine.models.hooked_text import conditioning as encoded
+from nodes.conditioning import with_options
 
 Side = Annotated[int, In(ge=0, le=16384, tip="Of the picture as if it came from the training set, in pixels.")]
 Cut = Annotated[
@@ -37,10 +39,9 @@ def text_encode_sdxl(
     text_l: Prompt = "",
 ) -> Conditioning:
     """Encode a text for each of the two encoders, and tell the network sizes (Podell et al. 2023, section 2.2)."""
-    with ctx.models.use(clip) as encoder:
-        context, told = encoder.encode_each({"clip_g": text_g, "clip_l": text_l}, warn=ctx.warn)
+    texts = {"clip_g": text_g, "clip_l": text_l}
+    made = encoded(ctx.models, clip, lambda encoder: encoder.encode_each(texts, warn=ctx.warn))
     options = {
-        **told,
         "width": width,
         "height": height,
         "crop_w": crop_w,
@@ -48,7 +49,7 @@ def text_encode_sdxl(
         "target_width": target_width,
         "target_height": target_height,
     }
-    return [[context, options]]
+    return with_options(made, **options)
 
 
 @node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning")
@@ -63,6 +64,5 @@ def text_encode_sdxl_refiner(
     text: Prompt = "",
 ) -> Conditioning:
     """Encode a prompt for the refiner, and tell it a size and how beautiful the picture is."""
-    with ctx.models.use(clip) as encoder:
-        context, told = encoder.encode(text, ctx.warn)
-    return [[context, {**told, "aesthetic_score": ascore, "width": width, "height": height}]]
+    made = encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn))
+    return with_options(made, aesthetic_score=ascore, width=width, height=height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from engine.api import Clip, Conditioning, Context, In, node
+from engine.models.hooked_text import conditioning as encoded
 from nodes.conditioning_sdxl import Prompt
 
 SYSTEM_PROMPTS = {
@@ -29,9 +30,8 @@ def text_encode_lumina2(
     clip: Clip,
 ) -> Conditioning:
     """Encode a prompt after one of the system prompts of Lumina 2."""
-    with ctx.models.use(clip) as encoder:
-        context, told = encoder.encode(f"{SYSTEM_PROMPTS[system_prompt]} <Prompt Start> {user_prompt}", ctx.warn)
-    return [[context, told]]
+    text = f"{SYSTEM_PROMPTS[system_prompt]} <Prompt Start> {user_prompt}"
+    return encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn))
 
 
 @node("CLIPTextEncodeHiDream", category="advanced/conditioning")
@@ -40,6 +40,4 @@ def text_encode_hidream(
 ) -> Conditioning:
     """Encode a text for each of the four text encoders of HiDream."""
     texts = {"clip_l": clip_l, "clip_g": clip_g, "t5xxl": t5xxl, "llama": llama}
-    with ctx.models.use(clip) as encoder:
-        context, told = encoder.encode_each(texts, warn=ctx.warn)
-    return [[context, told]]
+    return encoded(ctx.models, clip, lambda encoder: encoder.encode_each(texts, warn=ctx.warn))

@@ -34,6 +34,7 @@ _WIDTH, _HEIGHT = (_pixels(f"{side} in pixels; 0 follows the other side.") for s
 _SCALED = "in pixels; the other one keeps the proportions."
 _FACTOR = {"default": 1.0, "min": 0.01, "max": 8.0, "step": 0.01, "tooltip": "Factor for width and height."}
 _AREA = {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01, "tooltip": "Area in units of 1024 × 1024 pixels."}
+_MULTIPLE = {"default": 8, "min": 1, "max": LARGEST, "step": 1, "tooltip": "Width and height become multiples of this."}
 _MATCH = ["IMAGE,MASK", {"tooltip": "The picture or mask whose size is taken."}]
 
 WAYS: Final = [
@@ -45,6 +46,7 @@ WAYS: Final = [
     _way("scale height", height=_pixels(f"Height {_SCALED}")),
     _way("scale total pixels", megapixels=["FLOAT", _AREA]),
     _way("match size", match=_MATCH, crop=_CROP),
+    _way("scale to multiple", multiple=["INT", _MULTIPLE]),
 ]
 """The ways to say a size, each with the inputs that it brings, as editors read them."""
 
@@ -63,8 +65,9 @@ def resize_image_mask(
 ) -> Annotated[Image | Mask, Out(name="resized", match="input_type")]:
     """Scale pictures (B, H, W, C) or masks (B, H, W): to a size, by a factor, to a side, an area, or the size of another.
 
-    Sizes are rounded. A width or height of 0 follows the other one, and both 0 change nothing. Raises ValueError where the
-    longer or shorter side is to be 0.
+    Sizes are rounded, but to multiples they go down, and the picture is scaled to cover that and cut at the middle (inferred);
+    one multiple is the least. A width or height of 0 follows the other one, and both 0 change nothing. Raises ValueError
+    where the longer or shorter side is to be 0.
     """
     pictures = input.ndim == 4
     planes = input.movedim(-1, 1) if pictures else as_masks(input)[:, None]
@@ -72,7 +75,8 @@ def resize_image_mask(
     if width == height == 0:
         return input
     width, height = target_size(planes.shape[-1], planes.shape[-2], width, height)
-    scaled = resize(planes, width, height, scale_method, resize_type.get("crop", "disabled"))
+    usual = "center" if resize_type["resize_type"] == "scale to multiple" else "disabled"
+    scaled = resize(planes, width, height, scale_method, resize_type.get("crop", usual))
     return scaled.movedim(1, -1) if pictures else scaled[:, 0]
 
 
@@ -125,6 +129,11 @@ def _like(size: Size, values: Mapping[str, Any]) -> Size:
     return width, height
 
 
+def _down_to_multiples(size: Size, multiple: int) -> Size:
+    width, height = (max(multiple, side // multiple * multiple) for side in size)
+    return width, height
+
+
 _SIZES: Final[Mapping[str, Callable[[Size, Mapping[str, Any]], Size]]] = {
     "scale dimensions": lambda _, values: (values["width"], values["height"]),
     "scale by multiplier": lambda size, values: _times(size, values["multiplier"]),
@@ -134,5 +143,6 @@ _SIZES: Final[Mapping[str, Callable[[Size, Mapping[str, Any]], Size]]] = {
     "scale height": lambda _, values: (0, values["height"]),
     "scale total pixels": _area,
     "match size": _like,
+    "scale to multiple": lambda size, values: _down_to_multiples(size, values["multiple"]),
 }
 """The size to scale to, of a size and the values of a way; a side of 0 follows the other one."""

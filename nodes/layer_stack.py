@@ -133,8 +133,8 @@ def _seen(layer: Layer, left: int, top: int, right: int, bottom: int) -> Tensor:
     """What of a layer lies in a window of the canvas, as (height, width, 4)."""
     height, width = layer.pixels.shape[:2]
     if layer.angle == 0 and (layer.width, layer.height) == (width, height):
-        x, y = int(layer.x), int(layer.y)
-        return layer.pixels[top - y : bottom - y, left - x : right - x]
+        above, before = int(layer.y), int(layer.x)
+        return layer.pixels[top - above : bottom - above, left - before : right - before]
     rows, columns = torch.meshgrid(torch.arange(top, bottom) + 0.5, torch.arange(left, right) + 0.5, indexing="ij")
     away_x, away_y = columns - layer.x - layer.width / 2, rows - layer.y - layer.height / 2
     cosine, sine = math.cos(layer.angle), math.sin(layer.angle)

@@ -213,7 +213,7 @@ def lora_loader(
     strength_clip: LoraStrength = 1.0,
 ) -> ModelAndClip:
     """Put a LoRA on a denoiser and its text encoder, each with its own strength. Several stack in order."""
-    return ModelAndClip(*_with_lora(ctx, lora_name, model, clip, strength_model, strength_clip))
+    return ModelAndClip(*with_lora(ctx, lora_name, model, clip, strength_model, strength_clip))
 
 
 @node("LoRALoaderModelOnly", category="loaders", display_name="LoraLoaderModelOnly")
@@ -221,13 +221,14 @@ def lora_loader_model_only(
     ctx: Context, model: Model, lora_name: LoraName, strength_model: LoraStrength = 1.0
 ) -> Model:
     """Put a LoRA on a denoiser and leave the text encoder as it is."""
-    patched: Model = _with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
+    patched: Model = with_lora(ctx, lora_name, model, None, strength_model, 0.0)[0]
     return patched
 
 
-def _with_lora(
+def with_lora(
     ctx: Context, name: str, model: Any, clip: Any, strength_model: float, strength_clip: float
 ) -> tuple[Any, Any]:
+    """Put a file of models/loras on a model, a text encoder or both, and warn of what in it fits neither."""
     if strength_model == 0.0 and strength_clip == 0.0:
         return model, clip
     path = ctx.paths.find("loras", name)

@@ -42,6 +42,7 @@ def whole_loop(loops: Loops, end: NodeId) -> Node:
     body = {
         "nodes": nodes,
         "shown": start,
+        "end": end,
         "initial": reader.ref(inputs.pop("initial_iteration_value", None)),
         "output": reader.ref(close.inputs.get("output_value"), "output_value" in close.inputs),
         "next": reader.ref(close.inputs.get("next_iteration_value"), "next_iteration_value" in close.inputs),
@@ -93,7 +94,7 @@ class Pass(NamedTuple):
     """What differs from pass to pass; `current` and `item` are constants or links."""
 
     number: int
-    index: int
+    place: int
     is_last: bool
     item: Any
     current: Any
@@ -104,14 +105,19 @@ class Passes:
 
     def __init__(self, body: str, around: Callable[[int], Any], *, again: bool, accumulate: bool) -> None:
         read = json.loads(body)
-        self._nodes: list[tuple[NodeId, str, dict[str, Ref]]] = read["nodes"]
+        anew = {ALWAYS: True} if again else {}
+        self._nodes: list[tuple[NodeId, str, list[tuple[str, Ref]], dict[str, Any]]] = [
+            (node_id, kind, list(inputs.items()), {DISPLAY: node_id, **anew}) for node_id, kind, inputs in read["nodes"]
+        ]
         self._shown: str = read["shown"]
+        self.end: str = read["end"]
         self._initial, self._output, self._next = read["initial"], read["output"], read["next"]
         self._ends: list[Ref] = read["ends"]
         self._made: Ref | None = self._next or (self._output if accumulate else None)
         """What every pass must make, as the result hangs on it."""
         self._around = around
-        self._anew = {ALWAYS: True} if again else {}
+        self._told = {DISPLAY: self._shown, **anew}
+        self._reads_item = any(ref == ["s", ITEM] for ref in self._refs())
         self.made: dict[NodeId, Node] = {}
 
     @property
@@ -135,9 +141,19 @@ class Passes:
         return given
 
     def _copy(self, one: Pass) -> None:
-        for node_id, kind, inputs in self._nodes:
-            values = {name: self._value(ref, one) for name, ref in inputs.items()}
-            self.made[f"{one.number}.{node_id}"] = Node(kind, values, {DISPLAY: node_id, **self._anew})
+        """Make the body's nodes for a pass; a loop of many is made here, so it says inline what `_value` does."""
+        own = (one.place, one.number == 0, one.is_last, one.item, one.current)
+        names = {node_id: f"{one.number}.{node_id}" for node_id, *_ in self._nodes}
+        for node_id, kind, inputs, meta in self._nodes:
+            values: dict[str, Any] = {}
+            for name, (how, what, *slot) in inputs:
+                if how == "n":
+                    values[name] = Link(names[what], slot[0])
+                elif how == "c":
+                    values[name] = what
+                else:
+                    values[name] = own[what] if how == "s" else self._around(what)
+            self.made[names[node_id]] = Node(kind, values, meta)
 
     def _value(self, ref: Ref, one: Pass | None) -> Any:
         kind = ref[0]
@@ -148,29 +164,27 @@ class Passes:
         assert one is not None  # what a loop begins with does not hang on its passes
         if kind == "n":
             return Link(f"{one.number}.{ref[1]}", ref[2])
-        return (one.index, one.number == 0, one.is_last, one.item, one.current)[ref[1]]
+        return (one.place, one.number == 0, one.is_last, one.item, one.current)[ref[1]]
 
     def _item(self, number: int, item: Any, items_from: Link | None) -> Any:
         if items_from is None or type(item) in _SCALARS:
             return item
         name = f"{number}.item"
-        if any(["s", ITEM] == ref for ref in self._refs()):
+        if self._reads_item:
             self.made[name] = Node("GetItemFromList", {"list": items_from, "index": number})
         return Link(name, 0)
 
     def _refs(self) -> Iterator[Ref | None]:
         yield from (self._output, self._next, *self._ends)
-        for _, _, inputs in self._nodes:
-            yield from inputs.values()
+        for _, _, inputs, _ in self._nodes:
+            yield from (ref for _, ref in inputs)
 
     def _tell(self, one: Pass, total: int) -> None:
         """A node that waits for what must run in every pass, and now and then only for the pass itself."""
         every = -(-total // MOST_TOLD)
-        waits = self._ends or ([] if (one.number + 1) % every else [self._made])
+        waits: list[Ref | None] = [*self._ends] or ([] if (one.number + 1) % every else [self._made])
         links = [value for ref in waits if ref is not None and type(value := self._value(ref, one)) is Link]
         if links:
             inputs = {"start_id": self._shown, "position": one.number + 1, "total": total}
             after = {f"after{at}": link for at, link in enumerate(links)}
-            self.made[f"{one.number}.progress"] = Node(
-                "LoopProgress", {**inputs, **after}, {DISPLAY: self._shown, **self._anew}
-            )
+            self.made[f"{one.number}.progress"] = Node("LoopProgress", {**inputs, **after}, self._told)

@@ -6,9 +6,11 @@ body, one a pass, each cached like any other nodes. How the field's own helpers 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, NamedTuple
+import itertools
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from engine.api import AnyValue, Choosing, Context, Expand, Growing, In, Lazy, Out, node
+from engine.graph.loops import Loops
 from engine.graph.prompt import Link, Node
 from nodes.loop_bodies import MOST_AROUND, Passes, whole_loop
 
@@ -54,6 +56,24 @@ _AROUND: Final = {
 }
 
 
+class LoopContext(Context, Protocol):
+    """What the nodes of a loop see besides: the graph that they are in, which is no business of others."""
+
+    @property
+    def loops(self) -> Loops:
+        """The loops of the graph that this node is in (`engine.graph.loops`)."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many nodes the expansions of this run may still add."""
+        ...
+
+    def given(self, name: str) -> Any:
+        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
+        ...
+
+
 class Iteration(NamedTuple):
     """What a pass knows of itself."""
 
@@ -76,7 +96,7 @@ class IterationOfLists(NamedTuple):
 
 @node("StartLoop", category="utils/loop", display_name="Start Loop", input_is_list=True)
 def start_loop(
-    ctx: Context,
+    ctx: LoopContext,
     mode: Annotated[Choosing, In(tip="What the passes are counted by.", options={"options": _MODES})],
     cache_iterations: Annotated[
         bool, In(tip="Reuse passes that are known from earlier runs; else all of them run in every run.")
@@ -111,20 +131,22 @@ def start_loop(
 
 @node("EndLoop", category="utils/loop", display_name="End Loop", input_is_list=True, cache=False)
 async def end_loop(
-    ctx: Context,
+    ctx: LoopContext,
     output_value: Annotated[Lazy[AnyValue] | None, In(tip="What the loop gives: of the last pass, or of all.")] = None,
     next_iteration_value: Annotated[Lazy[AnyValue] | None, In(tip="What the next pass begins with.")] = None,
     accumulate: Annotated[bool, In(tip="Give what every pass made, not the last alone.")] = False,
     terminations: Annotated[
-        Growing | None, In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS})
+        Growing | None,
+        In(tip="What must run in every pass, though it is not given.", options={"template": _TERMINATIONS}),
     ] = None,
 ) -> Expand[Annotated[list[AnyValue], Out(name="outputs")]]:
     """End a loop, and give as a list what its last pass gave, or with `accumulate` what all of them gave, in order.
 
     A value that is a list adds all its items. Without a pass, or with nothing linked to output_value, the list is empty
     (inferred). Of the passes only what is needed runs: what the result or a termination hangs on, and nodes on the way that
-    save or show something. The loop must hang on one StartLoop, and is the only one to end it; the nodes that a run may be
-    added are bounded (`[expansion]` in safelight.toml).
+    save or show something. Where a Gate holds back a pass's output_value, `accumulate` leaves it out; where it holds back
+    next_iteration_value, the loop ends early. The loop must hang on one StartLoop, and is the only one to end it; the nodes
+    that a run may be added are bounded (`[expansion]` in safelight.toml).
     Raises ValueError for a loop without a start, with two of them, or with two ends, and for more passes than there is room.
     """
     loops = ctx.loops
@@ -134,9 +156,16 @@ async def end_loop(
     return Expand({"passes": whole_loop(loops, ctx.node_id)}, Link("passes", 0))
 
 
-@node("LoopPasses", category="utils/loop", display_name="Loop Passes", input_is_list=True, cache=False)
+@node(
+    "LoopPasses",
+    category="utils/loop",
+    display_name="Loop Passes",
+    input_is_list=True,
+    cache=False,
+    deprecated=True,  # so that editors keep it out of their menus
+)
 async def loop_passes(
-    ctx: Context,
+    ctx: LoopContext,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
     mode: Annotated[str, In(tip="As at StartLoop.")] = "simple",
     num_iterations: int = 4,
@@ -170,16 +199,34 @@ async def loop_passes(
             "add to this run. Make fewer passes, or raise `nodes` under [expansion] in safelight.toml."
         )
     source = ctx.given("list")
-    given = passes.make(
-        indices, items if chosen == "List" else None, source if isinstance(source, Link) else None
-    )
+    given = passes.make(indices, items if chosen == "List" else None, source if isinstance(source, Link) else None)
     if not given:
         return Expand(passes.made, [])
     if not _first(accumulate):
         last = given[-1]
         return Expand(passes.made, last if isinstance(last, Link) else [last])
-    inputs = {f"inputs.input{at}": value for at, value in enumerate(given)}
-    return Expand({**passes.made, "all": Node("CreateList", inputs)}, Link("all", 0))
+    inputs = {f"output{at}": value for at, value in enumerate(given)}
+    result = Node("LoopResult", {"close_id": passes.end, **inputs})
+    return Expand({**passes.made, "all": result}, Link("all", 0))
+
+
+@node(
+    "LoopResult",
+    category="utils/loop",
+    display_name="Loop Result",
+    input_is_list=True,
+    without_blocked=True,
+    deprecated=True,  # so that editors keep it out of their menus
+)
+def loop_result(
+    close_id: Annotated[str, In(tip="The EndLoop whose passes they are of.")], **more: Any
+) -> Annotated[list[AnyValue], Out(name="outputs")]:
+    """Collect what the passes of a loop gave, in order: output0, output1, … up to the first that is not there.
+
+    What a Gate held back is left out. The field's node hands its values to the executor and has no output; here it has one.
+    """
+    names = itertools.takewhile(more.__contains__, (f"output{at}" for at in itertools.count()))
+    return [item for name in names for item in more[name]]
 
 
 def indices_of(mode: str, items: int, counts: dict[str, Any]) -> range:
@@ -206,14 +253,11 @@ def _bounded(indices: range) -> range:
 
 def _first(value: Any) -> Any:
     """Of an input that comes as a list, its first item."""
-    return value[0] if isinstance(value, list_type) and value else value
-
-
-list_type: Final = [].__class__  # `list` is the name of an input here
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _listed(value: Any) -> Any:
-    return value if isinstance(value, list_type) else []
+    return value if isinstance(value, list) else []
 
 
 @node("LoopIteration", category="utils/loop", display_name="Loop Iteration", input_is_list=True)
@@ -228,8 +272,8 @@ def loop_iteration(
     **more: Any,
 ) -> IterationOfLists:
     """What a pass of a loop knows of itself: the first item of each input, and of the value that is carried all of them."""
-    values = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
-    return IterationOfLists(*values, _listed(current_iteration_value) or [None])
+    index, first, last, item = (_first(one) for one in (iteration_index, is_first, is_last, list_item))
+    return IterationOfLists(index, first, last, item, _listed(current_iteration_value) or [None])
 
 
 @node("LoopProgress", category="utils/loop", display_name="Loop Progress", output=True, input_is_list=True)

@@ -32,9 +32,10 @@ def model_sampling_discrete(
     that turns one picture into another and is given its input unscaled.
     """
     known = model.parameterization
-    schedule = "scaled_linear" if known.schedule == "flow" else known.schedule
+    tabled = known.schedule not in ("flow", "log_time", "tangent_time", "share_time")
+    schedule = known.schedule if tabled else "scaled_linear"
     parameterization = msgspec.structs.replace(
-        known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr
+        known, prediction=PREDICTIONS[sampling], schedule=schedule, zero_terminal_snr=zsnr, sigma_data=1.0
     )
     return model.with_parameterization(parameterization)
 
@@ -42,7 +43,7 @@ def model_sampling_discrete(
 @node("ModelSamplingSD3", category="advanced/model", display_name=None)
 def model_sampling_sd3(model: Model, shift: Shift = 3.0) -> Model:
     """Read a model as a flow and shift its noise levels (Esser et al. 2024): above 1 more of the steps are at high noise."""
-    return _as_flow(model, shift)
+    return as_flow(model, shift)
 
 
 @node("ModelSamplingAuraFlow", category="advanced/model", display_name=None)
@@ -54,7 +55,7 @@ def model_sampling_aura_flow(
     ] = "flow",
 ) -> Model:
     """Read a model as a flow and shift its noise levels, as ModelSamplingSD3 does; AuraFlow's shift is the default."""
-    return _as_flow(model, shift)
+    return as_flow(model, shift)
 
 
 @node("ModelSamplingFlux", category="advanced/model", display_name=None)
@@ -79,7 +80,7 @@ def model_sampling_flux(
             f"ModelSamplingFlux: {width} × {height} pixels give a shift of e to the power of {logarithm:.0f}, which leaves "
             f"nothing but noise; the power may be {MAX_LOG_SHIFT} at most. Lower max_shift or the size."
         )
-    return _as_flow(model, math.exp(logarithm))
+    return as_flow(model, math.exp(logarithm))
 
 
 @node("ModelSamplingStableCascade", category="advanced/model", display_name=None)
@@ -101,7 +102,8 @@ def model_sampling_stable_cascade(
     return model.with_parameterization(process)
 
 
-def _as_flow(model: Model, shift: float) -> Model:
+def as_flow(model: Model, shift: float) -> Model:
+    """Return a model read as a flow with shifted levels; raises ValueError for a shift that leaves none."""
     if shift <= 0:
         raise ValueError(f"A shift of {shift} leaves no noise level above zero; use one above 0, such as 1 for none.")
     flow = msgspec.structs.replace(

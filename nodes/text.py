@@ -8,14 +8,18 @@ import string as standard_string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from engine.api import AnyValue, Choice, In, Out, Text, node
+from engine.api import Choice, Growing, In, Out, Text, node
 from nodes.dimensions import ONE_CHOICE
+from nodes.patterns import Matcher
 
 MAX_TEXT = 10_000_000
 """Most characters that a node makes."""
 
 MAX_BRACES = 1000
 """How many braces are tried for the begin of a JSON object: each may read to the end of the text."""
+
+_VALUES = {"input": {"optional": {"value": ["*", {}]}}, "min": 0, "names": list(standard_string.ascii_lowercase)}
+"""What grows on a text to be filled in: values of any type, under the names a to z."""
 
 CaseSensitive = Annotated[bool, In(tip="Whether A and a differ.")]
 CaseInsensitive = Annotated[bool, In(tip="Whether A and a are the same.")]
@@ -122,7 +126,7 @@ def regex_match(
     dotall: DotAll = False,
 ) -> Annotated[bool, Out(name="matches")]:
     """Say whether the pattern is found anywhere in the text. Raises ValueError for a pattern that is none."""
-    return _pattern("RegexMatch", regex_pattern, case_insensitive, multiline, dotall).search(string) is not None
+    return _pattern("RegexMatch", regex_pattern, case_insensitive, multiline, dotall).found(string)
 
 
 @node("RegexExtract", category="utils/string", display_name="Regex Extract")
@@ -141,14 +145,12 @@ def regex_extract(
 
     Raises ValueError for a pattern that is none, and for a group that it does not have.
     """
-    pattern = _pattern("RegexExtract", regex_pattern, case_insensitive, multiline, dotall)
-    group = group_index if mode.endswith(("Group", "Groups")) else 0
-    if group > pattern.groups:
-        raise ValueError(
-            f"RegexExtract: the pattern has {pattern.groups} groups and no group {group}; lower group_index."
-        )
-    found = [match[group] or "" for match in pattern.finditer(string)]
-    return "\n".join(found[:1] if mode.startswith("First") else found)
+    matcher = _pattern("RegexExtract", regex_pattern, case_insensitive, multiline, dotall)
+    group, groups = group_index if mode.endswith(("Group", "Groups")) else 0, matcher.pattern.groups
+    if group > groups:
+        raise ValueError(f"RegexExtract: the pattern has {groups} groups and no group {group}; lower group_index.")
+    found = (match[group] or "" for match in matcher.matches(string))
+    return next(found, "") if mode.startswith("First") else "\n".join(found)
 
 
 @node("RegexReplace", category="utils/string", display_name="Regex Replace")
@@ -161,20 +163,31 @@ def regex_replace(
     dotall: DotAll | None = False,
     count: Annotated[int | None, In(ge=0, le=100, tip="Most replacements; 0 replaces all.")] = 0,
 ) -> str:
-    """Replace what the pattern matches. Raises ValueError for a pattern that is none and for groups it does not have."""
-    pattern = _pattern("RegexReplace", regex_pattern, bool(case_insensitive), bool(multiline), bool(dotall))
+    """Replace what the pattern matches.
+
+    Raises ValueError for a pattern that is none, for groups that it does not have, and for results that are too long.
+    """
+    matcher = _pattern("RegexReplace", regex_pattern, bool(case_insensitive), bool(multiline), bool(dotall))
+    made = 0
+
+    def expanded(match: Any) -> str:
+        nonlocal made
+        text: str = match.expand(replace)
+        made += len(text)
+        if made > MAX_TEXT:
+            raise ValueError(f"RegexReplace: the text would have more than {MAX_TEXT} characters; replace by less.")
+        return text
+
     try:
-        return pattern.sub(replace, string, count=count or 0)
-    except (re.error, IndexError) as error:
-        raise ValueError(f"RegexReplace: the replacement {replace!r} does not fit the pattern: {error}.") from None
+        return matcher.replaced(string, expanded, count or 0)
+    except (matcher.error, IndexError, OverflowError) as error:
+        raise ValueError(
+            f"RegexReplace: the replacement {replace[:200]!r} does not fit the pattern: {error}."
+        ) from None
 
 
-def _pattern(name: str, pattern: str, case_insensitive: bool, multiline: bool, dotall: bool) -> re.Pattern[str]:
-    flags = case_insensitive * re.IGNORECASE | multiline * re.MULTILINE | dotall * re.DOTALL
-    try:
-        return re.compile(pattern, flags)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{name}: {pattern!r} is no regular expression: {error}.") from None
+def _pattern(name: str, pattern: str, case_insensitive: bool, multiline: bool, dotall: bool) -> Matcher:
+    return Matcher(name, pattern, case_insensitive=case_insensitive, multiline=multiline, dotall=dotall)
 
 
 @node("JsonExtractString", category="utils/string", display_name="Extract Text from JSON")
@@ -205,28 +218,28 @@ def _first_object(text: str) -> dict[str, Any]:
 
 @node("StringFormat", category="utils/string", display_name="Format Text")
 def string_format(
-    template: Annotated[
-        str, In(multiline=True, tip="{a}, {b}, {c}, {d} stand for the values; {a:03d} and {b:.2f} format numbers.")
+    f_string: Annotated[
+        str, In(multiline=True, tip="{a}, {b}, {c}, … stand for the values; {a:03d} and {b:.2f} format numbers.")
     ] = "{a}",
-    a: AnyValue | None = None,
-    b: AnyValue | None = None,
-    c: AnyValue | None = None,
-    d: AnyValue | None = None,
+    *,
+    values: Annotated[Growing, In(tip="What stands as {a}, {b}, {c}, … in the text.", options={"template": _VALUES})],
 ) -> str:
-    """Fill values into a text. Raises ValueError for names, formats and braces that do not fit."""
-    values = {name: value for name, value in {"a": a, "b": b, "c": c, "d": d}.items() if value is not None}
+    """Fill values into a text. Raises ValueError for names, formats and braces that do not fit, and for texts too long."""
     try:
-        return _ValuesOnly().vformat(template, (), values)
+        return _ValuesOnly().vformat(f_string, (), values)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         what = f"{error} is not linked" if isinstance(error, KeyError) else str(error)
         raise ValueError(
-            f"StringFormat: cannot fill {template[:80]!r}: {what}. Linked: {', '.join(values) or 'nothing'}; "
+            f"StringFormat: cannot fill {f_string[:80]!r}: {what}. Linked: {', '.join(values) or 'nothing'}; "
             "write {a} for a value and {{ }} for braces."
         ) from None
 
 
 class _ValuesOnly(standard_string.Formatter):
     """`str.format` without attributes and items, which would reach into objects, and without huge widths."""
+
+    def __init__(self) -> None:
+        self._made = 0
 
     def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
         if not field_name.isidentifier():
@@ -236,7 +249,11 @@ class _ValuesOnly(standard_string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if any(int(digits) > 1000 for digits in re.findall(r"\d+", format_spec)):
             raise ValueError(f"the format {format_spec[:20]!r} is wider than 1000 characters")
-        return str(format(value, format_spec))
+        text = str(format(value, format_spec))
+        self._made += len(text)
+        if self._made > MAX_TEXT:
+            raise ValueError(f"the text would have more than {MAX_TEXT} characters")
+        return text
 
 
 @node("TextAsChoice", category="utils/string", display_name="Text as Choice")

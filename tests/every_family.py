@@ -149,6 +149,27 @@ MEMBERS: Mapping[str, Member] = {
         "stable_diffusion",
         "qwen_image_vae",
     ),
+    "pixart_alpha": Member(
+        _plain("tests.tiny_pixart:write", alpha=True), "diffusion_models/pixart", ("t5xxl",), "pixart", "sd_vae"
+    ),
+    "pixart_sigma": Member(
+        _plain("tests.tiny_pixart:write", alpha=False), "diffusion_models/pixart", ("t5xxl",), "pixart", "sd_vae"
+    ),
+    "hunyuan_image": Member(
+        _plain("tests.tiny_hunyuan_image:write"),
+        "diffusion_models/hunyuan_image",
+        ("qwen_2.5_vl_7b", "byt5_small_glyphxl"),
+        "hunyuan_image",
+        "hunyuan_image_vae",
+    ),
+    "hunyuan_dit": Member(_plain("tests.tiny_hunyuan_dit:write"), "checkpoints/hunyuan_dit"),
+    "sana": Member(_plain("tests.tiny_sana:write"), "diffusion_models/sana", ("gemma_2_2b",), "sana", "dc_ae"),
+    "omnigen2": Member(
+        _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
+    ),
+    "cosmos_predict2": Member(
+        _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
+    ),
 }
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from engine.authoring.subgraph import Subgraph
 
 if TYPE_CHECKING:
-    from engine.graph.loops import Loops
     from engine.models.manager import ModelManager
     from engine.paths import Paths
     from engine.remote.services import RemoteServices
@@ -74,20 +73,6 @@ class Context(Protocol):
 
         Returns one `{filename, subfolder, type}` per image, for `WithUi(ui={"images": …})`.
         """
-        ...
-
-    @property
-    def loops(self) -> Loops:
-        """The loops of the graph that this node is in (`engine.graph.loops`)."""
-        ...
-
-    @property
-    def room(self) -> int:
-        """How many nodes the expansions of this run may still add."""
-        ...
-
-    def given(self, name: str) -> Any:
-        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
         ...
 
     def subgraph(self) -> Subgraph:

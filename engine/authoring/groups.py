@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from engine.graph.dynamic import CHOOSING, GROWING, brought, options_of
+from engine.graph.dynamic import CHOOSING, GROWS, brought, options_of
 from engine.graph.schema import InputSpec
 
 
 def group_names(inputs: Iterable[InputSpec]) -> Iterator[str]:
     """The names in prompts of all `inputs` that stand for several, also of those that a choice brings."""
     for one in inputs:
-        if one.type in (CHOOSING, GROWING):
+        if one.type == CHOOSING or one.type in GROWS:
             yield one.name
         for key in options_of(one) if one.type == CHOOSING else ():
             yield from group_names(brought(one, key))

@@ -14,7 +14,7 @@ from engine.authoring.definition import ExecutionBlocker, Expand, WithUi
 from engine.authoring.inputs import In, Lazy, Out
 from engine.authoring.json_values import is_json
 from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, Socket
-from engine.graph.dynamic import GROWING
+from engine.graph.dynamic import GROWS
 from engine.graph.schema import InputSpec, OutputSpec
 
 
@@ -121,7 +121,7 @@ def _input(node: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> In
         widget=extra.widget,
         options=extra.options if extra.round is None else {"round": extra.round, **extra.options},
     )
-    if made.type == GROWING:  # has no value of its own
+    if made.type in GROWS:  # has no value of its own
         return msgspec.structs.replace(made, required=False)
     # Prompts must hold every required input. A default that no widget could put there makes an optional one.
     optional = read.optional or (has_default and (parameter.default is None or not made.is_widget))

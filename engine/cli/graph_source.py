@@ -73,7 +73,7 @@ def check_graph(graph: Graph, paths: Paths, catalogue: Catalogue, only: Sequence
     """Check the whole graph, here with the files that are here; the problems found when reading it come first."""
 
     def choices(files: Files) -> list[str]:
-        return paths.folder_files(files.folder)
+        return paths.folder_files(files.folder, files.kind)
 
     checked = check(graph.prompt, catalogue, choices=choices, targets=only)
     known = {(one.type, one.node_id, one.input_name) for one in graph.problems}

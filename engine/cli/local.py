@@ -45,7 +45,7 @@ class Local:
 
     def choices(self, files: Files) -> list[str]:
         """The files that an input may name now."""
-        return self.app.paths.folder_files(files.folder)
+        return self.app.paths.folder_files(files.folder, files.kind)
 
     def caller(self) -> Caller:
         """The workflow that the options name, as it is now. Raises CliError as `open_graph` does."""

@@ -9,8 +9,10 @@ import msgspec
 if TYPE_CHECKING:
     from torch import Tensor
 
-Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img"]
-ScheduleKind = Literal["scaled_linear", "linear", "cosine", "cosine_time", "flow"]
+Prediction = Literal["eps", "v", "x0", "flow", "lcm", "img_to_img", "edm", "share"]
+ScheduleKind = Literal[
+    "scaled_linear", "linear", "cosine", "cosine_time", "flow", "log_time", "tangent_time", "share_time"
+]
 Variance = Literal["least", "most"]
 
 
@@ -29,6 +31,11 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     `clip_quantile` 0..1 that bound is the quantile of each prediction's magnitudes, between 1 and `clip`, and the prediction is
     scaled back to ±1 (Saharia et al. 2022, section 2.3, dynamic thresholding). `variance`: which of the two bounds on the
     variance of a step (Ho et al. 2020, section 3.2) ancestral sampling draws with; a network that has learned it decides itself.
+
+    Of `log_time`, `tangent_time` and `share_time` any level from `sigma_min` to `sigma_max` is one that the network knows, and it
+    is told log(sigma) / 4 (Karras et al. 2022), atan(sigma) 2 / pi, or sigma / (sigma + 1). The prediction `edm` is Karras et
+    al.'s F, and `share` a flow's velocity at the time sigma / (sigma + 1) and at x / (sigma + 1). `sigma_data`: the deviation of
+    the data, for eps, v and edm. `noise_scale`: the deviation of the noise that the network was trained with.
     """
 
     prediction: Prediction = "eps"
@@ -41,6 +48,10 @@ class Parameterization(msgspec.Struct, frozen=True, kw_only=True):
     clip: float = 0.0
     clip_quantile: float = 0.0
     variance: Variance = "least"
+    sigma_min: float = 0.0
+    sigma_max: float = 0.0
+    sigma_data: float = 1.0
+    noise_scale: float = 1.0
 
 
 class LatentFormat(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from engine.denoising.hooked import HookedNetwork
 from engine.denoising.inside.network import patched
 from engine.denoising.previews import PreviewMaker, Watched
 from engine.denoising.records import LiveModel
@@ -62,18 +63,28 @@ def live_model(models: ModelManager, handle: ModelHandle, negative: ModelHandle 
             guided_channels=handle.options.get(CHANNELS_OPTION),
             negative=other,
             steering=handle.controls,
+            hold=lambda further: held.enter_context(models.use(further)),
+            hooked=HookedNetwork(models, network, handle),
         )
 
 
 def report_to(node: Watched, model: ModelHandle) -> Callback:
     """Tell a node's context of every step: progress (which also cancels), and a preview, which it has made now and then."""
-    make = PreviewMaker(node, model)
+    return _Report(node, PreviewMaker(node, model))
 
-    def report(step: StepInfo) -> None:
-        node.progress(step.step + 1, step.total)
-        node.preview(lambda: make(step))
 
-    return report
+class _Report:
+    """What a run tells its node: each step, and notes on the whole."""
+
+    def __init__(self, node: Watched, make: PreviewMaker) -> None:
+        self._node, self._make = node, make
+
+    def __call__(self, step: StepInfo) -> None:
+        self._node.progress(step.step + 1, step.total)
+        self._node.preview(lambda: self._make(step))
+
+    def note(self, text: str) -> None:
+        self._node.warn(text)
 
 
 def rescale_of(model: ModelHandle) -> float:

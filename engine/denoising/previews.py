@@ -59,6 +59,10 @@ class Watched(Protocol):
         """Show a picture (H, W, 3), or what a function of no arguments makes."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Tell the person something that does not stop the run."""
+        ...
+
 
 class PreviewMaker:
     """Makes the previews of one sampling run, as the node's `preview_method` says. Looks for nothing before it is called."""

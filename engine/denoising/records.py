@@ -5,6 +5,7 @@ And what functions of a pack may put in the place of ours: a whole run, a guidan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from engine.denoising.hooked import HookedNetwork
     from engine.models.handles import ModelHandle
     from engine.sampling.conditions import Controls, Inputs, Surroundings
     from engine.sampling.denoisers import Denoiser, Network
@@ -34,7 +36,8 @@ class LiveModel:
     `max_rows` bounds the rows (pictures × conditions) of one call of it. `hooks` makes runs its own. `handle` is the recipe
     that the model was made by, None for networks that have none. `negative` is the model that predicts for negative
     conditionings, where it is another. `guided_channels`: how many of the first channels guidance is for; None: all.
-    `steering`: control objects that steer every run of it.
+    `steering`: control objects that steer every run of it. `hold` loads a further model of a handle, until the run's end.
+    `hooked`: what lets hooks of conditionings change its weights.
     """
 
     network: Network
@@ -51,6 +54,8 @@ class LiveModel:
     negative: LiveModel | None = None
     guided_channels: int | None = None
     steering: tuple[Any, ...] = ()
+    hold: Callable[[Any], Any] | None = None
+    hooked: HookedNetwork | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +131,15 @@ class TakesOver(Protocol):
 
 
 @runtime_checkable
+class Staged(Protocol):
+    """A sampler that makes several runs of one, such as on latents of other sides."""
+
+    def in_stages(self, run: Run) -> Sampled:
+        """Return what `sample` returns for these arguments; it calls `sample` inside, with the model's hooks."""
+        ...
+
+
+@runtime_checkable
 class OwnGuidance(Protocol):
     """A guidance that predicts by itself."""
 
@@ -141,5 +155,5 @@ class OwnGuidance(Protocol):
 AnyGuidance: TypeAlias = "Guidance | OwnGuidance"
 """What may steer a run."""
 
-AnySampler: TypeAlias = "Sampler | str | TakesOver | SamplerFunction"
+AnySampler: TypeAlias = "Sampler | str | TakesOver | Staged | SamplerFunction"
 """What may take the steps of a run: a name, a name with options, a function, or what makes the whole run its own."""

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
-from engine.denoising.inside.network import for_a_run
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
+from engine.denoising.model_steering import lazy_of, noise_for, perturbed_of, self_guidances_of, steered, tell
+from engine.denoising.pushes import pushes_of
 from engine.denoising.records import (
     AnyGuidance,
     AnySampler,
@@ -22,12 +23,13 @@ from engine.denoising.records import (
     OwnGuidance,
     Run,
     Sampled,
+    Staged,
     Start,
     StepPlan,
     TakesOver,
 )
 from engine.denoising.skipped_layers import negative_skip_of, skips_of
-from engine.sampling.conditions import Inputs, Steering, Surroundings
+from engine.sampling.conditions import Hooked, Inputs, Steering, Surroundings
 from engine.sampling.denoisers import Denoiser
 from engine.sampling.guidance import GuidedDenoiser
 from engine.sampling.guiders import CfgGuidance
@@ -42,6 +44,8 @@ from engine.sampling.noise_schedule import (
     from_network_space,
     to_network_space,
 )
+from engine.sampling.pushes import DifferentiableNetwork, PushedDenoiser
+from engine.sampling.reuse import chosen
 from engine.sampling.samplers import SAMPLERS, SamplerFunction
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, silent
 from engine.sampling.schedules import compute_sigmas
@@ -64,6 +68,8 @@ def sample(
 
     Raises ValueError for an unknown sampler or option, shapes that do not match, or an empty conditioning.
     """
+    if isinstance(sampler, Staged):
+        return sampler.in_stages(Run(model, start, guidance, sigmas, sampler, callback))
     instead = _instead(model, sampler)
     if instead is not None:
         return instead.take_over(Run(replace(model, hooks=None), start, guidance, sigmas, sampler, callback))
@@ -71,7 +77,8 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    model = replace(model, network=for_a_run(model.network))
+    model, guidance = steered(model, guidance, levels(sigmas))
+    start = replace(start, noise=noise_for(model, start.noise, start.seed))
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
@@ -80,15 +87,18 @@ def sample(
     from_pure_noise = schedule.is_maximal(sigma_list[0])
     x = add_noise(schedule, around.latent, unit_noise, sigma_list[0], from_pure_noise=from_pure_noise)
     watched = _Watch(callback or silent)
+    lazy = lazy_of(model)
+    denoiser = chosen(denoiser, lazy)
     x = take_steps(
         denoiser,
         x,
         sigmas,
         schedule=schedule,
-        noise_sampler=noise_sampler_of(name, x, sigma_list, start.seed),
+        noise_sampler=_scaled(noise_sampler_of(name, x, sigma_list, start.seed), schedule),
         callback=watched,
         **options,
     )
+    tell(model, lazy, callback or silent)
     return _ended(x, watched.denoised, model, start, around.noise_mask, sigma_list[-1])
 
 
@@ -186,9 +196,20 @@ def _surroundings(model: LiveModel, start: Start, sigmas: Tensor) -> Surrounding
         model.guided_channels,
         start.seed,
         sigmas,
+        _hooked(model, sigmas),
         steering=steering,
         negative_steering=steering if model.negative is None else _steering(model.negative),
     )
+
+
+def _hooked(model: LiveModel, sigmas: Tensor) -> Hooked | None:
+    """What makes the weights of hooks: of the network that predicts for the conditioning which has them."""
+    other = model if model.negative is None else model.negative
+    if model.hooked is None or other.hooked is None:
+        return None
+    own = model.hooked.resolver(model.schedule, sigmas)
+    negative = own if other is model else other.hooked.resolver(other.schedule, sigmas)
+    return lambda hooks, positive: (own if positive else negative)(hooks)
 
 
 def _steering(model: LiveModel) -> tuple[Steering, ...]:
@@ -221,20 +242,30 @@ def _denoiser(
     which is DDIM's convention.
     """
     place = around.latent.device
-    unit_noise = start.noise.to(place, torch.float32)
+    unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
+    pushes = pushes_of(model)
+    network, other = model.network, None if model.negative is None else model.negative.network
+    if pushes:
+        network, other = DifferentiableNetwork(network), None if other is None else DifferentiableNetwork(other)
     if isinstance(guidance, OwnGuidance):
-        denoiser = guidance.denoiser(model.network, around, model.max_rows)
+        denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
         guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
-        other = None if model.negative is None else model.negative.network
-        skips = skips_of(model), negative_skip_of(model if model.negative is None else model.negative)
-        denoiser = GuidedDenoiser(model.network, guidance, around, model.max_rows, other, *skips)
+        skips = (
+            skips_of(model) + perturbed_of(model),
+            negative_skip_of(model if model.negative is None else model.negative),
+        )
+        selfs = self_guidances_of(model)
+        denoiser = GuidedDenoiser(network, guidance, around, model.max_rows, other, *skips, selfs)
+    if pushes:
+        denoiser = PushedDenoiser(denoiser, pushes, model.schedule)
     if around.noise_mask is None:
         return denoiser, unit_noise
-    kept_noise = initial_noise(start.latent, start.seed + 1).to(place) if own_noise else unit_noise
+    scale = model.schedule.parameterization.noise_scale
+    kept_noise = initial_noise(start.latent, start.seed + 1).to(place) * scale if own_noise else unit_noise
     held = MaskedDenoiser(denoiser, model.schedule, around.noise_mask, around.latent, kept_noise, mask_at)
     return held, unit_noise
 
@@ -299,6 +330,12 @@ def noise_sampler_of(name: str, x: Tensor, sigmas: list[float], seed: int) -> No
         return ancestral_noise(x, seed)
     low = min(sigma for sigma in sigmas if sigma > 0.0)
     return brownian_noise(x, low, max(sigmas), seed, device=x.device if name.endswith("_gpu") else "cpu")
+
+
+def _scaled(draw: NoiseSampler, schedule: NoiseSchedule) -> NoiseSampler:
+    """Noise of the deviation that the network was trained with."""
+    scale = schedule.parameterization.noise_scale
+    return draw if scale == 1.0 else lambda sigma, sigma_next: draw(sigma, sigma_next) * scale
 
 
 def _unmixed(x: Tensor, schedule: NoiseSchedule, sigma: float) -> Tensor:

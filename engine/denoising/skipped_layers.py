@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engine.denoising.inside.network import PatchedNetwork
 from engine.models.errors import ModelError
 from engine.models.families import family_named
 from engine.models.families.base import named
 from engine.models.network import Network
+from engine.sampling.pushes import DifferentiableNetwork
 from engine.sampling.skips import Skip
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.denoising.records import LiveModel
     from engine.models.handles import ModelHandle
+    from engine.sampling.denoisers import Occasion
 
 _SKIPS = "skipped_layers"
 """Option: [double layers, single layers, start, end, scale, rescale] of each guidance, in order."""
@@ -76,11 +80,23 @@ class _Shallow:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         with self.network.without_layers(self.double, self.single):
-            return self.network(*args, **kwargs)
+            return DifferentiableNetwork(self.network)(*args, **kwargs)
+
+    @property
+    def backwards(self) -> bool:
+        return False
+
+    def on(self, occasion: Occasion) -> Callable[..., Tensor]:
+        """Return the network for calls on an occasion, where its patches want to know that."""
+        if not isinstance(self.network, PatchedNetwork):
+            return self
+        return partial(self, occasion=occasion)
 
 
 def _shallow(model: LiveModel, double: Sequence[int], single: Sequence[int]) -> _Shallow:
     network: Any = model.network
+    if isinstance(network, PatchedNetwork):
+        network = network.anew()
     with network.without_layers(double, single):
         return _Shallow(network, double, single)
 

@@ -46,7 +46,9 @@ def encode(run: Run, state: NodeState, result: NodeResult, index: int, stash: di
                 constants[name] = value
             else:
                 references[name] = _stashed(run, state, [value], f"{index}.{child_id}.{name}", stash)
-        nodes[child_id] = ExpandedNode(node.class_type, constants, references, node.meta.get(DISPLAY), ALWAYS in node.meta)
+        nodes[child_id] = ExpandedNode(
+            node.class_type, constants, references, node.meta.get(DISPLAY), ALWAYS in node.meta
+        )
     values = []
     for slot, is_list in enumerate(state.facts.lists):
         value = result.values[slot] if slot < len(result.values) else None
@@ -110,7 +112,10 @@ def finish_expansion(run: Run, state: NodeState) -> tuple[SlotDigests, ...]:
 def _wait_for_children(run: Run, state: NodeState, names: list[str]) -> None:
     assert state.expansion is not None
     wanted = {value.node for call in state.expansion.calls for value in call.values if value.digests is None}
-    wanted |= {name for name in names if _shows(run, name)}
+    nodes = {name: run.expanded[name].node.class_type for name in names}
+    showing = {kind for kind in set(nodes.values()) if _shows(run, kind)}
+    if showing:
+        wanted |= {name for name, kind in nodes.items() if kind in showing}
     state.borrowed = []
     for name in [*(name for name in names if name in wanted), *sorted(wanted.difference(names))]:
         child = need(run, name)
@@ -127,8 +132,8 @@ def _display(run: Run, state: NodeState, wanted: str | None) -> str:
     return run.expanded[wanted].display if wanted in run.expanded else state.display
 
 
-def _shows(run: Run, name: str) -> bool:
-    facts = run.executor.facts(run.expanded[name].node.class_type)
+def _shows(run: Run, kind: str) -> bool:
+    facts = run.executor.facts(kind)
     return facts is not None and facts.spec.output_node
 
 
@@ -143,8 +148,7 @@ def _child_id(run: Run, parent: NodeState, root: str, index: int | None, name: s
 def _input(state: NodeState, ids: Mapping[str, str], reference: Reference) -> Link | StoredInput:
     if reference.digests is not None:
         return StoredInput(state.id, reference.digests)
-    own = _own(ids, reference)
-    return Link(own.node, own.slot)
+    return Link(ids.get(reference.node, reference.node), reference.slot)
 
 
 def _own(ids: Mapping[str, str], reference: Reference) -> Reference:

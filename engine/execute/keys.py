@@ -14,7 +14,7 @@ from engine.cache.digests import constant_bytes
 from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.run import Run
-from engine.execute.state import BLOCKED, NodeState, StoredInput
+from engine.execute.state import BLOCKED, SILENT, NodeState, StoredInput
 from engine.graph.prompt import ALWAYS, Link
 from engine.graph.schema import Mentions
 
@@ -102,7 +102,7 @@ def _link_bytes(run: Run, facts: SpecFacts, name: str, link: Link) -> bytes:
     if name in facts.raw:
         return constant_bytes(list(link)) + _slot_bytes(digests)
     if type(digests) is bytes:
-        if digests.startswith(BLOCKED):
+        if digests.startswith(BLOCKED) and not (facts.spec.without_blocked and digests == SILENT):
             raise Blocked(digests, link)
         return b"l" + digests
     _check_blocked(facts, digests, link)
@@ -112,6 +112,8 @@ def _link_bytes(run: Run, facts: SpecFacts, name: str, link: Link) -> bytes:
 def _check_blocked(facts: SpecFacts, digests: SlotDigests, link: Link) -> None:
     """Of a list, some items may be blocked, unless the node takes the list as a whole."""
     blocked = [item for item in digests if isinstance(item, bytes) and item.startswith(BLOCKED)]
+    if facts.spec.without_blocked:
+        blocked = [item for item in blocked if item != SILENT]
     if blocked and (len(blocked) == len(digests) or facts.spec.input_is_list):
         raise Blocked(blocked[0], link)
 
@@ -138,6 +140,8 @@ def _extras(run: Run, state: NodeState) -> bytes:
     parts = []
     for name, folder in facts.files.items():
         parts += [_file_bytes(run, folder, chosen) for chosen in _texts(run, state, name)]
+    for name, folder in facts.folders.items():
+        parts += [_folder_bytes(run, folder, chosen) for chosen in _texts(run, state, name)]
     for name, mentions in facts.mentions.items():
         for text in _texts(run, state, name):
             if mentions.prefix in text:
@@ -157,7 +161,8 @@ def _texts(run: Run, state: NodeState, name: str) -> list[str]:
     """The texts that the input `name` holds or that come through its link; where they are lost the node just runs."""
     value: Any = state.node.inputs.get(name)
     if type(value) not in (Link, StoredInput):
-        return [value] if isinstance(value, str) else []
+        listed = value if isinstance(value, list) else [value]
+        return [one for one in listed if isinstance(one, str)]
     digests: Any = value.digests if type(value) is StoredInput else (run.states[value.node].outputs or ())[value.slot]
     texts = []
     for digest in (digests,) if isinstance(digests, bytes) else digests:
@@ -195,6 +200,16 @@ def _file_bytes(run: Run, folder: str, name: str) -> bytes:
         digests = [run.cache.files.digest(one) for one in (path, *run.services.files_beside(path))]
         return digests[0] if len(digests) == 1 else xxh3_128_digest(b"".join(digests))
     except Exception:  # no such name, or unreadable: the node itself will say what is wrong with it
+        return NO_FILE
+
+
+def _folder_bytes(run: Run, folder: str, name: str) -> bytes:
+    """The names and contents of all files in a chosen folder."""
+    try:
+        files = run.services.paths.files_in(folder, name)
+        told = (name_bytes(f"{below}/{path.name}") + run.cache.files.digest(path) for below, path in files)
+        return xxh3_128_digest(b"".join(told))
+    except Exception:  # no such folder, or unreadable: the node itself will say what is wrong with it
         return NO_FILE
 
 

@@ -77,6 +77,10 @@ def release_inputs(run: Run, state: NodeState) -> None:
 
 def count_stashed(run: Run, state: NodeState, by: int) -> None:
     """Count the inputs of an expanded node that are values of the expansion: `by` 1 when it needs them, -1 afterwards."""
+    assert state.parent is not None
+    expansion = run.states[state.parent].expansion
+    if expansion is None or not expansion.keeps:
+        return
     for value in state.node.inputs.values():
         if type(value) is StoredInput:
             expansion = run.states[value.owner].expansion

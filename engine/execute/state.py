@@ -44,11 +44,13 @@ class ExpansionState:
     a loop would hold those of every pass until it ends.
     """
 
-    __slots__ = ("calls", "passing", "stash", "uses")
+    __slots__ = ("calls", "keeps", "passing", "stash", "uses")
 
     def __init__(self, calls: tuple[Expansion, ...], stash: dict[Digest, Stored], passing: bool) -> None:
         self.calls = calls
         self.stash = stash
+        self.keeps = bool(stash)
+        """Whether inputs of its nodes may be among those values."""
         self.passing = passing
         self.uses = 0
 

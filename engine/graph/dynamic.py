@@ -10,11 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from engine.datatypes.sockets import ANY_TYPE
-from engine.graph.schema import InputSpec
+from engine.graph.schema import Files, InputSpec
 
 CHOOSING: Final = "COMFY_DYNAMICCOMBO_V3"
 GROWING: Final = "COMFY_AUTOGROW_V3"
 MATCHING: Final = "COMFY_MATCHTYPE_V3"
+ROWS: Final = "COMFY_DYNAMICGROUP_V3"
+GROWS: Final = frozenset({GROWING, ROWS})
+"""Groups that have as many inputs as they are given: one by one, or rows of several, which are named `group.row.input`."""
+
+FILES: Final = "files"
+"""Option of an input within rows: the folder of `models/` whose files are its choices."""
 
 
 def brought(group: InputSpec, value: Any) -> list[InputSpec]:
@@ -37,6 +43,8 @@ def _options(group: InputSpec) -> list[Mapping[str, Any]]:
 
 def growable(group: InputSpec) -> list[InputSpec]:
     """All inputs that a `group` that grows may have, in order. The least number of them must be there."""
+    if group.type == ROWS:
+        return _in_rows(group, _whole(group.options.get("max"), _MOST))
     template = group.options.get("template")
     facts: Mapping[str, Any] = template if isinstance(template, Mapping) else {}
     inner = next((one for _, one in _declared(facts.get("input"))), None)
@@ -49,14 +57,14 @@ def growable(group: InputSpec) -> list[InputSpec]:
 
 def lazy_names(inputs: Iterable[InputSpec]) -> frozenset[str]:
     """The names of all lazy inputs that a node of these declared `inputs` may have, also of those that grow."""
-    declared = [one for spec in inputs for one in ((spec, *growable(spec)) if spec.type == GROWING else (spec,))]
+    declared = [one for spec in inputs for one in ((spec, *growable(spec)) if spec.type in GROWS else (spec,))]
     return frozenset(one.name for one in declared if one.lazy)
 
 
 def template_of(spec: InputSpec) -> str:
     """The name of the template that an input shares its type with; empty where it shares it with none."""
     template = spec.options.get("template")
-    return str(template.get("template_id") or "") if isinstance(template, Mapping) and spec.type != GROWING else ""
+    return str(template.get("template_id") or "") if isinstance(template, Mapping) and spec.type not in GROWS else ""
 
 
 def grown(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> list[InputSpec]:
@@ -65,6 +73,8 @@ def grown(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> list[InputSp
     They are those that the node lists. Where it lists the linked ones alone, as front ends of the field do in what they
     send, there is one more than are linked or must be there.
     """
+    if group.type == ROWS:
+        return _in_rows(group, max(_rows_of(group, inputs), _whole(group.options.get("min"), 1)))
     if group.type != GROWING:
         return []
     template = group.options.get("template")
@@ -79,6 +89,24 @@ def grown(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> list[InputSp
         last = max((at + 1 for at, name in enumerate(known) if name in names), default=0)
         names = known[: max(last, _whole(facts.get("min"), 1)) + 1]
     return [_spec(name, *inner) for name in names]
+
+
+def _in_rows(group: InputSpec, count: int) -> list[InputSpec]:
+    """The inputs of so many rows."""
+    fields = list(_declared(group.options.get("template")))
+    least = _whole(group.options.get("min"), 1)
+    return [
+        _spec(f"{group.name}.{row}.{name}", declared, required and row < least)
+        for row in range(min(count, _MOST))
+        for name, (declared, required) in fields
+    ]
+
+
+def _rows_of(group: InputSpec, inputs: Sequence[Mapping[str, Any]]) -> int:
+    """How many rows the inputs that a saved node lists are of."""
+    parts = [str(one.get("name")).split(".") for one in inputs]
+    rows = [int(part[1]) for part in parts if len(part) == 3 and part[0] == group.name and part[1].isdecimal()]
+    return max(rows, default=-1) + 1
 
 
 def _names(group: str, template: Mapping[str, Any]) -> list[str]:
@@ -125,7 +153,11 @@ def _spec(name: str, declared: Any, required: bool) -> InputSpec:
         ge=_bound(options.get("min")),
         le=_bound(options.get("max")),
         step=_bound(options.get("step")),
-        choices=tuple(listed) if one_of_them and listed is not None else None,
+        choices=Files(options[FILES])
+        if FILES in options
+        else tuple(listed)
+        if one_of_them and listed is not None
+        else None,
         multiline=options.get("multiline") is True,
         lazy=bool(options.get("lazy")),
         link_only=bool(options.get("forceInput")) or bool(options.get("rawLink")),

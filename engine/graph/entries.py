@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engine.graph.dynamic import GROWING, growable
+from engine.graph.dynamic import GROWING, ROWS, growable
 from engine.graph.live_inputs import GROUPS, LiveInputs
 from engine.graph.problems import GraphError, one_of, problem, shown
 from engine.graph.prompt import Link, is_link, wrap
@@ -99,7 +99,10 @@ def named_inputs(
     found: dict[str, Any] = {}
     for name, value in inputs.items():
         group = spec.input(name) if spec is not None else None
-        if group is not None and group.type == GROWING and isinstance(value, list | tuple | dict):
+        if group is not None and group.type == ROWS and isinstance(value, list | tuple):
+            rows = [(row, one) for row, one in enumerate(value) if isinstance(one, dict)]
+            found.update({f"{name}.{row}.{field}": given for row, one in rows for field, given in one.items()})
+        elif group is not None and group.type == GROWING and isinstance(value, list | tuple | dict):
             found.update(_grown(node_id, class_type, group, value))
         else:
             found[name] = value

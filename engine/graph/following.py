@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from engine.graph.dynamic import GROWING
+from engine.graph.dynamic import GROWS
 from engine.graph.saved import BYPASSED, INPUT_SIDE, MUTED, PRIMITIVE, SET, End, Json, first_value, objects
 from engine.graph.schema import InputSpec
 from engine.graph.scopes import Scope
@@ -167,13 +167,13 @@ class Sources:
         for one in (*sockets, *plan.widgets):
             found = [at for at, entry in waiting.items() if _is_of(str(entry.get("name")), one)]
             yield from ((at, waiting.pop(at)) for at in found)
-            if not found and one.type != GROWING:
+            if not found and one.type not in GROWS:
                 yield None, {"type": one.type}
         yield from waiting.items()
 
 
 def _is_of(name: str, one: InputSpec) -> bool:
-    return name == one.name or (one.type == GROWING and name.startswith(f"{one.name}."))
+    return name == one.name or (one.type in GROWS and name.startswith(f"{one.name}."))
 
 
 def passed_on(types: list[str], slot: int, kind: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.graph.dynamic import GROWING, grown
+from engine.graph.dynamic import GROWS, grown
 from engine.graph.prompt import Link, Node, NodeId, Prompt, prompt_from_json
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 from engine.graph.topology import generations
@@ -113,7 +113,7 @@ class _Drawing:
 
     def _inputs(self, node_id: NodeId, node: Node, spec: NodeSpec | None) -> list[dict[str, Any]]:
         declared = spec.inputs if spec is not None else ()
-        sockets = [one for one in declared if not one.is_widget and one.type != GROWING]
+        sockets = [one for one in declared if not one.is_widget and one.type not in GROWS]
         widgets = widget_inputs(spec) if spec is not None else []
         known = {one.name for one in declared}
         others = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from engine.graph.dynamic import CHOOSING, GROWING, brought, growable, options_of, template_of
+from engine.graph.dynamic import CHOOSING, GROWS, brought, growable, options_of, template_of
 from engine.graph.problems import shown
 from engine.graph.prompt import Link
 from engine.graph.schema import InputSpec
 
-GROUPS: Final = frozenset({CHOOSING, GROWING})
+GROUPS: Final = GROWS | {CHOOSING}
 
 
 class LiveInputs:
@@ -34,7 +34,7 @@ class LiveInputs:
         self.unexpected = {name: reason for name, reason in reasons.items() if reason}
 
     def _inside(self, group: InputSpec, inputs: Mapping[str, Any]) -> Iterator[InputSpec]:
-        if group.type == GROWING:
+        if group.type in GROWS:
             self._growing[group.name] = growable(group)
             yield from self._growing[group.name]
         elif group.name in inputs:

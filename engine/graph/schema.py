@@ -14,6 +14,9 @@ import msgspec
 
 from engine.datatypes.sockets import WIDGET_TYPES
 
+FOLDERS: Final = "folder"
+"""The kind of `Files` that are subfolders."""
+
 
 class Files(msgspec.Struct, frozen=True, tag="files"):
     """Choices that are the file names of a models folder (`checkpoints`), or of `input`, read anew on each request."""
@@ -21,7 +24,8 @@ class Files(msgspec.Struct, frozen=True, tag="files"):
     folder: str
     extra: tuple[str, ...] = ()
     kind: str = ""
-    """Of the files in `input`: "" for pictures, "video", "audio" (videos too, for their sound), or "latent"."""
+    """Of the files in `input`: "" for pictures, "video", "audio" (videos too, for their sound), "latent", or
+    FOLDERS for its subfolders."""
 
 
 class Mentions(msgspec.Struct, frozen=True):
@@ -105,6 +109,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pack: str = ""
     output_node: bool = False
     input_is_list: bool = False
+    without_blocked: bool = False
+    """Of a node that takes lists: what is silently blocked is left out of them, in place of skipping the node."""
     cache: bool = True
     """False: never reused between runs (`NOT_IDEMPOTENT`)."""
     has_validate: bool = False

@@ -19,7 +19,7 @@ from engine.graph.parameters import Names, Parameter
 from engine.graph.problems import Problem, problem
 from engine.graph.prompt import Link, NodeId, Prompt, prompt_from_json
 from engine.graph.saved import objects
-from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
+from engine.graph.schema import FOLDERS, Catalogue, Files, InputSpec, NodeSpec
 
 Kind: TypeAlias = Literal["image", "mask", "audio", "video", "mesh", "text", "file"]
 """What is in the files of an output, or of an input that takes a file."""
@@ -107,6 +107,8 @@ def signature_of(
 def media_kind(spec: InputSpec | None) -> Kind | None:
     """What file an input takes that a client may send along: None for any other input."""
     if spec is None or not isinstance(spec.choices, Files) or spec.choices.folder != "input":
+        return None
+    if spec.choices.kind == FOLDERS:
         return None
     return next((kind for option, kind in _UPLOADS.items() if spec.options.get(option)), "file")
 

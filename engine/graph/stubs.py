@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from engine.datatypes.sockets import ANY_TYPE
-from engine.graph.dynamic import CHOOSING, GROWING, options_of
+from engine.graph.dynamic import CHOOSING, GROWING, GROWS, ROWS, options_of
 from engine.graph.entries import is_word, plain_name
 from engine.graph.schema import Catalogue, Files, InputSpec, NodeSpec
 from engine.graph.script_write import METHODS
@@ -64,7 +64,11 @@ _OF_TUPLES: Final = frozenset({"count", "index"})
 
 def _method(called: str, spec: NodeSpec) -> Iterator[str]:
     given = [one for one in spec.inputs if is_word(one.name) and one.name != "self"]
-    others = len(given) < len(spec.inputs) or spec.open_inputs or any(one.type in (GROWING, CHOOSING) for one in given)
+    others = (
+        len(given) < len(spec.inputs)
+        or spec.open_inputs
+        or any(one.type == CHOOSING or one.type in GROWS for one in given)
+    )
     places, optional = [], False
     for one in given:
         has_default = not one.required or one.default is not None
@@ -99,6 +103,8 @@ def _made(kind: str) -> str:
 def _taken(one: InputSpec) -> str:
     if one.type == ANY_TYPE:
         return "Any"
+    if one.type == ROWS:
+        return "Sequence[dict[str, Any]]"
     if one.type == GROWING:
         return "Sequence[Any] | dict[str, Any]"
     found = [_PYTHON[kind] for kind in _kinds(one.type) if kind in _PYTHON]
@@ -121,7 +127,7 @@ def _choices(one: InputSpec) -> str:
 
 def _kinds(type: str) -> list[str]:
     parts = [kind.strip() for kind in type.split(",")]
-    return [kind for kind in parts if kind and kind not in (ANY_TYPE, GROWING, CHOOSING)]
+    return [kind for kind in parts if kind and kind not in (ANY_TYPE, GROWING, CHOOSING, ROWS)]
 
 
 def _class_of(kind: str) -> str:

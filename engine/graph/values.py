@@ -19,7 +19,7 @@ from engine.datatypes.sockets import ANY_TYPE, PRIMITIVE_TYPES, WIDGET_TYPES
 from engine.graph.dynamic import CHOOSING, options_of
 from engine.graph.problems import as_json, one_of, shown
 from engine.graph.prompt import unwrap
-from engine.graph.schema import Catalogue, Files, InputSpec
+from engine.graph.schema import FOLDERS, Catalogue, Files, InputSpec
 
 ChoicesOf = Callable[[Files], Sequence[str]]
 """Looks up the file names that are the choices of an input."""
@@ -49,7 +49,8 @@ class Values:
 
     def convert(self, spec: InputSpec, value: Any, owned: bool = False) -> Any:
         """`value` as the node gets it. Raises WrongValueError. `owned`: range and choice are the pack's own business."""
-        if type(value) is list:
+        several = bool(spec.options.get("allow_batch")) and isinstance(spec.choices, Files)
+        if type(value) is list and not several:
             raise WrongValueError("bad_linked_input", expected=self.expected(spec))
         if type(value) is dict:
             value = unwrap(value)
@@ -69,6 +70,8 @@ class Values:
             raise WrongValueError(
                 "invalid_input_type", expected=self.expected(spec), hint="Link the output of a node to this input."
             )
+        if several and isinstance(value, list):
+            return [self._choose(spec, spec.choices, one) for one in value]
         if spec.choices is not None and not owned:
             return self._choose(spec, spec.choices, value)
         return value
@@ -76,7 +79,8 @@ class Values:
     def expected(self, spec: InputSpec) -> str:
         """What an input takes, in words."""
         if isinstance(spec.choices, Files):
-            return f"a file of the {spec.choices.folder} folder"
+            what = "subfolder with pictures" if spec.choices.kind == FOLDERS else "file"
+            return f"a {what} of the {spec.choices.folder} folder"
         if spec.choices is not None:
             return f"one of {_listed(spec.choices)}"
         if spec.type == CHOOSING:
@@ -115,6 +119,10 @@ class Values:
             forward = value.replace("\\", "/")  # saved on Windows, read elsewhere
             if forward in known:
                 return forward
+            if (
+                files.folder == "output" and value.removesuffix(" [output]") in known
+            ):  # as front ends of the field list it
+                return value.removesuffix(" [output]")
             if files.folder == "input" and (annotated := self._annotated(value, known, files.kind)) is not None:
                 return annotated
         raise WrongValueError("value_not_in_list", **_choice_facts(listed, value, files.folder))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from engine.datatypes.sockets import DISPLAY_TYPES
-from engine.graph.dynamic import CHOOSING, GROWING, brought, grown
+from engine.graph.dynamic import CHOOSING, GROWS, brought, grown
 from engine.graph.saved import widget_name
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
 
@@ -41,7 +41,7 @@ class Plan:
         self.spec = spec
         self.widgets = widget_inputs(spec)
         self.by_name = {one.name: one for one in spec.inputs}
-        self.changes = any(one.type in (CHOOSING, GROWING) for one in spec.inputs)
+        self.changes = any(one.type == CHOOSING or one.type in GROWS for one in spec.inputs)
         """Whether a node's own values and links say which widgets it has."""
         self.names = [one.name for one in self.widgets]
         self.steps = [(one.name, one if _follows(one) else None) for one in self.widgets]

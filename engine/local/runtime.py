@@ -73,7 +73,7 @@ class Runtime:
 
     def choices(self, files: Files) -> list[str]:
         """The names of the files in a folder."""
-        return self.app.paths.folder_files(files.folder)
+        return self.app.paths.folder_files(files.folder, files.kind)
 
     def executor(self) -> Executor:
         """What runs graphs, made when first needed."""

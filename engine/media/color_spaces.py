@@ -38,7 +38,8 @@ def _to_xyz(name: str) -> Tensor:
         torch.tensor([x / y, 1.0, (1 - x - y) / y], dtype=torch.float64) for x, y in primaries(name)
     )
     columns = torch.stack([red, green, blue], dim=1)
-    return columns * torch.linalg.solve(columns, white)
+    scale: Tensor = torch.linalg.solve(columns, white)
+    return columns * scale
 
 
 def _adapted(name: str) -> Tensor:
@@ -47,13 +48,15 @@ def _adapted(name: str) -> Tensor:
     bradford = torch.tensor(_BRADFORD, dtype=torch.float64)
     ones = torch.ones(3, dtype=torch.float64)
     old, new = bradford @ (matrix @ ones), bradford @ (_to_xyz("rec709") @ ones)
-    return torch.linalg.inv(bradford) @ torch.diag(new / old) @ bradford @ matrix
+    adapted: Tensor = torch.linalg.inv(bradford) @ torch.diag(new / old) @ bradford @ matrix
+    return adapted
 
 
 @cache
 def matrix_between(source: str, destination: str) -> Tensor:
     """The 3 × 3 matrix of linear light from the primaries `source` to `destination`, float64."""
-    return torch.linalg.inv(_adapted(destination)) @ _adapted(source)
+    matrix: Tensor = torch.linalg.inv(_adapted(destination)) @ _adapted(source)
+    return matrix
 
 
 def converted(colours: Tensor, source: str, destination: str) -> Tensor:

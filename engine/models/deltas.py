@@ -264,7 +264,7 @@ def _blocks_of(turn: Tensor, stacked: Change) -> Tensor:
 def _orthogonal(blocks: Tensor, bound: float) -> Tensor:
     """Cayley's (I + Q)(I − Q)⁻¹ of the blocks' skew-symmetric parts Q, whose norm in all is held to `bound`; 0 is none."""
     skew = blocks - blocks.transpose(-1, -2)
-    norm = float(skew.norm()) + 1e-8
+    norm = float(skew.detach().norm()) + 1e-8
     if 0 < bound < norm:
         skew = skew * (bound / norm)
     identity = torch.eye(blocks.shape[-1], device=blocks.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,9 +16,12 @@ from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 from engine.models.scaling import Scaled
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import torch
     from torch import Tensor, nn
 
+    from engine.models.beside import Beside
     from engine.models.places import Place
 
 
@@ -53,8 +56,36 @@ class Instance:
         self.sizes = sizes
         self.users = 0
         self.patched: Patched = ((), "")
-        self.weights = PatchedWeights(weights.named_parameters(module), originals)
+        parameters = weights.named_parameters(module)
+        self.weights = PatchedWeights(parameters, originals)
+        self._named = parameters
+        self._beside: Beside | None = None
         self.parameters = sum(tensor.numel() for tensor in originals.values())
+
+    def put(self, files: Sequence[tuple[PatchSource, Patch]]) -> None:
+        """Put patches on the weights, or beside the layers as those say that can be, in the place of those there are."""
+        if self._beside is not None:
+            self._beside.take()
+        beside = [(file, patch.strength) for file, patch in files if patch.beside]
+        self.weights.apply(self.merged(files))
+        if beside:
+            self._layers().put(beside)
+
+    def merged(self, files: Sequence[tuple[PatchSource, Patch]]) -> list[tuple[PatchSource, float, float]]:
+        """Return what changes the weights themselves, as PatchedWeights takes it."""
+        return [(self._merged(file) if patch.beside else file, patch.strength, patch.keep) for file, patch in files]
+
+    def _merged(self, file: PatchSource) -> PatchSource:
+        from engine.models.beside import Only
+
+        within = set(self._layers().within(file))
+        return Only(file, [name for name in file.changes if name not in within])
+
+    def _layers(self) -> Beside:
+        from engine.models.beside import Beside
+
+        self._beside = self._beside or Beside(self.module, self._named)
+        return self._beside
 
 
 class Entry:
@@ -137,14 +168,32 @@ class Entry:
         patches, whose = patched
         if isinstance(handle, ModelHandle | ClipHandle):
             # What cannot be opened is told before the instance, which may have other patches, is touched.
-            files = [
-                (self._patch_file(handle, patch, instance, whose), patch.strength, patch.keep) for patch in patches
-            ]
+            files = [(self._patch_file(handle, patch, instance, whose), patch) for patch in patches]
             instance.patched = ((), "")
-            instance.weights.apply(files)
+            instance.put(files)
         instance.patched = patched
         wanted = {(patch.key, _whose(one)) for one in self._instances for patch in one.patched[0]}
         self._patch_files = {key: file for key, file in self._patch_files.items() if key in wanted}
+
+    def varied(
+        self,
+        instance: Instance,
+        handle: ModelHandle | ClipHandle,
+        patches: Sequence[Patch],
+        room: Callable[[int], None],
+    ) -> AbstractContextManager[None]:
+        """Let a module's weights have `patches` beside its handle's in the block; see `PatchedWeights.varied`."""
+        whose = f"{handle.family} {handle.tower if isinstance(handle, ClipHandle) else ''}"
+        files = [(self._patch_file(handle, patch, instance, whose), patch) for patch in (*handle.patches, *patches)]
+        return instance.weights.varied(instance.merged(files), room)
+
+    def with_module(self, module: nn.Module) -> Instance | None:
+        """Return that of its modules which is this one."""
+        return next((one for one in self._instances if one.module is module), None)
+
+    def drop_variants(self) -> int:
+        """Drop the weights that are kept to take the place of others, and return the bytes that frees."""
+        return sum(instance.weights.variants.drop() for instance in self._instances)
 
     def _patch_file(
         self, handle: ModelHandle | ClipHandle, patch: Patch, instance: Instance, whose: str

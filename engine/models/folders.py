@@ -146,7 +146,7 @@ def _folder_parameterization(
     places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
     path = next((place for place in places if place.is_file()), places[0])
     base = family.parameterization
-    if not path.is_file() or base.schedule in ("flow", "cosine_time"):  # whose shift is the family's
+    if not path.is_file() or base.schedule in ("flow", "cosine_time", "share_time"):  # whose levels are the family's
         if header is None:
             return base
         read = partial(spread, Path(header.path))

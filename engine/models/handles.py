@@ -60,6 +60,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     other: ModelHandle | ClipHandle | None = None
     within: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    beside: bool = False
 
     @property
     def key(self) -> str:
@@ -176,7 +177,7 @@ class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
     `tower`: what embeddings call it ("clip_l", "clip_g"). `tokenizer`: the file it is read from; None: the checkpoint's own
     metadata, or to be searched when first used. `stop_at`: the layer whose output is the conditioning, -1 the last, -2 the one
     before; it goes through the final layer norm if `normed`. `cut_layers`: layers of the full tower that this file leaves out
-    at its end (1 for Stable Diffusion 2 folders).
+    at its end (1 for Stable Diffusion 2 folders). `device`: chosen by a node, "" for the worker's.
     """
 
     tower: str = "clip_l"
@@ -187,6 +188,7 @@ class ClipHandle(_Handle, frozen=True, kw_only=True, tag="clip"):
     normed: bool = True
     cut_layers: int = 0
     beside: tuple[ClipHandle, ...] = ()
+    device: str = ""
 
     @property
     def towers(self) -> tuple[ClipHandle, ...]:
@@ -216,6 +218,8 @@ class VaeHandle(_Handle, frozen=True, kw_only=True, tag="vae"):
     kind: str = "kl"
     beside_network: bool = False
     """Whether its file holds a network too, so that `latent` is the space of its latents and not merely their size."""
+    device: str = ""
+    """Chosen by a node, "" for the worker's."""
 
 
 class ControlNetHandle(_Handle, frozen=True, kw_only=True, tag="controlnet"):
@@ -305,18 +309,19 @@ def identity_of(handle: _Handle) -> str:
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [_without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
 
-def _without_paths(value: Any) -> Any:
+def without_paths(value: Any) -> Any:
+    """Return plain data with the digest of each file in the place of its source."""
     if isinstance(value, dict):
         if value.keys() == {"path", "digest"}:
             return value["digest"]
-        return {name: _without_paths(item) for name, item in value.items()}
+        return {name: without_paths(item) for name, item in value.items() if (name, item) != ("device", "")}
     if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
+        return [without_paths(item) for item in value]
     return value
 
 

@@ -41,6 +41,22 @@ class JoinedEncoder:
         """
         return self.encode_tokens([one.tokenize(texts.get(one.handle.tower, text), warn) for one in self.encoders])
 
+    def encode_some(self, texts: Mapping[str, str], warn: Warn = log.warning) -> Encoded:
+        """Return what the towers with a text give; the others, by their names, are as if they were not there.
+
+        Of a family that joins towers in a way of its own. CLIP towers get as many rows, empty ones where they have fewer.
+        """
+        family = family_named(self.handle.family)
+        assert family.join is not None
+        wanted = {one.handle.tower: one for one in self.encoders if one.handle.tower in texts}
+        rows = {name: one.tokenize(texts[name], warn) for name, one in wanted.items()}
+        most = max((len(rows[name]) for name in rows if name.startswith("clip_")), default=0)
+        for name in rows:
+            if name.startswith("clip_"):
+                rows[name] = [*rows[name], *wanted[name].tokenize("") * (most - len(rows[name]))]
+        found = {name: one.encode_tokens(rows[name]) for name, one in wanted.items()}
+        return family.join(found).signed({one.tower.kind for one in wanted.values()})
+
     def encode_tokens(self, tokens: Sequence[list[list[Token]]]) -> Encoded:
         """Return context and options of each tower's rows; these are those of the tower which the family names for it."""
         family = family_named(self.handle.family)

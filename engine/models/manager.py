@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import msgspec
 
 from engine.models import autoencoders, controls, lora_families, opening, perceiving, perception, weights
+from engine.models.chosen import device_of, dtype_of
 from engine.models.cores import Cores
 from engine.models.entries import Entry, Instance, LoadedFact, unchanged
 from engine.models.errors import LoraError, ModelError
@@ -38,6 +39,8 @@ from engine.models.handles import (
     VaeHandle,
     digest_file,
 )
+from engine.models.hooked_text import hooked_at
+from engine.models.hooks import HookedClip
 from engine.models.opening import Opened
 from engine.models.patching import grown, matched
 from engine.models.shards import with_shards
@@ -148,6 +151,10 @@ class ModelManager:
         """Return the handle of a style model file."""
         return opening.open_style_model(path, self._files)
 
+    def source(self, path: Path) -> Source:
+        """Return what names a file in handles."""
+        return Source(str(path), self._files(Path(path)))
+
     def hypernetwork(self, path: Path, model: ModelHandle, strength: float = 1.0) -> ModelHandle:
         """Put the hypernetwork at `path` on a model; several add up in order. Its file is read when the model is used.
 
@@ -170,14 +177,16 @@ class ModelManager:
         clip: ClipHandle | None = None,
         strength_model: float = 1.0,
         strength_clip: float = 1.0,
+        *,
+        beside: bool = False,
     ) -> LoraResult:
-        """Put the LoRA at `path` on a model, a text encoder or both.
+        """Put the LoRA at `path` on a model, a text encoder or both; or `beside` their layers, whose weights stay as they are.
 
         A handle with nothing of the LoRA for it, or with strength 0, comes back as it was. Raises LoraError when nothing in
         the file fits, CheckpointError when it cannot be read.
         """
         path = Path(path)
-        patch = Patch(kind="lora", source=Source(str(path), self._files(path)))
+        patch = Patch(kind="lora", source=Source(str(path), self._files(path)), beside=beside)
         parts: list[tuple[ModelHandle | ClipHandle, float]] = [(model, strength_model)] if model else []
         parts += [(tower, strength_clip) for tower in clip.towers] if clip else []
         matches = [matched(handle, path, list(weights.parameter_shapes(handle))) for handle, _ in parts]
@@ -231,6 +240,8 @@ class ModelManager:
 
     @contextmanager
     def _use(self, handle: Handle) -> Iterator[Any]:
+        if isinstance(handle, HookedClip):
+            handle = hooked_at(self, handle, 0.0)
         if isinstance(handle, ClipHandle) and (handle.beside or family_named(handle.family).join):
             with self._joined(handle) as encoder:
                 yield encoder
@@ -310,6 +321,37 @@ class ModelManager:
             encoder.spelling = {option: self._spelling(handle, *other) for option, other in spells.items()}
         return encoder
 
+    @contextmanager
+    def varied(self, network: Network, patches: Sequence[Patch]) -> Iterator[None]:
+        """Let a network in use have further patches on its weights in the block.
+
+        What is made of them is kept, within the budget, so that to come back to the same patches costs nothing. Raises
+        ModelError for a patch that does not fit.
+        """
+        import torch
+
+        entry, instance = next(
+            (entry, found) for entry in self._entries.values() if (found := entry.with_module(network.module))
+        )
+        with torch.inference_mode(False), torch.no_grad():
+            changed = entry.varied(instance, network.handle, patches, self._room_for_variants)
+        with changed:
+            yield
+
+    def _room_for_variants(self, needed: int) -> None:
+        """Drop what is kept of other patches where `needed` more bytes are not within the budget."""
+        if self._excess(needed) > 0:
+            for entry in self._entries.values():
+                entry.drop_variants()
+
+    def _excess(self, needed: int) -> int:
+        """Return how many bytes the weights in memory are above the budget with `needed` more."""
+        if self._budget is None:
+            from engine.models.memory import default_budget
+
+            self._budget = default_budget(self.device)
+        return sum(entry.bytes for entry in self._entries.values()) + needed - self._budget
+
     def _upscaler_of(self, handle: UpscaleHandle) -> Upscaler:
         """The network of a file. One is kept, that which was used last, until room is wanted."""
         from engine.models.upscaling import Upscaler
@@ -352,6 +394,7 @@ class ModelManager:
         with self._lock:
             self._tiny_decoders.clear()
             freed, self._upscaler = self._upscaler[1].bytes if self._upscaler else 0, None
+            freed += sum(entry.drop_variants() for entry in self._entries.values())
             idle = [key for key, entry in self._entries.items() if not entry.in_use]
             if idle:
                 from engine.models.packed.room import ROOM
@@ -368,11 +411,12 @@ class ModelManager:
     def _entry(self, handle: Handle) -> Entry:
         dtype = self._dtype_of(handle)
         base = handle.base.identity() if isinstance(handle, ControlNetHandle) and handle.base else ""
-        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base}"
+        device = device_of(handle, self.device)
+        key = f"{weights.title(handle)} {handle.source.digest} {handle.prefix} {dtype} {base} {device}"
         entry = self._entries.pop(key, None)
         try:
             if entry is None or not entry.holds(handle):
-                entry = self._loaded(handle, entry or Entry(handle, self.device, dtype, self._files), dtype)
+                entry = self._loaded(handle, entry or Entry(handle, device, dtype, self._files), dtype)
         finally:
             if entry is not None:
                 self._entries[key] = entry  # last = most recently used
@@ -387,11 +431,8 @@ class ModelManager:
 
     def _make_room(self, needed: int) -> None:
         """Drop idle models, least recently used first, until `needed` more bytes are within the budget or none is left."""
-        if self._budget is None:
-            from engine.models.memory import default_budget
-
-            self._budget = default_budget(self.device)
-        excess = sum(entry.bytes for entry in self._entries.values()) + needed - self._budget
+        self._room_for_variants(needed)
+        excess = self._excess(needed)
         if self._upscaler is not None:
             self._upscaler = self._upscaler if excess + self._upscaler[1].bytes <= 0 else None
             excess += self._upscaler[1].bytes if self._upscaler else 0
@@ -403,6 +444,10 @@ class ModelManager:
                 del self._entries[key]
 
     def _dtype_of(self, handle: Handle) -> str:
+        if told := dtype_of(handle):
+            return told
+        if device_of(handle, self.device) == "cpu" != self.device:
+            return "float32"
         if isinstance(handle, ClipHandle) and self.dtype == "float16":
             return weights.kind_of(handle).HALF
         return "float32" if isinstance(handle, VaeHandle | PerceptionHandle) else self.dtype

@@ -13,6 +13,7 @@ from engine.models import weights
 from engine.models.errors import ModelError, shortened
 from engine.models.families import family_named
 from engine.models.handles import ClipHandle, ControlNetHandle, Handle, ModelHandle, Patch
+from engine.models.hooks import without_hooks
 from engine.models.packed import load_tensors, read_header
 from engine.models.patching import PatchSource, patched
 
@@ -64,7 +65,7 @@ def merged(handle: AHandle, other: AHandle, shares: Sequence[Share]) -> tuple[AH
             f"(the first has {shortened(list(weights.parameter_shapes(handle)))}, the second "
             f"{shortened(list(weights.parameter_shapes(other)))}). Merge models of the same family."
         )
-    plain = other.weights_alone() if isinstance(other, ModelHandle) else other
+    plain = other.weights_alone() if isinstance(other, ModelHandle) else without_hooks(other)
     patches = [
         Patch(
             kind="model",

@@ -7,7 +7,7 @@ its patches are put on it each time it is unpacked, by the same sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -20,10 +20,15 @@ from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, ModelHandle, Patch
 from engine.models.lora import Change, Matched
 from engine.models.networks.grown import grown_config, widened
+from engine.models.variants import Variants, give, held, in_place
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import torch
     from torch import Tensor, nn
+
+    from engine.models.packed.tensor import Kept
 
 Plan: TypeAlias = tuple[tuple[str, float, float], ...]
 """The patches of one weight in order: digest of the file, strength, share kept of what was there."""
@@ -143,6 +148,20 @@ def patched(name: str, value: Tensor, items: Sequence[tuple[PatchSource, float, 
     return with_factors(value, waiting)
 
 
+def _planned(
+    patches: Sequence[tuple[PatchSource, float, float]],
+) -> tuple[dict[str, list[tuple[PatchSource, float, float]]], dict[str, Plan]]:
+    """What is to be put on each weight, and how that is told from other plans."""
+    wanted: dict[str, list[tuple[PatchSource, float, float]]] = {}
+    for patch in patches:
+        for name in patch[0].changes:
+            wanted.setdefault(name, []).append(patch)
+    plans = {
+        name: tuple((file.digest, strength, keep) for file, strength, keep in items) for name, items in wanted.items()
+    }
+    return wanted, plans
+
+
 class PatchedWeights:
     """The weights of one module instance: the originals, and the patches now on them."""
 
@@ -150,6 +169,7 @@ class PatchedWeights:
         self._parameters = parameters
         self._originals = originals
         self._plans: dict[str, Plan] = {}
+        self.variants = Variants()
 
     @property
     def names(self) -> list[str]:
@@ -162,7 +182,8 @@ class PatchedWeights:
         from engine.models.packed.tensor import PackedTensor
 
         patched = [self._parameters[name] for name in self._plans]
-        return sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
+        own = sum(parameter.nbytes for parameter in patched if not isinstance(parameter, PackedTensor))
+        return own + self.variants.bytes
 
     def apply(self, patches: Sequence[tuple[PatchSource, float, float]]) -> int:
         """Make the weights original + patches in order, and return how many were touched. [] restores all exactly.
@@ -170,15 +191,8 @@ class PatchedWeights:
         A patch is (file, strength, share kept of what was there before).
         When a patch does not fit, every weight is restored and LoraError is raised.
         """
-        wanted: dict[str, list[tuple[PatchSource, float, float]]] = {}
-        for patch in patches:
-            for name in patch[0].changes:
-                wanted.setdefault(name, []).append(patch)
-        plans = {
-            name: tuple((file.digest, strength, keep) for file, strength, keep in items)
-            for name, items in wanted.items()
-        }
-        touched = [name for name in plans.keys() | self._plans.keys() if plans.get(name) != self._plans.get(name)]
+        wanted, plans = _planned(patches)
+        touched = self._touched(plans)
         try:
             for name in touched:
                 self._set(name, wanted.get(name, []), plans.get(name))
@@ -187,30 +201,55 @@ class PatchedWeights:
             raise
         return len(touched)
 
+    def _touched(self, plans: Mapping[str, Plan]) -> list[str]:
+        return [name for name in plans.keys() | self._plans.keys() if plans.get(name) != self._plans.get(name)]
+
+    def varied(
+        self, patches: Sequence[tuple[PatchSource, float, float]], room: Callable[[int], None]
+    ) -> AbstractContextManager[None]:
+        """Let the weights be original + `patches` in the block, and then what they were; made once, and kept.
+
+        `room` is told how many bytes are about to be taken. Raises LoraError for a patch that does not fit, before anything is
+        in another place.
+        """
+        key = tuple((file.digest, strength, keep) for file, strength, keep in patches)
+        values = self.variants.get(key)
+        if values is None:
+            wanted, plans = _planned(patches)
+            touched = self._touched(plans)
+            room(sum(self._originals[name].nbytes for name in touched if name in plans))
+            values = {
+                name: self._made(name, wanted[name]) if name in wanted else held(self._originals[name])
+                for name in touched
+            }
+            self.variants.keep(key, values)
+        return in_place(self._parameters, values)
+
     def restore(self) -> None:
         """Put every original back."""
         for name in list(self._plans):
             self._set(name, [], None)
 
     def _set(self, name: str, items: Sequence[tuple[PatchSource, float, float]], plan: Plan | None) -> None:
+        self.variants.drop()  # they are of the weights as they were
+        give(self._parameters[name], self._originals[name] if plan is None else self._made(name, items))
+        if plan is None:
+            self._plans.pop(name, None)
+        else:
+            self._plans[name] = plan
+
+    def _made(self, name: str, items: Sequence[tuple[PatchSource, float, float]]) -> Tensor | Kept:
+        """Return the weight `name` with patches on it, in the form in which its parameter holds it."""
         from engine.models.packed.tensor import Changed, PackedTensor
 
-        original, parameter = self._originals[name], self._parameters[name]
-        if plan is None:
-            if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
-                parameter.kept = original.kept
-            else:
-                parameter.data = original
-            self._plans.pop(name, None)
-            return
+        original = self._originals[name]
 
         def changed(value: Tensor) -> Tensor:
             return patched(name, value, items)
 
-        if isinstance(parameter, PackedTensor) and isinstance(original, PackedTensor):
-            parameter.kept = Changed(original.kept, changed)
+        if isinstance(original, PackedTensor):
+            made = Changed(original.kept, changed)
             if any(file.factors(name, original, strength) is None for file, strength, _ in items):
-                parameter.unpacked()  # what does not fit is told now, and not in the middle of a run
-        else:
-            parameter.data = changed(original).to(original.dtype)
-        self._plans[name] = plan
+                made.unpacked()  # what does not fit is told now, and not in the middle of a run
+            return made
+        return changed(original).to(original.dtype)

@@ -131,7 +131,9 @@ def _bounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_bounded(one) for one in value)
     if isinstance(value, msgspec.Struct):
-        return msgspec.structs.replace(value, **{name: _bounded(getattr(value, name)) for name in value.__struct_fields__})
+        return msgspec.structs.replace(
+            value, **{name: _bounded(getattr(value, name)) for name in value.__struct_fields__}
+        )
     return value
 
 

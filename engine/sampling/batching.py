@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.sampling.conditions import Condition, ControlLink
+from engine.sampling.conditions import Condition, ControlLink, Told
 from engine.sampling.masks import crop
 
 # Contexts of different lengths are repeated to a common one, unless that costs more than it saves.
@@ -19,13 +19,17 @@ _MOST_REPEATS = 4
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Conditions evaluated in one call. `members`: (number of the conditioning, condition); tensors are stacked."""
+    """Conditions evaluated in one call. `members`: (number of the conditioning, condition); tensors are stacked.
+
+    `told`: what control networks are told in the place of `context` and `options`.
+    """
 
     members: tuple[tuple[int, Condition], ...]
     context: Tensor
     concat: Tensor | None
     control: tuple[ControlLink, ...]
     options: Mapping[str, Any] | None
+    told: Told | None = None
 
 
 def plan(active: Sequence[tuple[int, Condition]], max_members: int) -> list[Batch]:
@@ -45,6 +49,8 @@ def _fit(a: Condition, b: Condition) -> bool:
     return (
         _size(a) == _size(b)
         and a.control == b.control
+        and a.under is b.under
+        and _told_alike(a.told, b.told)
         and _contexts_fit(a, b)
         and (a.concat is None) == (b.concat is None)
         and a.options.keys() == b.options.keys()
@@ -52,8 +58,8 @@ def _fit(a: Condition, b: Condition) -> bool:
     )
 
 
-def _size(condition: Condition) -> tuple[int, int] | None:
-    return None if condition.area is None else condition.area[:2]
+def _size(condition: Condition) -> tuple[int, ...] | None:
+    return None if condition.area is None else condition.area[: len(condition.area) // 2]
 
 
 def _contexts_fit(a: Condition, b: Condition) -> bool:
@@ -64,6 +70,13 @@ def _contexts_fit(a: Condition, b: Condition) -> bool:
         return True
     most = _MOST_REPEATS if a.repeats_text and b.repeats_text else 1
     return math.lcm(*lengths) <= most * min(lengths) > 0  # a text of no tokens stays so however often it is repeated
+
+
+def _told_alike(a: Told | None, b: Told | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    alike = a.context.shape == b.context.shape and a.options.keys() == b.options.keys()
+    return alike and all(_options_fit(a.options[name], b.options[name]) for name in a.options)
 
 
 def _options_fit(a: Any, b: Any) -> bool:
@@ -88,7 +101,15 @@ def _stack(group: list[tuple[int, Condition]]) -> Batch:
         concat=torch.cat(concats) if concats else None,
         control=first.control,
         options=options or None,
+        told=_all_told([c.told for c in conditions if c.told is not None]),
     )
+
+
+def _all_told(found: Sequence[Told]) -> Told | None:
+    if not found:
+        return None
+    options = {name: _join([one.options[name] for one in found]) for name in found[0].options}
+    return Told(torch.cat([one.context for one in found]), options)
 
 
 def _join(values: list[Any]) -> Any:

@@ -6,7 +6,8 @@ c_in scales x to what the network was trained on, and `denoised` turns its outpu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -19,6 +20,12 @@ Denoiser = Callable[[Tensor, float], Tensor]
 
 Residuals = Mapping[str, Any]
 """ControlNet residuals: `down`, a list of tensors, and `mid`, a tensor."""
+
+Under = Callable[[], AbstractContextManager[None]]
+"""Lets the network have weights of their own in a block; the same weights are the same object."""
+
+Weights = Callable[[float], "Under | None"]
+"""`noise level -> what the network is under there`, None: its own weights."""
 
 
 class Branches(NamedTuple):
@@ -72,17 +79,22 @@ class Network(Protocol):
 class Occasion(NamedTuple):
     """When a network is called, and what for: the noise level, and what each of the equal parts of the rows is.
 
-    `numbers`: of which conditioning (0 the positive one) a part is; `conditions`: the objects that name its conditions.
+    `numbers`: of which conditioning (0 the positive one) a part is; `conditions`: the objects that name its conditions;
+    `peers`: all that count now of each of these conditionings.
     """
 
     sigma: float
     numbers: tuple[int, ...] = ()
     conditions: tuple[Any, ...] = ()
+    peers: Mapping[int, Sequence[Any]] = {}
 
 
 @runtime_checkable
 class Occasional(Protocol):
-    """A network that wants to know what it is called for."""
+    """A network that wants to know what it is called for; `backwards`: for later conditionings before earlier ones."""
+
+    @property
+    def backwards(self) -> bool: ...
 
     def on(self, occasion: Occasion) -> Callable[..., Tensor]:
         """Return the network for calls on an occasion."""
@@ -118,9 +130,16 @@ def spread(denoiser: Denoiser, x: Tensor, sigma: float) -> Spread:
 
 
 def input_scale(schedule: NoiseSchedule, sigma: float) -> float:
-    """Return c_in: sqrt(abar) = 1 / sqrt(1 + sigma^2), or 1 for networks that take x as it is."""
-    as_it_is = schedule.is_flow or schedule.parameterization.prediction == "img_to_img"
-    return 1.0 if as_it_is else 1.0 / math.sqrt(1.0 + sigma * sigma)
+    """Return c_in: 1 / sqrt(sigma_data^2 + sigma^2), which is sqrt(abar), or 1 for networks that take x as it is.
+
+    Of a flow's share of the noise it is what is left of the data, 1 / (sigma + 1).
+    """
+    process = schedule.parameterization
+    if schedule.is_flow or process.prediction == "img_to_img":
+        return 1.0
+    if process.prediction == "share":
+        return 1.0 / (sigma + 1.0)
+    return 1.0 / math.sqrt(process.sigma_data**2 + sigma * sigma)
 
 
 def denoised(schedule: NoiseSchedule, x: Tensor, output: Tensor, sigma: float) -> Tensor:
@@ -136,11 +155,17 @@ def denoised(schedule: NoiseSchedule, x: Tensor, output: Tensor, sigma: float) -
 
 def _shares(schedule: NoiseSchedule, sigma: float) -> tuple[float, float]:
     """Return (a, b) of x_0 = a x + b output."""
-    prediction = schedule.parameterization.prediction
+    prediction, data = schedule.parameterization.prediction, schedule.parameterization.sigma_data
     if prediction in ("x0", "img_to_img"):
         return 0.0, 1.0
-    if prediction == "v":  # Salimans & Ho 2022: v = sqrt(abar) eps - sqrt(1 - abar) x_0
-        return 1.0 / (sigma * sigma + 1.0), -sigma / math.sqrt(sigma * sigma + 1.0)
+    if prediction in (
+        "v",
+        "edm",
+    ):  # Salimans & Ho 2022: v = sqrt(abar) eps - sqrt(1 - abar) x_0; Karras et al. 2022: F = -v
+        total, sign = sigma * sigma + data * data, 1.0 if prediction == "edm" else -1.0
+        return data * data / total, sign * sigma * data / math.sqrt(total)
+    if prediction == "share":  # a flow at t = sigma / (sigma + 1), of x / (sigma + 1)
+        return 1.0 / (sigma + 1.0), -sigma / (sigma + 1.0)
     if prediction == "lcm":  # Luo et al. 2023, eq. 9: c_skip x + c_out (x - sigma output), the identity as t falls to 0
         skip, out = consistency_shares(schedule.timestep(sigma))
         return skip + out, -out * sigma

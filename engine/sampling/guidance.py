@@ -17,10 +17,14 @@ from engine.sampling.limits import limited
 from engine.sampling.masks import crop
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.pairs import Pairs, framed, off_positive
+from engine.sampling.self_attention import SelfGuidance
 from engine.sampling.skips import Skip, away_from
+from engine.sampling.variants import State, block, members, state
 
 # Where no condition reaches, the weights add up to nothing; this keeps the quotient at zero there.
 _NO_WEIGHT = 1e-37
+
+_MOST_PLANS = 16
 
 
 class ConditionedNetwork:
@@ -32,7 +36,7 @@ class ConditionedNetwork:
         """`max_rows` bounds the rows (pictures × conditions) of one network call; None is no bound."""
         self._network, self._schedule, self._lists = network, schedule, lists
         self._max_rows = max_rows
-        self._plans: dict[tuple[bool, ...], list[Batch]] = {}
+        self._plans: dict[tuple[tuple[int, ...], tuple[State, ...]], list[Batch]] = {}
 
     def __call__(self, x: Tensor, sigma: float, wanted: Sequence[int]) -> list[Tensor]:
         """Return the blended x_0 (B, C, h, w) of each wanted list; zero where none of its conditions is active.
@@ -40,17 +44,21 @@ class ConditionedNetwork:
         Of a network that has learned the variance of a step it is (B, 2 C, h, w), the second half the share of that.
         """
         candidates = [(number, condition) for number in wanted for condition in self._lists[number]]
-        key = tuple(condition.active(sigma) for _, condition in candidates)
+        states = tuple(state(condition, sigma) for _, condition in candidates)
+        key = tuple(wanted), states
         if key not in self._plans:
-            active = [member for member, is_active in zip(candidates, key) if is_active]
+            if len(self._plans) >= _MOST_PLANS:  # keyframes of hooks may make one for each step
+                self._plans.clear()
+            active = members(candidates, states, x)
             most = len(active) if self._max_rows is None else max(1, self._max_rows // x.shape[0])
             self._plans[key] = plan(active, most)
         batches = self._plans[key]
         predictions: dict[int, list[tuple[Condition, Tensor]]] = {number: [] for number in wanted}
-        for batch in batches:
+        for batch in batches[::-1] if isinstance(self._network, Occasional) and self._network.backwards else batches:
             inputs = [crop(x, condition.area) for _, condition in batch.members]
             stacked = inputs[0] if len(inputs) == 1 else torch.cat(inputs)
-            outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
+            with block(batch.members[0][1].under):
+                outputs = self.evaluate(batch, stacked, sigma).chunk(len(batch.members))
             for (number, condition), output in zip(batch.members, outputs):
                 predictions[number].append((condition, output))
         return [_blend(x, predictions[number]) for number in wanted]
@@ -63,12 +71,15 @@ class ConditionedNetwork:
         network = self._network
         if isinstance(network, Occasional):
             numbers, conditions = zip(*batch.members, strict=True)
-            network = network.on(Occasion(sigma, numbers, conditions))
+            network = network.on(Occasion(sigma, numbers, conditions, self._active(numbers, sigma)))
         output = network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
         channels = x.shape[1]
         if output.shape[1] != 2 * channels:
             return denoised(self._schedule, x, output, sigma)
         return torch.cat([denoised(self._schedule, x, output[:, :channels], sigma), output[:, channels:]], dim=1)
+
+    def _active(self, numbers: Sequence[int], sigma: float) -> dict[int, list[Condition]]:
+        return {number: [one for one in self._lists[number] if one.active(sigma)] for number in set(numbers)}
 
     def residuals(self, batch: Batch, scaled: Tensor, t: Tensor, sigma: float) -> Residuals | None:
         """Return what the batch's ControlNets add to the network at `t` (rows,), None when none is active."""
@@ -88,12 +99,13 @@ class GuidedDenoiser:
         negative: Network | None = None,
         skips: Sequence[Skip] = (),
         negative_skip: Skip | None = None,
+        selfs: Sequence[SelfGuidance] = (),
     ):
         """Resolve the guidance's conditionings for one run; raises ValueError as `prepare` does.
 
         `negative`: the network that predicts for the negative conditioning of a CfgGuidance, where it is another. `skips`:
         networks without some layers, which guidance goes away from. `negative_skip`: one that predicts for the negative
-        conditioning of a CfgGuidance in its range.
+        conditioning of a CfgGuidance in its range. `selfs`: guidances by what attention looks at.
         """
         self._guidance = guidance
         self._schedule = around.schedule
@@ -103,6 +115,8 @@ class GuidedDenoiser:
         self._other = None if negative is None else ConditionedNetwork(negative, around.schedule, lists, max_rows)
         self._skips = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in skips]
         self._negative_skip = negative_skip
+        self._selfs = [(one, ConditionedNetwork(one.network, around.schedule, lists, max_rows)) for one in selfs]
+        self._negative = 2 if isinstance(guidance, DualCfgGuidance) else 1
         self._shallow = (
             ConditionedNetwork(negative_skip.network, around.schedule, lists, max_rows) if negative_skip else None
         )
@@ -166,6 +180,10 @@ class GuidedDenoiser:
             if self._within(skip, sigma):
                 skipped = shallow(x, sigma, (0,))[0][:, : x.shape[1]]
                 guided = away_from(guided, positive, skipped, skip.scale, skip.rescale)
+        for own, network in self._selfs:
+            base = positive if negative is None else negative
+            predict = partial(self._alone, network, sigma, 0 if negative is None else self._negative)
+            guided = own(guided, x, base, predict)
         for hook in guidance.hooks:
             guided = hook(GuidanceStep(x, sigma, guided, positive, negative, cfg))
         return guided, unconditional, share
@@ -188,6 +206,10 @@ class GuidedDenoiser:
             return self._predicted(x, sigma, (0, *rest))
         (positive,), share = self._predicted(x, sigma, (0,))
         return [positive, *(one[:, : x.shape[1]] for one in other(x, sigma, rest))], share
+
+    @staticmethod
+    def _alone(network: ConditionedNetwork, sigma: float, number: int, x: Tensor) -> Tensor:
+        return network(x, sigma, (number,))[0][:, : x.shape[1]]
 
     def _within(self, skip: Skip, sigma: float) -> bool:
         to_sigma = self._schedule.percent_to_sigma
@@ -280,7 +302,8 @@ def _positive_number(weight: float | Tensor) -> bool:
 
 def _residuals(links: Sequence[ControlLink], x: Tensor, t: Tensor, batch: Batch) -> Residuals:
     """Return the sum of the links' residuals; those that their network is to add up itself stand one after the other."""
-    outputs = [link.function(x, t, batch.context, batch.options) for link in links]
+    context, options = batch.told or (batch.context, batch.options)
+    outputs = [link.function(x, t, context, options) for link in links]
     if len(outputs) == 1:
         return outputs[0]
     names = dict.fromkeys(name for output in outputs for name in output)

@@ -47,7 +47,8 @@ def tone_mapped(latent: Tensor, multiplier: float) -> Tensor:
     axes = tuple(range(1, latent.dim()))
     spread = length.std(dim=axes, keepdim=True) if length[0].numel() > 1 else torch.zeros_like(length)
     top = (length.mean(dim=axes, keepdim=True) + _DEVIATIONS * spread) * multiplier
-    return latent * (top / (length + top))
+    shortened: Tensor = latent * (top / (length + top))
+    return shortened
 
 
 def sharpened(latent: Tensor, radius: float, sigma: float, alpha: float) -> Tensor:
@@ -59,8 +60,8 @@ def sharpened(latent: Tensor, radius: float, sigma: float, alpha: float) -> Tens
     if latent.dim() == 5:
         frames = latent.movedim(2, 1)
         flat = sharpened(frames.flatten(0, 1), radius, sigma, alpha)
-        return flat.unflatten(0, frames.shape[:2]).movedim(1, 2)
-    length = torch.linalg.vector_norm(latent, dim=1, keepdim=True) + _NEAR_NO_LENGTH
+        return flat.reshape(frames.shape).movedim(1, 2)
+    length: Tensor = torch.linalg.vector_norm(latent, dim=1, keepdim=True) + _NEAR_NO_LENGTH
     directions = latent / length
     detail = directions - _blurred(directions, int(radius), sigma * radius)
     return (directions + _DETAIL * alpha * detail) * length

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Area = tuple[int, int, int, int]
-"""`(height, width, y, x)` in latent pixels."""
+Area = tuple[int, ...]
+"""`(height, width, y, x)` in latent pixels, for all frames of latents with time; some: `(frames, height, width, z, y, x)`."""
 
 _FEATHER = 8
 _SMALLEST_BOUNDS = 8
@@ -25,8 +27,9 @@ def crop(value: Tensor, area: Area | None) -> Tensor:
     """Return a view of what an area covers of a (…, h, w) tensor; None is all of it."""
     if area is None:
         return value
-    h, w, y, x = area
-    return value[..., y : y + h, x : x + w]
+    axes = len(area) // 2
+    sides = [slice(begin, begin + size) for size, begin in zip(area[:axes], area[axes:], strict=True)]
+    return value[(..., *sides)]  # type: ignore[index]  # of slices
 
 
 def covering(value: Tensor, height: int, width: int) -> Tensor:
@@ -63,11 +66,25 @@ _AREA_UNIT = 8
 """Pixels of the picture that count one in an area option, whatever a latent pixel of the model stands for."""
 
 
-def resolve_area(area: tuple[object, ...] | list[object], height: int, width: int, downscale: int = _AREA_UNIT) -> Area:
+def resolve_area(
+    area: tuple[object, ...] | list[object],
+    height: int,
+    width: int,
+    downscale: int = _AREA_UNIT,
+    frames: int | None = None,
+) -> Area:
     """Return an area option in latent pixels, each `downscale` pixels of the picture a side.
 
-    The option is `(h, w, y, x)` in units of eight pixels, or `("percentage", h, w, y, x)` in shares of 0..1.
+    The option is `(h, w, y, x)` in units of eight pixels, or `("percentage", h, w, y, x)` in shares of 0..1; for latents of so
+    many `frames` also `("percentage", frames, h, w, z, y, x)`. Raises ValueError for that where there are none.
     """
+    if area[0] == "percentage" and len(area) == _OF_VIDEO:
+        if frames is None:
+            raise ValueError(
+                "area: expected a rectangle of the picture, got one with a duration, of ConditioningSetAreaPercentageVideo; this "
+                "model's latents have no frames. Use ConditioningSetAreaPercentage."
+            )
+        return _in_video([float(str(value)) for value in area[1:]], (frames, height, width))
     if area[0] == "percentage":
         share = [float(str(value)) for value in area[1:]]
         box = (
@@ -84,6 +101,18 @@ def resolve_area(area: tuple[object, ...] | list[object], height: int, width: in
     return min(h, height - y), min(w, width - x), y, x
 
 
+_OF_VIDEO = 7
+"""Parts of an area option with a duration."""
+
+
+def _in_video(shares: list[float], sides: tuple[int, ...]) -> Area:
+    count = len(sides)
+    sizes = [max(1, round(share * side)) for share, side in zip(shares[:count], sides, strict=True)]
+    begins = [min(round(share * side), side - 1) for share, side in zip(shares[count:], sides, strict=True)]
+    fitting = [min(size, side - begin) for size, side, begin in zip(sizes, sides, begins, strict=True)]
+    return (*fitting, *begins)
+
+
 def mask_bounds(mask: Tensor) -> Area:
     """Return the smallest box around what is not zero in a mask (b, …, h, w), at least 8 latent pixels each way."""
     used = mask.abs().flatten(0, -3).amax(dim=0) > 0
@@ -94,16 +123,21 @@ def mask_bounds(mask: Tensor) -> Area:
     return max(_SMALLEST_BOUNDS, int(rows[-1]) - y + 1), max(_SMALLEST_BOUNDS, int(columns[-1]) - x + 1), y, x
 
 
-def feathered(area: Area, height: int, width: int, device: torch.device) -> Tensor:
+def feathered(area: Area, sides: tuple[int, ...], device: torch.device) -> Tensor:
     """Return weights (1, 1, h, w) of an area: 1 inside, a ramp over 8 pixels at the edges that are not the picture's.
+
+    `sides` (height, width): of the picture. Of an area in latents with time, `sides` (frames, height, width), the weights are
+    (1, 1, t, h, w), with a ramp over frames too.
 
     The ramp goes up by eighths (or fewer parts in an area under 32 pixels), starting above 0, so that areas side by side
     blend instead of leaving a seam.
     """
-    h, w, y, x = area
-    rows = _ramp(h, fade_in=y > 0, fade_out=y + h < height)
-    columns = _ramp(w, fade_in=x > 0, fade_out=x + w < width)
-    return (rows[:, None] * columns[None, :]).reshape(1, 1, h, w).to(device)
+    axes = len(sides)
+    weights = torch.ones((1, 1, *[1] * axes))
+    for number, (size, begin, side) in enumerate(zip(area[:axes], area[axes:], sides, strict=True)):
+        ramp = _ramp(size, fade_in=begin > 0, fade_out=begin + size < side)
+        weights = weights * ramp.reshape(-1, *[1] * (axes - 1 - number))
+    return weights.to(device)
 
 
 def _ramp(length: int, *, fade_in: bool, fade_out: bool) -> Tensor:
@@ -117,3 +151,18 @@ def _ramp(length: int, *, fade_in: bool, fade_out: bool) -> Tensor:
     if fade_out:
         weights[-parts:] *= ramp.flip(0)
     return weights
+
+
+def covers(outer: Area, inner: Area) -> bool:
+    """Say whether an area has all of another."""
+    axes = len(outer) // 2
+    return len(outer) == len(inner) and all(
+        outer[axes + axis] <= inner[axes + axis]
+        and outer[axes + axis] + outer[axis] >= inner[axes + axis] + inner[axis]
+        for axis in range(axes)
+    )
+
+
+def pixels(area: Area | None) -> int:
+    """Return how many latent pixels an area has, of all its frames; 0 for none."""
+    return math.prod(area[: len(area) // 2]) if area is not None else 0

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +35,21 @@ _LEAST_SIGNAL, _MOST_SIGNAL = 0.0001, 0.9999
 _COSINE_OFFSET = 0.008
 # What is left of abar at the last step after rescaling to zero terminal SNR, so that sigma stays finite.
 _ZERO_SNR_ABAR = 4.8973451890853435e-08
+
+
+class _Told(NamedTuple):
+    """What a network is told of a noise level, and the level that it is told so."""
+
+    time: Callable[[float], float]
+    level: Callable[[float], float]
+
+
+_CONTINUOUS: dict[str, _Told] = {
+    "log_time": _Told(lambda sigma: 0.25 * math.log(sigma), lambda time: math.exp(4.0 * time)),
+    "tangent_time": _Told(lambda sigma: 2.0 / math.pi * math.atan(sigma), lambda time: math.tan(time * math.pi / 2.0)),
+    "share_time": _Told(lambda sigma: sigma / (sigma + 1.0), lambda time: time / (1.0 - time)),
+}
+"""Schedules of networks that know every level of a range."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,11 @@ class NoiseSchedule:
     def _in_time(self) -> bool:
         """Whether the network is told a time 0..1 of a cosine, not a timestep."""
         return self.parameterization.schedule == "cosine_time"
+
+    @property
+    def _told(self) -> _Told | None:
+        """How the network is told of a level, where it knows a range of them and no table."""
+        return _CONTINUOUS.get(self.parameterization.schedule)
 
     @property
     def timesteps(self) -> int:
@@ -96,8 +117,10 @@ class NoiseSchedule:
     def sigma(self, timestep: float) -> float:
         """Return the noise level at `timestep` (0..T - 1, or 0..T for flow); between two of the table log sigma is linear.
 
-        For a cosine in time it is at the time `timestep`, 0..1.
+        For a cosine in time it is at the time `timestep`, 0..1, and for a range of levels that of which the network is told it.
         """
+        if self._told is not None:
+            return self._told.level(timestep)
         time = torch.tensor(timestep, dtype=torch.float32)
         if self._in_time:
             return float(_cosine_level(time, self.parameterization.shift))
@@ -116,7 +139,10 @@ class NoiseSchedule:
 
         Discrete schedules answer with that of the level nearest in log sigma, the lower one of two that are as near, or
         with a fraction between two when `interpolate`. Flow: sigma * T. A cosine in time: the time of the level without shift.
+        A range of levels: what its kind says.
         """
+        if self._told is not None:
+            return self._told.time(max(sigma, _NO_LEVEL))
         if self._in_time:
             return _cosine_time(sigma)
         if self.is_flow:
@@ -167,6 +193,9 @@ class NoiseSchedule:
             return 0.0
         if self.is_flow:
             return float(torch.tensor(_shifted(1.0 - percent, self.parameterization.shift), dtype=torch.float32))
+        if self._told is not None:
+            low, high = math.log(self.sigma_min), math.log(self.sigma_max)
+            return float(torch.tensor(math.exp((high - low) * (1.0 - percent) + low), dtype=torch.float32))
         return self.sigma(1.0 - percent if self._in_time else (1.0 - percent) * (self.timesteps - 1))
 
     def is_maximal(self, sigma: float) -> bool:
@@ -190,7 +219,8 @@ def add_noise(
     """
     if schedule.is_flow:
         return torch.lerp(latent, noise, sigma)
-    scale = math.sqrt(1.0 + sigma * sigma) if from_pure_noise else sigma
+    whole = from_pure_noise and schedule.parameterization.prediction != "share"
+    scale = math.sqrt(1.0 + sigma * sigma) if whole else sigma
     return torch.add(latent, noise, alpha=scale)
 
 
@@ -204,7 +234,8 @@ def forward_process(source: NoiseSchedule | Parameterization, x0: Tensor, noise:
     sigma = schedule.sigma(timestep)
     if schedule.is_flow:
         return torch.lerp(x0, noise, sigma)
-    return (x0 + sigma * noise) / math.sqrt(1.0 + sigma * sigma)
+    of_share = schedule.parameterization.prediction == "share"
+    return (x0 + sigma * noise) / (1.0 + sigma if of_share else math.sqrt(1.0 + sigma * sigma))
 
 
 def add_noise_to_latent(
@@ -220,7 +251,8 @@ def add_noise_to_latent(
     schedule = NoiseSchedule.of(source)
     sigma = float(sigmas[0] - sigmas[-1]) if len(sigmas) > 1 else float(sigmas[0])
     scaled = to_network_space(latent, latent_format)
-    noisy = from_network_space(add_noise(schedule, scaled, noise.to(scaled), sigma), latent_format)
+    drawn = noise.to(scaled) * schedule.parameterization.noise_scale
+    noisy = from_network_space(add_noise(schedule, scaled, drawn, sigma), latent_format)
     return torch.nan_to_num(noisy, nan=0.0, posinf=0.0, neginf=0.0)
 
 
@@ -274,6 +306,8 @@ def _levels(p: Parameterization) -> Tensor:
         return _shifted(times / p.timesteps, p.shift)
     if p.schedule == "cosine_time":
         return _cosine_level(torch.arange(1, p.timesteps + 1) / p.timesteps, p.shift)
+    if p.schedule in _CONTINUOUS:
+        return torch.linspace(math.log(p.sigma_min), math.log(p.sigma_max), p.timesteps).exp()
     abar = np.cumprod(1.0 - _betas(p))
     sigmas = np.sqrt((1.0 - abar) / abar)
     return torch.from_numpy(_zero_terminal_snr(sigmas) if p.zero_terminal_snr else sigmas)

@@ -64,15 +64,27 @@ def test_families_with_one_autoencoder_have_one_space():
         alike = {other.name for other in families() if same_latents(family.latent, other.latent)}
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
-        ["anima", "joyimage", "krea2", "qwen_image"],
-        ["auraflow", "sdxl", "sdxl_refiner"],
+        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
+        ["auraflow", "hunyuan_dit", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
-            *("chroma", "flux", "hidream", "kandinsky5_image", "longcat_image", "lumina2", "ovis_image", "z_image"),
+            *(
+                "chroma",
+                "flux",
+                "hidream",
+                "kandinsky5_image",
+                "longcat_image",
+                "lumina2",
+                "omnigen2",
+                "ovis_image",
+                "z_image",
+            ),
         ],
         ["chroma_radiance", "ddpm", "deepfloyd_if"],
-        ["dit", "lotus", "sd1", "sd2", "sd2_unclip"],
+        ["dit", "lotus", "pixart_alpha", "sd1", "sd2", "sd2_unclip"],
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
+        ["hunyuan_image"],
         ["qwen_image21"],
+        ["sana"],
         ["sd3"],
         ["sd_x4"],
         ["stable_cascade_b"],

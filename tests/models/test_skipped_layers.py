@@ -42,6 +42,13 @@ LISTS: dict[str, tuple[str, str]] = {
     "fibo2": ("layers", "layers"),
     "joyimage": ("double_blocks", ""),
     "kandinsky5_image": ("visual_transformer_blocks", "visual_transformer_blocks"),
+    "pixart_alpha": ("transformer_blocks", "transformer_blocks"),
+    "pixart_sigma": ("transformer_blocks", "transformer_blocks"),
+    "hunyuan_image": APART,
+    "omnigen2": ("layers", "layers"),
+    "hunyuan_dit": ("blocks", "blocks"),
+    "sana": ("transformer_blocks", "transformer_blocks"),
+    "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
 """Where the library has the layers that the first input numbers, and the second."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.models.manager import ModelManager
-from tests import tiny_anima, tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
+from tests import tiny_anima, tiny_cosmos, tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
 from tests.tiny_packed import fp8, int8, write_both
 
 FILES = {
@@ -18,6 +18,7 @@ FILES = {
     "ideogram4": (tiny_ideogram4, "ideogram4.safetensors", 128, 208),
     "fibo2": (tiny_fibo2, "fibo2.safetensors", 128, 288),
     "joyimage": (tiny_joyimage, "joyimage.safetensors", 16, 16),
+    "cosmos_predict2": (tiny_cosmos, "cosmos.safetensors", 16, 20),
     "anima": (tiny_anima, "anima.safetensors", 16, 32),
 }
 OPTIONS = {"anima": {"t5xxl_ids": torch.tensor([[3, 5, 9, 1]])}}

@@ -24,7 +24,6 @@ _LATER = "Releases after 0.3.64 return the text too, and saved workflows link it
 
 OTHERWISE: dict[tuple[str, str], str] = {
     ("ImageOnlyCheckpointLoader", "deprecated"): _NO_SUCH_NODE,
-    ("GLIGENLoader", "deprecated"): _NO_SUCH_NODE,
     ("PreviewAny", "output"): _LATER,
     ("PreviewAny", "output_is_list"): _LATER,
     ("PreviewAny", "output_name"): _LATER,

@@ -66,6 +66,7 @@ def test_a_side_of_nothing_is_refused() -> None:
 
 def test_every_way_that_editors_offer_is_known() -> None:
     values = {"width": 4, "height": 4, "multiplier": 1.0, "longer_size": 4, "shorter_size": 4, "megapixels": 0.01}
+    values["multiple"] = 4
     for way in WAYS:
         made = resize_image_mask(PICTURE, {"resize_type": way["key"], "match": OTHER, **values}, "area")
         assert made.ndim == 4
@@ -85,3 +86,12 @@ def test_a_picture_is_fitted_into_the_middle_of_one_colour(colour: str, value: f
 def test_a_picture_is_enlarged_to_touch_two_edges_and_never_vanishes() -> None:
     padded = resize_and_pad_image(torch.full((1, 1, 300, 3), 0.5), 30, 8, "black", "nearest-exact")
     assert (padded[0, :, 0, 0] == 0.5).nonzero().flatten().tolist() == [3]
+
+
+@pytest.mark.parametrize(("multiple", "size"), [(8, (8, 24)), (5, (10, 30)), (64, (64, 64))])
+def test_a_size_goes_down_to_multiples_and_the_rest_is_cut(multiple: int, size: tuple[int, int]) -> None:
+    image = torch.rand(2, 12, 30, 4, generator=torch.Generator().manual_seed(1))
+    scaled = resize_image_mask(image, {"resize_type": "scale to multiple", "multiple": multiple}, "bilinear")
+    assert scaled.shape[1:3] == size
+    same = {"resize_type": "scale dimensions", "width": size[1], "height": size[0], "crop": "center"}
+    assert torch.equal(scaled, resize_image_mask(image, same, "bilinear"))

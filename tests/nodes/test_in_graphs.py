@@ -248,9 +248,9 @@ def test_values_of_saved_nodes_find_their_inputs(kind: str, values: list[Any], n
 @pytest.mark.parametrize(
     ("kind", "values", "refused"),
     [
-        ("ResizeImageMaskNode", {"resize_type": "scale to multiple", "resize_type.multiple": 8}, "resize_type"),
-        ("SaveImageAdvanced", {"format": "exr"}, "format"),
-        ("SaveImageAdvanced", {"format": "png", "format.bit_depth": "16-bit"}, "format.bit_depth"),
+        ("ResizeImageMaskNode", {"resize_type": "scale to golden section"}, "resize_type"),
+        ("SaveImageAdvanced", {"format": "jxl"}, "format"),
+        ("SaveImageAdvanced", {"format": "png", "format.bit_depth": "12-bit"}, "format.bit_depth"),
         ("ModelSamplingAuraFlow", {"sampling": "img_to_img_velocity"}, "sampling"),
     ],
 )

@@ -36,8 +36,9 @@ class Lab:
     """An executor with a cache, and which nodes ran the last time."""
 
     def __init__(self, cache: Cache, limits: ExpansionLimits | None = None) -> None:
-        more = {"expansion_limits": limits} if limits else {}
-        self.executor = Executor(DEFINITIONS.__getitem__, CATALOGUE, cache, **more)
+        self.executor = Executor(
+            DEFINITIONS.__getitem__, CATALOGUE, cache, expansion_limits=limits or ExpansionLimits()
+        )
         self.events: list[Any] = []
 
     def run(self, graph: Graph, *values: str) -> RunResult:
@@ -116,7 +117,10 @@ def told(mode: dict[str, Any]) -> Graph:
         "start": ("StartLoop", {**mode, "cache_iterations": True}),
         "text": (
             "StringFormat",
-            {"template": "{a} {b} {c} {d}", **{letter: ["start", slot] for slot, letter in enumerate("abcd")}},
+            {
+                "f_string": "{a} {b} {c} {d}",
+                **{f"values.{letter}": ["start", slot] for slot, letter in enumerate("abcd")},
+            },
         ),
         "end": ("EndLoop", {"output_value": ["text", 0], "accumulate": True}),
         "show": ("PreviewAny", {"source": ["end", 0]}),
@@ -126,8 +130,8 @@ def told(mode: dict[str, Any]) -> Graph:
 def test_indices_by_range(lab: Lab) -> None:
     mode = {"mode": "For", "mode.start_iteration_index": -1, "mode.max_iteration": 6, "mode.step": 3}
     graph = told(mode)
-    graph["text"][1].pop("d")
-    graph["text"][1]["template"] = "{a} {b} {c}"
+    graph["text"][1].pop("values.d")
+    graph["text"][1]["f_string"] = "{a} {b} {c}"
     assert lab.shown(graph) == ["-1 True False", "2 False False", "5 False True"]
 
 
@@ -162,7 +166,12 @@ def gcd(width: int, height: int) -> Graph:
         "pair": ("CreateList", {"inputs.input0": ["w", 0], "inputs.input1": ["h", 0]}),
         "start": (
             "StartLoop",
-            {"mode": "simple", "mode.num_iterations": 12, "cache_iterations": False, "initial_iteration_value": ["pair", 0]},
+            {
+                "mode": "simple",
+                "mode.num_iterations": 12,
+                "cache_iterations": False,
+                "initial_iteration_value": ["pair", 0],
+            },
         ),
         "a": ("GetItemFromList", {"list": ["start", 4], "index": 0}),
         "b": ("GetItemFromList", {"list": ["start", 4], "index": 1}),
@@ -227,7 +236,7 @@ def test_the_inner_loop_reads_the_index_of_the_outer_one(lab: Lab) -> None:
                 "parent_iteration": ["outer", 0],
             },
         ),
-        "text": ("StringFormat", {"template": "{a}{b}", "a": ["outer", 0], "b": ["inner", 0]}),
+        "text": ("StringFormat", {"f_string": "{a}{b}", "values.a": ["outer", 0], "values.b": ["inner", 0]}),
         "row": ("EndLoop", {"output_value": ["text", 0], "accumulate": True}),
         "all": ("EndLoop", {"output_value": ["row", 0], "accumulate": True}),
         "show": ("PreviewAny", {"source": ["all", 0]}),
@@ -279,6 +288,34 @@ def test_what_shows_within_a_loop_shows_in_every_pass(lab: Lab) -> None:
     graph["end"][1]["output_value"] = ["look", 0]
     result = lab.run(graph)
     assert sorted(ui["text"][0] for node, ui in result.ui.items() if node.endswith(".look")) == ["100", "101", "103"]
+
+
+def gated(name: str) -> Graph:
+    """A loop of ten passes whose value goes through a gate that is open below 110."""
+    graph = adding(10, accumulate=True)
+    graph["below"] = ("ComfyMathExpression", {"expression": "a < 110 or a > 120", "values.a": ["add", 0]})
+    graph["gate"] = ("Gate", {"value": ["add", 0], "open": ["below", 2]})
+    graph["end"][1][name] = ["gate", 0]
+    return graph
+
+
+def test_a_gate_ends_a_loop_early(lab: Lab) -> None:
+    graph = gated("next_iteration_value")
+    assert lab.shown(graph) == ["100", "101", "103", "106", "110"]
+    lab.executor.cache.clear()
+    assert lab.ran(graph, "IntArithmetic") == 5
+    assert lab.shown(graph) == ["100", "101", "103", "106", "110"]
+
+
+def test_a_gate_leaves_passes_out(lab: Lab) -> None:
+    assert lab.shown(gated("output_value")) == ["100", "101", "103", "106", "121", "128", "136", "145"]
+
+
+def test_a_gate_that_is_closed_from_the_first_pass_on_leaves_an_empty_list(lab: Lab) -> None:
+    graph = gated("output_value")
+    graph["below"][1]["expression"] = "a < 0"
+    graph["count"] = ("TextLines", {"text": "a"})
+    assert lab.run(graph).failures == []
 
 
 def test_passes_are_told_on_the_start(lab: Lab) -> None:

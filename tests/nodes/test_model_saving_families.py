@@ -9,11 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nodes.loaders import checkpoint_loader, denoiser_loader, vae_loader
+from nodes.loaders import (
+    checkpoint_loader,
+    denoiser_loader,
+    dual_text_encoder_loader,
+    lora_loader_model_only,
+    vae_loader,
+)
 from nodes.model_merging import clip_merge_add, model_merge_add
 from nodes.model_saving import checkpoint_save, model_save, vae_save
 from tests import every_family, tiny_packed
 from tests.conftest import Bench
+from tests.conftest import _save as save
 
 WHOLE = ("sdxl", "sd3", "flux", "auraflow")
 ALONE = ("ovis_image", "z_image", "qwen_image", "hidream", "chroma_radiance")
@@ -103,3 +110,35 @@ def test_packed_weights_are_written_unpacked(tmp_path: Path) -> None:
     for name, value in bare.items():
         plain = value.unpacked() if isinstance(value, PackedTensor) else value
         assert torch.allclose(found[name], 2 * plain, rtol=2**-7), name
+
+
+def test_text_encoders_of_files_of_their_own_are_joined_into_a_checkpoint(tmp_path: Path) -> None:
+    """The second tower of XL is brought into the names of open_clip, in which checkpoints have it."""
+    base = every_family.written(tmp_path, "sdxl")
+    parts = every_family.loaded(base, "sdxl")
+    bench = parts.bench
+    clip = dual_text_encoder_loader(bench, "clip_l.safetensors", "clip_g.safetensors", "sdxl")
+    checkpoint_save(bench, parts.model, clip, parts.vae, "saved")
+    path = bench.paths.find("checkpoints", moved(bench, "checkpoints"))
+    assert same(load_file(path), load_file(base / "models" / "checkpoints" / "xl.safetensors"))
+    again = checkpoint_loader(bench, path.name)
+    assert same(state(bench, again.CLIP), state(bench, clip))
+    assert [one.config for one in again.CLIP.towers] == [one.config for one in parts.clip.towers]
+
+
+def test_layers_that_a_lora_widens_are_written_wide(tmp_path: Path) -> None:
+    parts = every_family.loaded(every_family.written(tmp_path, "flux"), "flux")
+    bench = parts.bench
+    with bench.models.use(parts.model) as live:
+        rows, columns = live.module.x_embedder.weight.shape
+    lora = {
+        "transformer.x_embedder.lora_A.weight": torch.randn(3, 2 * columns),
+        "transformer.x_embedder.lora_B.weight": torch.randn(rows, 3),
+    }
+    (tmp_path / "flux" / "models" / "loras").mkdir(exist_ok=True)
+    save(tmp_path / "flux" / "models" / "loras" / "wide.safetensors", lora)
+    wide = lora_loader_model_only(bench, parts.model, "wide.safetensors", 0.5)
+    model_save(bench, wide, "saved")
+    again = denoiser_loader(bench, moved(bench, "diffusion_models"))
+    assert again.in_channels == 2 * parts.model.in_channels
+    assert same(state(bench, again), state(bench, wide))

@@ -115,7 +115,10 @@ def test_a_broken_pattern_is_quoted(node) -> None:  # type: ignore[no-untyped-de
 
 
 def test_values_are_filled_into_a_template() -> None:
-    assert string_format("{a:03d}_{b:.2f}_{c!r:>5}_{{{d}}}", 7, 0.5, "x", True) == "007_0.50_  'x'_{True}"
+    assert (
+        string_format("{a:03d}_{b:.2f}_{c!r:>5}_{{{d}}}", values={"a": 7, "b": 0.5, "c": "x", "d": True})
+        == "007_0.50_  'x'_{True}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_values_are_filled_into_a_template() -> None:
 )
 def test_templates_reach_values_and_nothing_else(template: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        string_format(template, "text")
+        string_format(template, values={"a": "text"})
 
 
 def test_lines_become_a_list_without_the_empty_ones() -> None:

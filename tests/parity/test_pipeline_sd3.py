@@ -12,6 +12,7 @@ from engine.models.manager import ModelManager
 from engine.paths import Paths
 from engine.sampling.noise import initial_noise
 from nodes.conditioning import text_encode
+from nodes.conditioning_sd3 import text_encode_sd3
 from nodes.loaders import (
     checkpoint_loader,
     dual_text_encoder_loader,
@@ -165,3 +166,52 @@ def test_a_lora_changes_the_picture_as_in_the_pipeline_and_leaves_nothing_behind
     assert float((made - expected).abs().max()) <= 1e-4
     assert float((made - plain).abs().max()) > 1e-3
     assert torch.equal(ours(bench, model, clip, vae, 64, 64), plain)
+
+
+def test_a_text_for_each_encoder_is_what_the_pipeline_makes_of_three(tiny):
+    from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import StableDiffusion3Pipeline
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    bench = bench_of(tiny)
+    clip = checkpoint_loader(bench, "sd3.safetensors").CLIP
+    pipeline = StableDiffusion3Pipeline(scheduler=FlowMatchEulerDiscreteScheduler(), **tiny.modules, **tiny.tokenizers)
+    texts = ("red apple", "blue dog", "a photo")
+    context, _, pooled, _ = pipeline.encode_prompt(*texts, do_classifier_free_guidance=False, max_sequence_length=77)
+    [[tokens, options]] = text_encode_sd3(bench, clip, *texts)
+    torch.testing.assert_close(tokens, context, atol=1e-5, rtol=0)
+    torch.testing.assert_close(options["pooled_output"], pooled, atol=1e-5, rtol=0)
+
+
+def test_an_empty_text_is_none_or_a_prompt_without_words(tiny):
+    bench = bench_of(tiny)
+    clip = checkpoint_loader(bench, "sd3.safetensors").CLIP
+    without = checkpoint_loader(bench, "no_t5.safetensors").CLIP
+    words = text_encode_sd3(bench, clip, "red", "blue", "", "none")[0]
+    assert words[0].shape[1] == 77  # of the CLIPs alone
+    alone = text_encode_sd3(bench, without, "red", "blue", "")[0]
+    torch.testing.assert_close(words[0][..., :80], alone[0][..., :80])
+    torch.testing.assert_close(words[1]["pooled_output"], alone[1]["pooled_output"])
+    prompt = text_encode_sd3(bench, clip, "red", "blue", "", "empty_prompt")[0][0]
+    assert prompt.shape[1] == 154
+    last = text_encode_sd3(bench, clip, "", "", "red apple")[0]
+    whole = text_encode_sd3(bench, clip, "red", "blue", "red apple")[0][0]
+    torch.testing.assert_close(last[0], whole[:, 77:])
+    assert last[1]["pooled_output"].abs().max() == 0.0
+    [[nothing, options]] = text_encode_sd3(bench, clip, "", "", "")
+    assert nothing.shape == (1, 77, 4096)
+    assert not nothing.any()
+    assert options["pooled_output"].shape == (1, 2048)
+
+
+def test_the_shorter_of_the_two_clip_texts_is_filled_up(tiny):
+    bench = bench_of(tiny)
+    clip = checkpoint_loader(bench, "sd3.safetensors").CLIP
+    long = " ".join(["red"] * 90)
+    found = text_encode_sd3(bench, clip, long, "blue", "dog")[0][0]
+    assert found.shape[1] == 2 * 77 + 77
+    assert torch.equal(found[:, :77, 32:80], text_encode_sd3(bench, clip, "red", "blue", "dog")[0][0][:, :77, 32:80])
+
+
+def test_other_text_encoders_are_refused(bench):
+    with pytest.raises(ValueError, match="expected the text encoders of Stable Diffusion 3, got those of sd1"):
+        text_encode_sd3(bench, checkpoint_loader(bench, "tiny.safetensors").CLIP, "a", "b", "c")

@@ -155,7 +155,8 @@ def test_the_ten_loaders_that_one_editor_wants_are_there(guarded, paths, builtin
     assert set(ASKED_FOR_BY_ONE_EDITOR) <= set(found)
     for name in ASKED_FOR_BY_ONE_EDITOR:
         assert any(isinstance(one[0], list) for one in found[name]["input"]["required"].values()), name
-    assert found["GLIGENLoader"]["deprecated"]
+    assert found["ImageOnlyCheckpointLoader"]["deprecated"]
+    assert not found["GLIGENLoader"]["deprecated"]
     assert not found["CheckpointLoaderSimple"]["deprecated"]
 
 

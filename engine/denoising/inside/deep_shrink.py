@@ -55,9 +55,9 @@ class DeepShrink:
 
     def _shrink(self, hooks: ExitStack) -> None:
         following = [first for first, _ in self._layout.inputs[1:]] + self._layout.middle
-        if self._after_skip:
+        if self._after_skip and self._block < len(following):  # else no layer is left that it could be smaller for
             hooks.callback(following[self._block].register_forward_pre_hook(self._smaller_before).remove)
-        else:
+        elif not self._after_skip:
             hooks.callback(self._layout.inputs[self._block][1].register_forward_hook(self._smaller_after).remove)
 
     def _smaller(self, h: Tensor) -> Tensor:

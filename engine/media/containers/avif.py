@@ -37,7 +37,7 @@ def texts(data: bytes) -> Iterator[tuple[str, str]]:
     inner = dict(boxes(meta[4:]))  # version and flags
     wanted = set(_exif_items(inner.get(b"iinf", b"")))
     room = len(data)  # items may all mean the same bytes
-    for item_id, item in _places(inner.get(b"iloc", b"")):
+    for item_id, item in places_of(inner.get(b"iloc", b"")):
         if item_id not in wanted or item.method not in (_IN_FILE, _IN_BOX):
             continue
         body = _joined(data if item.method == _IN_FILE else inner.get(b"idat", b""), item.extents, room)
@@ -67,7 +67,7 @@ def _exif_items(body: bytes) -> Iterator[int]:
             yield int.from_bytes(entry[4 : 8 if wide else 6])
 
 
-def _places(body: bytes) -> Iterator[tuple[int, _Item]]:
+def places_of(body: bytes) -> Iterator[tuple[int, _Item]]:
     """Id and place of each item; a box that is cut off ends early."""
     try:
         yield from _Reader(body).items()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias
 
-from engine.media.containers import avif, gltf, id3, iso, jpeg, matroska, png, safetensors, svg, vorbis, webp
+from engine.media.containers import avif, exr, gltf, id3, iso, jpeg, matroska, png, safetensors, svg, vorbis, webp
 
 Kind: TypeAlias = Literal[
-    "PNG", "JPEG", "WebP", "MP4", "WebM", "FLAC", "OGG", "MP3", "AVIF", "GLB", "SVG", "safetensors"
+    "PNG", "JPEG", "WebP", "MP4", "WebM", "FLAC", "OGG", "MP3", "AVIF", "EXR", "GLB", "SVG", "safetensors"
 ]
 
 PICTURES: Final[frozenset[Kind]] = frozenset({"PNG", "JPEG", "WebP", "AVIF"})
@@ -23,6 +23,7 @@ READERS: Final[Mapping[Kind, Callable[[bytes], Iterator[tuple[str, str]]]]] = {
     "OGG": vorbis.ogg_texts,
     "MP3": id3.texts,
     "AVIF": avif.texts,
+    "EXR": exr.texts,
     "GLB": gltf.texts,
     "SVG": svg.texts,
     "safetensors": safetensors.texts,
@@ -58,5 +59,6 @@ _SIGNATURES: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"OggS", "OGG"),
     (b"ID3", "MP3"),
     (gltf.SIGNATURE, "GLB"),
+    (exr.SIGNATURE, "EXR"),
 )
 _FIRST_BOXES: Final = (b"ftyp", b"moov", b"wide", b"mdat")

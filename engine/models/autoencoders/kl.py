@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.models import sd_keys
+from engine.models.autoencoders import dc, hunyuan_image
 from engine.models.shapes import Facts, Shapes, count
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ LATENT: Final = None
 def is_there(shapes: Shapes) -> bool:
     """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming; FLUX.2's are normalised as well."""
     others = ("bn.running_mean", "decoder.norm_out.gamma")
-    return len(shapes.get("decoder.conv_in.weight", ())) == 4 and not any(name in shapes for name in others)
+    latent = shapes.get("decoder.conv_in.weight", ())
+    return (
+        len(latent) == 4
+        and not any(name in shapes for name in others)
+        and not any(kind.is_there(shapes) for kind in (hunyuan_image, dc))
+    )
 
 
 def space(config: Facts) -> tuple[int, int]:

@@ -94,7 +94,8 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     encoder, the option `attention_mask` (1, T) telling it, or masked and then "zero". `lower`: prompts are put in small
     letters, without space around. `prompting`: of language models; `styles`: other ways of the same family, by names that its
     nodes use. `spells`: options (1, N) of a conditioning in which the prompt stands as another kind's tokens too: {option: (that
-    kind, rows of its table)}. `only_writes`: it is no text encoder, and is asked for texts alone.
+    kind, rows of its table)}. `only_writes`: it is no text encoder, and is asked for texts alone. `glyphs`: it reads
+    what a prompt has in quotes alone.
     """
 
     name: str = "clip_l"
@@ -118,6 +119,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     styles: Mapping[str, Prompting] = {}
     spells: Mapping[str, tuple[str, int]] = {}
     only_writes: bool = False
+    glyphs: bool = False
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:

@@ -11,7 +11,7 @@ from torch import nn
 from engine.models.errors import ModelError
 from engine.models.layers import Stack
 from engine.models.network import Network
-from engine.models.networks.pooled import even
+from engine.models.networks.cosmos import velocity
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -78,16 +78,7 @@ class AnimaNetwork(Network):
             target_input_ids=given[IDS].to(self.device),
             source_attention_mask=None if mask is None else mask.to(self.device),
         )
-        frames = x if x.ndim == 5 else x[:, :, None]
-        filled = torch.unflatten(even(frames.flatten(1, 2)), 1, frames.shape[1:3])
-        somewhere = torch.zeros_like(filled[:, :1])
-        velocity: Tensor = module.transformer(
-            hidden_states=torch.cat([filled, somewhere], dim=1).to(self.device, self.dtype),
-            timestep=(t / self.handle.parameterization.timesteps).to(self.device),
-            encoder_hidden_states=text,
-            return_dict=False,
-        )[0]
-        return velocity[..., : x.shape[-2], : x.shape[-1]].reshape(x.shape).to(x)
+        return velocity(self, module.transformer, x, t / self.handle.parameterization.timesteps, text)
 
     @property
     def _module(self) -> Any:

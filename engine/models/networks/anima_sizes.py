@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.models.families.base import Layout, NetworkKind
-from engine.models.networks.converted import derived
+from engine.models.networks.cosmos_sizes import NET, bare, transformer_paths, transformer_sizes
 from engine.models.shapes import Facts, Shapes, count, part
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from engine.models.families.base import Family
 
-NET: Final = "net."
-"""Under which its authors' files have everything."""
 ADAPTER: Final = "llm_adapter."
 _HAS: Final = (
     "x_embedder.proj.1.weight",
@@ -28,28 +25,6 @@ _HAS: Final = (
 LAYOUTS: Final = (
     Layout(name="original", has=_HAS),
     Layout(name="net", has=tuple(f"{NET}{name}" for name in _HAS)),
-)
-PATCH: Final = 2
-
-# The original's modules of the transformer, of which the library's converter says what they are there.
-_ENDS: Final = (
-    "x_embedder.proj.1.weight",
-    "t_embedder.1.linear_1.weight",
-    "t_embedder.1.linear_2.weight",
-    "t_embedding_norm.weight",
-    "final_layer.linear.weight",
-    "final_layer.adaln_modulation.1.weight",
-    "final_layer.adaln_modulation.2.weight",
-)
-_BLOCK: Final = (
-    *(
-        f"{attention}.{name}.weight"
-        for attention in ("self_attn", "cross_attn")
-        for name in ("q_proj", "k_proj", "v_proj", "output_proj", "q_norm", "k_norm")
-    ),
-    *(f"adaln_modulation_{name}.{i}.weight" for name in ("self_attn", "cross_attn", "mlp") for i in (1, 2)),
-    "mlp.layer1.weight",
-    "mlp.layer2.weight",
 )
 
 # The adapter's modules, which have the same names there.
@@ -66,33 +41,14 @@ _WORDS: Final = (
 )
 
 
-def _bare(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    return part(tensors, NET) or dict(tensors)
-
-
 def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     """Return {"transformer": CosmosTransformer3DModel's arguments, "text_conditioner": AnimaTextConditioner's}."""
-    found = _bare(shapes)
-    width, columns = found["x_embedder.proj.1.weight"]
-    head = found["blocks.0.self_attn.q_norm.weight"][0]
+    found = bare(shapes)
     block = f"{ADAPTER}blocks.0."
     vocabulary, target = found[f"{ADAPTER}embed.weight"]
     inner = found[f"{block}norm_cross_attn.weight"][0]
     return {
-        "transformer": {
-            # One of these says where there is no picture; it is given by hand.
-            "in_channels": columns // PATCH**2,
-            "concat_padding_mask": False,
-            "out_channels": found["final_layer.linear.weight"][0] // PATCH**2,
-            "num_attention_heads": width // head,
-            "attention_head_dim": head,
-            "num_layers": count(found, "blocks."),
-            "mlp_ratio": found["blocks.0.mlp.layer1.weight"][0] / width,
-            "text_embed_dim": found["blocks.0.cross_attn.k_proj.weight"][1],
-            "adaln_lora_dim": found["blocks.0.adaln_modulation_self_attn.1.weight"][0],
-            "rope_scale": [1.0, 4.0, 4.0],
-            "extra_pos_embed_type": None,
-        },
+        "transformer": transformer_sizes(found),
         "text_conditioner": {
             "source_dim": found[f"{block}cross_attn.k_proj.weight"][1],
             "target_dim": target,
@@ -111,7 +67,7 @@ def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[st
     """Return a file's tensors under the names of the two of them together."""
     from diffusers.loaders.single_file_utils import convert_cosmos_transformer_checkpoint_to_diffusers as convert
 
-    found = _bare(tensors)
+    found = bare(tensors)
     adapter = {name: found.pop(f"{ADAPTER}{name}") for name in part(found, ADAPTER)}
     transformer = {f"transformer.{name}": value for name, value in convert(found).items()}
     return transformer | {f"text_conditioner.{name}": value for name, value in adapter.items()}
@@ -119,21 +75,9 @@ def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[st
 
 def paths(config: Mapping[str, Any]) -> dict[str, str]:
     """Return {module path here: module path in the original layout}."""
-    found = {
-        f"transformer.{ours}": theirs for ours, theirs in _derived(int(config["transformer"]["num_layers"])).items()
-    }
+    found = {f"transformer.{ours}": theirs for ours, theirs in transformer_paths(config["transformer"]).items()}
     blocks = [f"blocks.{i}.{name}" for i in range(int(config["text_conditioner"]["num_layers"])) for name in _WORDS]
     return found | {f"text_conditioner.{name}": f"{ADAPTER}{name}" for name in (*_WORDS_ENDS, *blocks)}
-
-
-@cache
-def _derived(layers: int) -> dict[str, str]:
-    """What diffusers' converter does with the original's names."""
-    from diffusers.loaders.single_file_utils import convert_cosmos_transformer_checkpoint_to_diffusers as convert
-
-    blocks = [f"blocks.{i}.{name}" for i in range(layers) for name in _BLOCK]
-    found, _ = derived(convert, dict.fromkeys((*_ENDS, *blocks), (1,)))
-    return found
 
 
 ANIMA: Final = NetworkKind(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.models.families.base import Fused, Layout, NetworkKind
+from engine.models.networks.omnigen2_sizes import REFERENCES
 from engine.models.networks.stacked import stacked, unstacked
 from engine.models.shapes import Facts, Shapes, count
 
@@ -32,9 +33,10 @@ DIFFUSERS: Final = (
     "time_caption_embed.caption_embedder.1.weight",
 )
 LAYOUTS: Final = (
-    # Networks built on this one have a pooled text (NewBie-Image) or learned padding (Z-Image); they are others' families.
+    # Networks built on this one have a pooled text (NewBie-Image), learned padding (Z-Image) or pictures to go by (OmniGen2):
+    # they are others' families.
     Layout(name="original", has=ORIGINAL, lacks=("clip_text_pooled_proj.0.weight", "cap_pad_token")),
-    Layout(name="diffusers", has=DIFFUSERS),
+    Layout(name="diffusers", has=DIFFUSERS, lacks=(REFERENCES,)),
 )
 
 _ENDS: Final = {

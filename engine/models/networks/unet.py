@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.handles import HYPERNETWORKS
 from engine.models.hypernetworks import Hypernetworks
 from engine.models.network import Network
+from engine.models.networks.gated import grounded
 from engine.models.networks.references import picture_beside
 
 if TYPE_CHECKING:
@@ -101,15 +102,22 @@ class UNet(Network):
             arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
             arguments |= self._residuals(control)
-        with self._hypernetworks.at_work() if self._hypernetworks else nullcontext():
+        with self._hypernetworks.at_work() if self._hypernetworks else nullcontext(), self._grounded(control) as more:
             predicted: Tensor = self.module(
                 inputs.to(self.device, self.dtype),
                 t.to(self.device),
                 encoder_hidden_states=context.to(self.device, self.dtype),
                 return_dict=False,
                 **arguments,
+                **more,
             )[0]
         return predicted.to(x)
+
+    def _grounded(self, control: Mapping[str, Any] | None) -> AbstractContextManager[dict[str, Any]]:
+        """Let texts in boxes be looked at in the block."""
+        if control is None or "grounding" not in control:
+            return nullcontext({})
+        return grounded(self.module, control["grounding"])
 
     def _residuals(self, control: Mapping[str, Any]) -> dict[str, Any]:
         """The library's arguments for what is added: after each layer, and before a level is made smaller."""

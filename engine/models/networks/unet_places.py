@@ -55,7 +55,8 @@ class Layout:
                 made.inputs.append((resnet, resnet if attention is None else attention))
             for sampler in block.downsamplers or ():
                 made.inputs.append((sampler, sampler))
-        made.middle.append(unet.mid_block.resnets[0])
+        if unet.mid_block is not None:
+            made.middle.append(unet.mid_block.resnets[0])
         transformers += [(attention, ("middle", 0)) for attention in getattr(unet.mid_block, "attentions", None) or ()]
         number = 0
         for block in unet.up_blocks:

@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from engine.models.errors import ModelError
-from engine.models.families import family_named, tower_of
 from engine.models.handles import ClipHandle, FileDigest, ModelHandle
-from engine.models.networks.unet_sizes import U_NET
 from engine.models.saving.baked import as_parameters
 from engine.models.saving.files import ModelFile
+from engine.models.saving.lora_names import lora_names
 from engine.models.saving.pieces import Piece, piece_of
-from engine.models.towers import kind_named
 
 _WHOLE: Final = 1024
 """Of matrices with at most so many rows or columns all singular values are computed."""
@@ -66,7 +64,6 @@ def _of_part(
             f"{handle.source.path}: its weights are no difference of two models, and a LoRA of them would be the model itself. "
             "Connect what ModelMergeSubtract (or CLIPMergeSubtract) gives."
         )
-    style = _unet_style if _is_of_kohya(handle) else _peft_style
     pieces = as_parameters(handle, files, merged_only=True)
     found: list[Piece] = []
     for done, piece in enumerate(pieces):
@@ -78,7 +75,7 @@ def _of_part(
         value = piece.make()
         if not value.any():
             continue
-        base, up, down = style(handle, module)
+        base, up, down = lora_names(handle, module)
         if kind == "bias":
             found.append(piece_of(f"{base}.diff_b", value))
         elif full or value.ndim < 2:
@@ -121,21 +118,3 @@ def _largest(matrix: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         basis = torch.linalg.qr(matrix @ torch.linalg.qr(matrix.mT @ basis).Q).Q
     left, values, right = torch.linalg.svd(basis.mT @ matrix, full_matrices=False)
     return basis @ left, values, right
-
-
-def _is_of_kohya(handle: ModelHandle | ClipHandle) -> bool:
-    return isinstance(handle, ClipHandle) or family_named(handle.family).network is U_NET
-
-
-def _unet_style(handle: ModelHandle | ClipHandle, module: str) -> tuple[str, str, str]:
-    """The names of kohya-ss, which every program reads for U-Nets and their text encoders."""
-    if isinstance(handle, ModelHandle):
-        return f"lora_unet_{module.replace('.', '_')}", ".lora_up.weight", ".lora_down.weight"
-    tower = tower_of(handle.family, handle.tower)
-    spelled = kind_named(tower.kind).spelled(module)[0].replace(".", "_")
-    return f"{tower.lora_prefixes[0]}{spelled}", ".lora_up.weight", ".lora_down.weight"
-
-
-def _peft_style(handle: ModelHandle | ClipHandle, module: str) -> tuple[str, str, str]:
-    """The names of PEFT, by which diffusers calls the modules of transformers."""
-    return f"transformer.{module}", ".lora_B.weight", ".lora_A.weight"

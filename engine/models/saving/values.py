@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.models.checkpoints import load_tensors, read_header
+from engine.models.encoded import ENCODERS
 from engine.models.errors import CheckpointError, ModelError, shortened
 from engine.models.latent_spaces import MARK, told
 from engine.models.saving.files import ModelFile
@@ -27,6 +28,7 @@ VERSION: Final = "latent_format_version_0"
 CONDITIONING: Final = "conditioning"
 OPTIONS: Final = "conditioning_options"
 _SPACE: Final = "safelight.latent_space"
+_ENCODERS: Final = "safelight.text_encoders"
 _FIRST_SCALE: Final = 0.18215
 _OF_LIST: Final = re.compile(r"(.+)\.(\d+)")
 
@@ -77,7 +79,10 @@ def conditioning_file(conditioning: list[Any]) -> ModelFile:
     [[tensor, options]] = conditioning
     tensors: dict[str, Tensor] = {CONDITIONING: tensor}
     plain: dict[str, Any] = {}
+    mark = options.get(ENCODERS)
     for name, value in options.items():
+        if name == ENCODERS:
+            continue
         if isinstance(value, list | tuple) and value and all(isinstance(one, Tensor) for one in value):
             tensors |= {f"{name}.{number}": one for number, one in enumerate(value)}
         elif isinstance(value, Tensor) and name != CONDITIONING:
@@ -90,7 +95,8 @@ def conditioning_file(conditioning: list[Any]) -> ModelFile:
                 "or booleans. Save the conditioning before the node that adds this, and add it again after loading."
             )
     pieces = [piece_of(name, value) for name, value in tensors.items()]
-    return ModelFile(pieces, {OPTIONS: json.dumps(plain)} if plain else {})
+    told = {OPTIONS: plain, _ENCODERS: mark}
+    return ModelFile(pieces, {name: json.dumps(value) for name, value in told.items() if value})
 
 
 def read_conditioning(path: Path) -> list[Any]:
@@ -110,14 +116,19 @@ def read_conditioning(path: Path) -> list[Any]:
         elif name != CONDITIONING:
             options[name] = value
     options |= {name: [values[number] for number in sorted(values)] for name, values in lists.items()}
-    return [[tensors[CONDITIONING], options | _plain(path, header.metadata.get(OPTIONS, "{}"))]]
+    options |= _plain(path, OPTIONS, header.metadata.get(OPTIONS, "{}"))
+    mark = _plain(path, _ENCODERS, header.metadata.get(_ENCODERS, "{}"))
+    kinds = mark.get("kinds")
+    if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds):
+        options[ENCODERS] = mark
+    return [[tensors[CONDITIONING], options]]
 
 
-def _plain(path: Path, text: str) -> dict[str, Any]:
+def _plain(path: Path, entry: str, text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as problem:
-        raise CheckpointError(f"{path}: metadata {OPTIONS} is not JSON: {problem}.") from problem
+        raise CheckpointError(f"{path}: metadata {entry} is not JSON: {problem}.") from problem
     if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: metadata {OPTIONS}: expected an object, got {type(found).__name__}.")
+        raise CheckpointError(f"{path}: metadata {entry}: expected an object, got {type(found).__name__}.")
     return found

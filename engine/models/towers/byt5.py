@@ -32,6 +32,8 @@ class Bytes:
 class ByteKind(T5Kind):
     """T5 over bytes."""
 
+    ENCODER = "engine.models.towers.glyph_encoder:GlyphEncoder"
+
     def is_there(self, shapes: Shapes) -> bool:
         """Say whether these are T5's encoder with a vocabulary of bytes."""
         return super().is_there(shapes) and tokens_of(shapes) in VOCABULARIES

@@ -24,6 +24,18 @@ def letter_by_letter(text: str) -> list[str]:
     return found
 
 
+_WRITTEN = tuple(re.compile(f"{start}(.*?){end}") for start, end in ("''", '""', "‘’", "“”"))
+
+
+def to_be_written(text: str) -> str:
+    """Return what a prompt has in quotes as HunyuanImage's ByT5 reads it, `Text "a". Text "b". `; "" without quotes.
+
+    In the order of the kinds of quotes: single, double, and curved ones of each (Tencent 2025). An apostrophe counts as a quote.
+    """
+    found = [quoted for pattern in _WRITTEN for quoted in pattern.findall(text)]
+    return "".join(f'Text "{quoted}". ' for quoted in found)
+
+
 def pictures_before(text: str, picture: str) -> str:
     """Return what stands for pictures at the beginning of a text, each as `picture` has it, its number at `{}`; "" for none."""
     length, number = 0, 1

@@ -38,6 +38,7 @@ class ModelType(Enum):
     V_PREDICTION_CONTINUOUS = 7
     FLUX = 8
     IMG_TO_IMG = 9
+    FLOW_COSMOS = 10
 
 
 _TYPES = {
@@ -47,6 +48,7 @@ _TYPES = {
     "x0": ModelType.EDM,
     "img_to_img": ModelType.IMG_TO_IMG,
     "flow": ModelType.FLOW,
+    "share": ModelType.FLOW_COSMOS,
 }
 
 

@@ -372,6 +372,27 @@ class _Consistency(EPS):
         return out * x0 + skip * model_input
 
 
+class COSMOS_RFLOW:  # noqa: N801 - the field's name
+    """The network predicts a flow's velocity at the time sigma / (sigma + 1); x = x_0 + sigma noise (B, C, …)."""
+
+    def calculate_input(self, sigma: Any, noise: Any) -> Any:
+        """What the network is given for x."""
+        return noise / (reshape_sigma(sigma, noise.ndim) + 1.0)
+
+    def calculate_denoised(self, sigma: Any, model_output: Any, model_input: Any) -> Any:
+        """x_0 from the network's output at x."""
+        sigma = reshape_sigma(sigma, model_output.ndim)
+        return (model_input - model_output * sigma) / (sigma + 1.0)
+
+    def noise_scaling(self, sigma: Any, noise: Any, latent_image: Any, max_denoise: bool = False) -> Any:
+        """x at a level."""
+        return latent_image + noise * reshape_sigma(sigma, noise.ndim)
+
+    def inverse_noise_scaling(self, sigma: Any, latent: Any) -> Any:
+        """The latent of x at the end of a run."""
+        return latent
+
+
 _PREDICTIONS: dict[str, type] = {
     "eps": EPS,
     "lcm": _Consistency,
@@ -379,8 +400,15 @@ _PREDICTIONS: dict[str, type] = {
     "x0": X0,
     "img_to_img": IMG_TO_IMG,
     "flow": CONST,
+    "edm": EDM,
+    "share": COSMOS_RFLOW,
 }
-_CLASSES: dict[tuple[str, bool], type] = {}
+_RANGES: dict[str, type] = {
+    "log_time": ModelSamplingContinuousEDM,
+    "tangent_time": ModelSamplingContinuousV,
+    "share_time": ModelSamplingContinuousEDM,
+}
+_CLASSES: dict[tuple[str, bool, str], type] = {}
 
 
 def of(source: Parameterization | NoiseSchedule) -> Any:
@@ -389,15 +417,17 @@ def of(source: Parameterization | NoiseSchedule) -> Any:
         return source.levels
     schedule = NoiseSchedule.of(source)
     known = schedule.parameterization
-    key = known.prediction, schedule.is_flow
+    key = known.prediction, schedule.is_flow, known.schedule if known.schedule in _RANGES else ""
     if key not in _CLASSES:
-        base = ModelSamplingDiscreteFlow if schedule.is_flow else ModelSamplingDiscrete
+        table = ModelSamplingDiscreteFlow if schedule.is_flow else ModelSamplingDiscrete
+        base = _RANGES.get(known.schedule, table)
         _CLASSES[key] = type("ModelSampling", (_OfEngine, base, _PREDICTIONS[known.prediction]), {})
     cls: Any = _CLASSES[key]
     made = cls.__new__(cls)
     nn.Module.__init__(made)
     made.schedule, made.parameterization = schedule, known
     made.num_timesteps, made.shift, made.multiplier = known.timesteps, known.shift, known.timesteps
+    made.sigma_data = known.sigma_data
     made.linear_start, made.linear_end, made.zsnr = known.beta_start, known.beta_end, known.zero_terminal_snr
     made.register_buffer("sigmas", schedule.sigmas)
     made.register_buffer("log_sigmas", schedule.log_sigmas)

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from engine.models.checkpoints import read_header
+from engine.models.encoded import Encoded
 from engine.models.errors import TokenizerError
 from engine.models.handles import ClipHandle, VaeHandle
+from engine.models.hooked_text import conditioning
 from engine.models.lora_families import left_over
 from engine.plugins.compat import model_management, weight_patches
 from engine.plugins.compat.absent import refuse, refuse_part
@@ -131,8 +133,12 @@ class CLIP(Wrapper):
         self, tokens: Any, unprojected: bool = False, add_dict: Any = None, show_pbar: bool = True
     ) -> list[list[Any]]:
         """The conditioning as nodes pass it on."""
-        options = self.encode_from_tokens(tokens, return_dict=True)
-        return [[options.pop("cond"), {**options, **(add_dict or {})}]]
+
+        def encode(encoder: Any) -> Encoded:
+            found = encode_rows(encoder.handle, tokens)
+            return Encoded(found.context, {"pooled_output": None, **found.options, **(add_dict or {})})
+
+        return conditioning(model_manager(), self.handle, encode)
 
     def encode(self, text: str) -> Any:
         """The conditioning (1, T, D) of a prompt."""

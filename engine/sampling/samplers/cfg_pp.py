@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.sampling.denoisers import Denoiser, branches
 from engine.sampling.noise import NoiseSampler
 from engine.sampling.noise_schedule import NoiseSchedule
+from engine.sampling.samplers.euler import euler
 from engine.sampling.samplers.exponential import multistep_weights
 from engine.sampling.samplers.steps import Callback, StepInfo, levels, plain_split, silent
 
@@ -26,8 +27,14 @@ def euler_cfg_pp(
     schedule: NoiseSchedule,
     noise_sampler: NoiseSampler,
     callback: Callback = silent,
+    alternative: bool = False,
 ) -> Tensor:
-    """DDIM under CFG++ (algorithm 1), in the variance-exploding form or a flow's. x: (B, C, h, w); sigmas: (n + 1,)."""
+    """DDIM under CFG++ (algorithm 1), in the variance-exploding form or a flow's. x: (B, C, h, w); sigmas: (n + 1,).
+
+    `alternative`: Euler's steps towards 2 x_g - x_u in its place, in either form.
+    """
+    if alternative:
+        return euler(_Beyond(denoiser), x, sigmas, schedule=schedule, noise_sampler=noise_sampler, callback=callback)
     return euler_ancestral_cfg_pp(
         denoiser,
         x,
@@ -37,6 +44,17 @@ def euler_cfg_pp(
         callback=callback,
         eta=0.0,
     )
+
+
+class _Beyond:
+    """A denoiser that goes on from the unconditional prediction through the guided one, as far again."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        guided, unconditional = branches(self._denoiser, x, sigma)
+        return 2.0 * guided - unconditional
 
 
 def euler_ancestral_cfg_pp(

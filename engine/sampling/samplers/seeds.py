@@ -27,8 +27,13 @@ def seeds_2(
     eta: float = 1.0,
     s_noise: float = 1.0,
     r: float = 0.5,
+    solver_type: str = "phi_1",
 ) -> Tensor:
-    """SEEDS-2 (algorithm 2): one inner point at `r` of the step. x: (B, C, h, w); sigmas: (n + 1,)."""
+    """SEEDS-2 (algorithm 2): one inner point at `r` of the step. x: (B, C, h, w); sigmas: (n + 1,).
+
+    `solver_type` "phi_1": the prediction in the middle of the step, extrapolated, counts all along it. "phi_2": the line
+    through both predictions is integrated, at `r` 1 the exponential Heun method.
+    """
     sigma_list = schedule.clear_of_infinity(levels(sigmas))
     total = len(sigma_list) - 1
     for i in range(total):
@@ -39,7 +44,8 @@ def seeds_2(
             return denoised
         step = _Step(schedule, x, (sigma, sigma_next), eta, s_noise, noise_sampler)
         denoised_2 = denoiser(step.to(r, denoised), step.level(r))
-        x = step.to(1.0, denoised + (denoised_2 - denoised) / (2.0 * r))
+        change = (denoised_2 - denoised) / r
+        x = step.to(1.0, denoised, change) if solver_type == "phi_2" else step.to(1.0, denoised + change / 2.0)
     return x
 
 

@@ -12,6 +12,7 @@ import msgspec
 import xxhash
 from aiohttp import web
 
+from engine.graph.dynamic import ROWS, grown
 from engine.graph.schema import Catalogue, Files, NodeSpec
 from engine.paths import PathError, Paths
 from engine.server.refusals import Refusal, json_response
@@ -155,7 +156,9 @@ def _folders(specs: Catalogue | list[NodeSpec]) -> list[tuple[str, str]]:
 
 
 def _inputs(spec: NodeSpec) -> tuple[Any, ...]:
-    return spec.inputs if isinstance(spec.inputs, tuple) else ()
+    inputs = spec.inputs if isinstance(spec.inputs, tuple) else ()
+    rows = [field for one in inputs if one.type == ROWS for field in grown(one, ())]
+    return (*inputs, *rows)
 
 
 def _same(state: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

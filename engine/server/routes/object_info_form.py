@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from engine.graph.dynamic import FILES, ROWS
 from engine.graph.schema import Files, InputSpec, NodeSpec, OutputSpec
 
 FileNames: TypeAlias = Callable[[Files], msgspec.Raw]
@@ -71,9 +72,23 @@ def _input_form(spec: InputSpec, file_names: FileNames) -> list[Any]:
         ("control_after_generate", spec.seed),
     )
     options.update({key: True for key, said in flags if said})
+    if spec.type == ROWS:
+        options["template"] = {
+            section: {name: _field_form(declared, file_names) for name, declared in fields.items()}
+            for section, fields in options.get("template", {}).items()
+        }
     if spec.choices is None:
         return [spec.type, options]
     return [file_names(spec.choices) if isinstance(spec.choices, Files) else spec.choices, options]
+
+
+def _field_form(declared: Any, file_names: FileNames) -> Any:
+    """The declaration of an input within rows, with the files that are its choices."""
+    options = declared[1]
+    if FILES not in options:
+        return declared
+    rest = {name: value for name, value in options.items() if name != FILES}
+    return [file_names(Files(options[FILES])), rest]
 
 
 def _absent(
@@ -106,7 +121,6 @@ ASKED_FOR: Final = (
         ["MODEL", "CLIP_VISION", "VAE"],
         "loaders/video_models",
     ),
-    _absent("GLIGENLoader", "GLIGENLoader", "gligen_name", "gligen", ["GLIGEN"]),
 )
 """Loaders without which one released editor takes every node with a file choice for a missing one. Shown, never run.
 
