@@ -46,6 +46,8 @@ LISTS: dict[str, tuple[str, str]] = {
     "pixart_sigma": ("transformer_blocks", "transformer_blocks"),
     "hunyuan_image": APART,
     "omnigen2": ("layers", "layers"),
+    "wan": ("blocks", "blocks"),
+    "wan22": ("blocks", "blocks"),
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }
