@@ -28,6 +28,7 @@ WIDGETS = {
     "MarigoldV2PostProcess": "prediction",
 }
 OUTPUTS = {
+    "MaskPreview": [("mask", "MASK")],
     "RTDETR_detect": [("bboxes", "BOUNDING_BOX")],
     "SAM3_Detect": [("masks", "MASK"), ("bboxes", "BOUNDING_BOX")],
     "SAM3_VideoTrack": [("track_data", "SAM3_TRACK_DATA")],
