@@ -174,6 +174,10 @@ MEMBERS: Mapping[str, Member] = {
     "omnigen2": Member(
         _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
     ),
+    "wan": Member(_plain("tests.tiny_wan:write"), "diffusion_models/wan", ("umt5_xxl",), "wan", "wan_2.1_vae"),
+    "wan22": Member(
+        _plain("tests.tiny_wan:write", second=True), "diffusion_models/wan", ("umt5_xxl",), "wan", "wan2.2_vae"
+    ),
     "cosmos_predict2": Member(
         _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
     ),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from engine.authoring.subgraph import Subgraph
 
 if TYPE_CHECKING:
-    from engine.graph.loops import Loops
     from engine.models.manager import ModelManager
     from engine.paths import Paths
     from engine.remote.services import RemoteServices
@@ -53,6 +52,13 @@ class Context(Protocol):
         """
         ...
 
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Show a text on the node while it works, in the place of the one before: only the end of a long one.
+
+        Give a function that returns it, and it is called only when somebody watches, and a few times a second at most.
+        """
+        ...
+
     def send_picture(self, data: bytes) -> None:
         """Send a finished picture (the bytes of a PNG file) to the client of the job, in place of a file in a folder."""
         ...
@@ -74,20 +80,6 @@ class Context(Protocol):
 
         Returns one `{filename, subfolder, type}` per image, for `WithUi(ui={"images": …})`.
         """
-        ...
-
-    @property
-    def loops(self) -> Loops:
-        """The loops of the graph that this node is in (`engine.graph.loops`)."""
-        ...
-
-    @property
-    def room(self) -> int:
-        """How many nodes the expansions of this run may still add."""
-        ...
-
-    def given(self, name: str) -> Any:
-        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
         ...
 
     def subgraph(self) -> Subgraph:

@@ -49,6 +49,8 @@ LISTS: dict[str, tuple[str, str]] = {
     "hunyuan_dit": ("blocks", "blocks"),
     "sana": ("transformer_blocks", "transformer_blocks"),
     "z_image_omni": ("layers", "layers"),
+    "wan": ("blocks", "blocks"),
+    "wan22": ("blocks", "blocks"),
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 _NO_LENGTH: Final = 1e-6
 
-_TO_TEXT: Final = re.compile(r"(.*\.)?attn2\.to_out\.0")
+_TO_TEXT: Final = re.compile(r".*\.transformer_blocks\.\d+\.attn2\.to_out\.0")
 _JOINT: Final = re.compile(r"transformer_blocks\.\d+\.attn\.to_out\.0")
 _SINGLE: Final = re.compile(r"single_transformer_blocks\.\d+\.(proj_out|attn\.to_out)")
 
 _PLACES: Final = {
     "UNet2DConditionModel": (_TO_TEXT,),
-    "Anima": (_TO_TEXT,),
+    "Anima": (re.compile(r"transformer\.transformer_blocks\.\d+\.attn2\.to_out\.0"),),
     "FluxTransformer2DModel": (_JOINT, _SINGLE),
     "ChromaTransformer2DModel": (_JOINT, _SINGLE),
     "OvisImageTransformer2DModel": (_JOINT, _SINGLE),
