@@ -68,7 +68,7 @@ class VisionEncoder:
 
     def _of_any_shape(self, pictures: Tensor) -> Seen:
         patch, most = (int(self.handle.config[name]) for name in ("patch_size", "num_patches"))
-        rows, columns = fitting_grid(*pictures.shape[1:3], most)
+        rows, columns = fitting_grid(pictures.shape[1], pictures.shape[2], most)
         x = pictures[..., :3].movedim(-1, 1).float()
         x = functional.interpolate(x, size=(rows * patch, columns * patch), mode="bilinear", antialias=True)
         x = (255.0 * x).clamp(0, 255).round() / 255.0
@@ -79,7 +79,7 @@ class VisionEncoder:
         shown = torch.ones(len(x), rows * columns, dtype=torch.int64, device=self.device)
         told = {"pixel_attention_mask": shown, "spatial_shapes": grid}
         return replace(
-            self.encode_pixels(cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2), **told), grid=(rows, columns)
+            self.encode_pixels(cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2), -2, **told), grid=(rows, columns)
         )
 
     @torch.no_grad()

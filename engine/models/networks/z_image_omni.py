@@ -29,7 +29,7 @@ def grid_of(seen: Seen) -> Tensor:
     """Return what an image encoder saw in one picture as rows and columns of tokens, (H, W, D)."""
     tokens = seen.last_hidden_state[0]
     side = math.isqrt(tokens.shape[0])
-    return tokens.unflatten(0, seen.grid or (side, side))
+    return torch.unflatten(tokens, 0, seen.grid or (side, side))
 
 
 def inputs(network: Network, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def predicted(
         latents = [one[row].to(network.device, network.dtype)[:, None] for one in references]
         told = [one[row].to(network.device, network.dtype) for one in seen]
         rows["x"].append([*latents, *[None] * (number - len(latents)), pictures[row]])
-        rows["cap_feats"].append(list(text[row].split(_lengths(text.shape[1], given, row, number))))
+        rows["cap_feats"].append(list(torch.split(text[row], list(_lengths(text.shape[1], given, row, number)))))
         rows["siglip_feats"].append([*told, *[None] * (number - len(told)), None] if told else None)
     found: list[Tensor] = network.module(
         t=time.to(network.device), image_noise_mask=[[0] * number + [1]] * len(pictures), return_dict=False, **rows
