@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from engine.authoring.context import Cancelled, PreviewMethod
@@ -38,6 +38,7 @@ class RecordingContext:
         self.preview_method: PreviewMethod = "auto"
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []
+        self.texts: list[str] = []
         self.pictures: list[bytes] = []
         self.sent: list[tuple[str, Any]] = []
         self.warned: list[str] = []
@@ -54,6 +55,10 @@ class RecordingContext:
     def preview(self, image: Any) -> None:
         """Note a picture."""
         self.previews.append(image() if callable(image) else image)
+
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Note a text."""
+        self.texts.append(text() if callable(text) else text)
 
     def send_picture(self, data: bytes) -> None:
         """Note a finished picture."""

@@ -203,8 +203,9 @@ async def loop_passes(
     if not given:
         return Expand(passes.made, [])
     if not _first(accumulate):
-        last = given[-1]
-        return Expand(passes.made, last if isinstance(last, Link) else [last])
+        given = given[-1:]
+        if passes.made:
+            return Expand(passes.made, given[0] if isinstance(given[0], Link) else given)
     inputs = {f"output{at}": value for at, value in enumerate(given)}
     result = Node("LoopResult", {"close_id": passes.end, **inputs})
     return Expand({**passes.made, "all": result}, Link("all", 0))

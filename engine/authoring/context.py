@@ -52,6 +52,13 @@ class Context(Protocol):
         """
         ...
 
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Show a text on the node while it works, in the place of the one before: only the end of a long one.
+
+        Give a function that returns it, and it is called only when somebody watches, and a few times a second at most.
+        """
+        ...
+
     def send_picture(self, data: bytes) -> None:
         """Send a finished picture (the bytes of a PNG file) to the client of the job, in place of a file in a folder."""
         ...

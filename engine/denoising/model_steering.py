@@ -10,6 +10,7 @@ from engine.denoising.inside.base import OPTION, Range
 from engine.denoising.inside.middle import WatchedMiddle
 from engine.denoising.inside.network import PatchedNetwork
 from engine.denoising.inside.windows import Windows
+from engine.denoising.records import OwnGuidance
 from engine.sampling.guiders import BasicGuidance, CfgGuidance
 from engine.sampling.reuse import Expected
 from engine.sampling.self_attention import SelfGuidance
@@ -47,6 +48,12 @@ def steered(model: LiveModel, guidance: AnyGuidance, levels: Sequence[float]) ->
     told = model.handle.options if model.handle else {}
     watched = bool(told.get(SELF))
     normalized = any(kind == NORMALIZED for kind, _ in told.get(OPTION, ()))
+    if isinstance(guidance, OwnGuidance) and (watched or told.get(PERTURBED)):
+        name = "SelfAttentionGuidance" if watched else "PerturbedAttentionGuidance"
+        raise ValueError(
+            f"{name}: a pack has put functions around this model, or guides by itself, and knows no further predictions. Use the "
+            "model without that pack's node."
+        )
     if normalized and model.negative is not None:
         raise ValueError(
             "NAGuidance: another model predicts for the negative conditioning, whose attention this one does not know. Use a "

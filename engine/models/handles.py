@@ -239,7 +239,7 @@ class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_p
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
-    """An image encoder; `family` is its kind, "clip" or "siglip"."""
+    """An image encoder; `family` is its kind, "clip", "siglip" or "siglip2"."""
 
 
 class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):

@@ -48,7 +48,7 @@ from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
+from engine.models.vision_facts import SIGLIP, SIGLIP2, siglip2_config, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
 
 AControl = TypeVar("AControl", bound=ControlNetHandle)
@@ -246,6 +246,8 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
     try:
         if kind == SIGLIP:
             config = siglip_config(header.shapes, hints)
+        elif kind == SIGLIP2:
+            config = siglip2_config(header.shapes, hints)
         else:
             config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:

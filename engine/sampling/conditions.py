@@ -66,6 +66,9 @@ RUN_LEVELS = "run_levels"
 RUN_SEED = "run_seed"
 """Among the options that `Inputs` is given: the seed of the run, for networks that are given something with noise on it."""
 
+RUN_MASK = "run_mask"
+"""Among the options that `Inputs` is given: the noise mask (B, 1, …, h, w) of the run or None, for networks that are told of it."""
+
 CONCAT = "concat"
 """The name under which `Inputs` gives such a picture."""
 
@@ -345,7 +348,7 @@ def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool)
     """What the network takes beside text and time, tensors with a row for each picture."""
     if around.inputs is None:
         return {}
-    run = {RUN_SEED: around.seed, RUN_LEVELS: around.levels}
+    run = {RUN_SEED: around.seed, RUN_LEVELS: around.levels, RUN_MASK: around.noise_mask}
     given = dict(around.inputs({**run, **options}, around.latent, positive))
     if CONCAT in given:
         given[CONCAT] = covering(given[CONCAT].to(around.latent), *around.latent.shape[-2:])

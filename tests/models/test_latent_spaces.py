@@ -64,7 +64,7 @@ def test_families_with_one_autoencoder_have_one_space():
         alike = {other.name for other in families() if same_latents(family.latent, other.latent)}
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
-        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
+        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image", "wan"],
         ["auraflow", "hunyuan_dit", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
             *(
@@ -89,6 +89,7 @@ def test_families_with_one_autoencoder_have_one_space():
         ["sd_x4"],
         ["stable_cascade_b"],
         ["stable_cascade_c"],
+        ["wan22"],
     ]
 
 

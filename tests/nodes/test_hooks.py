@@ -217,6 +217,21 @@ def test_weights_are_made_once_for_each_strength_and_kept_for_the_next_run(bench
     assert len(variants(bench.models, parts.MODEL)._kept) <= 8
 
 
+def test_files_of_earlier_hooks_are_closed(bench, parts, texts, run, tiny_sd):
+    tensors = load_file(tiny_sd.file("loras", DIFFUSERS))
+    paths = [tiny_sd.file("loras", f"again_{number}.safetensors") for number in range(14)]
+    try:
+        for number, path in enumerate(paths):
+            save_file({name: one * (1.0 + number / 10) for name, one in tensors.items()}, path)
+            run(parts.MODEL, hooked(bench, texts["red"], path.name), steps=1)
+        with bench.models.use(parts.MODEL) as network:
+            entry = next(one for one in bench.models._entries.values() if one.with_module(network.module))
+        assert len(entry._patch_files) <= 10
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
 def test_the_budget_bounds_what_is_kept(tiny_sd, bench, texts):
     from engine.models.manager import ModelManager
 

@@ -290,6 +290,23 @@ def test_what_shows_within_a_loop_shows_in_every_pass(lab: Lab) -> None:
     assert sorted(ui["text"][0] for node, ui in result.ui.items() if node.endswith(".look")) == ["100", "101", "103"]
 
 
+def test_a_loop_without_nodes_hands_on_what_it_is_given(lab: Lab) -> None:
+    graph = adding(3)
+    del graph["add"]
+    graph["end"] = ("EndLoop", {"output_value": ["start", 4], "accumulate": False})
+    assert lab.shown(graph) == ["100"]
+    graph["end"] = ("EndLoop", {"output_value": ["start", 0], "accumulate": True})
+    assert lab.shown(graph) == ["0", "1", "2"]
+
+
+def test_passes_of_loops_within_loops_run_anew_too(lab: Lab) -> None:
+    graph = nested(3, 4)
+    for kind, inputs in graph.values():
+        if kind == "StartLoop":
+            inputs["cache_iterations"] = False
+    assert [lab.ran(graph, "IntArithmetic") for _ in range(2)] == [12, 12]
+
+
 def gated(name: str) -> Graph:
     """A loop of ten passes whose value goes through a gate that is open below 110."""
     graph = adding(10, accumulate=True)
