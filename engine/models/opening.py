@@ -218,7 +218,7 @@ def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> ACon
     hints = (
         folders.network_hints(config)
         if config
-        else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+        else {**header.metadata, **detect.metadata_facts(header.metadata, str(weights)).get("unet", {})}
     )
     try:
         family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
