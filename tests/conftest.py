@@ -78,6 +78,11 @@ class Bench:
     told: list[tuple[float, float]] = field(default_factory=list)
     previews: list[Any] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    seal: Any = None
+
+    @property
+    def embedded(self) -> dict[str, Any]:
+        return {"prompt": self.prompt} | ({"workflow": self.workflow} if self.workflow is not None else {})
 
     def progress(self, value: float, total: float) -> None:
         self.told.append((value, total))
