@@ -124,7 +124,18 @@ def wan_fun_inpaint_to_video(
 ) -> WanInputs:
     """Let a video of Wan Fun's inpainting networks lead from `start_image` to `end_image`, as WanFirstLastFrameToVideo does."""
     return wan_first_last_frame_to_video(
-        ctx, positive, negative, vae, width, height, length, batch_size, clip_vision_output, None, start_image, end_image
+        ctx,
+        positive,
+        negative,
+        vae,
+        width,
+        height,
+        length,
+        batch_size,
+        clip_vision_output,
+        None,
+        start_image,
+        end_image,
     )
 
 
