@@ -51,7 +51,8 @@ class HunyuanImageNetwork(Network):
     def _beside(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
         """The picture that the refiner goes by (b, C, h, w), as the network sees it, with a share of noise of the run's seed."""
         beside = picture_beside(self, options, latent)
-        picture = self.handle.latent.to_network(fill(beside.to(latent), *latent.shape[-2:], mode="bilinear"))
+        rows, columns = latent.shape[-2:]
+        picture = self.handle.latent.to_network(fill(beside.to(latent), rows, columns, mode="bilinear"))
         return mixed(picture, float(options.get("noise_augmentation", 0.0)), int(options.get("run_seed", 0)))
 
     @torch.no_grad()
