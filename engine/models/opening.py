@@ -33,6 +33,7 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     ModelPatchHandle,
+    PerceptionHandle,
     Source,
     StyleModelHandle,
     UpscaleHandle,
@@ -160,6 +161,8 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     clip = opened.clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")
+    if isinstance(clip, PerceptionHandle):
+        return clip
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
 
@@ -215,7 +218,7 @@ def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> ACon
     hints = (
         folders.network_hints(config)
         if config
-        else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+        else {**header.metadata, **detect.metadata_facts(header.metadata, str(weights)).get("unet", {})}
     )
     try:
         family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
