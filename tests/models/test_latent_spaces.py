@@ -65,7 +65,7 @@ def test_families_with_one_autoencoder_have_one_space():
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
         ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image", "wan"],
-        ["auraflow", "pixart_sigma", "sdxl", "sdxl_refiner"],
+        ["auraflow", "hunyuan_dit", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
             *(
                 "chroma",
@@ -84,6 +84,7 @@ def test_families_with_one_autoencoder_have_one_space():
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
         ["hunyuan_image"],
         ["qwen_image21"],
+        ["sana"],
         ["sd3"],
         ["sd_x4"],
         ["stable_cascade_b"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -56,6 +56,8 @@ class Where(NamedTuple):
 
     network: Network
     schedule: NoiseSchedule
+    levels: Sequence[float] | None = None
+    """Of the run, where it is known."""
 
 
 class Patch(Protocol):
