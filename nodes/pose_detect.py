@@ -43,7 +43,8 @@ def pose_detect(
     pose_model: Annotated[PoseModel, In(tip="A network of LoadPoseModel.")],
     image: Image,
     bboxes: Annotated[
-        AnyBoxes | None, In(tip="Where people are, as RTDETR_detect finds them; without, a picture is of one person.")
+        AnyBoxes | None,
+        In(link_only=True, tip="Where people are, as RTDETR_detect finds them; without, a picture is of one person."),
     ] = None,
     batch_size: Annotated[int, In(ge=1, le=256, tip="People at once; less takes less memory.")] = 16,
 ) -> Annotated[PoseKeypoints, Out(name="keypoints")]:
