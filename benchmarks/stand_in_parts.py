@@ -22,6 +22,11 @@ def plain(writer: str, **told: Any) -> Write:
     return lambda base: named(writer)(base, **told)
 
 
+def seeing(writer: str) -> Callable[[Path, Path | None], object]:
+    """What a writer of `tests/tiny_geometry.py` writes, a network that sees."""
+    return lambda target, network: named(f"tests.tiny_geometry:{writer}")(target)
+
+
 def with_clip(writer: str, *, files: bool = True, **told: Any) -> Write:
     """The same of one that is given CLIP's vocabulary, as a tokenizer.json and with `files` as its own two before that."""
 
@@ -323,4 +328,7 @@ PARTS: Final = (
     Part("vae", "vae-ft-mse-840000-*", sd_vae),
     Part("hypernetworks", "*", hypernetwork, ("sd1",)),
     Part("upscale_models", "RealESRGAN_*", upscaler),
+    Part("background_removal", "birefnet*", seeing("write_birefnet")),
+    Part("geometry_estimation", "depth_anything_3_mono*", seeing("write_depth")),
+    Part("geometry_estimation", "moge_2_*", seeing("write_moge")),
 )

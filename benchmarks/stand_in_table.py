@@ -13,6 +13,8 @@ from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
 from stand_in_tools import detector, sam3
 
 FAMILIES: Final = (
+    StandIn("rt_detr", plain("tests.tiny_seeing:write_detector"), {"diffusion_models/detector": "rt_detr_v4-*"}),
+    StandIn("sam3", plain("tests.tiny_seeing:write_sam3"), {"checkpoints/sam3": "sam3*"}),
     StandIn(
         "sd1",
         sd1,

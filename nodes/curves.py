@@ -71,5 +71,5 @@ def curve_editor(
 
     known = curve_of(curve, "CurveEditor: curve")
     points = [[x, y] for x, y in zip(known.x.tolist(), known.y.tolist())]
-    shown = {} if histogram is None else {"histogram": [list(histogram)]}
+    shown = {} if histogram is None else {"histogram": list(histogram)}
     return WithUi({"points": points, "interpolation": known.interpolation}, ui=shown)

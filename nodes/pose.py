@@ -55,11 +55,9 @@ def sdpose_draw_keypoints(
     frames = [_frame(one, "SDPoseDrawKeypoints", least) for one in keypoints or ()]
     if not frames:
         return torch.zeros(1, _BLANK, _BLANK, 3)
-    on = [value is not False for value in (draw_body, draw_hands, draw_face)]
-    style = Style(
-        *on, feet=bool(draw_feet), head=draw_head is not False, stick=stick_width or 4, dot=face_point_size or 3
-    )
-    width, height = (max(frame[side] for frame in frames) for side in (0, 1))
+    body, hands, face, head = (value is not False for value in (draw_body, draw_hands, draw_face, draw_head))
+    style = Style(body, hands, face, bool(draw_feet), head, stick_width or 4, face_point_size or 3)
+    width, height = max(wide for wide, _, _ in frames), max(high for _, high, _ in frames)
     made = torch.zeros(len(frames), height, width, 3)
     for number, (wide, high, people) in enumerate(frames):
         picture = np.asarray(drawn(people, wide, high, style), np.float32) / 255.0
@@ -103,7 +101,9 @@ def _frame(frame: Any, where: str, least: float) -> tuple[int, int, list[Person]
     """Width, height and people of a frame; points that score less than `least`, or nothing, are not seen."""
     from nodes.pose_drawing import Person
 
-    sides = [frame.get(name) for name in ("canvas_width", "canvas_height")] if isinstance(frame, Mapping) else []
+    sides: list[Any] = (
+        [frame.get(name) for name in ("canvas_width", "canvas_height")] if isinstance(frame, Mapping) else []
+    )
     people = frame.get("people") if isinstance(frame, Mapping) else None
     good = len(sides) == 2 and all(isinstance(side, int | float) and 1 <= side <= MAX_RESOLUTION for side in sides)
     if (
@@ -130,7 +130,7 @@ def _frame(frame: Any, where: str, least: float) -> tuple[int, int, list[Person]
 def _points(values: Any, size: tuple[int, int], least: float, where: str) -> list[Point]:
     if values is None:
         return []
-    numbers = list(values) if isinstance(values, list | tuple) else [None]
+    numbers: list[Any] = list(values) if isinstance(values, list | tuple) else [None]
     if len(numbers) % 3 or not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
         raise ValueError(f"{where}: keypoints hold {str(values)[:80]}; expected a list of x, y, score, x, y, score, …")
     triples = [numbers[place : place + 3] for place in range(0, len(numbers), 3)]

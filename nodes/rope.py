@@ -27,11 +27,11 @@ def scale_rope(
     scale_t: Scale = 1.0,
     shift_t: Shift = 0.0,
 ) -> Model:
-    """Spread and shift the places that a transformer is told of a picture's tokens, by column (x), row (y) and sheet or frame (t).
+    """Spread and shift the places that a transformer is told of a picture's tokens: columns (x), rows (y), sheets or frames (t).
 
     A token n from the first stands at first + scale · n + shift. For networks that are told places: FLUX.1, FLUX.2, FLUX.3,
-    Chroma, Ovis-Image, LongCat-Image. Pictures to go by are moved with it (as inferred); text is not. With all scales 1 and shifts
-    0 the model comes back as it is.
+    Chroma, Ovis-Image, LongCat-Image. Pictures to go by are moved with it (as inferred); text is not. With all scales 1 and
+    shifts 0 the model comes back as it is.
     """
     scales, shifts = [scale_t, scale_y, scale_x], [shift_t, shift_y, shift_x]
     check_places(model, "ScaleROPE")

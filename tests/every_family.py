@@ -85,6 +85,13 @@ MEMBERS: Mapping[str, Member] = {
     "z_image": Member(
         _plain("tests.tiny_z_image:write_z_image"), "diffusion_models/z_image", ("qwen_3_4b",), "lumina2", "ae"
     ),
+    "z_image_omni": Member(
+        _plain("tests.tiny_z_image:write_z_image_omni"),
+        "diffusion_models/z_image",
+        ("qwen_3_4b",),
+        "lumina2",
+        "ae",
+    ),
     "lumina2": Member(_plain("tests.tiny_lumina2:write_lumina2"), "checkpoints/lumina2"),
     "qwen_image": Member(
         _plain("tests.tiny_qwen_image:write_qwen_image"),

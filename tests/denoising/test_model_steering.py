@@ -277,7 +277,9 @@ def test_a_guidance_of_a_packs_own_has_no_further_predictions(bench, parts):
             return mask
 
     for node in (perturbed_attention_guidance, self_attention_guidance):
-        with pytest.raises(ValueError, match=r"Guidance: a pack has put functions around this model, or guides by itself"):
+        with pytest.raises(
+            ValueError, match=r"Guidance: a pack has put functions around this model, or guides by itself"
+        ):
             x0(bench, node(parts.MODEL), Own())
     assert torch.isfinite(x0(bench, parts.MODEL, Own())).all()
 

@@ -37,6 +37,7 @@ def predicted(parts: Any, model: Any, guidance: Any) -> torch.Tensor:
 GUIDED = {
     *("sd1", "sd2", "sdxl", "sdxl_refiner", "flux", "schnell", "chroma", "sd3", "qwen_image", "qwen_image_layered"),
     *("ovis_image", "longcat_image", "anima", "flux2", "flux2_klein"),
+    *("pixart_alpha", "pixart_sigma", "hunyuan_dit", "sana", "cosmos_predict2"),
 }
 
 
@@ -66,7 +67,17 @@ def test_steps_can_be_left_out_of_every_family(everyone, name):
     assert torch.isfinite(got).all()
 
 
-PLACED = ("flux", "schnell", "chroma", "flux2", "flux2_klein", "flux3", "flux3_distilled", "ovis_image", "longcat_image")
+PLACED = (
+    "flux",
+    "schnell",
+    "chroma",
+    "flux2",
+    "flux2_klein",
+    "flux3",
+    "flux3_distilled",
+    "ovis_image",
+    "longcat_image",
+)
 
 
 @pytest.mark.parametrize("name", MEMBERS)

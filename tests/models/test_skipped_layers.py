@@ -48,6 +48,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "omnigen2": ("layers", "layers"),
     "hunyuan_dit": ("blocks", "blocks"),
     "sana": ("transformer_blocks", "transformer_blocks"),
+    "z_image_omni": ("layers", "layers"),
     "wan": ("blocks", "blocks"),
     "wan22": ("blocks", "blocks"),
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),

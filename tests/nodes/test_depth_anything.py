@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -14,39 +13,17 @@ from engine.models.networks.depth_module import DepthNetwork
 from engine.models.networks.depths import working_size
 from nodes.colormap import gray, turbo
 from nodes.depth_anything import da3_inference, da3_render, load_da3_model
-from tests.tiny_seeing import Seeing, random, seeing
+from tests.tiny_geometry import depth_as_written, tiny_depth, write_depth
+from tests.tiny_seeing import Seeing, seeing
 
-EYE = {"width": 32, "layers": 4, "heads": 2, "patch": 14, "grid": 5, "inner": 128, "gated": False}
 MONO = {"mode": "mono"}
-
-
-def as_written(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under the names of Depth Anything's authors."""
-    found: dict[str, torch.Tensor] = {}
-    for name, value in state.items():
-        place = re.sub(r"^backbone\.proj\.", "backbone.patch_embed.proj.", name)
-        place = re.sub(r"^backbone\.layers\.", "backbone.blocks.", place)
-        place = re.sub(r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma", place).replace("attention.o_proj", "attn.proj")
-        if "q_proj" in place:
-            stacked = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
-            place, value = place.replace("attention.q_proj", "attn.qkv"), stacked
-        elif re.search(r"[kv]_proj", place):
-            continue
-        found[f"model.{place.replace('backbone.', 'backbone.pretrained.', 1)}"] = value
-    return found
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seeing, DepthNetwork]:
-    from safetensors.torch import save_file
-
-    base = seeing(tmp_path_factory.mktemp("depths"))
-    module = DepthNetwork(eye=EYE, taken=[0, 1, 2, 3], channels=[6, 8, 10, 12], fused=8, last=4)
-    random(module, seed=9)
-    written = {name: value.contiguous().clone() for name, value in as_written(module.state_dict()).items()}
-    facts = {"safelight.config": '{"perception": {"head": 16, "taken": [0, 1, 2, 3]}}'}
-    save_file(written, base.base / "models/geometry_estimation/mono.safetensors", facts)
-    return base, module
+    base = seeing(tmp_path_factory.mktemp("geometry_estimation"))
+    write_depth(base.base / "models/geometry_estimation/mono.safetensors")
+    return base, tiny_depth()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +67,7 @@ def test_several_views_and_other_files_are_told(there):
     model = load_da3_model(base.context, "mono.safetensors")
     with pytest.raises(ValueError, match="mode is multiview"):
         da3_inference(base.context, model, torch.rand(1, 28, 28, 3), mode={"mode": "multiview"})
-    kept = {name: value for name, value in as_written(module.state_dict()).items() if "sky" not in name}
+    kept = {name: value for name, value in depth_as_written(module.state_dict()).items() if "sky" not in name}
     base.file("geometry_estimation", "views.safetensors", kept)
     with pytest.raises(CheckpointError, match=r"views\.safetensors: looks like Depth Anything 3.*use Mono or Metric"):
         load_da3_model(base.context, "views.safetensors")

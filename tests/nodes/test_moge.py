@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from typing import Any
 
 import pytest
 import torch
@@ -14,61 +12,15 @@ from engine.models.networks.geometries import lens, solved
 from engine.models.networks.moge_module import MoGeNetwork, plane
 from nodes.colormap import gray, turbo
 from nodes.moge import load_moge_model, moge_geometry_to_fov, moge_inference, moge_render
-from tests.tiny_seeing import Seeing, random, seeing
-
-EYE = {"width": 32, "layers": 4, "heads": 2, "patch": 14, "grid": 5, "inner": 128, "gated": False}
-WIDTHS = [8, 8, 6, 6, 4]
-
-
-def stack(takes: list[int], gives: list[int], blocks: list[int]) -> dict[str, Any]:
-    grows = ["conv_transpose", "pixel_shuffle", "conv_transpose", "bilinear"]
-    return {
-        "takes": takes,
-        "gives": gives,
-        "widths": WIDTHS,
-        "blocks": blocks,
-        "grows": grows,
-        "inner": 2,
-        "norms": ["layer", ""],
-    }
-
-
-def tiny() -> MoGeNetwork:
-    heads = {name: stack(WIDTHS, [0, 0, 0, 0, gives], [0, 1, 1, 1, 0]) for name, gives in
-             (("points_head", 3), ("normal_head", 3), ("mask_head", 1))}  # fmt: skip
-    stacks = {"neck": stack([12, 2, 2, 2, 2], [0] * 5, [0, 2, 1, 1, 0]), **heads}
-    module = MoGeNetwork(eye=EYE, taken=[0, 1, 2, 3], projected=10, stacks=stacks, scale=[32, 6, 1])
-    random(module, seed=2)
-    with torch.no_grad():
-        module.points_head.output_blocks[4].weight.mul_(0.1)
-    return module
-
-
-def as_written(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under the names of MoGe's authors."""
-    found: dict[str, torch.Tensor] = {"encoder.image_mean": torch.zeros(1, 3, 1, 1)}
-    for name, value in state.items():
-        place = re.sub(r"^encoder\.backbone\.proj\.", "encoder.backbone.patch_embed.proj.", name)
-        place = re.sub(r"^encoder\.backbone\.layers\.", "encoder.backbone.blocks.", place)
-        place = re.sub(r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma", place).replace("attention.o_proj", "attn.proj")
-        if "q_proj" in place:
-            stacked = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
-            place, value = place.replace("attention.q_proj", "attn.qkv"), stacked
-        elif re.search(r"[kv]_proj", place):
-            continue
-        found[place] = value
-    return found
+from tests.tiny_geometry import tiny_moge, write_moge
+from tests.tiny_seeing import Seeing, seeing
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seeing, MoGeNetwork]:
-    from safetensors.torch import save_file
-
-    base, module = seeing(tmp_path_factory.mktemp("geometries")), tiny()
-    written = {name: value.contiguous().clone() for name, value in as_written(module.state_dict()).items()}
-    facts = {"safelight.config": '{"perception": {"head": 16, "taken": [0, 1, 2, 3], "tokens": [8, 26]}}'}
-    save_file(written, base.base / "models/geometry_estimation/moge_2.safetensors", facts)
-    return base, module
+    base = seeing(tmp_path_factory.mktemp("geometry_estimation"))
+    write_moge(base.base / "models/geometry_estimation/moge_2.safetensors")
+    return base, tiny_moge()
 
 
 def test_what_is_estimated_is_the_networks_behind_the_lens_that_fits(there):

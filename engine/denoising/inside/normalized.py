@@ -25,13 +25,18 @@ if TYPE_CHECKING:
 
 _NO_LENGTH: Final = 1e-6
 
-_TO_TEXT: Final = re.compile(r".*\.transformer_blocks\.\d+\.attn2\.to_out\.0")
+_TO_TEXT: Final = re.compile(r"(.*\.)?(transformer_)?blocks\.\d+\.attn2\.to_out\.0")
 _JOINT: Final = re.compile(r"transformer_blocks\.\d+\.attn\.to_out\.0")
 _SINGLE: Final = re.compile(r"single_transformer_blocks\.\d+\.(proj_out|attn\.to_out)")
 
 _PLACES: Final = {
     "UNet2DConditionModel": (_TO_TEXT,),
     "Anima": (re.compile(r"transformer\.transformer_blocks\.\d+\.attn2\.to_out\.0"),),
+    "CosmosTransformer3DModel": (_TO_TEXT,),
+    "transformer": (_TO_TEXT,),  # of Cosmos, by the function that makes it
+    "HunyuanDiT2DModel": (_TO_TEXT,),
+    "PixArtTransformer2DModel": (_TO_TEXT,),
+    "SanaTransformer2DModel": (_TO_TEXT,),
     "FluxTransformer2DModel": (_JOINT, _SINGLE),
     "ChromaTransformer2DModel": (_JOINT, _SINGLE),
     "OvisImageTransformer2DModel": (_JOINT, _SINGLE),
@@ -50,7 +55,7 @@ def check_attention(model: ModelHandle, node: str) -> None:
         raise ModelError(
             f"{node}: model: {model.source.path} is {family.title}, in whose {family.network.title} attention to the text does "
             "not stand by itself as far as is known here. Load one of Stable Diffusion, FLUX, Chroma, Qwen-Image, Ovis-Image, "
-            "LongCat-Image or Anima, or leave this node out."
+            "LongCat-Image, Anima, Cosmos, HunyuanDiT, PixArt or Sana, or leave this node out."
         )
 
 

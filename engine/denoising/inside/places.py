@@ -29,8 +29,8 @@ def check_places(model: ModelHandle, node: str) -> None:
     family = family_named(model.family)
     if family.network.module.rpartition(":")[2] not in _PLACED:
         raise ModelError(
-            f"{node}: model: {model.source.path} is {family.title}, whose {family.network.title} is not told places of tokens that "
-            "could be changed. Load a model of FLUX.1, FLUX.2, FLUX.3, Chroma, Ovis-Image or LongCat-Image, or leave this node out."
+            f"{node}: model: {model.source.path} is {family.title}, whose {family.network.title} is not told places of tokens "
+            "that could be changed. Load one of FLUX.1, FLUX.2, FLUX.3, Chroma, Ovis-Image or LongCat-Image, or leave it out."
         )
 
 

@@ -98,8 +98,8 @@ class Windows:
     def _frames(self, x: Tensor, parts: int) -> int:
         if self._dim >= x.ndim:
             raise ModelError(
-                f"context windows: dim is {self._dim}, and this model's latents have the dimensions 0 (pictures of a batch) and 2 "
-                f"to {x.ndim - 1}. Choose one of these."
+                f"context windows: dim is {self._dim}, and this model's latents have the dimensions 0 (pictures of a batch) and "
+                f"2 to {x.ndim - 1}. Choose one of these."
             )
         return x.shape[self._dim] // parts
 

@@ -63,8 +63,8 @@ class Dino(nn.Module):
         side = round((self.pos_embed.shape[1] - 1) ** 0.5)
         if rows == columns == side:
             return self.pos_embed
-        first, others = self.pos_embed.float().split([1, side * side], dim=1)
-        spread = others.mT.unflatten(2, (side, side))
+        places = self.pos_embed.float()
+        spread = places[:, 1:].mT.reshape(1, -1, side, side)
         scale = ((rows + _OFFSET) / side, (columns + _OFFSET) / side)
         larger = functional.interpolate(spread, scale_factor=scale, mode="bicubic")
-        return torch.cat([first, larger.flatten(2).mT], dim=1).to(self.pos_embed.dtype)
+        return torch.cat([places[:, :1], larger.flatten(2).mT], dim=1).to(self.pos_embed.dtype)

@@ -87,7 +87,7 @@ def solved(made: dict[str, Tensor], fov: float | None, project: bool, masked: bo
         normal = None if normal is None else torch.where(mask[..., None], normal, 0.0)
     zeros, ones = torch.zeros_like(across), torch.ones_like(across)
     rows = [across, zeros, 0.5 * ones, zeros, down, 0.5 * ones, zeros, zeros, ones]
-    intrinsics = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    intrinsics = torch.stack(rows, dim=-1).reshape(-1, 3, 3)
     found = {"points": points, "depth": depth, "intrinsics": intrinsics, "mask": mask, "normal": normal}
     return {name: value for name, value in found.items() if value is not None}
 

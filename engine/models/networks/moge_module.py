@@ -60,7 +60,7 @@ class MoGeNetwork(nn.Module):
             _plane(rows << level, columns << level, aspect, seen).expand(len(seen), -1, -1, -1) for level in range(5)
         ]
         levels[0] = torch.cat([seen, levels[0]], dim=1)
-        features = self.neck(levels)
+        features = parts["neck"](levels)
         found = {}
         for name in HEADS:
             if name in parts:
@@ -68,8 +68,9 @@ class MoGeNetwork(nn.Module):
                 larger = functional.interpolate(made, (height, width), mode="bilinear", align_corners=False)
                 found[name] = larger.movedim(1, -1)
         if "points_head" in found:
-            across, along = found["points_head"].split([2, 1], dim=-1)
-            found["points_head"] = torch.cat([across * along.exp(), along.exp()], dim=-1)
+            points = found["points_head"]
+            along = points[..., 2:].exp()
+            found["points_head"] = torch.cat([points[..., :2] * along, along], dim=-1)
         if "normal_head" in found:
             found["normal_head"] = functional.normalize(found["normal_head"], dim=-1)
         if "mask_head" in found:
@@ -83,10 +84,11 @@ class MoGeNetwork(nn.Module):
         size = (rows * self.patch, columns * self.patch)
         planes = functional.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
         mean, deviation = (planes.new_tensor(one).reshape(1, 3, 1, 1) for one in (_MEAN, _DEVIATION))
-        found = self.encoder.backbone((planes - mean) / deviation, self.taken)
+        parts: Any = self.encoder._modules
+        found = parts["backbone"]((planes - mean) / deviation, self.taken)
         spread = [tokens[:, 1:].mT.unflatten(2, (rows, columns)) for tokens in found]
-        parts = [project(one) for project, one in zip(self.encoder.output_projections, spread, strict=True)]
-        return torch.stack(parts, dim=1).sum(dim=1), found[-1][:, 0]
+        made = [project(one) for project, one in zip(parts["output_projections"], spread, strict=True)]
+        return torch.stack(made, dim=1).sum(dim=1), found[-1][:, 0]
 
 
 class Stack(nn.Module):

@@ -110,7 +110,9 @@ class DiffusionModel:
             if self._model.layout is None:
                 self._model.layout = Layout.of(network.module)
             with inside(self._model.layout, options, x):
-                return _on_occasion(network, options)(x, timesteps, context, concat=kwargs.get("concat"), control=control)
+                return _on_occasion(network, options)(
+                    x, timesteps, context, concat=kwargs.get("concat"), control=control
+                )
 
     def parameters(self) -> Iterator[Any]:
         """Its weights."""

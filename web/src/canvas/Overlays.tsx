@@ -5,10 +5,10 @@ import { CanvasTools } from "./CanvasTools";
 import { GestureLayer } from "./GestureLayer";
 import { GroupTitle } from "./GroupTitle";
 import { LinkInspector } from "./LinkInspector";
-import { Minimap } from "./Minimap";
 import { TipHost } from "./TipHost";
 import { useUi } from "./context";
 
+const Minimap = lazy(() => import("./Minimap").then((module) => ({ default: module.Minimap })));
 const LinkChooser = lazy(() => import("./LinkChooser").then((module) => ({ default: module.LinkChooser })));
 
 /** Everything on top of the graph. Presses on these parts are no business of the canvas. */
@@ -20,7 +20,11 @@ export function Overlays({ root }: { root: RefObject<HTMLDivElement | null> }) {
       <GestureLayer />
       <GroupTitle />
       <div className="sl-canvas-corner" data-overlay="">
-        {minimap && <Minimap />}
+        {minimap && (
+          <Suspense>
+            <Minimap />
+          </Suspense>
+        )}
         <CanvasTools />
       </div>
       <Breadcrumbs />

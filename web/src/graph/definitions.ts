@@ -1,6 +1,7 @@
 /** What node classes look like: read from the server's `object_info`, with those nodes that only editors have. */
 import { type Branches, CHOOSING, type Dynamic, dynamicParts, type Growth, withDynamics } from "./dynamic";
 import { finite, isObject, text } from "./json";
+import { roomOf, type Surface, surfaceOf } from "./surfaces";
 import type { Document, Json, JsonObject, NodeRecord } from "./types";
 
 /** `json`: set on the node, but by a widget that only its pack has. */
@@ -39,7 +40,9 @@ export interface InputDefinition {
   readonly labelOff?: string;
   /** Name of the widget that a pack brings for it. */
   readonly widget?: string;
-  /** Least height of that widget, or of a canvas. */
+  /** What is drawn on, spoken or filmed into; such a widget has more room than a line. */
+  readonly surface?: Surface;
+  /** Least height of a surface, or of a pack's widget. */
   readonly height?: number;
   /** The inputs that each of its choices brings. */
   readonly branches?: Branches;
@@ -102,6 +105,10 @@ const WIDGET_KINDS: Readonly<Record<string, InputKind>> = {
   BOUNDING_BOXES: "json",
   CURVE: "json",
   RANGE: "json",
+  COMPOSITOR: "json",
+  // Names of files that a widget makes.
+  AUDIO_RECORD: "string",
+  WEBCAM: "string",
 };
 /** How a widget of the field is shown that takes its value from a type alone, as where the class is not known. */
 export function kindOfType(type: string): InputKind {
@@ -194,6 +201,7 @@ function parsed(name: string, entry: Json | undefined, required: boolean, seeds:
   const listed = Array.isArray(declared) ? declared : options["options"];
   const forceInput = options["forceInput"] === true || options["rawLink"] === true;
   const kind = forceInput ? "socket" : widgetKind(type, options);
+  const surface = kind === "socket" ? undefined : surfaceOf(type, options);
   return {
     name,
     type,
@@ -221,7 +229,8 @@ function parsed(name: string, entry: Json | undefined, required: boolean, seeds:
     labelOn: text(options["label_on"]),
     labelOff: text(options["label_off"]),
     widget: packWidget(options),
-    height: drawsBoxes({ type, kind, advanced: options["advanced"] === true }) ? BOXES_HEIGHT : heightOf(options),
+    surface,
+    height: heightOf(options) ?? roomOf(surface),
     options,
     ...dynamicParts(type, options, parseInner),
   };
@@ -248,12 +257,6 @@ function packWidget(options: JsonObject): string | undefined {
 
 const LOWEST = 24;
 const HIGHEST = 1200;
-const BOXES_HEIGHT = 300;
-
-/** Whether an input has a canvas to draw boxes on. An advanced one only keeps boxes: it is text. */
-export function drawsBoxes({ type, kind, advanced }: Pick<InputDefinition, "type" | "kind" | "advanced">): boolean {
-  return type === "BOUNDING_BOXES" && kind === "json" && advanced !== true;
-}
 
 function heightOf(options: JsonObject): number | undefined {
   const height = text(options["widgetType"]) ? finite(options["widgetHeight"]) : undefined;

@@ -6,6 +6,7 @@ import type { SceneNode } from "@/canvas/scene";
 import { widgetValue } from "@/graph/widgets";
 import { openLightbox } from "@/panels/overlays";
 import { useNodeRunPart, type MediaFile, type NodeOutputs } from "@/run";
+import { fileNamed } from "./fileNames";
 import { scrollsWhenFocused } from "./scrolling";
 import { usePromptId } from "./usePromptId";
 
@@ -19,21 +20,23 @@ export const NodePreview = memo(function NodePreview({ node }: { node: SceneNode
   const outputs = useNodeRunPart(prompt, (run) => run?.outputs);
   const job = useNodeRunPart(prompt, (run) => run?.outputsJob);
   const chosen = chosenFile(node);
-  const empty = preview === undefined && isEmpty(outputs) && chosen === null;
+  const ran = !isEmpty(outputs);
+  const shown = ran ? outputs : chosen === null ? undefined : alone(chosen);
+  const empty = preview === undefined && shown === undefined;
   const [aspect, setAspect] = useState<number | null>(null);
-  const wanted = empty ? 0 : wantedHeight(node.width, outputs, aspect, preview !== undefined || chosen !== null);
+  const wanted = empty ? 0 : wantedHeight(node.width, shown, aspect, preview !== undefined);
   useWantedHeight(node.id, wanted);
   const place = node.geometry.preview;
   if (empty || place === null) return null;
-  const files = isEmpty(outputs) ? (chosen ? [chosen] : NOTHING) : outputs.images;
+  const files = shown?.images ?? NOTHING;
   return (
     <div className="sl-preview nodrag" style={{ top: place.y, height: place.height }}>
       {preview !== undefined ? (
         <img className="sl-preview-live" src={preview} alt="Picture so far" draggable={false} onLoad={(event) => setAspect(aspectOf(event.currentTarget))} />
       ) : (
         <>
-          {files.length > 0 && <Pictures files={files} job={isEmpty(outputs) ? undefined : job} onAspect={setAspect} />}
-          {outputs && !isEmpty(outputs) && <Others outputs={outputs} />}
+          {files.length > 0 && <Pictures files={files} job={ran ? job : undefined} onAspect={setAspect} />}
+          {shown && <Others outputs={shown} onAspect={setAspect} />}
         </>
       )}
     </div>
@@ -70,15 +73,19 @@ function useWantedHeight(id: string, height: number): void {
   }, [ui, id, height]);
 }
 
-/** The picture that an upload widget holds: `sub/name.png [output]` is the field's way to name folders. */
+/** The file that an upload widget holds. */
 function chosenFile({ record, definition }: SceneNode): MediaFile | null {
-  const input = definition?.inputs.find((one) => one.upload === "image" || one.upload === "mask");
-  const value = input && widgetValue(record, input);
-  if (typeof value !== "string" || value === "") return null;
-  const match = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(value);
-  const path = match?.[1] ?? value;
-  const at = path.lastIndexOf("/");
-  return { filename: path.slice(at + 1), subfolder: at < 0 ? "" : path.slice(0, at), type: match?.[2] ?? "input", media: "image" };
+  const input = definition?.inputs.find((one) => SHOWN.has(one.upload ?? ""));
+  const file = input === undefined ? null : fileNamed(widgetValue(record, input));
+  return file && { ...file, media: input?.upload === "mask" ? "image" : (input?.upload as MediaFile["media"]) };
+}
+
+const SHOWN: ReadonlySet<string> = new Set(["image", "mask", "video", "audio"]);
+
+/** One file as what a run would have shown. */
+function alone(file: MediaFile): NodeOutputs {
+  const of = (media: MediaFile["media"]): MediaFile[] => (file.media === media ? [file] : []);
+  return { images: of("image"), video: of("video"), audio: of("audio"), files: [], text: [], raw: {} };
 }
 
 interface PicturesProps {
@@ -136,14 +143,11 @@ function Picture({ file, job, onOpen, onSize }: PictureProps) {
   );
 }
 
-function Others({ outputs }: { outputs: NodeOutputs }) {
+function Others({ outputs, onAspect }: { outputs: NodeOutputs; onAspect: (aspect: number) => void }) {
   return (
     <>
-      {outputs.video.map((file) => (
-        <video key={file.filename} className="nodrag" src={viewUrl(file)} controls loop muted playsInline aria-label={file.filename} />
-      ))}
-      {outputs.audio.map((file) => (
-        <audio key={file.filename} className="nodrag" src={viewUrl(file)} controls aria-label={file.filename} />
+      {[...outputs.video, ...outputs.audio].map((file) => (
+        <Player key={`${file.type}/${file.subfolder}/${file.filename}`} file={file} onAspect={onAspect} />
       ))}
       {outputs.text.length > 0 && (
         <pre className="sl-preview-text nodrag" tabIndex={0} {...scrollsWhenFocused}>
@@ -157,4 +161,12 @@ function Others({ outputs }: { outputs: NodeOutputs }) {
       ))}
     </>
   );
+}
+
+function Player({ file, onAspect }: { file: MediaFile; onAspect: (aspect: number) => void }) {
+  const [gone, setGone] = useState(false);
+  if (gone) return <p className="sl-preview-gone">{file.filename} is not on the server, or cannot be played here.</p>;
+  const told = { src: viewUrl(file), controls: true, preload: "metadata", className: "nodrag", "aria-label": file.filename, onError: () => setGone(true) } as const;
+  if (file.media === "audio") return <audio {...told} />;
+  return <video {...told} loop muted playsInline onLoadedMetadata={({ currentTarget: { videoWidth, videoHeight } }) => videoWidth > 0 && onAspect(videoHeight / videoWidth)} />;
 }

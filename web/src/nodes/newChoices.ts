@@ -4,7 +4,7 @@ import type { DocumentStore } from "@/graph/store";
 /** A file that was just uploaded becomes a choice of every widget that takes such files, before the lists are asked for again. */
 export function rememberChoice(store: DocumentStore, input: InputDefinition, name: string): void {
   const { definitions, setDefinitions } = store.getState();
-  if (input.choices?.includes(name)) return;
+  if (input.upload === undefined || input.choices?.includes(name)) return;
   const next = new Map(definitions);
   for (const [type, definition] of definitions) {
     if (definition.inputs.some((one) => takes(one, input))) next.set(type, withChoice(definition, input, name));

@@ -6,12 +6,13 @@ import type { InputDefinition } from "@/graph/definitions";
 import { setValue } from "@/graph/edits";
 import { isLinked } from "@/graph/widgets";
 import { useNodePlace } from "./context";
+import { uploadKind } from "./fileNames";
 import { rememberChoice } from "./newChoices";
 
 /** Files dropped on a node, or pasted while it has the focus, go into its upload widget. */
 export function useUploadTarget(node: SceneNode) {
   const { store, graphId, id } = useNodePlace();
-  const input = node.definition?.inputs.find((one) => one.upload !== undefined && one.kind === "combo");
+  const input = node.definition?.inputs.find((one) => uploadKind(one) !== undefined);
   if (input === undefined || isLinked(node.record, input.name)) return null;
   const take = async (file: File): Promise<void> => {
     try {
@@ -49,7 +50,13 @@ export function useUploadTarget(node: SceneNode) {
 
 /** The first file of the kind that the widget takes. */
 function fitting(input: InputDefinition, files: FileList): File | undefined {
-  const kind = input.upload === "mask" ? "image" : input.upload;
+  const wanted = uploadKind(input);
+  const kind = wanted === "mask" ? "image" : wanted;
   const known = ["image", "video", "audio"].includes(kind ?? "");
-  return [...files].find((file) => !known || file.type.startsWith(`${kind}/`) || (kind === "video" && file.type === "image/gif"));
+  return [...files].find((file) => !known || file.type.startsWith(`${kind}/`) || also(kind, file.type));
+}
+
+/** A film in a picture's clothes, and the sound of a film. */
+function also(kind: string | undefined, type: string): boolean {
+  return (kind === "video" && type === "image/gif") || (kind === "audio" && type.startsWith("video/"));
 }

@@ -1,4 +1,5 @@
 export { cancelJob, clearPending, interruptActive, interruptJob, moveBefore, moveToFront, pause, resume } from "./actions";
+export { beforeRun } from "./before";
 export { connectSocket, refreshQueue, retryConnection } from "./connect";
 export { onPrompt } from "./follow";
 export * from "./hooks";

@@ -7,6 +7,7 @@ import { isObject } from "@/graph/json";
 import { saveWorkflow } from "@/graph/save";
 import type { DocumentStore } from "@/graph/store";
 import type { JsonObject } from "@/graph/types";
+import { madeReady } from "./before";
 import { byNode } from "./errors";
 import { follow } from "./follow";
 import { summarise } from "./frames";
@@ -50,6 +51,7 @@ export async function submit(wish: Submission): Promise<SubmitResult> {
 }
 
 async function submitOnce({ store, tab, targets, front, previewMethod }: Submission): Promise<string> {
+  await madeReady(store);
   const { document, definitions } = store.getState();
   const asked = targets ? new Set(targets) : null;
   // Followed before it is posted: the first messages may be here before the answer is.

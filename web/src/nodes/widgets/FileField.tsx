@@ -2,10 +2,11 @@ import { useId, useRef, useState } from "react";
 import { uploadImage } from "@/api/calls";
 import { Icon, toast } from "@/app/ui";
 import type { InputDefinition } from "@/graph/definitions";
-import { rememberChoice } from "../newChoices";
 import { useNodePlace } from "../context";
+import { uploadKind } from "../fileNames";
+import { rememberChoice } from "../newChoices";
 
-const ACCEPT: Readonly<Record<string, string>> = { image: "image/*", video: "video/*", audio: "audio/*", mask: "image/*" };
+const ACCEPT: Readonly<Record<string, string>> = { image: "image/*", video: "video/*", audio: "audio/*,video/*", mask: "image/*" };
 
 /** Sends a file to the server's input folder; the widget then holds its name. */
 export function useUpload(input: InputDefinition, onFile: (name: string) => void) {
@@ -30,7 +31,7 @@ export function useUpload(input: InputDefinition, onFile: (name: string) => void
 }
 
 export function accepts(input: InputDefinition): string {
-  return ACCEPT[input.upload ?? ""] ?? "";
+  return ACCEPT[uploadKind(input) ?? ""] ?? "";
 }
 
 /** The button that chooses a file of the person's machine. */

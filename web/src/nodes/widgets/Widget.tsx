@@ -1,5 +1,6 @@
 import { type ComponentType, lazy, memo, type ReactNode, Suspense } from "react";
-import { drawsBoxes, type InputDefinition } from "@/graph/definitions";
+import type { InputDefinition } from "@/graph/definitions";
+import type { Surface } from "@/graph/surfaces";
 import { BooleanWidget } from "./BooleanWidget";
 import { ColorWidget } from "./ColorWidget";
 import { ComboWidget } from "./ComboWidget";
@@ -20,13 +21,24 @@ const PackWidget = lazy<ComponentType<Brought>>(() =>
   ),
 );
 
-/** A canvas is there for few nodes; where its part cannot come, the boxes are text. */
-const BoxesWidget = lazy<ComponentType<{ input: InputDefinition }>>(() =>
-  import("./boxes/BoxesWidget").then(
-    (module) => ({ default: module.BoxesWidget }),
-    () => ({ default: JsonWidget }),
-  ),
-);
+/** What few nodes have comes when one of them is shown; where it cannot come, the value is text. */
+function coming(load: () => Promise<ComponentType<{ input: InputDefinition }>>) {
+  return lazy<ComponentType<{ input: InputDefinition }>>(() =>
+    load().then(
+      (found) => ({ default: found }),
+      () => ({ default: Plain }),
+    ),
+  );
+}
+
+const SURFACES: Readonly<Record<Surface, ComponentType<{ input: InputDefinition }>>> = {
+  boxes: coming(() => import("./boxes/BoxesWidget").then((module) => module.BoxesWidget)),
+  curve: coming(() => import("./curve/CurveWidget").then((module) => module.CurveWidget)),
+  range: coming(() => import("./range/RangeWidget").then((module) => module.RangeWidget)),
+  recording: coming(() => import("./recording/RecordingWidget").then((module) => module.RecordingWidget)),
+  painting: coming(() => import("./painting/PaintingWidget").then((module) => module.PaintingWidget)),
+  camera: coming(() => import("./camera/CameraWidget").then((module) => module.CameraWidget)),
+};
 
 /** The control for one input: what a pack brings for it, else by its kind. */
 export const Widget = memo(function Widget({ input }: { input: InputDefinition }) {
@@ -39,6 +51,16 @@ export const Widget = memo(function Widget({ input }: { input: InputDefinition }
 });
 
 function Ordinary({ input }: { input: InputDefinition }) {
+  const Drawn = input.surface && SURFACES[input.surface];
+  if (Drawn === undefined) return <Plain input={input} />;
+  return (
+    <Suspense>
+      <Drawn input={input} />
+    </Suspense>
+  );
+}
+
+function Plain({ input }: { input: InputDefinition }) {
   switch (input.kind) {
     case "int":
     case "float":
@@ -52,12 +74,7 @@ function Ordinary({ input }: { input: InputDefinition }) {
     case "color":
       return <ColorWidget input={input} />;
     default:
-      if (!drawsBoxes(input)) return <JsonWidget input={input} />;
-      return (
-        <Suspense>
-          <BoxesWidget input={input} />
-        </Suspense>
-      );
+      return <JsonWidget input={input} />;
   }
 }
 

@@ -1,3 +1,4 @@
+import "../drawn/surfaces.css";
 import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
 import { useStore } from "zustand";
 import { type InputDefinition, inputOf, parseInput } from "@/graph/definitions";

@@ -5,6 +5,7 @@ import { definitionOf } from "@/graph/instances";
 import type { Document, GraphId, NodeId } from "@/graph/types";
 import { widgetValue } from "@/graph/widgets";
 import { useNodePlace } from "../../context";
+import { fileNamed } from "../../fileNames";
 
 /** Nodes between a picture and where it is shown that are looked through, at most. */
 const FARTHEST = 8;
@@ -24,16 +25,9 @@ export function pictureBehind(document: Document, definitions: Definitions, grap
     if (node === undefined) return null;
     const input = definitionOf(document, definitions, node, graphId)?.inputs.find((one) => one.upload === "image");
     const value = input && widgetValue(node, input);
-    if (typeof value === "string" && value !== "") return address(value);
+    const file = fileNamed(value);
+    if (file !== null) return viewUrl(file, { preview: "webp;85" });
     slot = node.inputs.find((one) => one.type === "IMAGE" || node.type === "Reroute");
   }
   return null;
-}
-
-/** `sub/name.png [output]` is the field's way to name folders. */
-function address(value: string): string {
-  const match = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(value);
-  const path = match?.[1] ?? value;
-  const at = path.lastIndexOf("/");
-  return viewUrl({ filename: path.slice(at + 1), subfolder: at < 0 ? "" : path.slice(0, at), type: match?.[2] ?? "input" }, { preview: "webp;85" });
 }
