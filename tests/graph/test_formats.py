@@ -132,3 +132,21 @@ def test_a_loader_that_an_older_version_saved_in_a_workflow_is_the_plain_one_at_
     assert [one["type"] for one in found["nodes"]] == ["CheckpointLoaderSimple", "CheckpointLoader"]
     assert found["definitions"]["subgraphs"][0]["nodes"][0]["type"] == "CheckpointLoaderSimple"
     assert renamed_nodes({"nodes": [field]}) == {"nodes": [field]}
+
+
+def test_a_text_format_that_was_saved_with_the_inputs_of_before_has_the_field_s():
+    from engine.graph.renamed import renamed, renamed_nodes
+
+    before = {"template": "{a} of {b}", "a": ["1", 0], "b": 3}
+    prompt = {"2": {"class_type": "StringFormat", "inputs": before}, "3": {"class_type": "Other", "inputs": before}}
+    made = renamed(prompt)
+    assert made["2"]["inputs"] == {"f_string": "{a} of {b}", "values.a": ["1", 0], "values.b": 3}
+    assert made["3"] is prompt["3"]
+    text = {"name": "template", "type": "STRING", "link": None, "widget": {"name": "template"}}
+    node = {"type": "StringFormat", "inputs": [{"name": "a", "type": "*", "link": 9}, text], "widgets_values": ["{a}"]}
+    [found] = renamed_nodes({"nodes": [node]})["nodes"]
+    assert found["inputs"] == [
+        {"name": "values.a", "type": "*", "link": 9},
+        {"name": "f_string", "type": "STRING", "link": None, "widget": {"name": "f_string"}},
+    ]
+    assert renamed_nodes({"nodes": [found]}) == {"nodes": [found]}

@@ -155,3 +155,12 @@ describe("definitions that come later", () => {
 it("an empty document saves as an empty workflow", () => {
   expect(saveWorkflow(emptyDocument())).toMatchObject({ nodes: [], links: [], version: 0.4 });
 });
+
+describe("inputs that earlier versions called otherwise", () => {
+  it("a text format has the field's names for its inputs", () => {
+    const text = { name: "template", type: "STRING", link: null, widget: { name: "template" } };
+    const node = { id: 1, type: "StringFormat", inputs: [{ name: "a", type: "*", link: null }, text], outputs: [], widgets_values: ["{a}"] };
+    const saved = saveWorkflow(loadWorkflow({ nodes: [node], links: [] }, definitions).document) as { nodes: { inputs: { name: string; widget?: { name: string } }[] }[] };
+    expect(saved.nodes[0]?.inputs.map((one) => [one.name, one.widget?.name])).toEqual([["values.a", undefined], ["f_string", "f_string"]]);
+  });
+});

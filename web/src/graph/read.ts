@@ -368,14 +368,26 @@ function inOrderOf(order: readonly string[], ids: readonly string[]): string[] {
   return [...first, ...ids.filter((id) => !order.includes(id))];
 }
 
+const FORMAT_INPUTS: Readonly<Record<string, string>> = { template: "f_string", a: "values.a", b: "values.b", c: "values.c", d: "values.d" };
+
 /**
- * Earlier versions of Safelight called a loader by a name that the field has for another node, one with a config. No node
- * of the field is taken for it: that has a second value.
+ * Earlier versions of Safelight called a loader by a name that the field has for another node, one with a config, and the
+ * inputs of StringFormat otherwise. No node of the field is taken for the loader: that has a second value.
  */
 function asNamedToday(raw: JsonObject): JsonObject {
+  const slots = objects(raw["inputs"]);
+  if (raw["type"] === "StringFormat" && slots.some((slot) => slot["name"] === "template")) {
+    return { ...raw, inputs: slots.map(formatInputToday) };
+  }
   const values = raw["widgets_values"];
   const plain = raw["type"] === "CheckpointLoader" && !objects(raw["inputs"]).some((slot) => slot["name"] === "config_name") && !(Array.isArray(values) && values.length > 1);
   return plain ? { ...raw, type: "CheckpointLoaderSimple" } : raw;
+}
+
+function formatInputToday(slot: JsonObject): JsonObject {
+  const name = FORMAT_INPUTS[String(slot["name"])];
+  if (name === undefined) return slot;
+  return slot["widget"] === undefined ? { ...slot, name } : { ...slot, name, widget: { name } };
 }
 
 /** One saved node, without its links. */
