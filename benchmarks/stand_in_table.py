@@ -156,7 +156,7 @@ FAMILIES: Final = (
     ),
     StandIn(
         "wan_sees",
-        plain("tests.tiny_wan:write", in_channels=36, image_dim=64, pos_embed_seq_len=514),
+        plain("tests.tiny_wan:write", in_channels=36, num_layers=11, image_dim=64, pos_embed_seq_len=514),
         {"diffusion_models/wan": "wan2.1_i2v_* wan2.1_flf2v_* Wan2_1-I2V-ATI-* wan2.1_fun_inp_* chrono_edit_*"},
     ),
     StandIn(
