@@ -102,10 +102,15 @@ def read_result(spec: NodeSpec, raw: Any) -> NodeResult:
     if type(raw) is WithUi:
         return NodeResult(_fit(spec, raw.values), raw.ui)
     if len(spec.outputs) == 1:
-        return NodeResult((raw,))
+        return NodeResult(tuple(raw) if _of_one_field(raw) else (raw,))
     if not spec.outputs:
         return NodeResult(())
     return NodeResult(_fit(spec, raw if isinstance(raw, tuple) else (raw,)))
+
+
+def _of_one_field(raw: Any) -> bool:
+    """Whether this is a NamedTuple that names the one output, and not the output itself."""
+    return isinstance(raw, tuple) and len(getattr(raw, "_fields", ())) == 1
 
 
 def _fit(spec: NodeSpec, values: tuple[Any, ...]) -> tuple[Any, ...]:

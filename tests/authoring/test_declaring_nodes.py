@@ -43,6 +43,10 @@ class Splitter:
     """An ordinary class used as a type."""
 
 
+class OnlyOne(NamedTuple):
+    value: int
+
+
 class ImageAndMask(NamedTuple):
     image: Image
     mask: Annotated[Mask, Out(name="MASK", tip="What was cut out.")]
@@ -337,6 +341,8 @@ def test_results_are_read_in_one_form_whatever_the_node_returned() -> None:
     none = NodeSpec(name="None")
     assert read_result(one, (1, 2)).values == ((1, 2),)
     assert read_result(two, (1, 2)).values == (1, 2)
+    assert read_result(one, OnlyOne(5)).values == (5,)
+    assert read_result(one, ImageAndMask(1, 2)).values == (ImageAndMask(1, 2),)
     assert read_result(none, None).values == ()
     shown = read_result(one, WithUi(5, ui={"text": ["5"]}))
     assert (shown.values, shown.ui) == ((5,), {"text": ["5"]})
