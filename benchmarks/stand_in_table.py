@@ -10,8 +10,11 @@ from typing import Final
 
 from stand_in_files import StandIn
 from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
+from stand_in_tools import detector, sam3
 
 FAMILIES: Final = (
+    StandIn("rt_detr", plain("tests.tiny_seeing:write_detector"), {"diffusion_models/detector": "rt_detr_v4-*"}),
+    StandIn("sam3", plain("tests.tiny_seeing:write_sam3"), {"checkpoints/sam3": "sam3*"}),
     StandIn(
         "sd1",
         sd1,
@@ -138,11 +141,15 @@ FAMILIES: Final = (
         "hunyuan_image", plain("tests.tiny_hunyuan_image:write"), {"diffusion_models/hunyuan_image": "hunyuanimage2.1*"}
     ),
     StandIn("omnigen2", plain("tests.tiny_omnigen2:write"), {"diffusion_models/omnigen2": "omnigen2_*"}),
+    StandIn("hunyuan_dit", plain("tests.tiny_hunyuan_dit:write"), {"checkpoints/hunyuan_dit": "hunyuan_dit_1.*"}),
+    StandIn("sana", plain("tests.tiny_sana:write"), {"diffusion_models/sana": "Sana_*"}),
     StandIn("cosmos_predict2", plain("tests.tiny_cosmos:write"), {"diffusion_models/cosmos": "cosmos_predict2_*_t2i*"}),
     StandIn(
         "kandinsky5_image",
         with_clip("tests.tiny_kandinsky5:write"),
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
+    StandIn("sam3", sam3, {"checkpoints/sam3": "sam3*"}),
+    StandIn("detector", detector, {"diffusion_models/detector": "rt_detr_v4*"}),
     StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.authoring.context import Cancelled, PreviewMethod
@@ -32,12 +33,15 @@ class RecordingContext:
         self.node_id = node_id
         self.prompt = prompt or {}
         self.workflow = workflow
+        self.embedded = {"prompt": self.prompt} | ({"workflow": workflow} if workflow is not None else {})
+        self.seal: Callable[[Path, str], None] | None = None
         self.models = models
         self.paths = paths
         self.remote = remote
         self.preview_method: PreviewMethod = "auto"
         self.steps: list[tuple[float, float]] = []
         self.previews: list[Any] = []
+        self.texts: list[str] = []
         self.pictures: list[bytes] = []
         self.sent: list[tuple[str, Any]] = []
         self.warned: list[str] = []
@@ -54,6 +58,10 @@ class RecordingContext:
     def preview(self, image: Any) -> None:
         """Note a picture."""
         self.previews.append(image() if callable(image) else image)
+
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Note a text."""
+        self.texts.append(text() if callable(text) else text)
 
     def send_picture(self, data: bytes) -> None:
         """Note a finished picture."""

@@ -49,9 +49,9 @@ def text_encode_qwen_image_edit(
     ctx: Context, clip: Clip, prompt: Prompt, vae: MaybeVae = None, image: Picture = None
 ) -> Conditioning:
     """Encode a prompt (1, T, D) to edit a picture that the text encoder sees, scaled to about 1024 × 1024 pixels."""
-    pictures = [] if image is None else [_scaled(image, PIXELS)]
+    pictures = [] if image is None else [scaled_to(image, PIXELS)]
     encoded = _encoded(ctx, clip, prompt, pictures, "edit" if pictures else "")
-    return _going_by(encoded, _latents(ctx, vae, pictures))
+    return going_by(encoded, latents_of(ctx, vae, pictures))
 
 
 @node("TextEncodeQwenImageEditPlus", category="advanced/conditioning", display_name=None)
@@ -69,8 +69,8 @@ def text_encode_qwen_image_edit_plus(
     The text encoder sees them at about 384 × 384 pixels; the latents to go by are of about 1024 × 1024.
     """
     pictures = [image for image in (image1, image2, image3) if image is not None]
-    encoded = _encoded(ctx, clip, prompt, [_scaled(one, SEEN_PIXELS) for one in pictures], "edit_plus")
-    return _going_by(encoded, _latents(ctx, vae, [_scaled(one, PIXELS, 8) for one in pictures]))
+    encoded = _encoded(ctx, clip, prompt, [scaled_to(one, SEEN_PIXELS) for one in pictures], "edit_plus")
+    return going_by(encoded, latents_of(ctx, vae, [scaled_to(one, PIXELS, 8) for one in pictures]))
 
 
 @node("TextEncodeQwenImage21", category="advanced/conditioning", display_name=None)
@@ -95,13 +95,13 @@ def text_encode_qwen_image21(
     linked = images or {}
     given = [linked[name] for name in sorted(linked, key=lambda name: int(name.removeprefix("image_")))]
     pictures = [_on_grid(one, resolution) for one in given if one is not None]
-    references = _latents(ctx, vae, pictures)
+    references = latents_of(ctx, vae, pictures)
     shown = [_on_white(one) for one in pictures]
     both = [_encoded(ctx, clip, text or " ", shown, "edit" if shown else "") for text in (prompt, negative_prompt)]
     side = resolution or 1024
     height, width = pictures[0].shape[1:3] if pictures else (side, side)
     empty = torch.zeros(bounded(1, 64, height // 16, width // 16))
-    positive, negative = (_going_by(one, references) for one in both)
+    positive, negative = (going_by(one, references) for one in both)
     return WithPictures(positive, negative, {"samples": empty})
 
 
@@ -109,21 +109,23 @@ def _encoded(ctx: Context, clip: Clip, text: str, pictures: Sequence[Tensor], st
     return encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn, pictures=pictures, style=style))
 
 
-def _latents(ctx: Context, vae: Vae | None, pictures: Sequence[Tensor]) -> list[Tensor]:
+def latents_of(ctx: Context, vae: Vae | None, pictures: Sequence[Tensor]) -> list[Tensor]:
+    """Return the latents of pictures; none without a VAE."""
     if vae is None or not pictures:
         return []
     with ctx.models.use(vae) as autoencoder:
         return [autoencoder.encode(picture) for picture in pictures]
 
 
-def _going_by(conditioning: Conditioning, latents: Sequence[Tensor]) -> Conditioning:
+def going_by(conditioning: Conditioning, latents: Sequence[Tensor]) -> Conditioning:
+    """Return the conditioning with latents to go by, where there are any."""
     if not latents:
         return conditioning
     return [[tokens, {**options, REFERENCES: list(latents)}] for tokens, options in conditioning]
 
 
-def _scaled(image: Tensor, pixels: int, multiple: int = 1) -> Tensor:
-    """The colours of a picture, scaled to about so many pixels by means of areas; its sides are multiples of a number."""
+def scaled_to(image: Tensor, pixels: int, multiple: int = 1) -> Tensor:
+    """Return the colours of a picture, scaled to about so many pixels by means of areas; its sides are multiples of a number."""
     height, width = image.shape[1:3]
     factor = math.sqrt(pixels / (height * width))
     across, down = (max(1, round(side * factor / multiple)) * multiple for side in (width, height))

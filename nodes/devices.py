@@ -106,10 +106,13 @@ def wan_block_swap(model: Model) -> Model:
 
 
 def _chosen(ctx: Context, handle: Handle, device: str) -> Handle:
+    found: Handle
     if device == "default":
-        return on_device(handle, "")
+        found = on_device(handle, "")
+        return found
     told = device.replace("gpu:", "cuda:")
     if not is_there(told):
         ctx.warn(f"There is no {device} in this machine: it is computed on {ctx.models.device}, as without this node.")
         return handle
-    return on_device(handle, "" if same(told, ctx.models.device) else told)
+    found = on_device(handle, "" if same(told, ctx.models.device) else told)
+    return found

@@ -143,7 +143,8 @@ def _checked(value: Any) -> Number:
 
 
 def _listed(variables: Mapping[str, Value]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in variables.items()) or "no variables"
+    told = ", ".join(f"{name} = {value}" for name, value in variables.items()) or "no variables"
+    return told if len(told) <= MAX_LENGTH else f"{told[:MAX_LENGTH]} …"
 
 
 def _value(tree: ast.expr, names: Mapping[str, Value]) -> Any:

@@ -16,6 +16,7 @@ InputPicture = Annotated[
 ]
 
 PassedOn = Annotated[Image, Out(name="images", tip="The same pictures, for whatever comes after.")]
+MaskPassedOn = Annotated[Mask, Out(name="mask", tip="The same masks, for whatever comes after.")]
 
 _IN_FILES = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
 
@@ -68,9 +69,9 @@ def preview_image(ctx: Context, images: Image) -> WithUi[PassedOn]:
 
 
 @node("MaskPreview", category="mask", display_name="MaskPreview", output=True, hidden=_IN_FILES)
-def mask_preview(ctx: Context, mask: Mask) -> WithUi[None]:
-    """Show masks (B, H, W) as grey pictures without keeping them."""
-    return WithUi(ui=_shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp").ui)
+def mask_preview(ctx: Context, mask: Mask) -> WithUi[MaskPassedOn]:
+    """Show masks (B, H, W) as grey pictures without keeping them, and pass them on."""
+    return WithUi(mask, ui=_shown(ctx, as_masks(mask)[..., None].expand(-1, -1, -1, 3), "mask", "temp").ui)
 
 
 def _shown(ctx: Context, images: Image, prefix: str, folder: str) -> WithUi[Image]:

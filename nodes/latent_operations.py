@@ -19,7 +19,8 @@ else:
 
 
 Share = Annotated[
-    float, In(ge=0, le=1, step=0.001, tip="Share of the noise levels that are behind.", options={"advanced": True})
+    float | None,
+    In(ge=0, le=1, step=0.001, tip="Share of the noise levels that are behind.", options={"advanced": True}),
 ]
 
 
@@ -46,7 +47,7 @@ def latent_apply_operation_cfg(
         )
     facts = [operation.kind, list(operation.numbers), operation.reference]
     model, name = carrying(model, facts, where)
-    return with_operation(model, name, start_percent, end_percent)
+    return with_operation(model, name, start_percent or 0.0, 1.0 if end_percent is None else end_percent)
 
 
 @node("LatentOperationTonemapReinhard", category="latent/advanced/operations", display_name=None, experimental=True)

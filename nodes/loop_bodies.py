@@ -42,6 +42,7 @@ def whole_loop(loops: Loops, end: NodeId) -> Node:
     body = {
         "nodes": nodes,
         "shown": start,
+        "end": end,
         "initial": reader.ref(inputs.pop("initial_iteration_value", None)),
         "output": reader.ref(close.inputs.get("output_value"), "output_value" in close.inputs),
         "next": reader.ref(close.inputs.get("next_iteration_value"), "next_iteration_value" in close.inputs),
@@ -109,6 +110,7 @@ class Passes:
             (node_id, kind, list(inputs.items()), {DISPLAY: node_id, **anew}) for node_id, kind, inputs in read["nodes"]
         ]
         self._shown: str = read["shown"]
+        self.end: str = read["end"]
         self._initial, self._output, self._next = read["initial"], read["output"], read["next"]
         self._ends: list[Ref] = read["ends"]
         self._made: Ref | None = self._next or (self._output if accumulate else None)

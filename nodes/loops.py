@@ -6,9 +6,11 @@ body, one a pass, each cached like any other nodes. How the field's own helpers 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, NamedTuple
+import itertools
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from engine.api import AnyValue, Choosing, Context, Expand, Growing, In, Lazy, Out, node
+from engine.graph.loops import Loops
 from engine.graph.prompt import Link, Node
 from nodes.loop_bodies import MOST_AROUND, Passes, whole_loop
 
@@ -54,6 +56,24 @@ _AROUND: Final = {
 }
 
 
+class LoopContext(Context, Protocol):
+    """What the nodes of a loop see besides: the graph that they are in, which is no business of others."""
+
+    @property
+    def loops(self) -> Loops:
+        """The loops of the graph that this node is in (`engine.graph.loops`)."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many nodes the expansions of this run may still add."""
+        ...
+
+    def given(self, name: str) -> Any:
+        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
+        ...
+
+
 class Iteration(NamedTuple):
     """What a pass knows of itself."""
 
@@ -76,7 +96,7 @@ class IterationOfLists(NamedTuple):
 
 @node("StartLoop", category="utils/loop", display_name="Start Loop", input_is_list=True)
 def start_loop(
-    ctx: Context,
+    ctx: LoopContext,
     mode: Annotated[Choosing, In(tip="What the passes are counted by.", options={"options": _MODES})],
     cache_iterations: Annotated[
         bool, In(tip="Reuse passes that are known from earlier runs; else all of them run in every run.")
@@ -111,7 +131,7 @@ def start_loop(
 
 @node("EndLoop", category="utils/loop", display_name="End Loop", input_is_list=True, cache=False)
 async def end_loop(
-    ctx: Context,
+    ctx: LoopContext,
     output_value: Annotated[Lazy[AnyValue] | None, In(tip="What the loop gives: of the last pass, or of all.")] = None,
     next_iteration_value: Annotated[Lazy[AnyValue] | None, In(tip="What the next pass begins with.")] = None,
     accumulate: Annotated[bool, In(tip="Give what every pass made, not the last alone.")] = False,
@@ -124,8 +144,9 @@ async def end_loop(
 
     A value that is a list adds all its items. Without a pass, or with nothing linked to output_value, the list is empty
     (inferred). Of the passes only what is needed runs: what the result or a termination hangs on, and nodes on the way that
-    save or show something. The loop must hang on one StartLoop, and is the only one to end it; the nodes that a run may be
-    added are bounded (`[expansion]` in safelight.toml).
+    save or show something. Where a Gate holds back a pass's output_value, `accumulate` leaves it out; where it holds back
+    next_iteration_value, the loop ends early. The loop must hang on one StartLoop, and is the only one to end it; the nodes
+    that a run may be added are bounded (`[expansion]` in safelight.toml).
     Raises ValueError for a loop without a start, with two of them, or with two ends, and for more passes than there is room.
     """
     loops = ctx.loops
@@ -144,7 +165,7 @@ async def end_loop(
     deprecated=True,  # so that editors keep it out of their menus
 )
 async def loop_passes(
-    ctx: Context,
+    ctx: LoopContext,
     body: Annotated[str, In(tip="The nodes between StartLoop and EndLoop, as JSON.")],
     mode: Annotated[str, In(tip="As at StartLoop.")] = "simple",
     num_iterations: int = 4,
@@ -182,10 +203,31 @@ async def loop_passes(
     if not given:
         return Expand(passes.made, [])
     if not _first(accumulate):
-        last = given[-1]
-        return Expand(passes.made, last if isinstance(last, Link) else [last])
-    inputs = {f"inputs.input{at}": value for at, value in enumerate(given)}
-    return Expand({**passes.made, "all": Node("CreateList", inputs)}, Link("all", 0))
+        given = given[-1:]
+        if passes.made:
+            return Expand(passes.made, given[0] if isinstance(given[0], Link) else given)
+    inputs = {f"output{at}": value for at, value in enumerate(given)}
+    result = Node("LoopResult", {"close_id": passes.end, **inputs})
+    return Expand({**passes.made, "all": result}, Link("all", 0))
+
+
+@node(
+    "LoopResult",
+    category="utils/loop",
+    display_name="Loop Result",
+    input_is_list=True,
+    without_blocked=True,
+    deprecated=True,  # so that editors keep it out of their menus
+)
+def loop_result(
+    close_id: Annotated[str, In(tip="The EndLoop whose passes they are of.")], **more: Any
+) -> Annotated[list[AnyValue], Out(name="outputs")]:
+    """Collect what the passes of a loop gave, in order: output0, output1, … up to the first that is not there.
+
+    What a Gate held back is left out. The field's node hands its values to the executor and has no output; here it has one.
+    """
+    names = itertools.takewhile(more.__contains__, (f"output{at}" for at in itertools.count()))
+    return [item for name in names for item in more[name]]
 
 
 def indices_of(mode: str, items: int, counts: dict[str, Any]) -> range:

@@ -1,7 +1,12 @@
-"""Regular expressions with an end: one that tries too many ways is stopped after MAX_SECONDS."""
+"""Regular expressions with an end: one that tries too many ways is stopped after MAX_SECONDS, one that is too large never made.
+
+The package `regex` has the time limit that Python's own module lacks. It writes repetitions out, so (a{1000}){1000} would take
+all memory: how large a pattern becomes is counted first, by Python's own reading of it, which also settles what is a pattern.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +23,10 @@ MAX_PATTERN: Final = 10_000
 """Characters of a pattern."""
 
 
+MOST_PARTS: Final = 50_000
+"""Parts of a pattern with its repetitions written out."""
+
+
 class Matcher:
     """A pattern of the node `name`, whose searches end."""
 
@@ -32,8 +41,10 @@ class Matcher:
         self._name = name
         self._ends = time.monotonic() + MAX_SECONDS
         try:
+            if parts_of(pattern) > MOST_PARTS:
+                raise OverflowError(f"its repetitions come to more than {MOST_PARTS} parts; repeat less often")
             self.pattern: regex.Pattern[str] = regex.compile(pattern, flags | regex.VERSION0, cache_pattern=False)
-        except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        except (regex.error, re.error, RecursionError, OverflowError, MemoryError) as error:
             raise ValueError(f"{name}: {pattern[:200]!r} is no regular expression: {error}.") from None
 
     def found(self, text: str) -> bool:
@@ -45,6 +56,8 @@ class Matcher:
         walk = self._limited(lambda: self.pattern.finditer(text, timeout=self._left()))
         while (match := self._limited(lambda: next(walk, None))) is not None:
             yield match
+            if time.monotonic() > self._ends:
+                raise ValueError(self._slow)
 
     def replaced(self, text: str, make: Callable[[Any], str], count: int) -> str:
         """`text` with its matches (the first `count`; 0: all) replaced by what `make` gives for them."""
@@ -58,7 +71,31 @@ class Matcher:
         try:
             return search()
         except TimeoutError:
-            raise ValueError(
-                f"{self._name}: the pattern took more than {MAX_SECONDS:g} seconds. One that repeats what is itself "
-                "repeated, as (a+)+ does, tries endlessly many ways: write it more narrowly, or shorten the text."
-            ) from None
+            raise ValueError(self._slow) from None
+
+    @property
+    def _slow(self) -> str:
+        return (
+            f"{self._name}: the pattern took more than {MAX_SECONDS:g} seconds. One that repeats what is itself repeated, "
+            "as (a+)+ does, tries endlessly many ways: write it more narrowly, or shorten the text."
+        )
+
+
+def parts_of(pattern: str) -> int:
+    """How many parts a pattern has with its repetitions written out. Raises `re.error` where it is none."""
+    from re import _constants, _parser  # type: ignore[attr-defined]  # the only reading of patterns that makes nothing of them
+
+    repeats = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
+    total = 0
+    todo: list[tuple[Any, int]] = [(_parser.parse(pattern), 1)]
+    while todo and total <= MOST_PARTS:
+        found, times = todo.pop()
+        if isinstance(found, _parser.SubPattern):
+            total += times * len(found.data)
+            todo += [(part, times) for part in found.data]
+        elif isinstance(found, tuple) and len(found) == 2 and found[0] in repeats:
+            least, most, inner = found[1]
+            todo.append((inner, times * max(1, int(least if most == _constants.MAXREPEAT else most))))
+        elif isinstance(found, tuple | list):
+            todo += [(part, times) for part in found]
+    return total

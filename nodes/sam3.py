@@ -37,7 +37,8 @@ def sam3_detect(
     bboxes: Annotated[
         AnyBoxes | None,
         In(
-            tip="What is in each of these boxes; with a text, where things may be. One, a list, or a list for each picture."
+            link_only=True,
+            tip="What is in each of these boxes; with a text, where things may be. One, a list, or a list for each picture.",
         ),
     ] = None,
     positive_coords: Coordinates = None,

@@ -117,7 +117,8 @@ def _as_bits(masks: Tensor) -> Tensor:
 
     wide = torch.nn.functional.pad(masks.to(torch.uint8), (0, -masks.shape[-1] % 8))
     weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8)
-    return (wide.unflatten(-1, (-1, 8)) * weights).sum(dim=-1, dtype=torch.uint8)
+    eights = wide.reshape(*wide.shape[:-1], -1, 8)
+    return (eights * weights).sum(dim=-1, dtype=torch.uint8)
 
 
 def _as_masks(bits: Tensor, width: int) -> Tensor:

@@ -11,6 +11,9 @@ from engine.models.writing import Sampling, thought_apart, write, writer_among
 if TYPE_CHECKING:
     from engine.models.towers.language_encoder import LanguageEncoder
 
+VIDEO_FPS: Final = 24
+"""Frames a second that a video is taken to have."""
+
 MTP: Final = ("auto", "off", "2", "3", "4", "5", "tree2s1", "tree2s2", "tree3s1", "tree4s1m8")
 
 
@@ -32,7 +35,7 @@ SAMPLED: Final = {
     "top_p": _number("FLOAT", 0.95, 0.0, 1.0, "Only the likeliest tokens that together have this probability."),
     "min_p": _number("FLOAT", 0.05, 0.0, 1.0, "Only tokens that have this share of the likeliest one's probability."),
     "repetition_penalty": _number("FLOAT", 1.05, 0.0, 5.0, "Makes tokens that were written less likely; 1 is none."),
-    "seed": _number("INT", 0, 0, 0xFFFFFFFFFFFFFFFF, "The draw.", control_after_generate=True),
+    "seed": _number("INT", 0, 0, 0xFFFFFFFFFFFFFFFF, "The draw."),
 }
 _PRESENCE: Final = _number("FLOAT", 0.0, 0.0, 5.0, "Taken off the scores of tokens that were written.")
 MODES: Final = [
@@ -52,31 +55,35 @@ def text_generate(
         Choosing, In(tip="Whether tokens are drawn, or the likeliest taken.", options={"options": MODES})
     ],
     image: Annotated[Image | None, In(tip="Pictures to look at, for models that see.")] = None,
-    video: Annotated[Image | None, In(tip="Not known to any model here.")] = None,
+    video: Annotated[
+        Image | None, In(tip="Frames, 24 a second, of which the model sees one a second, as pictures after the others.")
+    ] = None,
     audio: Annotated[Audio | None, In(tip="Not known to any model here.")] = None,
     thinking: Annotated[bool, In(tip="Let a model that can think do so first.")] = False,
     use_default_template: Annotated[bool, In(tip="Put the prompt as the model's chats are; off: as it is.")] = True,
     mtp: Annotated[
         str, In(choices=MTP, tip="Drafts of several tokens; without effect, as no model here has the weights.")
     ] = "auto",
-    system_prompt: Annotated[str, In(tip="In the place of the model's own.")] = "",
+    system_prompt: Annotated[str, In(link_only=True, tip="In the place of the model's own.")] = "",
 ) -> Generated:
-    """Write a text by a language model. Thinking that it opens with is given apart.
+    """Write a text by a language model, which is shown as it grows. Thinking that it opens with is given apart.
+
+    The frames of a video are given as single pictures, not by the models' own way of taking videos (inferred).
 
     Raises ModelError where no encoder of `clip` writes, or sees or hears what it is given.
     """
-    for name, given in (("video", video), ("audio", audio)):
-        if given is not None:
-            raise ModelError(
-                f"{name}: no language model here takes it. Leave it unconnected; a video's frames may go into `image`."
-            )
-    pictures = [] if image is None else [image[index : index + 1, ..., :3] for index in range(len(image))]
+    if audio is not None:
+        raise ModelError("audio: no language model here hears. Leave it unconnected.")
+    seen = [images for images in (image, None if video is None else video[::VIDEO_FPS]) if images is not None]
+    pictures = [images[index : index + 1, ..., :3] for images in seen for index in range(len(images))]
     handle, chat = writer_among(clip, sees=bool(pictures))
     asked = chat.text(prompt, system_prompt, pictures=len(pictures), thinking=thinking)
     text = asked if use_default_template else chat.picture * len(pictures) + prompt
     with ctx.models.use(handle) as used:
         encoder = cast("LanguageEncoder", used.encoders[0])
-        written = write(encoder, text, max_length, chat.ends, _sampling(sampling_mode), pictures, ctx.progress)
+        written = write(
+            encoder, text, max_length, chat.ends, _sampling(sampling_mode), pictures, ctx.progress, ctx.show_text
+        )
     return Generated(*thought_apart(text, written))
 
 

@@ -77,13 +77,22 @@ class Bench:
     workflow: dict[str, Any] | None = None
     told: list[tuple[float, float]] = field(default_factory=list)
     previews: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    seal: Any = None
+
+    @property
+    def embedded(self) -> dict[str, Any]:
+        return {"prompt": self.prompt} | ({"workflow": self.workflow} if self.workflow is not None else {})
 
     def progress(self, value: float, total: float) -> None:
         self.told.append((value, total))
 
     def preview(self, image: Any) -> None:
         self.previews.append(image() if callable(image) else image)
+
+    def show_text(self, text: Any) -> None:
+        self.texts.append(text() if callable(text) else text)
 
     def warn(self, message: str) -> None:
         self.warned.append(message)

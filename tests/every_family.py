@@ -85,6 +85,13 @@ MEMBERS: Mapping[str, Member] = {
     "z_image": Member(
         _plain("tests.tiny_z_image:write_z_image"), "diffusion_models/z_image", ("qwen_3_4b",), "lumina2", "ae"
     ),
+    "z_image_omni": Member(
+        _plain("tests.tiny_z_image:write_z_image_omni"),
+        "diffusion_models/z_image",
+        ("qwen_3_4b",),
+        "lumina2",
+        "ae",
+    ),
     "lumina2": Member(_plain("tests.tiny_lumina2:write_lumina2"), "checkpoints/lumina2"),
     "qwen_image": Member(
         _plain("tests.tiny_qwen_image:write_qwen_image"),
@@ -162,8 +169,21 @@ MEMBERS: Mapping[str, Member] = {
         "hunyuan_image",
         "hunyuan_image_vae",
     ),
+    "hunyuan_dit": Member(_plain("tests.tiny_hunyuan_dit:write"), "checkpoints/hunyuan_dit"),
+    "sana": Member(_plain("tests.tiny_sana:write"), "diffusion_models/sana", ("gemma_2_2b",), "sana", "dc_ae"),
     "omnigen2": Member(
         _plain("tests.tiny_omnigen2:write"), "diffusion_models/omnigen2", ("qwen_2.5_vl",), "omnigen2", "ae"
+    ),
+    "wan": Member(_plain("tests.tiny_wan:write"), "diffusion_models/wan", ("umt5_xxl",), "wan", "wan_2.1_vae"),
+    "wan22": Member(
+        _plain("tests.tiny_wan:write", second=True), "diffusion_models/wan", ("umt5_xxl",), "wan", "wan2.2_vae"
+    ),
+    "hunyuan_image_refiner": Member(
+        _plain("tests.tiny_hunyuan_image_refiner:write_alone"),
+        "diffusion_models/refiner",
+        ("qwen_2.5_vl_7b", "byt5_small_glyphxl"),
+        "hunyuan_image",
+        "refiner_vae",
     ),
     "cosmos_predict2": Member(
         _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"

@@ -177,3 +177,37 @@ def xl_union(context: int, pooled: int) -> Any:
             num_proj_channel=32,
         )
     )
+
+
+def lllite_anima(*, masked: bool = False, width: int = 32) -> Any:
+    """For both layers of `tests.tiny_anima.transformer`."""
+    from engine.models.networks.lllite_anima import AnimaLllite
+
+    torch.manual_seed(27)
+    names = ("self_attn_q_proj", "self_attn_k_proj", "self_attn_v_proj", "cross_attn_q_proj", "mlp_layer1")
+    layers = {f"lllite_dit_blocks_{number}_{name}": width for number in range(2) for name in names[number:]}
+    made = AnimaLllite(layers, 6, 10, 12, 4 if masked else 3, 1, [1, 2] if masked else [])
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made.eval().requires_grad_(False)
+
+
+def lllite_xl(*, convolution: bool = False) -> Any:
+    """For some layers of `tests.families.xl_unet`, one at each size of the picture."""
+    from engine.models.networks.lllite import Lllite
+
+    torch.manual_seed(28)
+    depths = [[4, 3, 4], [8, 4, 2]], [[4, 3, 4], [8, 4, 4]], [[4, 3, 4], [4, 4, 4], [8, 4, 2]]
+    layers = {
+        "input_blocks_3_1_transformer_blocks_0_attn1_to_q": (depths[1], 64),
+        "input_blocks_3_1_transformer_blocks_0_attn2_to_q": (depths[1], 64),
+        "input_blocks_5_1_transformer_blocks_1_attn1_to_v": (depths[2], 64),
+        "middle_block_1_transformer_blocks_0_attn1_to_k": (depths[2], 64),
+    }
+    told = {f"lllite_unet_{name}": [shapes, width, 6, False] for name, (shapes, width) in layers.items()}
+    if convolution:
+        told["lllite_unet_input_blocks_1_0_in_layers_2"] = [depths[0], 32, 6, True]
+    made = Lllite(told)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made.eval().requires_grad_(False)

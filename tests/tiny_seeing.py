@@ -180,3 +180,32 @@ def tiny_sam3(tokens: int = 1000) -> nn.Module:
     config = Sam3VideoConfig(detector_config=detector, tracker_config=tracker, low_res_mask_size=32)
     module = Sam3VideoModel(config)
     return random(module, seed=11)
+
+
+def write_detector(base: Path) -> None:
+    """A detector in the names of D-FINE, `diffusion_models/detector.safetensors`."""
+    _write(
+        base / "models/diffusion_models/detector.safetensors",
+        in_names_of_dfine(tiny_detector().state_dict()),
+        {"heads": 2, "num_queries": 12, "act": "relu"},
+    )
+
+
+def write_sam3(base: Path) -> None:
+    """SAM 3 with its vocabulary, `checkpoints/sam3.safetensors`, which tells its own sizes."""
+    from tests.conftest import _tokenizer_json, _vocabulary, _write_tokenizer
+
+    module: Any = tiny_sam3(len(_vocabulary()))
+    text = _tokenizer_json(_write_tokenizer(base / "vocabulary"))
+    _write(base / "models/checkpoints/sam3.safetensors", module.state_dict(), module.config.to_dict(), text)
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, Any], vocabulary: str = "") -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "safelight.config": json.dumps({"perception": told}),
+        **({"safelight.tokenizer": vocabulary} if vocabulary else {}),
+    }
+    save_file({name: value.contiguous().clone() for name, value in tensors.items()}, path, facts)

@@ -53,13 +53,33 @@ def qwen3(vocabulary: int) -> Any:
     return tiny(Qwen3Config, Qwen3Model, vocabulary, head_dim=16, rope_parameters=rope)
 
 
-def write_z_image(base: Path) -> Tiny:
+def siglip2() -> Any:
+    """An image encoder of pictures of any shape, which sees 25 patches at most."""
+    from transformers import Siglip2VisionConfig, Siglip2VisionModel
+
+    sizes = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    return Siglip2VisionModel(Siglip2VisionConfig(**sizes, patch_size=8, num_patches=25))
+
+
+def write_z_image_omni(base: Path) -> Tiny:
+    """Omni's network in both layouts, with the image encoder."""
+    torch.manual_seed(49)
+    seeing = siglip2().eval().requires_grad_(False)
+    made = write_z_image(base, siglip_feat_dim=24)
+    made.modules["siglip"] = seeing
+    named = {f"vision_model.{name}": value for name, value in seeing.state_dict().items()}
+    told = {"safelight.config": json.dumps({"vision": {"heads": 2}})}
+    save(made.file("clip_vision", "siglip2.safetensors"), named, told)
+    return made
+
+
+def write_z_image(base: Path, **told_network: Any) -> Tiny:
     """The network in both layouts, the text encoder, and the VAE."""
     words = library_tokenizer(write_tokenizer(base, "qwen3", "qwen"), "<|endoftext|>", chat_template=CHAT)
     text = qwen3(len(words))
     torch.manual_seed(31)
-    modules = {"transformer": z_transformer(), "vae": flux_vae(), "text_encoder": text}
-    for token in ("x_pad_token", "cap_pad_token"):
+    modules = {"transformer": z_transformer(**told_network), "vae": flux_vae(), "text_encoder": text}
+    for token in ("x_pad_token", "cap_pad_token", *(["siglip_pad_token"] if told_network else [])):
         torch.nn.init.normal_(getattr(modules["transformer"], token))
     modules = {name: module.eval().requires_grad_(False) for name, module in modules.items()}
     made = Tiny(base, modules, {"tokenizer": words})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from engine.authoring.subgraph import Subgraph
 
 if TYPE_CHECKING:
-    from engine.graph.loops import Loops
+    from pathlib import Path
+
     from engine.models.manager import ModelManager
     from engine.paths import Paths
     from engine.remote.services import RemoteServices
@@ -32,6 +33,10 @@ class Context(Protocol):
     """The prompt form of the graph that runs, as JSON."""
     workflow: Mapping[str, Any] | None
     """The saved workflow it came from, if the client sent it."""
+    embedded: Mapping[str, Any]
+    """What saved files carry: `prompt`, and `workflow` if there is one; empty where the settings leave them out."""
+    seal: Callable[[Path, str], None] | None
+    """What is done to a whole file in the output folder before it takes its name: (file, suffix). None for nothing."""
     models: ModelManager
     """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
     paths: Paths
@@ -50,6 +55,13 @@ class Context(Protocol):
 
         Give a function of no arguments that returns one, and it is called only when somebody watches, and seldom enough to
         take little of the time. Should it fail, the node goes on without.
+        """
+        ...
+
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Show a text on the node while it works, in the place of the one before: only the end of a long one.
+
+        Give a function that returns it, and it is called only when somebody watches, and a few times a second at most.
         """
         ...
 
@@ -74,20 +86,6 @@ class Context(Protocol):
 
         Returns one `{filename, subfolder, type}` per image, for `WithUi(ui={"images": …})`.
         """
-        ...
-
-    @property
-    def loops(self) -> Loops:
-        """The loops of the graph that this node is in (`engine.graph.loops`)."""
-        ...
-
-    @property
-    def room(self) -> int:
-        """How many nodes the expansions of this run may still add."""
-        ...
-
-    def given(self, name: str) -> Any:
-        """What the graph that runs has at the input `name`: a `Link` by the ids of the run, a constant, or None."""
         ...
 
     def subgraph(self) -> Subgraph:

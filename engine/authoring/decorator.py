@@ -23,6 +23,7 @@ def node(
     output: bool = False,
     cache: bool = True,
     input_is_list: bool = False,
+    without_blocked: bool = False,
     deprecated: bool = False,
     experimental: bool = False,
     stand_in: bool = False,
@@ -32,7 +33,8 @@ def node(
 
     With `display_name` None no name is told beside it, as of many of the field's nodes; editors show `name` then.
     `output` nodes are what a run is for; `cache=False` runs anew every time; with `input_is_list` the node gets whole
-    lists (`list[Image]`) instead of being run per item. `hidden` lists the hidden inputs (name → kind) that the field's
+    lists (`list[Image]`) instead of being run per item, and `without_blocked` those without what a Gate holds back, where it
+    would be skipped. `hidden` lists the hidden inputs (name → kind) that the field's
     class has: editors are told of them, and the node takes what would be in them from `ctx`. A `stand_in` among the built-in
     nodes gives way to a pack's node of the same name.
 
@@ -65,6 +67,7 @@ def node(
             output_node=output,
             cache=cache,
             input_is_list=input_is_list,
+            without_blocked=without_blocked and input_is_list,
             has_validate=inspect.isclass(target) and hasattr(target, "validate"),
             has_fingerprint=inspect.isclass(target) and hasattr(target, "fingerprint"),
             deprecated=deprecated,

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from engine.denoising.inside.base import OPTION, Range
 from engine.denoising.inside.middle import WatchedMiddle
 from engine.denoising.inside.network import PatchedNetwork
+from engine.denoising.inside.windows import Windows
+from engine.denoising.records import OwnGuidance
 from engine.sampling.guiders import BasicGuidance, CfgGuidance
 from engine.sampling.reuse import Expected
 from engine.sampling.self_attention import SelfGuidance
 from engine.sampling.skips import Skip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
     from engine.denoising.records import AnyGuidance, LiveModel
     from engine.sampling.samplers.steps import Callback
 
@@ -33,8 +39,8 @@ NORMALIZED: Final = "normalized_attention"
 """The kind of patch that NAGuidance puts on a model."""
 
 
-def steered(model: LiveModel, guidance: AnyGuidance) -> tuple[LiveModel, AnyGuidance]:
-    """Return a model as one run wants it, with patches that remember nothing, and a guidance that predicts what they need.
+def steered(model: LiveModel, guidance: AnyGuidance, levels: Sequence[float]) -> tuple[LiveModel, AnyGuidance]:
+    """Return a model as a run over `levels` wants it, its patches remembering nothing, and a guidance that gives what they need.
 
     Raises ValueError for a guidance without a negative conditioning, where a patch is about that.
     """
@@ -42,6 +48,12 @@ def steered(model: LiveModel, guidance: AnyGuidance) -> tuple[LiveModel, AnyGuid
     told = model.handle.options if model.handle else {}
     watched = bool(told.get(SELF))
     normalized = any(kind == NORMALIZED for kind, _ in told.get(OPTION, ()))
+    if isinstance(guidance, OwnGuidance) and (watched or told.get(PERTURBED)):
+        name = "SelfAttentionGuidance" if watched else "PerturbedAttentionGuidance"
+        raise ValueError(
+            f"{name}: a pack has put functions around this model, or guides by itself, and knows no further predictions. Use the "
+            "model without that pack's node."
+        )
     if normalized and model.negative is not None:
         raise ValueError(
             "NAGuidance: another model predicts for the negative conditioning, whose attention this one does not know. Use a "
@@ -53,14 +65,23 @@ def steered(model: LiveModel, guidance: AnyGuidance) -> tuple[LiveModel, AnyGuid
         )
     if (watched or normalized) and isinstance(guidance, CfgGuidance):
         guidance = replace(guidance, always_negative=True)
+    if isinstance(network, PatchedNetwork):
+        network = network.anew(levels)
+        model = replace(model, network=cast("Any", network))
     if watched:
         network = beside(model, "watched_middle", number=_away_from(guidance))
-    elif isinstance(network, PatchedNetwork):
-        network = network.anew()
     other: Any = model.negative and model.negative.network
     if model.negative is not None and isinstance(other, PatchedNetwork):
-        model = replace(model, negative=replace(model.negative, network=other.anew()))
+        model = replace(model, negative=replace(model.negative, network=other.anew(levels)))
     return (model if network is model.network else replace(model, network=network)), guidance
+
+
+def noise_for(model: LiveModel, noise: Tensor, seed: int) -> Tensor:
+    """Return the noise that a run of a model starts with: as windows want it, or as it is."""
+    for patch in getattr(model.network, "patches", ()):
+        if isinstance(patch, Windows):
+            noise = patch.shuffled(noise, seed)
+    return noise
 
 
 def perturbed_of(model: LiveModel) -> list[Skip]:

@@ -14,7 +14,7 @@ from engine.datatypes.parameterization import LatentFormat
 from engine.denoising.checks import check_start, check_texts, ended
 from engine.denoising.live import DIFFERENTIAL_OPTION, cfg_ranges_of
 from engine.denoising.model_guidance import steered_by
-from engine.denoising.model_steering import lazy_of, perturbed_of, self_guidances_of, steered, tell
+from engine.denoising.model_steering import lazy_of, noise_for, perturbed_of, self_guidances_of, steered, tell
 from engine.denoising.pushes import pushes_of
 from engine.denoising.records import (
     AnyGuidance,
@@ -77,7 +77,8 @@ def sample(
     _check_shapes(start.noise, start.latent, model.latent_format)
     if len(sigmas) < 2:
         return Sampled(start.latent, start.latent)
-    model, guidance = steered(model, guidance)
+    model, guidance = steered(model, guidance, levels(sigmas))
+    start = replace(start, noise=noise_for(model, start.noise, start.seed))
     around = _surroundings(model, start, sigmas)
     schedule, sigma_list = model.schedule, levels(sigmas)
     mask_at = _mask_at(model, guidance, sigma_list)
@@ -244,14 +245,15 @@ def _denoiser(
     unit_noise = start.noise.to(place, torch.float32) * model.schedule.parameterization.noise_scale
     denoiser: Denoiser
     pushes = pushes_of(model)
-    network = DifferentiableNetwork(model.network) if pushes else model.network
+    network, other = model.network, None if model.negative is None else model.negative.network
+    if pushes:
+        network, other = DifferentiableNetwork(network), None if other is None else DifferentiableNetwork(other)
     if isinstance(guidance, OwnGuidance):
         denoiser = guidance.denoiser(network, around, model.max_rows)
     else:
         guidance = steered_by(guidance, model.handle)
         if isinstance(guidance, CfgGuidance) and (ranges := cfg_ranges_of(model.handle)):
             guidance = replace(guidance, ranges=(*guidance.ranges, *ranges))
-        other = None if model.negative is None else model.negative.network
         skips = (
             skips_of(model) + perturbed_of(model),
             negative_skip_of(model if model.negative is None else model.negative),

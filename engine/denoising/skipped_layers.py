@@ -12,6 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.families import family_named
 from engine.models.families.base import named
 from engine.models.network import Network
+from engine.sampling.pushes import DifferentiableNetwork
 from engine.sampling.skips import Skip
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class _Shallow:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         with self.network.without_layers(self.double, self.single):
-            return self.network(*args, **kwargs)
+            return DifferentiableNetwork(self.network)(*args, **kwargs)
 
     @property
     def backwards(self) -> bool:

@@ -22,7 +22,7 @@ def calls_of(facts: SpecFacts, inputs: Inputs) -> list[Call]:
     with a list for every input.
     """
     if facts.spec.input_is_list:
-        return [_whole(inputs)]
+        return [_whole(inputs, facts.spec.without_blocked)]
     kwargs = dict(inputs.constants)
     streams: dict[str, list[Stored]] = {}
     blocker: ExecutionBlocker | None = None
@@ -88,10 +88,12 @@ def _value(result: NodeResult | None, slot: int) -> Any:
     return result.values[slot] if slot < len(result.values) else None
 
 
-def _whole(inputs: Inputs) -> Call:
+def _whole(inputs: Inputs, without_blocked: bool) -> Call:
     kwargs: dict[str, Any] = {name: [value] for name, value in inputs.constants.items()}
     for name, held in inputs.linked.items():
         kwargs[name] = [held.value] if isinstance(held, Stored) else [entry.value for entry in held]
+        if without_blocked:
+            kwargs[name] = [item for item in kwargs[name] if type(item) is not ExecutionBlocker]
         for item in kwargs[name]:
             if type(item) is ExecutionBlocker:
                 return item

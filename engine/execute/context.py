@@ -11,8 +11,9 @@ from engine.authoring.context import PreviewMethod
 from engine.authoring.subgraph import Subgraph
 from engine.cache.digests import is_tensor
 from engine.cache.memory import Stored
-from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, Warned
+from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, NodeText, Warned
 from engine.execute.run import Run
+from engine.execute.sealed import seal_of
 from engine.execute.state import NodeState, StoredInput
 from engine.execute.values import fetch_stored
 from engine.graph.loops import Loops
@@ -29,16 +30,24 @@ PREVIEW_SHARE = 0.2
 """Previews are made so seldom that they take at most this part of the node's time."""
 
 
+TEXT_SECONDS = 0.2
+"""Texts of a node are shown at most this often."""
+
+LONGEST_SHOWN = 4_000
+"""Characters of a text that are shown while it grows: its end."""
+
+
 class NodeContext:
     """Context of one node in one run."""
 
-    __slots__ = ("_next_preview", "_reported", "_run", "_state", "node_id")
+    __slots__ = ("_next_preview", "_next_text", "_reported", "_run", "_state", "node_id")
 
     def __init__(self, run: Run, state: NodeState) -> None:
         self._run = run
         self._state = state
         self._reported = 0.0
         self._next_preview = 0.0
+        self._next_text = 0.0
         self.node_id = state.id
 
     @property
@@ -50,6 +59,19 @@ class NodeContext:
     def workflow(self) -> Mapping[str, Any] | None:
         """The saved workflow it came from, if the client sent it."""
         return self._run.documents.workflow
+
+    @property
+    def embedded(self) -> Mapping[str, Any]:
+        """What saved files carry of both."""
+        provenance = self._run.services.provenance
+        if provenance is not None and not provenance.embed_workflow:
+            return {}
+        return {"prompt": self.prompt} | ({"workflow": self.workflow} if self.workflow is not None else {})
+
+    @property
+    def seal(self) -> Any:
+        """What is done to a whole file before it takes its name; None for nothing."""
+        return seal_of(self._run, self._state, self.warn)
 
     @property
     def models(self) -> Any:
@@ -110,6 +132,19 @@ class NodeContext:
         self._next_preview = started + max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
         return image
 
+    def show_text(self, text: str | Callable[[], str]) -> None:
+        """Show a text on the node while it works, a few times a second at most; a function is called only when it is shown."""
+        self._run.cancel.check()
+        now = time.perf_counter()
+        if now < self._next_text or not self._run.telling.watched:
+            return
+        self._next_text = now + TEXT_SECONDS
+        state = self._state
+        told = text() if callable(text) else text
+        self._run.emit(
+            NodeText(node=state.id, display_node=state.display, parent=state.parent, text=told[-LONGEST_SHOWN:])
+        )
+
     def send_picture(self, data: bytes) -> None:
         """Send a finished picture, as a PNG file, to the client that submitted the job."""
         self._run.cancel.check()
@@ -141,7 +176,10 @@ class NodeContext:
         if save is None:
             raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
         more = {name: value for name, value in (self._run.documents.extra_pnginfo or {}).items() if name != "workflow"}
-        saved = save(images, prefix, folder, self.prompt, self.workflow, more)
+        changed: dict[str, Any] = {} if self.embedded else {"embed": False}
+        if folder == "output" and (seal := self.seal) is not None:
+            changed["seal"] = seal
+        saved = save(images, prefix, folder, self.prompt, self.workflow, more, **changed)
         for fault in picture_faults(images) if is_tensor(images) else ():
             self.warn(fault)
         return saved

@@ -84,6 +84,12 @@ class NodePicture(NodeEvent, kw_only=True):
     data: bytes
 
 
+class NodeText(NodeEvent, kw_only=True):
+    """A text to be shown on the node while it works, in the place of the one before: what a language model has written so far."""
+
+    text: str
+
+
 class NodeMessage(NodeEvent, kw_only=True):
     """A message of the node's own for whoever watches, under a name that its pack chose."""
 
@@ -165,6 +171,7 @@ AnyEvent: TypeAlias = (
     | NodeProgress
     | NodePreview
     | NodePicture
+    | NodeText
     | NodeMessage
     | NodeFinished
     | NodeSkipped

@@ -14,7 +14,8 @@ from engine.cache.digests import constant_bytes
 from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.run import Run
-from engine.execute.state import BLOCKED, NodeState, StoredInput
+from engine.execute.sealed import seal_bytes
+from engine.execute.state import BLOCKED, SILENT, NodeState, StoredInput
 from engine.graph.prompt import ALWAYS, Link
 from engine.graph.schema import Mentions
 
@@ -71,6 +72,8 @@ def action_key(run: Run, state: NodeState) -> bytes:
             parts.append(_constant(state, value))
     if not facts.plain:
         parts.append(_extras(run, state))
+    if facts.spec.output_node and run.services.provenance is not None:
+        parts.append(seal_bytes(run, state))
     if state.parent is not None and ALWAYS in state.node.meta:
         state.recorded = False
     if not state.recorded:
@@ -102,7 +105,7 @@ def _link_bytes(run: Run, facts: SpecFacts, name: str, link: Link) -> bytes:
     if name in facts.raw:
         return constant_bytes(list(link)) + _slot_bytes(digests)
     if type(digests) is bytes:
-        if digests.startswith(BLOCKED):
+        if digests.startswith(BLOCKED) and not (facts.spec.without_blocked and digests == SILENT):
             raise Blocked(digests, link)
         return b"l" + digests
     _check_blocked(facts, digests, link)
@@ -112,6 +115,8 @@ def _link_bytes(run: Run, facts: SpecFacts, name: str, link: Link) -> bytes:
 def _check_blocked(facts: SpecFacts, digests: SlotDigests, link: Link) -> None:
     """Of a list, some items may be blocked, unless the node takes the list as a whole."""
     blocked = [item for item in digests if isinstance(item, bytes) and item.startswith(BLOCKED)]
+    if facts.spec.without_blocked:
+        blocked = [item for item in blocked if item != SILENT]
     if blocked and (len(blocked) == len(digests) or facts.spec.input_is_list):
         raise Blocked(blocked[0], link)
 

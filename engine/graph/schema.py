@@ -109,6 +109,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pack: str = ""
     output_node: bool = False
     input_is_list: bool = False
+    without_blocked: bool = False
+    """Of a node that takes lists: what is silently blocked is left out of them, in place of skipping the node."""
     cache: bool = True
     """False: never reused between runs (`NOT_IDEMPOTENT`)."""
     has_validate: bool = False

@@ -14,6 +14,7 @@ from engine.models.handles import ClipHandle, ControlNetHandle, FileDigest, Hand
 from engine.models.merging import OtherModel
 from engine.models.patching import PatchedWeights, PatchFile, PatchSource
 from engine.models.scaling import Scaled
+from engine.models.variants import MOST
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -185,7 +186,15 @@ class Entry:
         """Let a module's weights have `patches` beside its handle's in the block; see `PatchedWeights.varied`."""
         whose = f"{handle.family} {handle.tower if isinstance(handle, ClipHandle) else ''}"
         files = [(self._patch_file(handle, patch, instance, whose), patch) for patch in (*handle.patches, *patches)]
+        self._forget_files({(patch.key, f"{whose} {instance.sizes}") for _, patch in files})
         return instance.weights.varied(instance.merged(files), room)
+
+    def _forget_files(self, now: set[tuple[str, str]]) -> None:
+        """Close what was opened longest ago, beyond what is put on, `now` included, and as many as there may be variants."""
+        put_on = now | {(patch.key, _whose(one)) for one in self._instances for patch in one.patched[0]}
+        spare = [key for key in self._patch_files if key not in put_on]
+        for key in spare[: max(0, len(spare) - MOST)]:
+            del self._patch_files[key]
 
     def with_module(self, module: nn.Module) -> Instance | None:
         """Return that of its modules which is this one."""

@@ -25,6 +25,12 @@ def wan(**config: Any) -> nn.Module:
     return cast("nn.Module", AutoencoderKLWan(**_lists(config)))
 
 
+def wan22(*, in_channels: int, out_channels: int, patch_size: int, **config: Any) -> nn.Module:
+    """Return the library's AutoencoderKLWan over patches of pixels; channels are counted in pixels here."""
+    values = patch_size**2
+    return wan(in_channels=in_channels * values, out_channels=out_channels * values, patch_size=patch_size, **config)
+
+
 def qwen_image21(**config: Any) -> nn.Module:
     """Return the library's AutoencoderKLQwenImage21."""
     from diffusers.models.autoencoders.autoencoder_kl_qwenimage21 import AutoencoderKLQwenImage21

@@ -239,7 +239,7 @@ class ModelPatchHandle(ControlNetHandle, frozen=True, kw_only=True, tag="model_p
 
 
 class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
-    """An image encoder; `family` is its kind, "clip" or "siglip"."""
+    """An image encoder; `family` is its kind, "clip", "siglip" or "siglip2"."""
 
 
 class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
@@ -252,14 +252,23 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
     family: str = ""
 
 
-class PerceptionHandle(_Handle, frozen=True, kw_only=True, tag="perception"):
+class PerceptionHandle(msgspec.Struct, frozen=True, kw_only=True, tag="perception"):
     """A network that sees what is in a picture; `kind`: the module of `engine.models.perception` that knows it.
 
     Sockets of type MODEL and CLIP may hold one. What asks it for something that denoisers and text encoders have is told.
     """
 
+    source: Source
     kind: str
-    family: str = ""
+    config: dict[str, Any] = {}
+    prefix: str = ""
+
+    def identity(self) -> str:
+        """Return 32 hex digits; equal ones mean interchangeable networks. Where the file lies does not count."""
+        from engine.models.rooms import code_of
+
+        data = [without_paths(msgspec.to_builtins(self)), code_of("", perception=self.kind)]
+        return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
     def __getattr__(self, name: str) -> Any:
         """Raise ModelError, for what it lacks is asked of it in the place of another model. It is an AttributeError too."""
@@ -304,12 +313,11 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
-    sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
@@ -331,7 +339,8 @@ class ControlUse:
 
     `hint` (B, 3, H, W) in 0..1 at picture size; the residuals count `strength` times, while the share of sampling done is
     within `start_percent`..`end_percent` (0..1). `vae` is for networks that take latents, `mask` (B, 1, H, W), 1 where the
-    picture is to be made, for those that take one.
+    picture is to be made, for those that take one. `fill` (B, 3, H, W) in 0..1: a picture to fill, for those that take one beside
+    the hint, which may then be empty, (B, 0, H, W). `away`: what negative conditionings have in the place of the hint.
     """
 
     handle: ControlNetHandle
@@ -342,14 +351,17 @@ class ControlUse:
     previous: ControlUse | None = None
     vae: VaeHandle | None = None
     mask: Tensor | None = None
+    fill: Tensor | None = None
+    away: Tensor | None = None
 
     def identity(self) -> str:
         """Return 32 hex digits; equal ones mean the same network, picture and facts, without what it adds to."""
         handles = [handle and handle.identity() for handle in (self.handle, self.vae)]
         digest = xxhash.xxh3_128(repr((*handles, self.strength, self.start_percent, self.end_percent)).encode())
-        for tensor in (self.hint, self.mask):
+        for name in ("hint", "mask", "fill", "away"):
+            tensor: Tensor | None = getattr(self, name)
             if tensor is not None:
-                digest.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
+                digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 

@@ -33,6 +33,7 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     ModelPatchHandle,
+    PerceptionHandle,
     Source,
     StyleModelHandle,
     UpscaleHandle,
@@ -48,7 +49,7 @@ from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
 from engine.models.towers import kind_named
-from engine.models.vision_facts import SIGLIP, siglip_config, vision_config, vision_kind
+from engine.models.vision_facts import SIGLIP, SIGLIP2, siglip2_config, siglip_config, vision_config, vision_kind
 from engine.models.weights import parameter_shapes
 
 AControl = TypeVar("AControl", bound=ControlNetHandle)
@@ -160,6 +161,8 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     clip = opened.clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")
+    if isinstance(clip, PerceptionHandle):
+        return clip
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
 
@@ -215,7 +218,7 @@ def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> ACon
     hints = (
         folders.network_hints(config)
         if config
-        else detect.metadata_facts(header.metadata, str(weights)).get("unet", {})
+        else {**header.metadata, **detect.metadata_facts(header.metadata, str(weights)).get("unet", {})}
     )
     try:
         family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
@@ -246,6 +249,8 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
     try:
         if kind == SIGLIP:
             config = siglip_config(header.shapes, hints)
+        elif kind == SIGLIP2:
+            config = siglip2_config(header.shapes, hints)
         else:
             config = vision_config(parameter_shapes(handle, header), hints)
     except (KeyError, ValueError) as problem:

@@ -12,11 +12,12 @@ from typing import Any
 from engine.models.shapes import count
 
 PREFIX = "vision_model."
-CLIP, SIGLIP = "clip", "siglip"
-"""Kinds of image encoders."""
+CLIP, SIGLIP, SIGLIP2 = "clip", "siglip", "siglip2"
+"""Kinds of image encoders; the last is SigLIP 2 for pictures of any shape (Tschannen et al. 2025, NaFlex)."""
 
-MEANS = {CLIP: (0.48145466, 0.4578275, 0.40821073), SIGLIP: (0.5, 0.5, 0.5)}
-DEVIATIONS = {CLIP: (0.26862954, 0.26130258, 0.27577711), SIGLIP: (0.5, 0.5, 0.5)}
+_GREY = (0.5, 0.5, 0.5)
+MEANS = {CLIP: (0.48145466, 0.4578275, 0.40821073), SIGLIP: _GREY, SIGLIP2: _GREY}
+DEVIATIONS = {CLIP: (0.26862954, 0.26130258, 0.27577711), SIGLIP: _GREY, SIGLIP2: _GREY}
 """Of the colours that each kind was trained with."""
 
 _SIDES = {(27, 14): 384}
@@ -32,8 +33,10 @@ Shape = tuple[int, ...]
 
 
 def vision_kind(shapes: Mapping[str, Shape]) -> str:
-    """Return the kind of an image encoder: SigLIP's has no token for the picture as a whole."""
+    """Return the kind of an image encoder: SigLIP's has no token for the picture as a whole, SigLIP 2's takes patches as rows."""
     table = f"{PREFIX}embeddings.position_embedding.weight"
+    if table in shapes and len(shapes.get(f"{PREFIX}embeddings.patch_embedding.weight", ())) == 2:
+        return SIGLIP2
     return SIGLIP if table in shapes and f"{PREFIX}embeddings.class_embedding" not in shapes else CLIP
 
 
@@ -52,6 +55,25 @@ def siglip_config(shapes: Mapping[str, Shape], hints: Mapping[str, Any]) -> dict
         "num_attention_heads": int(hints.get("heads", _HEADS.get(width, max(1, width // 64)))),
         "image_size": int(hints.get("image_size", _SIDES.get((side, patch), side * patch))),
         "patch_size": patch,
+        "hidden_act": str(hints.get("act", "gelu_pytorch_tanh")),
+        "vision_use_head": f"{PREFIX}head.probe" in shapes,
+    }
+
+
+def siglip2_config(shapes: Mapping[str, Shape], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Siglip2VisionConfig's arguments for the tensors of a file; `hints` may hold `heads` and `act`.
+
+    Raises KeyError naming a tensor that is missing.
+    """
+    width, values = shapes[f"{PREFIX}embeddings.patch_embedding.weight"]
+    layer = f"{PREFIX}encoder.layers."
+    return {
+        "hidden_size": width,
+        "intermediate_size": shapes[f"{layer}0.mlp.fc1.weight"][0],
+        "num_hidden_layers": count(shapes, layer),
+        "num_attention_heads": int(hints.get("heads", _HEADS.get(width, max(1, width // 64)))),
+        "patch_size": math.isqrt(values // 3),
+        "num_patches": shapes[f"{PREFIX}embeddings.position_embedding.weight"][0],
         "hidden_act": str(hints.get("act", "gelu_pytorch_tanh")),
         "vision_use_head": f"{PREFIX}head.probe" in shapes,
     }

@@ -33,7 +33,7 @@ from engine.models.handles import (
 from engine.models.networks.grown import grown
 from engine.models.packed import Contents, load_tensors, read_header
 from engine.models.towers import Kind, kind_named
-from engine.models.vision_facts import PREFIX, SIGLIP
+from engine.models.vision_facts import CLIP, PREFIX, SIGLIP, SIGLIP2
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ def renamed(handle: Handle, tensors: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(handle, ControlNetHandle):
         return controls.kind_named(handle.kind).renamed(state, handle.config)
     if isinstance(handle, ClipVisionHandle):
-        if handle.family != SIGLIP:
+        if handle.family == CLIP:
             return vision_names.to_transformers(state)
         kept = {name: value for name, value in state.items() if not name.endswith("position_ids")}
         return {name.removeprefix(PREFIX): value for name, value in kept.items()}
@@ -232,6 +232,11 @@ def _vision(handle: Handle) -> nn.Module:
         from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
         return cast("nn.Module", SiglipVisionModel(SiglipVisionConfig(**handle.config)))
+    if handle.family == SIGLIP2:
+        from transformers.models.siglip2.configuration_siglip2 import Siglip2VisionConfig
+        from transformers.models.siglip2.modeling_siglip2 import Siglip2VisionModel
+
+        return cast("nn.Module", Siglip2VisionModel(Siglip2VisionConfig(**handle.config)))
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 

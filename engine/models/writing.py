@@ -92,10 +92,12 @@ def write(
     sampling: Sampling | None = None,
     pictures: Sequence[Tensor] = (),
     report: Callable[[int, int], None] | None = None,
+    show: Callable[[Callable[[], str]], None] | None = None,
 ) -> str:
     """Return what the model goes on with after `text`, at most `most` tokens, or up to one of the tokens `ends`.
 
     `sampling` None takes the likeliest token each time. `pictures` (1, H, W, 3) in 0..1 stand where the text has their token.
+    `report` is told the tokens so far and the most there can be, `show` a function that gives the text so far.
     Raises ModelError for pictures that the model cannot see.
     """
     given = encoder.prepared(encoder.row_with_pictures(text, lambda _: None, _AS_IT_IS, pictures), _AS_IT_IS)
@@ -110,6 +112,8 @@ def write(
         found.append(token)
         if report is not None:
             report(len(found), most)
+        if show is not None:
+            show(lambda: encoder.tokenizer.text(found))
         given = {"input_ids": torch.tensor([[token]], device=encoder.device)}
     return encoder.tokenizer.text(found)
 

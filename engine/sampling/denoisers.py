@@ -6,7 +6,7 @@ c_in scales x to what the network was trained on, and `denoised` turns its outpu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -79,12 +79,14 @@ class Network(Protocol):
 class Occasion(NamedTuple):
     """When a network is called, and what for: the noise level, and what each of the equal parts of the rows is.
 
-    `numbers`: of which conditioning (0 the positive one) a part is; `conditions`: the objects that name its conditions.
+    `numbers`: of which conditioning (0 the positive one) a part is; `conditions`: the objects that name its conditions;
+    `peers`: all that count now of each of these conditionings.
     """
 
     sigma: float
     numbers: tuple[int, ...] = ()
     conditions: tuple[Any, ...] = ()
+    peers: Mapping[int, Sequence[Any]] = {}
 
 
 @runtime_checkable

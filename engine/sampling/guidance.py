@@ -71,12 +71,15 @@ class ConditionedNetwork:
         network = self._network
         if isinstance(network, Occasional):
             numbers, conditions = zip(*batch.members, strict=True)
-            network = network.on(Occasion(sigma, numbers, conditions))
+            network = network.on(Occasion(sigma, numbers, conditions, self._active(numbers, sigma)))
         output = network(scaled, t, batch.context, concat=batch.concat, control=control, options=batch.options)
         channels = x.shape[1]
         if output.shape[1] != 2 * channels:
             return denoised(self._schedule, x, output, sigma)
         return torch.cat([denoised(self._schedule, x, output[:, :channels], sigma), output[:, channels:]], dim=1)
+
+    def _active(self, numbers: Sequence[int], sigma: float) -> dict[int, list[Condition]]:
+        return {number: [one for one in self._lists[number] if one.active(sigma)] for number in set(numbers)}
 
     def residuals(self, batch: Batch, scaled: Tensor, t: Tensor, sigma: float) -> Residuals | None:
         """Return what the batch's ControlNets add to the network at `t` (rows,), None when none is active."""

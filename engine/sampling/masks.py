@@ -49,8 +49,13 @@ def covering(value: Tensor, height: int, width: int) -> Tensor:
 def fit_mask(mask: Tensor, shape: torch.Size, device: torch.device) -> Tensor:
     """Return a mask (H, W), (B, H, W) or (B, 1, H, W) as (b, 1, h, w) for latents of `shape` (B, C, …, h, w).
 
-    Resized bilinearly; for latents with time (B, C, T, h, w) it is (b, 1, 1, h, w).
+    Resized bilinearly; for latents with time (B, C, T, h, w) it is (b, 1, 1, h, w), and of a mask with frames (b, 1, t, h, w), of
+    which each latent frame gets the one at its place in time, (b, 1, T, h, w).
     """
+    if mask.ndim == 5 and len(shape) == 5:
+        frames = torch.arange(shape[2]) * mask.shape[2] // shape[2]
+        each = fit_mask(mask[:, 0, frames].flatten(0, 1), torch.Size((1, *shape[-3:])), device)
+        return each.reshape(mask.shape[0], 1, *shape[2:])
     flat = mask.to(device=device, dtype=torch.float32).reshape(-1, 1, *mask.shape[-2:])
     if flat.shape[-2:] != shape[-2:]:
         flat = functional.interpolate(flat, size=tuple(shape[-2:]), mode="bilinear")

@@ -107,6 +107,9 @@ class DifferentiableNetwork:
         made: Tensor = (self._open if torch.is_grad_enabled() else self._plain)(*args, **kwargs)
         return made
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
 
 def spherical(one: Tensor, others: Tensor) -> Tensor:
     """Return how far each vector of `one` (B, P) is from `others` (N, P) on average, (B,): 2 arcsin²(|u - v| / 2).

@@ -26,14 +26,25 @@ class Expected:
         self._before: tuple[Tensor, Tensor] | None = None
         self._x: Tensor | None = None
         self._length = 0.0
+        self._last = (-1.0, False)
+        self.again = False
+        """Whether it was asked of a step that it has decided on, for another part of it."""
         self.steps = self.reused = 0
         self.told: list[str] = []
         """A line for each step."""
 
     def reuses(self, x: Tensor, sigma: float) -> bool:
         """Return whether the step at x is not to be computed."""
-        self.steps += 1
         moved = None if self._x is None or self._x.shape != x.shape else _mean(x - self._x)
+        self.again = moved == 0.0 and self._last[0] == sigma
+        if self.again:
+            return self._last[1]
+        self.steps += 1
+        reused = self._decided(x, sigma, moved)
+        self._last = (sigma, reused)
+        return reused
+
+    def _decided(self, x: Tensor, sigma: float, moved: float | None) -> bool:
         self._x = x.clone()
         known = moved is not None and self._rate is not None and self._length > 0.0
         if known and self._end <= sigma <= self._start:
@@ -49,6 +60,8 @@ class Expected:
 
     def came(self, x: Tensor, output: Tensor, *, computed: bool) -> None:
         """Take note of what a step at x gave; it may have been computed although it need not have been."""
+        if self.again:
+            return
         self.reused += not computed
         self._length = _mean(output)
         if not computed:

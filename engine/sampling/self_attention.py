@@ -39,7 +39,7 @@ class SelfGuidance:
     def __call__(self, guided: Tensor, x: Tensor, base: Tensor, predict: Callable[[Tensor], Tensor]) -> Tensor:
         """Return `guided` further guided, all (B, C, h, w); `predict` x_0 for the conditioning that gave `base` at x."""
         seen = self.seen()
-        if seen is None or min(x.shape[-2:]) <= _LEAST:
+        if seen is None or len(seen) != len(x) or min(x.shape[-2:]) <= _LEAST:
             return guided
         degraded = blurred_where(base, seen, self.blur_sigma)
         return guided + self.scale * (degraded - predict(degraded + (x - base)))

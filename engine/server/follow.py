@@ -26,6 +26,7 @@ from engine.execute.events import (
     NodesCached,
     NodeSkipped,
     NodeStarted,
+    NodeText,
     Warned,
 )
 from engine.jobs.dispatch import preview_method_of
@@ -193,6 +194,12 @@ class JobFollower:
         if self.current != event.node:  # others run beside it: clients take a picture for that of the node named last
             self._executing(event)
         client.send_result(event.data, self._place(event.node, event.display_node, event.parent))
+
+    def _text(self, event: NodeText) -> None:
+        client = self._hub.client(self.job.client_id, self.job.owner)
+        if client is not None:
+            node = event.display_node.encode()
+            client.send_text(len(node).to_bytes(4, "big") + node + event.text.encode("utf-8", "replace"), self.job.id)
 
     def _message(self, event: NodeMessage) -> None:
         self._say(event.event, event.data)
@@ -408,6 +415,7 @@ _TELL: Final[Mapping[type, Any]] = {
     NodeStarted: JobFollower._node_started,
     NodeProgress: JobFollower._progress,
     NodePicture: JobFollower._picture,
+    NodeText: JobFollower._text,
     NodeMessage: JobFollower._message,
     NodeFinished: JobFollower._finished,
     NodeSkipped: JobFollower._skipped,

@@ -304,3 +304,21 @@ def test_a_call_that_fails_leaves_nothing_behind(network):
 def test_a_patched_network_answers_for_the_network_within():
     plain = SimpleNamespace(in_channels=4, module=None)
     assert PatchedNetwork(plain, SCHEDULE, []).in_channels == 4
+
+
+def test_a_first_attention_that_looks_at_the_text_is_left_as_it_is():
+    """Of Stable Diffusion's upscaler most layers have one."""
+    from engine.denoising.inside.attention import self_attention
+
+    seen = []
+    attention = SimpleNamespace(processor=lambda attn, tokens, encoder_hidden_states=None, attention_mask=None: tokens)
+    attended: Any = SimpleNamespace(module=SimpleNamespace(attn1=attention))
+    tokens = torch.ones(1, 2, 3)
+    before = attention.processor
+    with self_attention([(attended, lambda given, compute: seen.append(given) or compute(given))]):
+        assert attention.processor(attention, tokens, encoder_hidden_states=tokens) is tokens
+        assert attention.processor(attention, tokens, tokens, attention_mask=None) is tokens
+        assert not seen
+        assert attention.processor(attention, tokens, encoder_hidden_states=None) is tokens
+        assert len(seen) == 1
+    assert attention.processor is before

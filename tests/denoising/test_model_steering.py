@@ -25,6 +25,7 @@ from engine.sampling.self_attention import blurred
 from nodes.conditioning import text_encode
 from nodes.guidance_attention import na_guidance, perturbed_attention_guidance, self_attention_guidance
 from nodes.loaders import checkpoint_loader, denoiser_loader
+from nodes.unet_patches import free_u
 from tests.families import flux_to_original, flux_transformer, save
 from tests.runs import bench_of, text
 
@@ -265,3 +266,34 @@ def test_models_without_such_attention_are_refused(tmp_path):
     ):
         with pytest.raises(ModelError, match=rf"{name}: model: .* is Z-Image"):
             node(model)
+
+
+def test_a_guidance_of_a_packs_own_has_no_further_predictions(bench, parts):
+    class Own:
+        def denoiser(self, network, around, max_rows):
+            return lambda x, sigma: x
+
+        def mask_at(self, sigma, mask):
+            return mask
+
+    for node in (perturbed_attention_guidance, self_attention_guidance):
+        with pytest.raises(
+            ValueError, match=r"Guidance: a pack has put functions around this model, or guides by itself"
+        ):
+            x0(bench, node(parts.MODEL), Own())
+    assert torch.isfinite(x0(bench, parts.MODEL, Own())).all()
+
+
+def test_guidance_by_attention_and_patches_work_together(bench, parts, texts):
+    guidance = CfgGuidance(*texts, 2.0)
+    made = [
+        parts.MODEL,
+        perturbed_attention_guidance(parts.MODEL),
+        na_guidance(perturbed_attention_guidance(parts.MODEL)),
+        self_attention_guidance(na_guidance(perturbed_attention_guidance(parts.MODEL))),
+        free_u(self_attention_guidance(na_guidance(perturbed_attention_guidance(parts.MODEL)))),
+    ]
+    found = [x0(bench, model, guidance) for model in made]
+    assert all(torch.isfinite(one).all() for one in found)
+    assert all(not torch.allclose(a, b, atol=1e-5) for n, a in enumerate(found) for b in found[:n])
+    assert torch.equal(x0(bench, parts.MODEL, guidance), found[0])

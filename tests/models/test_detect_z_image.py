@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from engine.models.detect import detect
-from engine.models.errors import CheckpointError
 from engine.models.families import families
 from engine.models.networks import z_image_sizes
 from tests.models.test_detect import shapes
@@ -57,7 +56,31 @@ def test_names_are_those_of_the_librarys_converter(full: Any) -> None:
     assert shapes(z_image_sizes.renamed(whole, full.config)) == shapes(convert(dict(whole)))
 
 
-def test_a_network_that_also_sees_pictures_through_an_encoder_is_refused(full: Any) -> None:
-    named = shapes(z_to_original(full.state_dict())) | {"siglip_embedder.0.weight": (1152,)}
-    with pytest.raises(CheckpointError, match="does not know"):
-        detect({f"model.diffusion_model.{name}": shape for name, shape in named.items()})
+def test_omnis_network_is_told_by_the_encoder_that_it_also_sees_pictures_through() -> None:
+    from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+
+    with torch.device("meta"):
+        omni = ZImageTransformer2DModel(siglip_feat_dim=1152)
+    state = omni.state_dict()
+    for named in (z_to_original(state), state):
+        found = detect({f"model.diffusion_model.{name}": shape for name, shape in shapes(named).items()})
+        assert found.family == "z_image"
+        assert found.network is not None
+        assert found.network["siglip_feat_dim"] == 1152
+        with torch.device("meta"):
+            assert shapes(ZImageTransformer2DModel(**found.network).state_dict()) == shapes(state)
+        assert shapes(z_image_sizes.renamed(named, omni.config)) == shapes(state)
+
+
+def test_its_image_encoder_in_full_size_is_read_off_its_names_and_shapes() -> None:
+    from transformers import Siglip2VisionConfig, Siglip2VisionModel
+
+    from engine.models.vision_facts import SIGLIP2, siglip2_config, vision_kind
+
+    sizes = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+    with torch.device("meta"):
+        full = Siglip2VisionModel(Siglip2VisionConfig(**sizes, patch_size=16, num_patches=256))
+    found = {f"vision_model.{name}": shape for name, shape in shapes(full.state_dict()).items()}
+    assert vision_kind(found) == SIGLIP2
+    config = siglip2_config(found, {})
+    assert config == {name: getattr(full.config, name) for name in config}

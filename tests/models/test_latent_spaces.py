@@ -64,8 +64,8 @@ def test_families_with_one_autoencoder_have_one_space():
         alike = {other.name for other in families() if same_latents(family.latent, other.latent)}
         groups += [] if alike in groups else [alike]
     assert sorted(map(sorted, groups)) == [
-        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image"],
-        ["auraflow", "pixart_sigma", "sdxl", "sdxl_refiner"],
+        ["anima", "cosmos_predict2", "joyimage", "krea2", "qwen_image", "wan"],
+        ["auraflow", "hunyuan_dit", "pixart_sigma", "sdxl", "sdxl_refiner"],
         [
             *(
                 "chroma",
@@ -83,11 +83,14 @@ def test_families_with_one_autoencoder_have_one_space():
         ["dit", "lotus", "pixart_alpha", "sd1", "sd2", "sd2_unclip"],
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
         ["hunyuan_image"],
+        ["hunyuan_image_refiner"],
         ["qwen_image21"],
+        ["sana"],
         ["sd3"],
         ["sd_x4"],
         ["stable_cascade_b"],
         ["stable_cascade_c"],
+        ["wan22"],
     ]
 
 

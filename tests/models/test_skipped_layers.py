@@ -46,6 +46,12 @@ LISTS: dict[str, tuple[str, str]] = {
     "pixart_sigma": ("transformer_blocks", "transformer_blocks"),
     "hunyuan_image": APART,
     "omnigen2": ("layers", "layers"),
+    "hunyuan_dit": ("blocks", "blocks"),
+    "sana": ("transformer_blocks", "transformer_blocks"),
+    "z_image_omni": ("layers", "layers"),
+    "wan": ("blocks", "blocks"),
+    "wan22": ("blocks", "blocks"),
+    "hunyuan_image_refiner": APART,
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,9 @@ def test_pictures_are_seen_as_by_the_library(kind: str, family: Any, tmp_path: P
     kinds = (ids == words.convert_tokens_to_ids("<|image_pad|>")).int()
     expected = theirs(module, words, text, **seen, mm_token_type_ids=kinds)
     assert ours(bench, kind, image=image)[0] == expected
+    film = image.expand(30, -1, -1, -1).clone()
+    film[1:24] = film[25:] = 0.0
+    assert ours(bench, kind, video=film)[0] == ours(bench, kind, image=torch.cat([image, image]))[0]
 
 
 def test_a_model_that_is_no_familys_text_encoder_is_loaded_by_the_type_that_says_nothing(tmp_path: Path) -> None:
@@ -139,8 +143,19 @@ def test_what_a_model_cannot_do_is_said(writer: Any) -> None:
     bench, _, _ = writer
     with pytest.raises(ModelError, match="expected a text encoder that sees pictures"):
         ours(bench, "qwen3", image=torch.rand(1, 16, 16, 3))
-    with pytest.raises(ModelError, match="video: no language model here takes it"):
+    with pytest.raises(ModelError, match="expected a text encoder that sees pictures"):
         ours(bench, "qwen3", video=torch.rand(2, 16, 16, 3))
+    with pytest.raises(ModelError, match="audio: no language model here hears"):
+        ours(bench, "qwen3", audio={"waveform": torch.zeros(1, 1, 8), "sample_rate": 8})
+
+
+def test_what_is_written_is_shown_as_it_grows(writer: Any) -> None:
+    bench, _, _ = writer
+    bench.texts.clear()
+    whole = ours(bench, "qwen3").generated_text
+    assert len(bench.texts) > 3
+    assert all(later.startswith(sooner) for sooner, later in pairwise(bench.texts))
+    assert bench.texts[-1].strip() == whole.strip()
 
 
 def test_an_encoder_that_does_not_write_is_refused(bench: Any) -> None:

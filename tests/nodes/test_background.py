@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -13,61 +12,15 @@ from engine.models.errors import CheckpointError
 from engine.models.handles import decode_handle, encode_handle
 from engine.models.networks.birefnet_module import BiRefNet, deformed
 from nodes.background import load_background_removal_model, remove_background
-from tests.tiny_seeing import Seeing, random, seeing
-
-SIDE = 64
-_BACK = [
-    (r"^bb\.swin\.embeddings\.patch_embeddings\.projection\.", "bb.patch_embed.proj."),
-    (r"^bb\.swin\.embeddings\.norm\.", "bb.patch_embed.norm."),
-    (r"^bb\.swin\.encoder\.layers\.", "bb.layers."),
-    (r"\.layernorm_before\.", ".norm1."),
-    (r"\.layernorm_after\.", ".norm2."),
-    (r"\.attention\.o_proj\.", ".attn.proj."),
-    (r"\.attention\.relative_position_bias\.", ".attn."),
-]
-
-
-def tiny() -> BiRefNet:
-    swin = {
-        "embed_dim": 8,
-        "patch_size": 4,
-        "depths": [2, 2, 2, 2],
-        "num_heads": [1, 2, 2, 4],
-        "window_size": 2,
-        "mlp_ratio": 2.0,
-    }
-    module = BiRefNet(swin=swin, inner=6, wide=10, sizes=[1, 3, 7], looked=5)
-    random(module, seed=3)
-    return module
-
-
-def as_written(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under the names of BiRefNet's authors."""
-    found: dict[str, torch.Tensor] = {}
-    for name, value in state.items():
-        if number := re.match(r"bb\.hidden_states_norms\.stage(\d)\.", name):
-            found[f"bb.norm{int(number[1]) - 1}.{name.rpartition('.')[2]}"] = value
-            continue
-        place = name
-        for pattern, theirs in _BACK:
-            place = re.sub(pattern, theirs, place)
-        if "q_proj" in name:
-            stacked = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
-            found[place.replace(".attention.q_proj.", ".attn.qkv.")] = stacked
-        elif not re.search(r"[kv]_proj", name):
-            found[place] = value
-    return found
+from tests.tiny_geometry import SIDE, birefnet_as_written, tiny_birefnet, write_birefnet
+from tests.tiny_seeing import Seeing, seeing
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seeing, BiRefNet]:
-    from safetensors.torch import save_file
-
-    base, module = seeing(tmp_path_factory.mktemp("mattes")), tiny()
-    written = {name: value.contiguous().clone() for name, value in as_written(module.state_dict()).items()}
-    facts = {"safelight.config": f'{{"perception": {{"size": {SIDE}}}}}'}
-    save_file(written, base.base / "models/background_removal/birefnet.safetensors", facts)
-    return base, module
+    base = seeing(tmp_path_factory.mktemp("background_removal"))
+    write_birefnet(base.base / "models/background_removal/birefnet.safetensors")
+    return base, tiny_birefnet()
 
 
 def by_hand(x: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -140,7 +93,7 @@ def test_other_files_are_told_what_they_are(there, bench):
     ):
         load_background_removal_model(base.context, "other.safetensors")
     base.file("background_removal", "plain.safetensors", {
-        name: value for name, value in as_written(module.state_dict()).items() if "dec_att" not in name
+        name: value for name, value in birefnet_as_written(module.state_dict()).items() if "dec_att" not in name
     })  # fmt: skip
     with pytest.raises(CheckpointError, match=r"looks like BiRefNet.*lacks tensor .*dec_att"):
         load_background_removal_model(base.context, "plain.safetensors")
@@ -148,7 +101,11 @@ def test_other_files_are_told_what_they_are(there, bench):
     from tests import sam3_shapes
 
     assert kind_in(sam3_shapes.sam3(), ("background",)) is None
-    cut = {name: value for name, value in as_written(module.state_dict()).items() if name != "decoder.conv_out1.0.bias"}
+    cut = {
+        name: value
+        for name, value in birefnet_as_written(module.state_dict()).items()
+        if name != "decoder.conv_out1.0.bias"
+    }
     base.file("background_removal", "cut.safetensors", cut)
     with pytest.raises(CheckpointError, match=r"cut\.safetensors.*1 tensors missing \(decoder\.conv_out1\.0\.bias\)"):
         remove_background(

@@ -14,7 +14,7 @@ from engine.models.errors import CheckpointError, ModelError
 from engine.models.handles import decode_handle, encode_handle
 from nodes.detection import boxes_of, rtdetr_detect
 from nodes.loaders import denoiser_loader
-from tests.tiny_seeing import Seeing, in_names_of_dfine, seeing, tiny_detector
+from tests.tiny_seeing import Seeing, in_names_of_dfine, seeing, tiny_detector, write_detector
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seeing, Any]:
     base = seeing(tmp_path_factory.mktemp("detectors"))
     state = module.state_dict()
     base.file("diffusion_models", "folder/model.safetensors", state, module.config.to_dict())
-    facts = '{"perception": {"heads": 2, "num_queries": 12}}'
-    from safetensors.torch import save_file
-
-    original = {name: value.contiguous().clone() for name, value in in_names_of_dfine(state).items()}
-    save_file(original, base.base / "models/diffusion_models/dfine.safetensors", {"safelight.config": facts})
+    write_detector(base.base)
     return base, module
 
 
@@ -51,7 +47,7 @@ def expected(module: Any, pictures: torch.Tensor) -> list[dict[str, torch.Tensor
     return found
 
 
-@pytest.mark.parametrize("name", ["folder/model.safetensors", "dfine.safetensors"])
+@pytest.mark.parametrize("name", ["folder/model.safetensors", "detector.safetensors"])
 def test_boxes_are_those_of_the_librarys_processor_and_detector(there, name):
     base, module = there
     model = denoiser_loader(base.context, name)
@@ -68,7 +64,7 @@ def test_boxes_are_those_of_the_librarys_processor_and_detector(there, name):
 
 def test_the_threshold_the_kind_and_the_number_narrow_what_is_found(there):
     base, _ = there
-    model = denoiser_loader(base.context, "dfine.safetensors")
+    model = denoiser_loader(base.context, "detector.safetensors")
     (every,) = rtdetr_detect(base.context, model, picture(), threshold=0.0)
     middle = every[0][5]["score"]
     (surer,) = rtdetr_detect(base.context, model, picture(), threshold=middle)
@@ -82,7 +78,7 @@ def test_the_threshold_the_kind_and_the_number_narrow_what_is_found(there):
 
 def test_a_picture_in_gray_and_one_with_alpha_are_seen(there):
     base, _ = there
-    model = denoiser_loader(base.context, "dfine.safetensors")
+    model = denoiser_loader(base.context, "detector.safetensors")
     whole = picture()[:1]
     with_alpha = torch.cat([whole, torch.zeros_like(whole[..., :1])], dim=-1)
     assert rtdetr_detect(base.context, model, with_alpha, 0.0) == rtdetr_detect(base.context, model, whole, 0.0)
@@ -94,8 +90,8 @@ def test_a_picture_in_gray_and_one_with_alpha_are_seen(there):
 
 def test_a_model_of_another_kind_is_named(there, bench):
     base, _ = there
-    detector = denoiser_loader(base.context, "dfine.safetensors")
-    with pytest.raises(ModelError, match=r"dfine\.safetensors: holds a detector .* which has no parameterization"):
+    detector = denoiser_loader(base.context, "detector.safetensors")
+    with pytest.raises(ModelError, match=r"detector\.safetensors: holds a detector .* which has no parameterization"):
         _ = detector.parameterization
     assert not hasattr(detector, "options")
     model = bench.models.checkpoint(bench.paths.find("checkpoints", "tiny.safetensors")).model

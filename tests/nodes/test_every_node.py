@@ -22,7 +22,7 @@ MODULES = (
     "image", "image_compose", "image_grid", "image_filters", "mask", "latent", "primitives", "text", "arithmetic", "logic",
     "latent_pieces", "latent_layers", "resolutions", "colors", "image_resize",
     "porter_duff", "image_pad", "marigold_v2", "color_spaces", "color_transfer", "morphology", "text_overlay",
-    "batches", "text_edits", "data_set_pictures",
+    "batches", "text_edits", "data_set_pictures", "latent_hunyuan_image",
 )  # fmt: skip
 
 

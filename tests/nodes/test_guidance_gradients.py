@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from engine.models.perception import noise_classifier
 from engine.models.vision import VisionEncoder
 from engine.sampling.guiders import CfgGuidance
 from engine.sampling.noise_schedule import NoiseSchedule
-from engine.sampling.pushes import spherical
+from engine.sampling.pushes import Push, PushedDenoiser, spherical
 from nodes.guidance_gradients import classifier_guidance, clip_guidance
 from nodes.guidance_predictions import tcfg
 from nodes.loaders import checkpoint_loader, denoiser_loader
@@ -254,6 +255,20 @@ def test_what_cannot_be_is_refused_in_words(classifier: Any, seeing: Seeing) -> 
         tcfg(classifier.handle)
 
 
+def test_a_gradient_that_does_not_come_back_or_is_not_finite_is_a_problem_in_words() -> None:
+    schedule, x = NoiseSchedule.of(EPS), noise()
+
+    def push(likelihood: Any, through: bool) -> PushedDenoiser:
+        one = Push(likelihood, 1.0, 10.0, 0.0, through_network=through)
+        return PushedDenoiser(lambda at, sigma: at.detach() * 0.5, [one], schedule)
+
+    with pytest.raises(ValueError, match="no gradient comes back through this model's network"):
+        push(lambda x, sigma, x_0: x_0.sum(), True)(x, 1.0)
+    with pytest.raises(ValueError, match=r"it is not finite at the noise level 1\. Lower the strength"):
+        push(lambda x, sigma, x_0: (x - x).sqrt().sum(), False)(x, 1.0)
+    assert torch.equal(push(lambda x, sigma, x_0: x.sum(), False)(x, 20.0), x * 0.5)
+
+
 def test_the_angle_of_vectors_is_what_is_measured() -> None:
     one, others = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 3.0], [1.0, 0.0]])
     assert float(spherical(one, others)) == pytest.approx((math.pi / 2) ** 2 / 4, abs=1e-5)
@@ -279,3 +294,30 @@ def test_files_steer_a_real_u_net(bench: Any, tiny_sd: Any, tensors: dict[str, T
         assert not torch.equal(made(classifier_guidance(model, found, 1, 20.0)), made(model))
     finally:
         path.unlink()
+
+
+def test_a_real_u_net_is_gone_back_through(bench: Any, tiny_sd: Any, seeing: Seeing) -> None:
+    """One step from level 2 to 0, whose end is the prediction pushed; networks are called without gradients otherwise."""
+    model = checkpoint_loader(bench, "tiny.safetensors").MODEL
+    wanted, shape, sigma = torch.randn(1, 12, generator=torch.Generator().manual_seed(9)), (1, 4, 8, 8), 2.0
+    words = [[torch.zeros(1, 4, 8), {"pooled_output": wanted}]]
+    steered = clip_guidance(model, seeing.vision_handle, seeing.vae_handle, words, None, 5.0)
+    texts = [torch.randn(1, 77, 32, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    how = CfgGuidance([[texts[0], {}]], [[texts[1], {}]], 3.0)
+    with bench.models.use(model) as used:
+        running = replace(live(steered, hold=seeing.hold), network=used, device=used.device)
+        start = Start(torch.zeros(shape), noise(shape))
+        found = sample(running, start, how, torch.tensor([sigma, 0.0])).samples
+    x = (noise(shape) * sigma).requires_grad_()
+    t = torch.tensor([NoiseSchedule.of(EPS).timestep(sigma)])
+    eps = [tiny_sd.modules["unet"](x / math.sqrt(1 + sigma**2), t, one).sample for one in texts]
+    clean = x - sigma * (eps[1] + 3.0 * (eps[0] - eps[1]))
+    decoded = seeing.kl.decode(clean / 0.18215).sample.div(2).add(0.5).clamp(0, 1)
+    small = functional.interpolate(decoded, size=(24, 24), mode="bicubic", antialias=True)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).reshape(1, 3, 1, 1)
+    deviation = torch.tensor([0.26862954, 0.26130258, 0.27577711]).reshape(1, 3, 1, 1)
+    vectors = seeing.clip(pixel_values=(small - mean) / deviation).image_embeds
+    (functional.cosine_similarity(vectors, wanted).acos().square() / 2).sum().backward()
+    expected = (clean - 5.0 * sigma**2 * x.grad).detach() / 0.18215
+    assert torch.allclose(found, expected, atol=1e-3, rtol=1e-4)
+    assert float((5.0 * sigma**2 * x.grad).abs().max()) > 1e-3

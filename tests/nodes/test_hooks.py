@@ -99,6 +99,46 @@ def test_the_other_branch_keeps_its_weights(bench, parts, texts, run):
     assert torch.equal(run(model, texts["red"]), run(model, texts["red"]))  # and afterwards it is what it was
 
 
+def test_the_negative_ones_hooks_are_for_the_model_that_predicts_for_it(bench, parts, texts):
+    model = lora_loader_model_only(bench, parts.MODEL, DIFFUSERS, 0.3)
+    start = {"samples": torch.zeros(1, 4, 8, 8)}
+
+    def run(guider: Any) -> torch.Tensor:
+        sigmas = basic_scheduler(model, "normal", 2, 1.0)
+        return sampler_custom_advanced(bench, random_noise(1), guider, ksampler_select("euler"), sigmas, start)[0][
+            "samples"
+        ]
+
+    found = run(dual_model_guider(model, texts["red"], 2.0, parts.MODEL, hooked(bench, texts["none"], KOHYA)))
+    other = lora_loader_model_only(bench, parts.MODEL, KOHYA, 0.8)
+    torch.testing.assert_close(found, run(dual_model_guider(model, texts["red"], 2.0, other, texts["none"])), **CLOSE)
+
+
+def test_hooks_of_packed_weights_are_put_on_as_they_are_unpacked(bench, parts, texts, run, tiny_sd):
+    path = tiny_sd.file("checkpoints", "fp8.safetensors")
+    source = tiny_sd.file("checkpoints", "tiny.safetensors")
+    from safetensors import safe_open
+
+    with safe_open(source, "pt") as opened:
+        metadata = opened.metadata()
+    wanted = "model.diffusion_model."
+    tensors = {
+        name: one.to(torch.float8_e4m3fn) if name.startswith(wanted) and "attn" in name and one.ndim == 2 else one
+        for name, one in load_file(source).items()
+    }
+    save_file(tensors, path, metadata)
+    try:
+        packed = checkpoint_loader(bench, "fp8.safetensors").MODEL
+        patched = lora_loader_model_only(bench, packed, KOHYA, 0.8)
+        found = run(packed, hooked(bench, texts["red"], KOHYA), cfg=2.0)
+        assert torch.isfinite(found).all()
+        alone = run(packed, hooked(bench, texts["red"], KOHYA))
+        torch.testing.assert_close(alone, run(patched, texts["red"]), **CLOSE)
+        assert not torch.allclose(alone, run(packed, texts["red"]), atol=1e-3)
+    finally:
+        path.unlink()
+
+
 def test_each_half_is_that_of_its_own_model(bench, parts, texts, run):
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1.0
@@ -175,6 +215,21 @@ def test_weights_are_made_once_for_each_strength_and_kept_for_the_next_run(bench
     for number in range(12):  # more than are kept
         run(parts.MODEL, hooked(bench, texts["red"], KOHYA, strength=0.1 + number / 100), steps=1)
     assert len(variants(bench.models, parts.MODEL)._kept) <= 8
+
+
+def test_files_of_earlier_hooks_are_closed(bench, parts, texts, run, tiny_sd):
+    tensors = load_file(tiny_sd.file("loras", DIFFUSERS))
+    paths = [tiny_sd.file("loras", f"again_{number}.safetensors") for number in range(14)]
+    try:
+        for number, path in enumerate(paths):
+            save_file({name: one * (1.0 + number / 10) for name, one in tensors.items()}, path)
+            run(parts.MODEL, hooked(bench, texts["red"], path.name), steps=1)
+        with bench.models.use(parts.MODEL) as network:
+            entry = next(one for one in bench.models._entries.values() if one.with_module(network.module))
+        assert len(entry._patch_files) <= 10
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def test_the_budget_bounds_what_is_kept(tiny_sd, bench, texts):

@@ -290,6 +290,51 @@ def test_what_shows_within_a_loop_shows_in_every_pass(lab: Lab) -> None:
     assert sorted(ui["text"][0] for node, ui in result.ui.items() if node.endswith(".look")) == ["100", "101", "103"]
 
 
+def test_a_loop_without_nodes_hands_on_what_it_is_given(lab: Lab) -> None:
+    graph = adding(3)
+    del graph["add"]
+    graph["end"] = ("EndLoop", {"output_value": ["start", 4], "accumulate": False})
+    assert lab.shown(graph) == ["100"]
+    graph["end"] = ("EndLoop", {"output_value": ["start", 0], "accumulate": True})
+    assert lab.shown(graph) == ["0", "1", "2"]
+
+
+def test_passes_of_loops_within_loops_run_anew_too(lab: Lab) -> None:
+    graph = nested(3, 4)
+    for kind, inputs in graph.values():
+        if kind == "StartLoop":
+            inputs["cache_iterations"] = False
+    assert [lab.ran(graph, "IntArithmetic") for _ in range(2)] == [12, 12]
+
+
+def gated(name: str) -> Graph:
+    """A loop of ten passes whose value goes through a gate that is open below 110."""
+    graph = adding(10, accumulate=True)
+    graph["below"] = ("ComfyMathExpression", {"expression": "a < 110 or a > 120", "values.a": ["add", 0]})
+    graph["gate"] = ("Gate", {"value": ["add", 0], "open": ["below", 2]})
+    graph["end"][1][name] = ["gate", 0]
+    return graph
+
+
+def test_a_gate_ends_a_loop_early(lab: Lab) -> None:
+    graph = gated("next_iteration_value")
+    assert lab.shown(graph) == ["100", "101", "103", "106", "110"]
+    lab.executor.cache.clear()
+    assert lab.ran(graph, "IntArithmetic") == 5
+    assert lab.shown(graph) == ["100", "101", "103", "106", "110"]
+
+
+def test_a_gate_leaves_passes_out(lab: Lab) -> None:
+    assert lab.shown(gated("output_value")) == ["100", "101", "103", "106", "121", "128", "136", "145"]
+
+
+def test_a_gate_that_is_closed_from_the_first_pass_on_leaves_an_empty_list(lab: Lab) -> None:
+    graph = gated("output_value")
+    graph["below"][1]["expression"] = "a < 0"
+    graph["count"] = ("TextLines", {"text": "a"})
+    assert lab.run(graph).failures == []
+
+
 def test_passes_are_told_on_the_start(lab: Lab) -> None:
     lab.run(adding(250))
     told = [(one.display_node, one.value, one.total) for one in lab.events if isinstance(one, NodeProgress)]

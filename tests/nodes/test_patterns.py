@@ -7,6 +7,7 @@ import re
 import pytest
 
 from nodes import patterns
+from nodes.patterns import MOST_PARTS, parts_of
 from nodes.text import MAX_TEXT, regex_extract, regex_match, regex_replace
 
 
@@ -38,3 +39,26 @@ def test_a_replacement_that_grows_beyond_what_a_text_may_have_is_refused() -> No
 def test_a_pattern_that_is_too_long_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 10000 are read"):
         regex_match("a", "a" * 10_001)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "parts"),
+    [
+        ("a", 1),
+        ("ab*c", 4),
+        ("a{7}", 8),
+        ("(?:ab){3}", 7),
+        ("(?:(?:a{2}){3}){4}", 1 + 4 + 12 + 24),
+        ("(a|bc){2,5}|d", 0),
+    ],
+)
+def test_the_parts_of_a_pattern_are_counted_with_repetitions_written_out(pattern: str, parts: int) -> None:
+    assert parts_of(pattern) == parts or (not parts and parts_of(pattern) > 15)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?:(?:a{1000}){1000}){1000}", "(?x)(?:(?:a{1000} # [\n){1000} # [\n){1000}", "a{9999999}"]
+)
+def test_patterns_that_would_take_all_memory_are_refused_unmade(pattern: str) -> None:
+    with pytest.raises(ValueError, match=f"more than {MOST_PARTS} parts"):
+        regex_match("a", pattern)

@@ -14,6 +14,7 @@ from engine.sampling import denoisers
 from engine.sampling.noise_schedule import NoiseSchedule, add_noise, forward_process
 from nodes.conditioning import text_encode
 from nodes.loaders import denoiser_loader, text_encoder_loader, vae_loader
+from nodes.model_sampling import model_sampling_sd3
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
 from tests.changes import KOHYA, applied, low_rank, under
@@ -121,6 +122,16 @@ def test_its_levels_are_noise_over_signal_and_the_network_is_told_the_flows_time
     x = add_noise(schedule, x0, eps, 3.0)
     assert torch.allclose(x * denoisers.input_scale(schedule, 3.0), torch.tensor([-0.25]))
     assert torch.allclose(denoisers.denoised(schedule, x, eps - x0, 3.0), x0)
+
+
+def test_read_as_another_flow_it_predicts_the_same_at_the_same_time(tiny):
+    bench = bench_of(tiny)
+    model, _, _ = parts(bench)
+    x, context = torch.randn(1, 16, 1, 4, 6), text(5, TEXT, 3)
+    with bench.models.use(model) as network:
+        wanted = network(x, torch.tensor([0.25]), context)
+    with bench.models.use(model_sampling_sd3(model, 3.0)) as network:
+        assert torch.allclose(network(x, torch.tensor([250.0]), context), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("prefix", ["diffusion_model.", "transformer.", KOHYA])

@@ -21,6 +21,7 @@ from engine.execute.events import (
     NodeReused,
     NodesCached,
     NodeStarted,
+    NodeText,
     RunFinished,
     RunStarted,
 )
@@ -53,6 +54,7 @@ class Desk:
             send=lambda type, data: self.sent.append((type, msgspec.json.decode(copy(data)))),
             send_preview=lambda preview, place: self.sent.append(("preview", preview.data)),
             send_result=lambda data, place: self.sent.append(("result", data)),
+            send_text=lambda body, job: self.sent.append(("text", (body, job))),
         )
 
     def types(self) -> list[str]:
@@ -459,3 +461,17 @@ def test_a_client_that_comes_back_hears_of_the_end_of_what_ran() -> None:
 
     live(story)
     assert [state["nodes"]["2.0"]["state"] for state in desk.of("progress_state")] == ["running", "finished"]
+
+
+def test_a_text_that_grows_reaches_whoever_posted_the_job_by_the_node_s_id() -> None:
+    """As the field's progress text: u32 length of the node's id, the id, the text."""
+    desk = Desk()
+
+    async def story() -> None:
+        one = follower(desk)
+        one.started()
+        one.events([started("12"), NodeText(node="12.1", display_node="12", text="Ein Bär"), done("12")])
+        follower(Desk(there=False)).events([NodeText(node="1", display_node="1", text="nobody")])
+
+    live(story)
+    assert desk.of("text") == [(b"\x00\x00\x00\x0212" + "Ein Bär".encode(), "job")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,12 +23,15 @@ class _Around:
         self._inner, self._changed = inner, changed
 
     def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the attention's output (B, N, C)."""
+        """Return the attention's output (B, N, C); where it looks at a text, as some networks' first one does, as it is."""
+        if (args and args[0] is not None) or kwargs.get("encoder_hidden_states") is not None:
+            found: Tensor = self._inner(attn, hidden_states, *args, **kwargs)
+            return found
         return self._changed(hidden_states, lambda tokens: self._inner(attn, tokens, *args, **kwargs))
 
 
 @contextmanager
-def self_attention(changes: Iterator[tuple[Attended, Changed]]) -> Iterator[None]:
+def self_attention(changes: Iterable[tuple[Attended, Changed]]) -> Iterator[None]:
     """Let self-attention of transformer blocks be computed otherwise in the block."""
     with ExitStack() as held:
         for attended, changed in changes:

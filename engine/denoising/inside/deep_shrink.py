@@ -113,6 +113,8 @@ class DeepShrink:
                 "PatchModelAddDownscale: a T2I-Adapter adds to every level of the U-Net at its full size. Leave the adapter or "
                 "this node out, or let the adapter begin where this ends (its start_percent)."
             )
+        if "down" not in control:  # of a kind that adds elsewhere, which sees the size itself
+            return control
         height, width = given.x.shape[-2:]
         sizes, middle = self._foreseen(height, width)
         down = [resize(one, size[1], size[0], "area") for one, size in zip(control["down"], sizes, strict=True)]

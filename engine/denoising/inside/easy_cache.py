@@ -29,9 +29,10 @@ class EasyCache:
         """Return the prediction, computed or not."""
         conditions = given.occasion.conditions or (None,)
         parts = given.x.chunk(len(conditions))
+        names = [_name(given, n) for n in range(len(conditions))]
         if self._first is None:
-            self._first = (conditions[0],)
-        deciding = next((n for n, one in enumerate(conditions) if one == self._first[0]), None)
+            self._first = names[0]
+        deciding = names.index(self._first) if self._first in names else None
         if deciding is not None:
             self._reuses = self.expected.reuses(parts[deciding], given.sigma)
         added = [self._kept(one, part) for one, part in zip(conditions, parts, strict=True)]
@@ -60,3 +61,11 @@ class EasyCache:
     def told(self) -> tuple[str, list[str]]:
         """Return what a person is told of a run, and what is logged."""
         return self.expected.summary("EasyCache"), self.expected.told if self.verbose else []
+
+
+def _name(given: Given, part: int) -> tuple[Any, ...]:
+    """What a part is for: of which conditioning, where in the picture, and which frames."""
+    numbers, conditions = given.occasion.numbers, given.occasion.conditions
+    condition = conditions[part] if conditions else None
+    number = numbers[part] if numbers else 0
+    return number, getattr(condition, "area", None), getattr(condition, "window", None)

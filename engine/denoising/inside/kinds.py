@@ -19,6 +19,8 @@ KINDS: Final[Mapping[str, str]] = {
     "perturbed_middle": "engine.denoising.inside.middle:PerturbedMiddle",
     "watched_middle": "engine.denoising.inside.middle:WatchedMiddle",
     "normalized_attention": "engine.denoising.inside.normalized:NormalizedAttention",
+    "moved_places": "engine.denoising.inside.places:MovedPlaces",
+    "windows": "engine.denoising.inside.windows:Windows",
     "merged_tokens": "engine.denoising.inside.token_merging:TokenMerging",
 }
 """Name → class, which takes what it works on and the facts that the node told."""

@@ -32,9 +32,11 @@ def patched(network: Network, handle: ModelHandle, schedule: NoiseSchedule) -> N
 class PatchedNetwork:
     """A network with patches; the last one is outermost. What it is asked otherwise the network answers."""
 
-    def __init__(self, network: Network, schedule: NoiseSchedule, told: Sequence[Any]) -> None:
-        self._network, self._schedule, self._told = network, schedule, list(told)
-        where = Where(network, schedule)
+    def __init__(
+        self, network: Network, schedule: NoiseSchedule, told: Sequence[Any], levels: Sequence[float] | None = None
+    ) -> None:
+        self._network, self._schedule, self._told, self._levels = network, schedule, list(told), levels
+        where = Where(network, schedule, levels)
         self.patches: list[Patch] = [made(kind, where, facts) for kind, facts in self._told]
 
     @property
@@ -45,13 +47,13 @@ class PatchedNetwork:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
-    def anew(self) -> PatchedNetwork:
-        """Return it with patches that remember nothing, for another run."""
-        return PatchedNetwork(self._network, self._schedule, self._told)
+    def anew(self, levels: Sequence[float] | None = None) -> PatchedNetwork:
+        """Return it with patches that remember nothing, for another run; `levels`: of that, None for those known."""
+        return PatchedNetwork(self._network, self._schedule, self._told, self._levels if levels is None else levels)
 
     def beside(self, kind: str, **facts: Any) -> PatchedNetwork:
-        """Return it with one patch more."""
-        return PatchedNetwork(self._network, self._schedule, [*self._told, [kind, facts]])
+        """Return it with one patch more, which is innermost."""
+        return PatchedNetwork(self._network, self._schedule, [[kind, facts], *self._told], self._levels)
 
     def on(self, occasion: Occasion) -> partial[Tensor]:
         """Return the network for calls on an occasion."""

@@ -42,7 +42,7 @@ class TokenMerging:
 
             def change(number: int, attended: Attended) -> Changed:
                 def changed(tokens: Tensor, compute: Compute) -> Tensor:
-                    before = kept.pop(number)
+                    before = kept.pop(number, tokens)
                     if sizes[attended.transformer] != full or tokens.shape != before.shape:  # or it is in tiles
                         return compute(tokens)
                     lots = random.Random(f"{given.sigma:.6g} {number}").getrandbits(63)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.models import sd_keys
-from engine.models.autoencoders import hunyuan_image
+from engine.models.autoencoders import dc, hunyuan_image
 from engine.models.shapes import Facts, Shapes, count
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ def is_there(shapes: Shapes) -> bool:
     """Say whether these are AutoencoderKL's tensors, in the original or diffusers naming; FLUX.2's are normalised as well."""
     others = ("bn.running_mean", "decoder.norm_out.gamma")
     latent = shapes.get("decoder.conv_in.weight", ())
-    return len(latent) == 4 and not any(name in shapes for name in others) and not hunyuan_image.is_there(shapes)
+    return (
+        len(latent) == 4
+        and not any(name in shapes for name in others)
+        and not any(kind.is_there(shapes) for kind in (hunyuan_image, dc))
+    )
 
 
 def space(config: Facts) -> tuple[int, int]:

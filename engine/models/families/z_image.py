@@ -14,6 +14,7 @@ QWEN3_4B = Tower(
     width=2560,
     full_layers=36,
     prompting=Prompting(template="<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n", layers=(-2,)),
+    styles={"omni": Prompting(template="{}", layers=(-2,))},
 )
 
 FAMILY = Family(

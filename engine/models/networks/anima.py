@@ -12,6 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.cosmos import velocity
+from engine.models.networks.pushed import pushed
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class AnimaNetwork(Network):
             target_input_ids=given[IDS].to(self.device),
             source_attention_mask=None if mask is None else mask.to(self.device),
         )
-        return velocity(self, module.transformer, x, t, text)
+        with pushed(module, control):
+            return velocity(self, module.transformer, x, t / self.handle.parameterization.timesteps, text)
 
     @property
     def _module(self) -> Any:

@@ -35,7 +35,7 @@ class BiRefNet(nn.Module):
         self.bb = SwinBackbone(SwinConfig(**swin, out_indices=[1, 2, 3, 4]))
         self.bb.swin.layernorm = nn.Identity()  # each stage has a norm of its own
         channels = [2 * swin["embed_dim"] << stage for stage in (3, 2, 1, 0)]
-        block = {"inner": inner, "wide": wide, "sizes": tuple(sizes)}
+        block: dict[str, Any] = {"inner": inner, "wide": wide, "sizes": tuple(sizes)}
         self.squeeze_module = nn.ModuleList([Block(sum(channels), channels[0], **block)])
         self.decoder = Decoder(channels, looked, block)
 
@@ -146,7 +146,7 @@ class DeformableConvolution(nn.Module):
 
     def __init__(self, takes: int, gives: int, size: int) -> None:
         super().__init__()
-        around = {"kernel_size": size, "padding": size // 2}
+        around: dict[str, Any] = {"kernel_size": size, "padding": size // 2}
         self.offset_conv = nn.Conv2d(takes, 2 * size * size, **around)
         self.modulator_conv = nn.Conv2d(takes, size * size, **around)
         self.regular_conv = nn.Conv2d(takes, gives, **around, bias=False)
@@ -211,5 +211,6 @@ def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
 def _patches(pictures: Tensor, size: Sequence[int]) -> Tensor:
     """A picture cut into as many pieces as its features are smaller, laid upon one another: (B, 3 * pieces, *size)."""
     rows, columns = pictures.shape[2] // size[0], pictures.shape[3] // size[1]
-    cut = pictures.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))
+    batch, colours, height, width = pictures.shape
+    cut = pictures.reshape(batch, colours, rows, height // rows, columns, width // columns)
     return cut.permute(0, 1, 2, 4, 3, 5).flatten(1, 3)

@@ -42,18 +42,18 @@ class CosmosNetwork(Network):
     ) -> Tensor:
         """Return the velocity (B, C, h, w) or (B, C, T, h, w) in the shape and dtype and on the device of `x`.
 
-        `x` is a flow's, (1 - s) x_0 + s noise with s = `t` (B,); `context` (B, T, D).
+        `x` is a flow's, (1 - s) x_0 + s noise with s = `t` (B,), or `t` over the number of timesteps; `context` (B, T, D).
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
         check_widths(self, x, context, int(self.handle.config["text_embed_dim"]))
-        return velocity(
-            self, self.module, x, t * self.handle.parameterization.timesteps, context.to(self.device, self.dtype)
-        )
+        told = self.handle.parameterization
+        time = t if told.schedule == "share_time" else t / told.timesteps  # where a node has read it as another flow
+        return velocity(self, self.module, x, time, context.to(self.device, self.dtype))
 
 
 def velocity(network: Network, transformer: Any, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
-    """Return what a transformer of `network` predicts at `x` and `t` under `text`, which is on its device.
+    """Return what a transformer of `network` predicts at `x` and the time `t` (B,) 0..1 under `text`, which is on its device.
 
     Sides that are odd are filled up from the other side for the call.
     """
@@ -62,7 +62,7 @@ def velocity(network: Network, transformer: Any, x: Tensor, t: Tensor, text: Ten
     somewhere = torch.zeros_like(filled[:, :1])
     found: Tensor = transformer(
         hidden_states=torch.cat([filled, somewhere], dim=1).to(network.device, network.dtype),
-        timestep=(t / network.handle.parameterization.timesteps).to(network.device),
+        timestep=t.to(network.device),
         encoder_hidden_states=text,
         return_dict=False,
     )[0]

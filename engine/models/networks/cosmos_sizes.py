@@ -67,7 +67,7 @@ _LIBRARYS: Final = {
 def _of_pictures(shapes: Shapes) -> bool:
     """Whether it takes the latent and where there is no picture: networks for videos are told which frames are given too."""
     found = bare(shapes)
-    return found[_FIRST][1] == found[_LAST][0] + PATCH**2
+    return bool(found[_FIRST][1] == found[_LAST][0] + PATCH**2)
 
 
 def _of_pictures_too(shapes: Shapes) -> bool:

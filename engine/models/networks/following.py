@@ -45,7 +45,7 @@ class Frame:
     scores: dict[int, float]
 
 
-class _Session(library.Sam3VideoInferenceSession):
+class _Session(library.Sam3VideoInferenceSession):  # type: ignore[misc]
     """What the library remembers of a video, of which one frame is here at a time."""
 
     def __init__(self, frames: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -53,7 +53,7 @@ class _Session(library.Sam3VideoInferenceSession):
             inference_device=device, inference_state_device=device, video_storage_device=device, dtype=dtype
         )
         self.frames = frames
-        self.processed_frames = {}
+        self.processed_frames: dict[int, Tensor] = {}
         self.obj_with_new_inputs: list[int] = []
 
     @property

@@ -119,7 +119,7 @@ class OmniGen2Transformer(nn.Module):
 
     def _reference(self, picture: Tensor, number: int, turns: Tensor, embedded: Tensor) -> Tensor:
         """A picture's tokens, refined on their own."""
-        tokens = self.ref_image_patch_embedder(_patches(picture)) + self.image_index_embedding[number]
+        tokens: Tensor = self.ref_image_patch_embedder(_patches(picture)) + self.image_index_embedding[number]
         for block in self.ref_image_refiner:
             tokens = block(tokens, None, turns, embedded)
         return tokens
@@ -155,12 +155,14 @@ class OmniGen2Transformer(nn.Module):
 
 def _patches(latent: Tensor) -> Tensor:
     """Tokens (B, n, 4 C) of a latent, each a patch's pixels row by row, all channels of one beside each other."""
-    cut = latent.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))  # B, C, rows, y, columns, x
+    cut: Tensor = torch.unflatten(torch.unflatten(latent, 3, (-1, PATCH)), 2, (-1, PATCH))  # B, C, rows, y, columns, x
     return cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
 
 
 def _unpatched(tokens: Tensor, latent: Tensor) -> Tensor:
     """The latent (B, C, h, w) of such tokens, of the size of `latent`."""
     rows, columns = (side // PATCH for side in latent.shape[-2:])
-    cut = tokens.unflatten(2, (PATCH, PATCH, -1)).unflatten(1, (rows, columns))  # B, rows, columns, y, x, C
+    cut: Tensor = torch.unflatten(
+        torch.unflatten(tokens, 2, (PATCH, PATCH, -1)), 1, (rows, columns)
+    )  # B, rows, columns, y, x, C
     return cut.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -34,6 +34,7 @@ class Turns(nn.Module):
         self._sets: deque[_Set] = deque(maxlen=_KEPT)
         self._now: _Set | None = None
         self._next = 0
+        self._moved: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, module: nn.Module) -> Turns:
@@ -49,6 +50,8 @@ class Turns(nn.Module):
 
         They lie on the CPU, where to compare them with earlier ones keeps no device waiting.
         """
+        if self._moved is not None:
+            places = (self._moved(places[0]), *places[1:])
         found = next((one for one in self._sets if _same(one, places, device, dtype)), None)
         if found is None:
             found = _Set(places, [one.to(device, dtype) for one in places], [])
@@ -59,6 +62,15 @@ class Turns(nn.Module):
         finally:
             self._now = None
 
+    @contextmanager
+    def moving(self, moved: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Let the first of the places that are asked for in the block, the pictures', be what a function makes of them."""
+        before, self._moved = self._moved, moved if self._moved is None else _after(moved, self._moved)
+        try:
+            yield
+        finally:
+            self._moved = before
+
     def forward(self, ids: Tensor) -> Any:
         """Return what the library's makes of places (N, axes)."""
         if self._now is None:
@@ -68,6 +80,10 @@ class Turns(nn.Module):
             made.append(self._pos_embed(ids))
         self._next += 1
         return made[self._next - 1]
+
+
+def _after(moved: Callable[[Tensor], Tensor], earlier: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda places: moved(earlier(places))
 
 
 def _same(one: _Set, places: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> bool:

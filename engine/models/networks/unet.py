@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from engine.models.handles import HYPERNETWORKS
 from engine.models.hypernetworks import Hypernetworks
 from engine.models.network import Network
 from engine.models.networks.gated import grounded
+from engine.models.networks.pushed import pushed
 from engine.models.networks.references import picture_beside
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ class UNet(Network):
             arguments["added_cond_kwargs"] = {name: value.to(self.device, self.dtype) for name, value in given.items()}
         if control is not None:
             arguments |= self._residuals(control)
-        with self._hypernetworks.at_work() if self._hypernetworks else nullcontext(), self._grounded(control) as more:
+        with ExitStack() as held:
+            if self._hypernetworks:
+                held.enter_context(self._hypernetworks.at_work())
+            held.enter_context(pushed(self.module, control))
+            more = held.enter_context(self._grounded(control))
             predicted: Tensor = self.module(
                 inputs.to(self.device, self.dtype),
                 t.to(self.device),

@@ -9,6 +9,7 @@ import torch
 
 from engine.models.layers import Stack
 from engine.models.network import Network
+from engine.models.networks import z_image_omni
 from engine.models.networks.added import by_layer, refined
 from engine.models.networks.pooled import even
 from engine.models.networks.widths import check_widths
@@ -17,11 +18,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_OMNI = "siglip_feat_dim"
+
+
 class ZImageNetwork(Network):
-    """Z-Image (Tongyi Lab 2025) under text (B, T, D): one stream of pictures' and text's tokens, each filled up to 32."""
+    """Z-Image (Tongyi Lab 2025) under text (B, T, D): one stream of pictures' and text's tokens, each filled up to 32.
+
+    Omni's network is told the text in pieces, between which pictures to go by stand.
+    """
 
     double_layers = Stack("layers", ("x",))
     single_layers = Stack("layers", ("x",))
+
+    def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
+        """Return {}; of Omni's network what `engine.models.networks.z_image_omni.inputs` does."""
+        return z_image_omni.inputs(self, options) if self.handle.config.get(_OMNI) else {}
 
     @torch.no_grad()
     def __call__(
@@ -46,6 +57,9 @@ class ZImageNetwork(Network):
         height, width = x.shape[-2:]
         pictures = even(x).to(self.device, self.dtype)[:, :, None]
         share = t / self.handle.parameterization.timesteps
+        if self.handle.config.get(_OMNI):
+            made = z_image_omni.predicted(self, pictures, 1.0 - share, context, options or {}, control)
+            return -made[:, :, 0, :height, :width].to(x)
         with refined(cast("Any", self.module).noise_refiner, control):
             found: list[Tensor] = self.module(
                 list(pictures),

@@ -32,13 +32,10 @@ DIFFUSERS: Final = (
     "cap_embedder.1.weight",
     "cap_pad_token",
 )
-_OMNI: Final = ("siglip_embedder.0.weight",)
+_OMNI: Final = "siglip_embedder.0.weight"
 """What a network has that also sees pictures through another encoder."""
 
-LAYOUTS: Final = (
-    Layout(name="original", has=ORIGINAL, lacks=_OMNI),
-    Layout(name="diffusers", has=DIFFUSERS, lacks=_OMNI),
-)
+LAYOUTS: Final = (Layout(name="original", has=ORIGINAL), Layout(name="diffusers", has=DIFFUSERS))
 
 _ENDS: Final = {
     "all_x_embedder.2-1": "x_embedder",
@@ -67,6 +64,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
         "n_heads": width // head,
         "n_kv_heads": width // head,
         "cap_feat_dim": shapes["cap_embedder.1.weight"][1],
+        "siglip_feat_dim": shapes[_OMNI][0] if _OMNI in shapes else None,
         "axes_dims": [int(axis) for axis in axes],
         "axes_lens": list(_REACH),
     }
@@ -78,6 +76,7 @@ def _blocks(config: Mapping[str, Any]) -> Iterator[str]:
         ("layers", config["n_layers"]),
         ("noise_refiner", config["n_refiner_layers"]),
         ("context_refiner", config["n_refiner_layers"]),
+        ("siglip_refiner", config["n_refiner_layers"] if config.get("siglip_feat_dim") else 0),
     ):
         yield from (f"{group}.{i}" for i in range(int(number)))
 

@@ -33,8 +33,8 @@ def is_there(shapes: Shapes) -> bool:
 def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
     """Return arguments of the library's tower, and `width` of what it gives; KeyError for a tensor that is not there."""
     if is_original(shapes):
-        bare = sam3_names.text({name: _Shape(shape) for name, shape in shapes.items() if name.startswith(_ORIGINAL)})
-        found: dict[str, tuple[int, ...]] = {name: value.shape for name, value in bare.items()}
+        stand_ins: Any = {name: _Shape(shape) for name, shape in shapes.items() if name.startswith(_ORIGINAL)}
+        found = {name: tuple(value.shape) for name, value in sam3_names.text(stand_ins).items()}
     else:
         found = _of_library(shapes)
     told = hints.get("detector_config", {}).get("text_config", {})

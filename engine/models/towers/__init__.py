@@ -65,7 +65,9 @@ class Kind(Protocol):
         ...
 
 
-_WITH_TORCH = frozenset({"language_encoder", "seeing_encoder", "t5_encoder", "pictures", "glyph_encoder"})
+_WITH_TORCH = frozenset(
+    {"language_encoder", "seeing_encoder", "t5_encoder", "pictures", "glyph_encoder", "bert_encoder"}
+)
 """Modules that encode, of which no file is recognised."""
 
 

@@ -7,16 +7,17 @@ from typing import Final
 
 from engine.models.shapes import Shapes
 from engine.models.towers.byt5 import VOCABULARIES
+from engine.models.towers.mt5 import LEAST
 from engine.models.towers.t5_kind import T5Kind, tokens_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class PieceKind(T5Kind):
-    """T5 over pieces of words."""
+    """T5 over pieces of English words."""
 
     def is_there(self, shapes: Shapes) -> bool:
-        """Say whether these are T5's encoder, and not ByT5's."""
-        return super().is_there(shapes) and tokens_of(shapes) not in VOCABULARIES
+        """Say whether these are T5's encoder, and not ByT5's or mT5's."""
+        return super().is_there(shapes) and tokens_of(shapes) not in VOCABULARIES and tokens_of(shapes) < LEAST
 
 
 KIND: Final = PieceKind(

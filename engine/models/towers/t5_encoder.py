@@ -47,12 +47,23 @@ class T5Encoder(Encoder):
         return self.encode_tokens(self.tokenize(text, warn))
 
     def tokenize(self, text: str, warn: Warn = log.warning) -> list[list[Token]]:
-        """Return the prompt's one row: text, end token, padding up to the least length, but so often at least as is told."""
+        """Return the prompt's one row: text, end token, padding up to the least length, but so often at least as is told.
+
+        Where the family's rows have a fixed length, a longer text is cut.
+        """
         text = text.lower().strip() if self._lower else text
-        row = [Token(number, piece.weight) for piece in segments(text) for number in self.tokenizer.ids(piece.text)]
+        row = self.opening()
+        row += [Token(number, piece.weight) for piece in segments(text) for number in self.tokenizer.ids(piece.text)]
+        if (most := self.tower.prompting.most) and len(row) >= most:
+            warn(f"{self.tower.name} reads {most} tokens of a prompt: what is beyond was cut.")
+            row = row[: most - 1]
         row.append(Token(self.tokenizer.end, 1.0))
         told = self.handle.tokens
         return [row + [self._padding_token()] * max(told.padding, told.max_length - len(row))]
+
+    def opening(self) -> list[Token]:
+        """Return what opens a row: nothing."""
+        return []
 
     def _padding_token(self) -> Token:
         return Token(self._pad, 1.0, padding=self._padding != "seen")
@@ -74,7 +85,8 @@ class T5Encoder(Encoder):
         hidden = self._run(row)
         if all(token.weight == 1.0 for token in row):
             return hidden
-        empty = [Token(self.tokenizer.end, 1.0), *[self._padding_token()] * (len(row) - 1)]
+        short = [*self.opening(), Token(self.tokenizer.end, 1.0)]
+        empty = [*short, *[self._padding_token()] * (len(row) - len(short))]
         nothing = self._run(empty)
         weights = torch.tensor([token.weight for token in row])[None, :, None]
         return torch.where(weights == 1.0, hidden, (hidden - nothing) * weights + nothing)

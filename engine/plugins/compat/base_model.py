@@ -20,6 +20,7 @@ from engine.plugins.compat.lent import Lent
 from engine.plugins.compat.network_hooks import inside
 from engine.plugins.compat.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from engine.plugins.compat.running import current_context
+from engine.sampling.denoisers import Occasion, Occasional
 from engine.sampling.noise_schedule import NoiseSchedule
 from engine.sampling.samplers.steps import Callback
 
@@ -109,7 +110,9 @@ class DiffusionModel:
             if self._model.layout is None:
                 self._model.layout = Layout.of(network.module)
             with inside(self._model.layout, options, x):
-                return network(x, timesteps, context, concat=kwargs.get("concat"), control=control)
+                return _on_occasion(network, options)(
+                    x, timesteps, context, concat=kwargs.get("concat"), control=control
+                )
 
     def parameters(self) -> Iterator[Any]:
         """Its weights."""
@@ -293,3 +296,11 @@ def live(handle: ModelHandle) -> Iterator[tuple[LiveModel, Callback]]:
     node: Any = current_context()
     with live_model(node.models, handle) as model:
         yield replace(model, hooks=None), report_to(node, handle)
+
+
+def _on_occasion(network: Any, options: dict[str, Any]) -> Any:
+    """The network for calls for the conditions that a pack's options name, where its patches want to know them."""
+    if not isinstance(network, Occasional) or not {"sigmas", "cond_or_uncond", "uuids"} <= options.keys():
+        return network
+    conditions = tuple(options["uuids"])
+    return network.on(Occasion(float(options["sigmas"][0]), tuple(options["cond_or_uncond"]), conditions))

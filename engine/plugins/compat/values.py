@@ -14,10 +14,11 @@ from engine.models.handles import (
     UpscaleHandle,
     VaeHandle,
 )
+from engine.models.hooks import HookedClip
 from engine.sampling.names import Sampler
 
 HANDLES = (
-    *(ModelHandle, HookedModel, ClipHandle, VaeHandle, ControlNetHandle, ClipVisionHandle, UpscaleHandle),
+    *(ModelHandle, HookedModel, ClipHandle, HookedClip, VaeHandle, ControlNetHandle, ClipVisionHandle, UpscaleHandle),
     *(Sampler, GuidedModel),
 )
 _HANDLES = frozenset(HANDLES)
@@ -61,6 +62,7 @@ def _wrapped(handle: Any) -> Any:
         ModelHandle: model_patcher.ModelPatcher,
         HookedModel: model_patcher.ModelPatcher,
         ClipHandle: sd.CLIP,
+        HookedClip: sd.CLIP,
         VaeHandle: sd.VAE,
         ControlNetHandle: controlnet.ControlNet,
         ClipVisionHandle: clip_vision.ClipVisionModel,

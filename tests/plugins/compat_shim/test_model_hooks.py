@@ -125,6 +125,25 @@ def test_perp_neg_of_a_model_with_hooks_is_refused(model: Any, picture: Any) -> 
         picture(perp_neg(from_pack(hooked), [[torch.zeros(1, 77, 32), {}]]))
 
 
+def test_a_latent_that_grows_on_the_way_does_so_for_a_model_with_hooks_too(model: Any, node: Any, texts: Any) -> None:
+    from nodes.custom_samplers import sampler_lcm_upscale
+    from nodes.custom_sampling import sampler_custom
+
+    hooked = model.clone()
+    hooked.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+
+    def grown(steered: Any) -> Any:
+        given = {"noise_seed": 2, "cfg": 3.0, "positive": texts[0], "negative": texts[1]}
+        levels, latent = torch.tensor([14.0, 2.0, 0.5, 0.0]), {"samples": torch.full((1, 4, 8, 8), 0.5)}
+        sampler = sampler_lcm_upscale(1.5, 1, "bilinear")
+        return sampler_custom(node, steered, **given, sampler=sampler, sigmas=levels, latent_image=latent).output[
+            "samples"
+        ]
+
+    assert grown(model.handle).shape == (1, 4, 12, 12)
+    assert torch.equal(grown(from_pack(hooked)), grown(model.handle))
+
+
 def test_without_guidance_the_negative_is_predicted_only_when_a_hook_wants_it(model: Any, picture: Any) -> None:
     for wants in (False, True):
         seen: list[Any] = []

@@ -246,3 +246,20 @@ def test_another_attention_function_takes_the_place_of_all_where_nothing_else_do
     hooked.model_options["transformer_options"]["optimized_attention_override"] = override
     assert torch.equal(picture(hooked, steps=1), picture(model, steps=1))
     assert calls == [4] * 8
+
+
+def test_our_patches_of_the_network_go_on_beneath_functions_of_packs(model: Any, picture: Any) -> None:
+    from engine.plugins.compat.values import from_pack, to_pack
+    from nodes.guidance_attention import na_guidance
+    from nodes.step_caches import easy_cache
+    from nodes.unet_patches import free_u, patch_model_add_downscale
+
+    plain = picture(model)
+    for change in (free_u, lambda one: patch_model_add_downscale(one, 2, end_percent=1.0), na_guidance, easy_cache):
+        ours = change(from_pack(model))
+        hooked = to_pack(ours).clone()
+        hooked.set_model_attn1_patch(lambda n, context, value, told: (n, context, value))
+        hooked.set_model_input_block_patch(lambda h, told: h)
+        got = picture(hooked, steps=6)
+        assert torch.allclose(got, picture(ours, steps=6), atol=1e-5)
+        assert change is easy_cache or not torch.allclose(picture(ours), plain, atol=1e-5)
