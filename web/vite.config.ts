@@ -16,7 +16,7 @@ export default defineConfig({
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: { outDir: "dist", target: "es2022", sourcemap: false, chunkSizeWarningLimit: 700,
     // What the first picture needs is kept in few files: many small ones compress worse.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "core", test: /src[\\/](graph|run|api|theme|canvas|nodes)[\\/](?!.*(LinkChooser|MarkdownText|inspect|ancestors|Popover|PackWidget|PackField|widgets[\\/][a-z]+[\\/]|parameterChecks|Minimap|[bB]ridg|menus))/ }] } } },
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "core", test: /src[\\/](graph|run|api|theme|canvas|nodes)[\\/](?!.*(LinkChooser|MarkdownText|inspect|ancestors|Popover|PackWidget|PackField|widgets[\\/][a-z]+[\\/]|parameterChecks|Minimap|preview[\\/]Shown|[bB]ridg|menus))/ }] } } },
   },
   server: { proxy: { ...proxied, "/ws": { target: server, ws: true } } },
   test: {

@@ -23,7 +23,7 @@ export const parts = {
 };
 
 /** Code that is not shown by itself. */
-const helpers = [loadMenus, reader, () => import("./bridging"), () => import("./ranTexts"), () => import("@/workflows/checking")];
+const helpers = [loadMenus, reader, () => import("./bridging"), () => import("./ranTexts"), () => import("@/workflows/checking"), () => import("@/nodes/preview/Shown")];
 
 /** Fetches them while nothing else is to do, so that they are there even if the server goes away. */
 export function loadLater(): void {

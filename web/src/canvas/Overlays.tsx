@@ -1,4 +1,5 @@
 import { lazy, Suspense, type RefObject } from "react";
+import { afterPaint } from "@/app/afterPaint";
 import { useSetting } from "@/app/settings/settings";
 import { Breadcrumbs } from "./Breadcrumbs";
 import { CanvasTools } from "./CanvasTools";
@@ -8,7 +9,7 @@ import { LinkInspector } from "./LinkInspector";
 import { TipHost } from "./TipHost";
 import { useUi } from "./context";
 
-const Minimap = lazy(() => import("./Minimap").then((module) => ({ default: module.Minimap })));
+const Minimap = lazy(() => afterPaint().then(() => import("./Minimap")).then((module) => ({ default: module.Minimap })));
 const LinkChooser = lazy(() => import("./LinkChooser").then((module) => ({ default: module.LinkChooser })));
 
 /** Everything on top of the graph. Presses on these parts are no business of the canvas. */

@@ -1,16 +1,15 @@
-import { memo, useEffect, useState } from "react";
-import { viewUrl } from "@/api/calls";
+import { lazy, memo, Suspense, useEffect, useState } from "react";
 import { useSetting } from "@/app/settings/settings";
 import { useCanvas } from "@/canvas/context";
 import type { SceneNode } from "@/canvas/scene";
 import { widgetValue } from "@/graph/widgets";
-import { openLightbox } from "@/panels/overlays";
 import { useNodeRunPart, type MediaFile, type NodeOutputs } from "@/run";
 import { fileNamed } from "./fileNames";
-import { scrollsWhenFocused } from "./scrolling";
+import { columns } from "./preview/columns";
 import { usePromptId } from "./usePromptId";
 
-const NOTHING: readonly MediaFile[] = [];
+/** Most nodes show nothing. */
+const Shown = lazy(() => import("./preview/Shown").then((module) => ({ default: module.Shown })));
 
 /** What a run gave on this node, the live picture while it works, or the file that is chosen in it. */
 export const NodePreview = memo(function NodePreview({ node }: { node: SceneNode }) {
@@ -28,16 +27,16 @@ export const NodePreview = memo(function NodePreview({ node }: { node: SceneNode
   useWantedHeight(node.id, wanted);
   const place = node.geometry.preview;
   if (empty || place === null) return null;
-  const files = shown?.images ?? NOTHING;
   return (
     <div className="sl-preview nodrag" style={{ top: place.y, height: place.height }}>
       {preview !== undefined ? (
         <img className="sl-preview-live" src={preview} alt="Picture so far" draggable={false} onLoad={(event) => setAspect(aspectOf(event.currentTarget))} />
       ) : (
-        <>
-          {files.length > 0 && <Pictures files={files} job={ran ? job : undefined} onAspect={setAspect} />}
-          {shown && <Others outputs={shown} onAspect={setAspect} />}
-        </>
+        shown && (
+          <Suspense>
+            <Shown outputs={shown} job={ran ? job : undefined} onAspect={setAspect} />
+          </Suspense>
+        )
       )}
     </div>
   );
@@ -58,10 +57,6 @@ function wantedHeight(width: number, outputs: NodeOutputs | undefined, aspect: n
   const pictures = count === 0 && !single ? 0 : count <= 1 ? Math.min(Math.max(inner * (aspect ?? 1), 90), 420) : Math.ceil(count / columns(count)) * (inner / columns(count));
   const text = (outputs?.text.length ?? 0) > 0 ? 90 : 0;
   return Math.round(Math.min(pictures, 520) + text + (outputs?.audio.length ?? 0) * 40 + (outputs?.files.length ?? 0) * 24 + 8 + (pictures > 0 ? 16 : 0));
-}
-
-function columns(count: number): number {
-  return count <= 1 ? 1 : count <= 4 ? 2 : Math.ceil(Math.sqrt(count));
 }
 
 function useWantedHeight(id: string, height: number): void {
@@ -86,87 +81,4 @@ const SHOWN: ReadonlySet<string> = new Set(["image", "mask", "video", "audio"]);
 function alone(file: MediaFile): NodeOutputs {
   const of = (media: MediaFile["media"]): MediaFile[] => (file.media === media ? [file] : []);
   return { images: of("image"), video: of("video"), audio: of("audio"), files: [], text: [], raw: {} };
-}
-
-interface PicturesProps {
-  readonly files: readonly MediaFile[];
-  readonly job: string | undefined;
-  readonly onAspect: (aspect: number) => void;
-}
-
-function Pictures({ files, job, onAspect }: PicturesProps) {
-  const showSize = useSetting("previews.imageSize");
-  const [size, setSize] = useState("");
-  const items = files.map((file) => ({ ...file, ...(job ? { jobId: job } : {}) }));
-  const across = columns(files.length);
-  return (
-    <div className="sl-preview-grid" style={{ gridTemplateColumns: `repeat(${across}, 1fr)` }}>
-      {files.map((file, index) => (
-        <Picture
-          key={`${file.subfolder}/${file.filename}`}
-          file={file}
-          job={job}
-          onOpen={() => openLightbox(items, index)}
-          onSize={(image) => {
-            onAspect(aspectOf(image));
-            setSize(`${image.naturalWidth} × ${image.naturalHeight}`);
-          }}
-        />
-      ))}
-      {showSize && size && <span className="sl-preview-size">{size}</span>}
-    </div>
-  );
-}
-
-interface PictureProps {
-  readonly file: MediaFile;
-  readonly job: string | undefined;
-  readonly onOpen: () => void;
-  readonly onSize: (image: HTMLImageElement) => void;
-}
-
-function Picture({ file, job, onOpen, onSize }: PictureProps) {
-  const [gone, setGone] = useState(false);
-  if (gone) return <p className="sl-preview-gone">{file.filename} is not on the server.</p>;
-  return (
-    <button type="button" className="sl-preview-picture" aria-label={`Show ${file.filename} full screen`} onClick={onOpen}>
-      <img
-        src={viewUrl(file, { preview: file.animated ? false : "webp;85", ...(job ? { version: job } : {}) })}
-        alt={file.filename}
-        draggable={false}
-        loading="lazy"
-        decoding="async"
-        onError={() => setGone(true)}
-        onLoad={(event) => onSize(event.currentTarget)}
-      />
-    </button>
-  );
-}
-
-function Others({ outputs, onAspect }: { outputs: NodeOutputs; onAspect: (aspect: number) => void }) {
-  return (
-    <>
-      {[...outputs.video, ...outputs.audio].map((file) => (
-        <Player key={`${file.type}/${file.subfolder}/${file.filename}`} file={file} onAspect={onAspect} />
-      ))}
-      {outputs.text.length > 0 && (
-        <pre className="sl-preview-text nodrag" tabIndex={0} {...scrollsWhenFocused}>
-          {outputs.text.join("\n")}
-        </pre>
-      )}
-      {outputs.files.map((file) => (
-        <a key={file.filename} className="sl-preview-file" href={viewUrl(file)} download={file.filename}>
-          {file.filename}
-        </a>
-      ))}
-    </>
-  );
-}
-
-function Player({ file, onAspect }: { file: MediaFile; onAspect: (aspect: number) => void }) {
-  const [gone, setGone] = useState(false);
-  if (gone) return <p className="sl-preview-gone">{file.filename} is not on the server, or cannot be played here.</p>;
-  const told = { src: viewUrl(file), controls: true, preload: "metadata", className: "nodrag", "aria-label": file.filename, onError: () => setGone(true) } as const;
-  if (file.media === "audio") return <audio {...told} />;
-  return <video {...told} loop muted playsInline onLoadedMetadata={({ currentTarget: { videoWidth, videoHeight } }) => videoWidth > 0 && onAspect(videoHeight / videoWidth)} />;
 }
