@@ -219,6 +219,8 @@ def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> ACon
     )
     try:
         family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
+    except CheckpointError as problem:
+        raise problem if str(weights) in str(problem) else CheckpointError(f"{weights}: {problem}") from problem
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{weights}: looks like a {kind.TITLE}, but lacks tensor {problem}.") from problem
     source = Source(str(weights), files(weights))
