@@ -1,4 +1,4 @@
-"""IP-Adapters of Stable Diffusion (Ye et al. 2023): pictures as prompts, which cross-attention looks at beside the text. No torch.
+"""IP-Adapters of Stable Diffusion (Ye et al. 2023): pictures as prompts, looked at beside the text. No torch.
 
 Plain ones take the vector that an image encoder made, plus and full ones its tokens. Those for face vectors are refused: what
 makes such vectors is in no library here.
@@ -55,8 +55,8 @@ def _projection(seen: Shapes) -> dict[str, Any]:
         return {"kind": "full", "sizes": {"seen": seen["proj.0.weight"][1], "made": seen["proj.3.weight"][0]}}
     if "latents" not in seen:
         raise CheckpointError(
-            "an IP-Adapter for faces (FaceID), which takes vectors of a network for faces (insightface) that is not here. Use one "
-            "that takes pictures as CLIP sees them: plain, plus, plus-face or full-face."
+            "an IP-Adapter for faces (FaceID), which takes vectors of a network for faces (insightface) that is not here. Use "
+            "one that takes pictures as CLIP sees them: plain, plus, plus-face or full-face."
         )
     width, inner = seen["proj_in.weight"][1], seen["latents"][2]
     sizes = {"seen": width, "made": seen["proj_out.weight"][0], "tokens": seen["latents"][1], "width": inner}

@@ -1,4 +1,4 @@
-"""Cross-attention of U-Nets that looks at pictures beside the text: the same query, keys and values of their own (Ye et al. 2023)."""
+"""Cross-attention of U-Nets that looks at pictures beside the text: by the same query, with their own keys (Ye et al. 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How IP-Adapters are called: what an image encoder saw becomes tokens, and those become keys and values for each cross-attention."""
+"""How IP-Adapters are called: what an image encoder saw becomes tokens, and these keys and values for each cross-attention."""
 
 from __future__ import annotations
 
