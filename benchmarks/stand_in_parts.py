@@ -31,15 +31,15 @@ def with_clip(writer: str, *, files: bool = True, **told: Any) -> Write:
     """The same of one that is given CLIP's vocabulary, as a tokenizer.json and with `files` as its own two before that."""
 
     def made(base: Path) -> None:
-        vocabulary, text = _clip(base)
+        vocabulary, text = clip_words(base)
         shutil.rmtree(base / "models" / "text_encoders")
         named(writer)(base, *([vocabulary] if files else []), text, **told)
-        _clip(base)
+        clip_words(base)
 
     return made
 
 
-def _clip(base: Path) -> tuple[tuple[Path, Path], str]:
+def clip_words(base: Path) -> tuple[tuple[Path, Path], str]:
     """The files of a small vocabulary for CLIP's towers, and the same as a tokenizer.json."""
     from tests.conftest import _tokenizer_json, _write_tokenizer
 
@@ -55,7 +55,7 @@ def _clip(base: Path) -> tuple[tuple[Path, Path], str]:
 def sd1(base: Path) -> None:
     import torch
 
-    _clip(base)
+    clip_words(base)
     torch.manual_seed(7)
     named("tests.conftest:_write_tiny_sd")(base)
     shutil.rmtree(base / "models" / "loras")
@@ -78,7 +78,7 @@ def sd2(base: Path) -> None:
     from tests.tiny_pixel import UNCLIP, classed_unet, vision_to_open_clip, vision_tower
 
     torch.manual_seed(24)
-    words = json.loads(_clip(base)[1])["model"]["vocab"]
+    words = json.loads(clip_words(base)[1])["model"]["vocab"]
     width, decoder = 1024, vae()
     tower = text_tower(len(words), width, 2, "gelu").state_dict() | {"text_projection.weight": torch.eye(width)}
     shared = sd_keys.vae_to_original(decoder.state_dict(), decoder.config)
@@ -105,7 +105,7 @@ def lotus(base: Path) -> None:
     from tests.tiny_pixel import classed_unet
 
     torch.manual_seed(31)
-    width, words = 1024, json.loads(_clip(base)[1])["model"]["vocab"]
+    width, words = 1024, json.loads(clip_words(base)[1])["model"]["vocab"]
     sizes = {"cross_attention_dim": width, "block_out_channels": (64, 64, 64), "attention_head_dim": 1}
     unet = classed_unet(**sizes, class_embed_type="projection", projection_class_embeddings_input_dim=4)
     original = sd_keys.unet_to_original(unet.state_dict(), unet.config, "")
@@ -135,7 +135,7 @@ def cascade(base: Path) -> None:
     from tests.tiny_pixel import cascade_stage, cascade_to_original, paella, vision_to_open_clip, vision_tower
 
     torch.manual_seed(25)
-    words = json.loads(_clip(base)[1])["model"]["vocab"]
+    words = json.loads(clip_words(base)[1])["model"]["vocab"]
     text = text_tower(len(words), 48, 3, "gelu", projection=40).state_dict()
     shared = {f"text_encoder.{name}": one for name, one in text.items()}
     stage_a = {f"vae.{name.replace('embedding', 'codebook')}": one for name, one in paella().state_dict().items()}

@@ -10,6 +10,7 @@ from typing import Final
 
 from stand_in_files import StandIn
 from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
+from stand_in_tools import detector, sam3
 
 FAMILIES: Final = (
     StandIn("rt_detr", plain("tests.tiny_seeing:write_detector"), {"diffusion_models/detector": "rt_detr_v4-*"}),
@@ -148,5 +149,7 @@ FAMILIES: Final = (
         with_clip("tests.tiny_kandinsky5:write"),
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
+    StandIn("sam3", sam3, {"checkpoints/sam3": "sam3*"}),
+    StandIn("detector", detector, {"diffusion_models/detector": "rt_detr_v4*"}),
     StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )

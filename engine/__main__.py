@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.cli.app import App
     from engine.config import Folders, Settings
     from engine.execute.executor import Executor
+    from engine.media.provenance.sealing import Provenance
     from engine.paths import ExtraFolder, Paths
     from engine.plugins.library import Library
     from engine.plugins.values import ImportModule
@@ -78,6 +79,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
     packs = (*paths.custom_node_folders, *folders.custom_nodes)
     stored_at = paths.cache / FILE_NAME
     remote = _remote(settings)
+    provenance = _provenance(settings, folders, base, paths)
     opened: list[Library] = []
 
     def load_library() -> Library:
@@ -91,7 +93,9 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         from engine.worker.devices import own_device
 
         patience = settings.pack_import_seconds
-        prepare = preparation(paths, patience, lambda: own_device(settings.device))
+        prepare = preparation(
+            paths, patience, lambda: own_device(settings.device), provenance is None or provenance.embed_workflow
+        )
         loading = Loading(adapters=ADAPTERS, prepare=prepare, disabled=settings.disabled_packs, patience=patience)
         library = load_library(NODE_PACKAGES, packs, stored_at, loading, on_change=lambda: say(READING))
         opened[:] = [library]
@@ -116,7 +120,7 @@ def make_app(base: Path, folders: Folders | None = None) -> App:
         return _cache(paths.cache if persistent else None, settings, import_module)
 
     def open_executor(library: Library, cache: Cache) -> Executor:
-        return _executor(library, cache, paths, settings, remote)
+        return _executor(library, cache, paths, settings, remote, provenance)
 
     return App(paths, settings, folders, load_library, stored_library, open_cache, open_executor)
 
@@ -163,7 +167,33 @@ def _remote(settings: Settings) -> RemoteServices:
         raise SettingsError(str(error)) from error
 
 
-def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings, remote: RemoteServices) -> Executor:
+def _provenance(settings: Settings, folders: Folders, base: Path, paths: Paths) -> Provenance | None:
+    """What files tell of their making; None as long as that is the workflow. Raises SettingsError."""
+    import msgspec
+
+    from engine.config import ProvenanceSettings, SettingsError
+
+    wanted = settings.provenance
+    if folders.disable_metadata:
+        wanted = msgspec.structs.replace(wanted, embed_workflow=False)
+    if wanted == ProvenanceSettings():
+        return None
+    from engine.media.provenance.sealing import Provenance
+
+    try:
+        return Provenance(wanted, base, paths.user, paths.locate)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _executor(
+    library: Library,
+    cache: Cache,
+    paths: Paths,
+    settings: Settings,
+    remote: RemoteServices,
+    provenance: Provenance | None,
+) -> Executor:
     from engine.cli.app import Deferred
     from engine.execute.executor import Executor
     from engine.execute.growth import MIB, ExpansionLimits
@@ -180,6 +210,7 @@ def _executor(library: Library, cache: Cache, paths: Paths, settings: Settings, 
         files_beside=_files_beside,
         ui_file=paths.produced,
         save_images=PictureSaver(paths.directory),
+        provenance=provenance,
         keep_text=TextKeeper(paths.directory),
     )
     most = settings.expansion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -119,6 +119,26 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return f"WebhookSettings(hosts={self.hosts!r}, …)"  # the secret does not belong into a log
 
 
+class ProvenanceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What saved files tell of their making (`engine.media.provenance`).
+
+    `credentials`: whether files are signed: never, those of graphs and requests that ask for it, or all. `source_type`: whether
+    all get the IPTC digital source type, which signed ones have anyway. `embed_workflow`: whether the workflow goes inside.
+    `certificate` and `key`: PEM files, relative to the base directory; without them a self-signed certificate is made at first
+    use. `algorithm`: of that key. `timestamps`: a server of RFC 3161 that is asked for the time. `trust`: PEM files of
+    certificates whose signatures are reported as trusted.
+    """
+
+    credentials: Literal["off", "on", "always"] = "off"
+    source_type: bool = False
+    embed_workflow: bool = True
+    certificate: str = ""
+    key: str = ""
+    algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = "es256"
+    timestamps: Annotated[str, msgspec.Meta(pattern=r"^(|https?://\S+)$")] = ""
+    trust: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`models`: further folders to search, laid out like `models/`. `device`: "auto", "cpu", "cuda", "cuda:1", "mps".
 
@@ -129,6 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `openai`: which models the routes of the OpenAI API have.
     `services`: services that make pictures elsewhere, by the name that nodes choose them by (`engine.remote`).
     `webhooks`: where the server may tell that a job has ended.
+    `provenance`: what saved files tell of their making.
     """
 
     models: tuple[str, ...] = ()
@@ -142,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     openai: OpenAISettings = OpenAISettings()
     services: dict[Name, ServiceSettings] = {}
     webhooks: WebhookSettings = WebhookSettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +178,8 @@ class Folders(msgspec.Struct, frozen=True, kw_only=True):
     """YAML files that name further model folders and folders of node packs."""
     custom_nodes: tuple[Path, ...] = ()
     """Further folders of node packs."""
+    disable_metadata: bool = False
+    """No folder, but of one start as these are: files are saved without the workflow, whatever the settings say."""
 
 
 def load_settings(base: Path) -> Settings:

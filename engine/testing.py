@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.authoring.context import Cancelled, PreviewMethod
@@ -32,6 +33,8 @@ class RecordingContext:
         self.node_id = node_id
         self.prompt = prompt or {}
         self.workflow = workflow
+        self.embedded = {"prompt": self.prompt} | ({"workflow": workflow} if workflow is not None else {})
+        self.seal: Callable[[Path, str], None] | None = None
         self.models = models
         self.paths = paths
         self.remote = remote

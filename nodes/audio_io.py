@@ -119,7 +119,7 @@ def preview_audio(ctx: Context, audio: Audio) -> WithUi[PassedOn]:
 def _saved(
     ctx: Context, audio: Audio, prefix: str, kind: SoundKind, quality: str = "", folder: str = "output"
 ) -> WithUi[Audio]:
-    told = {"prompt": ctx.prompt, **({"workflow": ctx.workflow} if ctx.workflow is not None else {})}
+    told = ctx.embedded
     home = ctx.paths.directory(folder).resolve()
 
     def write(data: bytes) -> Path:

@@ -91,19 +91,15 @@ def save_image_advanced(
 def _saved(ctx: Context, images: Tensor, prefix: str, suffix: str, encode: Any, home: Path) -> list[dict[str, str]]:
     from engine.media.picture_files import save_each
 
-    paths = save_each(images, home, prefix, suffix, encode, ctx.prompt)
+    paths = save_each(images, home, prefix, suffix, encode, ctx.prompt, ctx.seal)
     return [told_of(path, home) for path in paths]
-
-
-def _told(ctx: Context) -> dict[str, Any]:
-    return {"prompt": ctx.prompt, "workflow": ctx.workflow}
 
 
 def _png(ctx: Context, image: Tensor) -> bytes:
     from engine.media.picture_files import encode_png16
 
     ctx.check_cancelled()
-    return encode_png16(image, ctx.prompt, ctx.workflow)
+    return encode_png16(image, ctx.embedded.get("prompt"), ctx.embedded.get("workflow"))
 
 
 def _exr(ctx: Context, choice: Mapping[str, Any], image: Tensor) -> bytes:
@@ -111,7 +107,7 @@ def _exr(ctx: Context, choice: Mapping[str, Any], image: Tensor) -> bytes:
 
     ctx.check_cancelled()
     space = choice["input_color_space"]
-    return encode_exr(scene_linear(image, space), choice["bit_depth"], GAMUTS[space], _told(ctx))
+    return encode_exr(scene_linear(image, space), choice["bit_depth"], GAMUTS[space], ctx.embedded)
 
 
 def _avif(ctx: Context, images: Tensor, prefix: str, home: Path, choice: Mapping[str, Any]) -> WithUi[Tensor]:
@@ -120,7 +116,7 @@ def _avif(ctx: Context, images: Tensor, prefix: str, home: Path, choice: Mapping
 
     space, mode = choice["input_color_space"], choice["save_mode"]
     deep = choice["bit_depth"] == "10-bit YUV420" or (choice["bit_depth"] == "auto" and space != "sRGB")
-    encode = partial(encode_avif, space=space, bits=10 if deep else 8, crf=choice["crf"], told=_told(ctx))
+    encode = partial(encode_avif, space=space, bits=10 if deep else 8, crf=choice["crf"], told=ctx.embedded)
 
     def one(image: Tensor) -> bytes:
         ctx.check_cancelled()
@@ -130,5 +126,5 @@ def _avif(ctx: Context, images: Tensor, prefix: str, home: Path, choice: Mapping
         return WithUi(images, ui={"images": _saved(ctx, images, prefix, ".avif", one, home)})
     data = encode(images, fps=mode["fps"], loops=mode["loop_count"])
     size = images.shape[2], images.shape[1]
-    path = write_named(home, prefix, ".avif", lambda file: file.write_bytes(data), ctx.prompt, size=size)
+    path = write_named(home, prefix, ".avif", lambda file: file.write_bytes(data), ctx.prompt, size=size, seal=ctx.seal)
     return WithUi(images, ui={"images": [told_of(path, home)], "animated": [True]})

@@ -103,7 +103,7 @@ def lora_save(
 def _save(ctx: Context, made: ModelFile, prefix: str) -> Path:
     from engine.models.saving.pieces import write_pieces
 
-    metadata = made.metadata | embedded_texts(ctx.prompt, ctx.workflow)
+    metadata = made.metadata | embedded_texts(ctx.embedded)
     home = ctx.paths.directory("output").resolve()
     return write_named(
         home,

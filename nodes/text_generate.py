@@ -35,7 +35,7 @@ SAMPLED: Final = {
     "top_p": _number("FLOAT", 0.95, 0.0, 1.0, "Only the likeliest tokens that together have this probability."),
     "min_p": _number("FLOAT", 0.05, 0.0, 1.0, "Only tokens that have this share of the likeliest one's probability."),
     "repetition_penalty": _number("FLOAT", 1.05, 0.0, 5.0, "Makes tokens that were written less likely; 1 is none."),
-    "seed": _number("INT", 0, 0, 0xFFFFFFFFFFFFFFFF, "The draw.", control_after_generate=True),
+    "seed": _number("INT", 0, 0, 0xFFFFFFFFFFFFFFFF, "The draw."),
 }
 _PRESENCE: Final = _number("FLOAT", 0.0, 0.0, 5.0, "Taken off the scores of tokens that were written.")
 MODES: Final = [
@@ -64,7 +64,7 @@ def text_generate(
     mtp: Annotated[
         str, In(choices=MTP, tip="Drafts of several tokens; without effect, as no model here has the weights.")
     ] = "auto",
-    system_prompt: Annotated[str, In(tip="In the place of the model's own.")] = "",
+    system_prompt: Annotated[str, In(link_only=True, tip="In the place of the model's own.")] = "",
 ) -> Generated:
     """Write a text by a language model, which is shown as it grows. Thinking that it opens with is given apart.
 

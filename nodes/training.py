@@ -132,7 +132,7 @@ def save_lora(
     from engine.models.saving.pieces import piece_of, write_pieces
 
     pieces = [piece_of(name, value) for name, value in lora.items()]
-    metadata = {"format": "pt", **embedded_texts(ctx.prompt, ctx.workflow)}
+    metadata = {"format": "pt", **embedded_texts(ctx.embedded)}
     named = prefix if steps is None else f"{prefix}_{steps}_steps"
     home = ctx.paths.directory("output").resolve()
     write_named(home, named, ".safetensors", lambda path: write_pieces(path, pieces, metadata), ctx.prompt)

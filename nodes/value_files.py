@@ -72,6 +72,6 @@ def conditioning_loader(
 def _save(ctx: Context, made: ModelFile, prefix: str, suffix: str, *, workflow: bool = False) -> Path:
     from engine.models.saving.pieces import write_pieces
 
-    metadata = made.metadata | (embedded_texts(ctx.prompt, ctx.workflow) if workflow else {})
+    metadata = made.metadata | (embedded_texts(ctx.embedded) if workflow else {})
     home = ctx.paths.directory("output").resolve()
     return write_named(home, prefix, suffix, lambda path: write_pieces(path, made.pieces, metadata), ctx.prompt)

@@ -153,14 +153,15 @@ def wished(format: Choosing, codec: str) -> Wish:
 
 def saved(ctx: Context, video: VideoValue, prefix: str, wish: Wish, folder: str = "output") -> dict[str, Any]:
     """Write it under the next free number; what editors are told of it."""
-    told = {"prompt": ctx.prompt, **({"workflow": ctx.workflow} if ctx.workflow is not None else {})}
+    told, seal = ctx.embedded, ctx.seal if folder == "output" else None
     home = ctx.paths.directory(folder).resolve()
 
     def write(part: Path) -> None:
         write_video(video, part, wish, told)
 
     found = facts(video)
-    path = write_named(home, prefix, f".{wish.container}", write, ctx.prompt, size=(found.width, found.height))
+    size = found.width, found.height
+    path = write_named(home, prefix, f".{wish.container}", write, ctx.prompt, size=size, seal=seal)
     return {"images": [told_of(path, home, folder)], "animated": [True]}
 
 

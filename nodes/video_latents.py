@@ -12,7 +12,9 @@ from engine.models.latent_spaces import changed
 from nodes.dimensions import MAX_RESOLUTION, BatchSize
 
 Side = Annotated[int, In(ge=16, le=MAX_RESOLUTION, step=16, tip="Pixels of the video to be.")]
-Length = Annotated[int, In(ge=1, le=MAX_RESOLUTION, step=4, tip="Pictures of the video: one, and four more for each latent frame.")]
+Length = Annotated[
+    int, In(ge=1, le=MAX_RESOLUTION, step=4, tip="Pictures of the video: one, and four more for each latent frame.")
+]
 
 
 @node("EmptyHunyuanLatentVideo", category="latent/video", display_name="Empty HunyuanVideo 1.0 Latent")

@@ -79,6 +79,11 @@ class Bench:
     previews: list[Any] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    seal: Any = None
+
+    @property
+    def embedded(self) -> dict[str, Any]:
+        return {"prompt": self.prompt} | ({"workflow": self.workflow} if self.workflow is not None else {})
 
     def progress(self, value: float, total: float) -> None:
         self.told.append((value, total))

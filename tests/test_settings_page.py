@@ -68,6 +68,7 @@ def described(info: Any) -> str:
         return " or ".join(described(one) for one in info.types)
     kinds = {
         msgspec.inspect.StrType: "text",
+        msgspec.inspect.LiteralType: "text",
         msgspec.inspect.IntType: "whole number",
         msgspec.inspect.FloatType: "number",
         msgspec.inspect.BoolType: "true or false",

@@ -196,7 +196,7 @@ def write_sam3(base: Path) -> None:
     from tests.conftest import _tokenizer_json, _vocabulary, _write_tokenizer
 
     module: Any = tiny_sam3(len(_vocabulary()))
-    text = _tokenizer_json(_write_tokenizer(base / "words"))
+    text = _tokenizer_json(_write_tokenizer(base / "vocabulary"))
     _write(base / "models/checkpoints/sam3.safetensors", module.state_dict(), module.config.to_dict(), text)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from engine.authoring.subgraph import Subgraph
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.models.manager import ModelManager
     from engine.paths import Paths
     from engine.remote.services import RemoteServices
@@ -31,6 +33,10 @@ class Context(Protocol):
     """The prompt form of the graph that runs, as JSON."""
     workflow: Mapping[str, Any] | None
     """The saved workflow it came from, if the client sent it."""
+    embedded: Mapping[str, Any]
+    """What saved files carry: `prompt`, and `workflow` if there is one; empty where the settings leave them out."""
+    seal: Callable[[Path, str], None] | None
+    """What is done to a whole file in the output folder before it takes its name: (file, suffix). None for nothing."""
     models: ModelManager
     """The model manager of this device: `checkpoint(name)`, `use(handle)`, …"""
     paths: Paths

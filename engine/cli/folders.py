@@ -24,6 +24,7 @@ def folders_of(options: argparse.Namespace) -> Folders:
         models=folder_or_none(options.models_directory),
         extra_model_paths=_paths(name for names in options.extra_model_paths_config for name in names),
         custom_nodes=_paths(options.custom_nodes),
+        disable_metadata=options.disable_metadata,
     )
     for path in found.extra_model_paths:
         if not path.is_file():
@@ -44,6 +45,8 @@ def folder_arguments(folders: Folders) -> list[str]:
         "--models-directory": folders.models,
     }
     arguments = [part for option, path in single.items() if path is not None for part in (option, str(path))]
+    if folders.disable_metadata:
+        arguments.append("--disable-metadata")
     for file in folders.extra_model_paths:
         arguments += ["--extra-model-paths-config", str(file)]
     for folder in folders.custom_nodes:

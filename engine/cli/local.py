@@ -80,6 +80,7 @@ class Local:
             cancel=cancel,
             prompt_json=call.graph.prompt,
             workflow=call.graph.workflow,
+            credentials=(lambda: True) if self._options.credentials else None,
         )
         outputs = outputs_of(result, self.app.paths)
         if self._options.out is not None:

@@ -101,6 +101,11 @@ def _add_run(commands: _Commands[argparse.ArgumentParser], shared: argparse.Argu
         help="print every event as a line of JSON on stdout, and nothing else there",
     )
     parser.add_argument(
+        "--credentials",
+        action="store_true",
+        help="have saved files carry content credentials, where the settings leave that to those who ask",
+    )
+    parser.add_argument(
         "--watch",
         action="store_true",
         help="run again whenever the workflow or a file that it reads changes; Ctrl-C ends",
@@ -231,6 +236,9 @@ def _add_folders(group: argparse._ArgumentGroup) -> None:
         group.add_argument(
             f"--{name}-directory", metavar="DIR", help=f"{text} (default: {name}/ in the base directory)"
         )
+    group.add_argument(
+        "--disable-metadata", action="store_true", help="save files without the workflow and the prompt inside"
+    )
     group.add_argument(
         "--extra-model-paths-config",
         action="append",

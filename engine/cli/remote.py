@@ -140,6 +140,8 @@ class Remote:
         body: dict[str, Any] = {"prompt": graph.workflow if as_saved else graph.prompt, "prompt_id": str(uuid.uuid4())}
         if graph.workflow is not None:
             body["extra_data"] = {"extra_pnginfo": {"workflow": call.graph.workflow}}
+        if self._options.credentials:
+            body["extra_data"] = {**body.get("extra_data", {}), "credentials": True}
         if self._options.only:
             body["partial_execution_targets"] = self._options.only
         job = await self._posted(body)

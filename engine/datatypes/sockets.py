@@ -21,7 +21,7 @@ DISPLAY_TYPES = frozenset({"AUDIO_UI", "IMAGECOMPARE", "RESOLUTION_PREVIEW"})
 WIDGET_TYPES = DISPLAY_TYPES | {
     *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"),
     *("COLOR", "COLORS", "BOUNDING_BOX", "BOUNDING_BOXES", "CURVE", "RANGE"),
-    *("AUDIO_RECORD", "COMPOSITOR", "LOAD_3D", "WEBCAM"),
+    *("AUDIO_RECORD", "COMPOSITOR", "LOAD_3D", "VIDEO_EDIT", "WEBCAM"),
 }
 """Socket types that an editor draws as a widget unless the input says `link_only`.
 

@@ -13,6 +13,7 @@ from engine.cache.digests import is_tensor
 from engine.cache.memory import Stored
 from engine.execute.events import NodeMessage, NodePicture, NodePreview, NodeProgress, NodeText, Warned
 from engine.execute.run import Run
+from engine.execute.sealed import seal_of
 from engine.execute.state import NodeState, StoredInput
 from engine.execute.values import fetch_stored
 from engine.graph.loops import Loops
@@ -58,6 +59,19 @@ class NodeContext:
     def workflow(self) -> Mapping[str, Any] | None:
         """The saved workflow it came from, if the client sent it."""
         return self._run.documents.workflow
+
+    @property
+    def embedded(self) -> Mapping[str, Any]:
+        """What saved files carry of both."""
+        provenance = self._run.services.provenance
+        if provenance is not None and not provenance.embed_workflow:
+            return {}
+        return {"prompt": self.prompt} | ({"workflow": self.workflow} if self.workflow is not None else {})
+
+    @property
+    def seal(self) -> Any:
+        """What is done to a whole file before it takes its name; None for nothing."""
+        return seal_of(self._run, self._state, self.warn)
 
     @property
     def models(self) -> Any:
@@ -162,7 +176,10 @@ class NodeContext:
         if save is None:
             raise RuntimeError("This program cannot save images: its Services were built without `save_images`.")
         more = {name: value for name, value in (self._run.documents.extra_pnginfo or {}).items() if name != "workflow"}
-        saved = save(images, prefix, folder, self.prompt, self.workflow, more)
+        changed: dict[str, Any] = {} if self.embedded else {"embed": False}
+        if folder == "output" and (seal := self.seal) is not None:
+            changed["seal"] = seal
+        saved = save(images, prefix, folder, self.prompt, self.workflow, more, **changed)
         for fault in picture_faults(images) if is_tensor(images) else ():
             self.warn(fault)
         return saved

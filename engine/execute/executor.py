@@ -84,13 +84,15 @@ class Executor:
         extra_pnginfo: JsonSource | None = None,
         values: Sequence[NodeId] = (),
         preview_method: PreviewMethod = "none",
+        credentials: Callable[[], bool] | None = None,
     ) -> RunResult:
         """Compute the nodes `outputs` of `prompt`, and what they need that is not there yet.
 
         Nodes that fail do not raise: see `RunResult.failures`. `values` are ids of nodes whose output values the caller
         wants in the result. `prompt_json`, `workflow` and `extra_pnginfo` (all that the client wants embedded in pictures,
         the workflow among it) may be functions, called when a node first asks for them.
-        `preview_method` says whether samplers show how far they are, and how.
+        `preview_method` says whether samplers show how far they are, and how; `credentials` whether saved files shall carry
+        content credentials, where the settings leave that to requests.
         Cancelling the awaiting task cancels the run, waits for the node that is running to stop,
         keeps what is finished, and raises CancelledError.
         """
@@ -98,6 +100,7 @@ class Executor:
         documents = Documents(self.cache.copies.of, prompt, prompt_json, workflow, extra_pnginfo)
         run = Run(self, prompt, asyncio.get_running_loop(), sink, token, documents)
         run.preview_method = preview_method
+        run.credentials = credentials or run.credentials
         token.on_cancel(run.async_nodes.cancel_all)
         run.crew.join()
         self._threads.submit(_begin, run, list(outputs), list(values))

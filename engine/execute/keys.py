@@ -14,6 +14,7 @@ from engine.cache.digests import constant_bytes
 from engine.execute.context import hidden_inputs
 from engine.execute.facts import SpecFacts, name_bytes
 from engine.execute.run import Run
+from engine.execute.sealed import seal_bytes
 from engine.execute.state import BLOCKED, SILENT, NodeState, StoredInput
 from engine.graph.prompt import ALWAYS, Link
 from engine.graph.schema import Mentions
@@ -71,6 +72,8 @@ def action_key(run: Run, state: NodeState) -> bytes:
             parts.append(_constant(state, value))
     if not facts.plain:
         parts.append(_extras(run, state))
+    if facts.spec.output_node and run.services.provenance is not None:
+        parts.append(seal_bytes(run, state))
     if state.parent is not None and ALWAYS in state.node.meta:
         state.recorded = False
     if not state.recorded:

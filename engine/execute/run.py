@@ -30,6 +30,10 @@ from engine.graph.loops import Loops
 from engine.graph.prompt import Prompt
 
 
+def _no() -> bool:
+    return False
+
+
 class Run:
     """One call of `Executor.run`."""
 
@@ -49,6 +53,10 @@ class Run:
         self.loop = loop
         self.cancel = cancel
         self.preview_method: PreviewMethod = "none"
+        self.credentials: Callable[[], bool] = _no
+        """Whether the request asks for content credentials in what is saved."""
+        self.origins: dict[str, Any] = {}
+        """Where what a node saves comes from, once that was asked."""
         self.documents = documents
         self.telling = Telling(sink, cancel)
         self.emit = self.telling.emit

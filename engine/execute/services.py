@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-SaveImages: TypeAlias = Callable[
-    [Any, str, str, Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, Any]], Sequence[Mapping[str, Any]]
-]
+SaveImages: TypeAlias = Callable[..., Sequence[Mapping[str, Any]]]
 
 
 def _no_file(folder: str, name: str) -> Path | None:
@@ -47,6 +45,11 @@ class Services:
     ui_file: Callable[[Mapping[str, Any]], Path | None] = _no_ui_file
     """A `{filename, subfolder, type}` that a node reported → where that file is; None when that cannot be said."""
     save_images: SaveImages | None = None
-    """(images, prefix, folder, prompt JSON, workflow JSON, more JSON by name) → one `{filename, subfolder, type}` each."""
+    """(images, prefix, folder, prompt JSON, workflow JSON, more JSON by name) → one `{filename, subfolder, type}` each.
+
+    By name, where they are not as usual: `embed`, whether the JSON goes inside, and `seal`, what is done to each whole file.
+    """
+    provenance: Any = None
+    """What saved files tell of their making (`engine.media.provenance.sealing.Provenance`); None: the workflow, and no more."""
     keep_text: Callable[[str], Mapping[str, Any]] | None = None
     """A text that is too long to be shown → `{filename, subfolder, type}` of the file that holds it now."""

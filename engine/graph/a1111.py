@@ -37,8 +37,8 @@ _CELL: Final = 8
 class ModelFiles(Protocol):
     """The model files that are here."""
 
-    def names(self, folder: str) -> Sequence[str]:
-        """Files of a models folder, with `/` between parts."""
+    def names(self, folder: str, kind: str = "") -> Sequence[str]:
+        """Files of a models folder, or those of the input folder that are of a kind, with `/` between parts."""
         ...
 
     def hashed(self, folder: str, digest: str) -> str | None:
@@ -49,7 +49,7 @@ class ModelFiles(Protocol):
 class NoFiles:
     """No model files at all."""
 
-    def names(self, folder: str) -> Sequence[str]:
+    def names(self, folder: str, kind: str = "") -> Sequence[str]:
         """None."""
         return ()
 

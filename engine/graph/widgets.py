@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from engine.datatypes.sockets import DISPLAY_TYPES
+from engine.graph.custom_combo import CUSTOM_COMBO, listed
 from engine.graph.dynamic import CHOOSING, GROWS, brought, grown
 from engine.graph.saved import widget_name
 from engine.graph.schema import Catalogue, InputSpec, NodeSpec
@@ -121,6 +122,8 @@ def read_values(node: Mapping[str, Any], plan: Plan | None) -> dict[str, Any] | 
         return _of_unknown(node, values)
     if len(values) > plan.places and (more := _with_helpers(node, plan, values)) is not None:
         return more
+    if plan.spec.name == CUSTOM_COMBO:
+        return listed(values)
     if plan.has_buttons:
         values = _without_buttons(values)
     named = _by_place(_shown(plan, node), values) if plan.changes else _by_steps(plan, values)

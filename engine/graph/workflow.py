@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from engine.graph.custom_combo import CUSTOM_COMBO, placed
 from engine.graph.following import GET, REROUTES, Constant, Lost, Sources, input_type
 from engine.graph.problems import Problem, problem
 from engine.graph.prompt import wrap
@@ -103,6 +104,8 @@ class _Converter:
             elif source is not None:
                 links[name] = source
         self._tell_values(scope, node_id, node, plan, values)
+        if node["type"] == CUSTOM_COMBO:
+            values = placed(values)
         inputs: dict[str, Any] = {}
         for name, value in values.items():
             if name in links:

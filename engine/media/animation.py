@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from engine.media.atomic import write_numbered
+from engine.media.atomic import Seal, write_numbered
 from engine.media.errors import MediaError
 from engine.media.names import expand_pattern, place
 from engine.media.png import EXIF_PROMPT, EXIF_WORKFLOW
@@ -33,11 +33,14 @@ def save_animation(
     *,
     prompt: Mapping[str, Any] | None = None,
     workflow: Mapping[str, Any] | None = None,
+    embed: bool = True,
+    seal: Seal | None = None,
     **options: Any,
 ) -> Path:
     """Write the frames (B, H, W, C), values 0..1, as `prefix_00001_.webp` or `.png` with the next free number; it loops for ever.
 
-    `fps`: frames a second. `options` are Pillow's: `lossless`, `quality` (0..100) and `method` (0..6) of WebP,
+    `fps`: frames a second. Without `embed`, the prompt serves the name alone. `seal`: what is done to the whole file.
+    `options` are Pillow's: `lossless`, `quality` (0..100) and `method` (0..6) of WebP,
     `compress_level` (0..9) of PNG. Raises MediaError for a shape that is no picture, no
     frames at all, a prefix that leads out, a full disk, a folder that cannot be written.
     """
@@ -48,7 +51,7 @@ def save_animation(
     name = expand_pattern(prefix, width=first.width, height=first.height, prompt=prompt, now=datetime.now())
     target, stem = place(folder, name)
     buffer = io.BytesIO()
-    told = {"prompt": prompt, "workflow": workflow}
+    told = {"prompt": prompt, "workflow": workflow} if embed else dict.fromkeys(("prompt", "workflow"))
     first.save(
         buffer,
         format=kind.upper(),
@@ -59,7 +62,7 @@ def save_animation(
         **(_exif(first, told) if kind == "webp" else _chunks(told)),
         **options,
     )
-    return write_numbered(target, stem, f".{kind}", buffer.getvalue())
+    return write_numbered(target, stem, f".{kind}", buffer.getvalue(), seal=seal)
 
 
 def _exif(picture: Any, told: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:

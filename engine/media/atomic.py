@@ -9,30 +9,42 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from engine.media.errors import MediaError
+
+Seal: TypeAlias = Callable[[Path, str], None]
+"""Called with a whole file that has no name yet, and the suffix it will have; it may change the file (`engine.media.provenance`)."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EACCES}
 
 
-def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int = 1) -> Path:
+def write_numbered(folder: Path, stem: str, suffix: str, data: bytes, least: int = 1, seal: Seal | None = None) -> Path:
     """Write `data` as `stem_00001_` + `suffix` in `folder` with the next free number from `least` on, and return the path.
 
     The bytes go to a hidden file that then takes its name in one step, so the name only ever stands for the whole file, and
     of several writers each gets a number of its own. Raises MediaError when the disk is full or the folder cannot be written.
     """
-    return write_numbered_by(folder, stem, suffix, lambda part: part.write_bytes(data), least)
+    return write_numbered_by(folder, stem, suffix, lambda part: part.write_bytes(data), least, seal)
 
 
-def write_numbered_by(folder: Path, stem: str, suffix: str, write: Callable[[Path], object], least: int = 1) -> Path:
+def write_numbered_by(
+    folder: Path,
+    stem: str,
+    suffix: str,
+    write: Callable[[Path], object],
+    least: int = 1,
+    seal: Seal | None = None,
+) -> Path:
     """As `write_numbered`, of what `write` writes to the hidden file that it is given; one that it leaves undone is removed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{os.urandom(8).hex()}.part"
         try:
             write(part)
+            if seal is not None:
+                seal(part, suffix)
             return _take_name(part, folder, stem, suffix, least)
         finally:
             with suppress(OSError):

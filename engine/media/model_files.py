@@ -19,15 +19,15 @@ _lock = threading.Lock()
 
 
 class FolderFiles:
-    """Model files by `names` (a folder's file names) and `locate` (a folder and a name → the file)."""
+    """Model files by `names` (a folder's file names, of a kind) and `locate` (a folder and a name → the file)."""
 
-    def __init__(self, names: Callable[[str], Sequence[str]], locate: Callable[[str, str], Path | None]) -> None:
+    def __init__(self, names: Callable[..., Sequence[str]], locate: Callable[[str, str], Path | None]) -> None:
         self._names, self._locate = names, locate
 
-    def names(self, folder: str) -> Sequence[str]:
-        """Files of a models folder; none for a folder that is not known."""
+    def names(self, folder: str, kind: str = "") -> Sequence[str]:
+        """Files of a folder, of a kind where it has several; none for a folder that is not known."""
         try:
-            return self._names(folder)
+            return self._names(folder, kind) if kind else self._names(folder)
         except (KeyError, ValueError):
             return ()
 

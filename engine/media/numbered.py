@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.media.atomic import write_numbered_by
+from engine.media.atomic import Seal, write_numbered_by
 from engine.media.names import expand_pattern, place
 
 
@@ -20,16 +20,17 @@ def write_named(
     prompt: Mapping[str, Any] | None = None,
     *,
     size: tuple[int, int] | tuple[None, None] = (None, None),
+    seal: Seal | None = None,
 ) -> Path:
     """Let `write` make a file in `home`, give it the name that a file name prefix tells, with the next number, and return it.
 
-    `size`: the pixels that `%width%` and `%height%` mean, where there are any.
+    `size`: the pixels that `%width%` and `%height%` mean, where there are any. `seal`: what is done to the whole file.
 
     Raises MediaError for a prefix that leads out of `home`, a full disk, and a folder that cannot be written.
     """
     named = expand_pattern(prefix, width=size[0], height=size[1], prompt=prompt, now=datetime.now().astimezone())
     folder, stem = place(home, named)
-    return write_numbered_by(folder, stem, suffix, write)
+    return write_numbered_by(folder, stem, suffix, write, seal=seal)
 
 
 def told_of(path: Path, home: Path, folder: str = "output") -> dict[str, str]:
@@ -38,7 +39,6 @@ def told_of(path: Path, home: Path, folder: str = "output") -> dict[str, str]:
     return {"filename": path.name, "subfolder": "" if below == "." else below, "type": folder}
 
 
-def embedded_texts(prompt: Mapping[str, Any] | None, workflow: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the metadata `prompt` and `workflow` as the field writes them into safetensors files: JSON, where there are any."""
-    known = {"prompt": prompt, "workflow": workflow}
-    return {name: json.dumps(value) for name, value in known.items() if value}
+def embedded_texts(embedded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata `prompt` and `workflow` of a context's `embedded` as the field writes them into safetensors files: JSON, where there are any."""
+    return {name: json.dumps(value) for name, value in embedded.items() if value}

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.media.atomic import number_of, write_numbered
+from engine.media.atomic import Seal, number_of, write_numbered
 from engine.media.errors import MediaError
 from engine.media.names import expand_pattern, place
 
@@ -28,6 +28,7 @@ def save_each(
     suffix: str,
     encode: Callable[[Tensor], bytes],
     prompt: Mapping[str, Any] | None = None,
+    seal: Seal | None = None,
 ) -> list[Path]:
     """Write what `encode` makes of each image (H, W, C) of (B, H, W, C) as `prefix_00001_` + `suffix`, numbered on.
 
@@ -42,7 +43,7 @@ def save_each(
         height, width = image.shape[:2]
         name = expand_pattern(prefix, width=width, height=height, prompt=prompt, now=now, batch_index=index)
         target, stem = place(folder, name)
-        paths.append(write_numbered(target, stem, suffix, encode(image), number + 1))
+        paths.append(write_numbered(target, stem, suffix, encode(image), number + 1, seal))
         number = number_of(paths[-1], stem)
     return paths
 

@@ -6,7 +6,7 @@ Subfolders `5_cats` count five times, as the scripts of kohya-ss have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 Fitting: TypeAlias = Literal["None", "Stretch", "Crop", "Pad"]
 """How pictures get one size: not at all, with other proportions, cut to the middle, or with black edges."""
 
-SET_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+Kind = Literal["pictures", "videos"]
+_SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
+    "pictures": frozenset({".png", ".jpg", ".jpeg", ".webp"}),
+    "videos": frozenset({".mp4", ".avi", ".mov", ".webm", ".mkv", ".flv"}),
+}
 MOST_ENTRIES: Final = 10_000
 """Entries of a data set, repetitions counted."""
 MAX_CAPTION: Final = 1_000_000
@@ -31,30 +35,31 @@ _REPEATED: Final = re.compile(r"(\d+)_")
 
 
 class Entry(NamedTuple):
-    """A picture file and how often it counts."""
+    """A file of a picture or a video and how often it counts."""
 
     path: Path
     times: int
 
 
-def entries_of(files: Iterable[tuple[str, Path]], folder: str, *, below: bool) -> list[Entry]:
-    """The pictures among `files` of `folder`: those in it, and with `below` those in its subfolders `N_name`, N times each.
+def entries_of(files: Iterable[tuple[str, Path]], folder: str, *, below: bool, kind: Kind = "pictures") -> list[Entry]:
+    """The pictures, or videos, among `files` of `folder`: those in it, and with `below` those in its subfolders
+    `N_name`, N times each.
 
-    `files` come in order, each with the name of the subfolder that it is in. Raises MediaError when there are no pictures, or
-    too many.
+    `files` come in order, each with the name of the subfolder that it is in. Raises MediaError when there are none, or too
+    many.
     """
     found = []
     for place, path in files:
-        if path.suffix.lower() in SET_SUFFIXES:
+        if path.suffix.lower() in _SUFFIXES[kind]:
             named = _REPEATED.match(place) if below else None
             times = 1 if not place else int(named[1][:9]) if named is not None else 0
             found.append(Entry(path, times))
     total = sum(entry.times for entry in found)
     if not total:
         hint = " Subfolders are read where their name begins with a number, as in 5_cats." if below else ""
-        raise MediaError(f"There are no pictures (.png, .jpg, .jpeg, .webp) in the folder {folder!r}.{hint}")
+        raise MediaError(f"There are no {kind} ({', '.join(sorted(_SUFFIXES[kind]))}) in the folder {folder!r}.{hint}")
     if total > MOST_ENTRIES:
-        raise MediaError(f"The folder {folder!r} comes to {total} pictures; at most {MOST_ENTRIES} make a data set.")
+        raise MediaError(f"The folder {folder!r} comes to {total} {kind}; at most {MOST_ENTRIES} make a data set.")
     return [entry for entry in found if entry.times]
 
 

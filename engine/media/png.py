@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from engine.media.atomic import number_of, write_numbered
+from engine.media.atomic import Seal, number_of, write_numbered
 from engine.media.names import expand_pattern, place
 from engine.media.tensors import to_pictures
 
@@ -32,12 +32,14 @@ def save_pictures(
     workflow: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
     format: Format = "png",
+    embed: bool = True,
+    seal: Seal | None = None,
 ) -> list[Path]:
     """Write each image of (B, H, W, C), values 0..1, as `prefix_00001_.png` with the next free number in `folder`.
 
     The prefix may name subfolders and hold the patterns of `expand_pattern`; the number goes on within the batch even
     where `%batch_num%` already tells its pictures apart. `prompt` and `workflow` (JSON) are embedded; in a
-    PNG file `more` (JSON by name) too.
+    PNG file `more` (JSON by name) too; without `embed` nothing is. `seal`: what is done to each whole file.
     A file appears whole or not at all and replaces no other.
     Raises MediaError for a shape that is no picture, a prefix that leads out, a full disk, a folder that cannot be written.
     """
@@ -48,10 +50,9 @@ def save_pictures(
         width, height = picture.size
         name = expand_pattern(prefix, width=width, height=height, prompt=prompt, now=now, batch_index=index)
         target, stem = place(folder, name)
-        data = (
-            encode_png(picture, prompt, workflow, more) if format == "png" else encode_webp(picture, prompt, workflow)
-        )
-        paths.append(write_numbered(target, stem, f".{format}", data, number + 1))
+        told = (prompt, workflow) if embed else (None, None)
+        data = encode_png(picture, *told, more if embed else None) if format == "png" else encode_webp(picture, *told)
+        paths.append(write_numbered(target, stem, f".{format}", data, number + 1, seal))
         number = number_of(paths[-1], stem)
     return paths
 

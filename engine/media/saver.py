@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.media.atomic import Seal
 from engine.media.png import save_pictures
 
 if TYPE_CHECKING:
@@ -26,10 +27,14 @@ class PictureSaver:
         prompt: Mapping[str, Any] | None = None,
         workflow: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
+        *,
+        embed: bool = True,
+        seal: Seal | None = None,
     ) -> list[dict[str, str]]:
         """Save images (B, H, W, C), 0..1, and return one `{filename, subfolder, type}` each. Raises MediaError."""
         home = self._directory(folder).resolve()
-        paths = save_pictures(images, home, prefix, prompt=prompt, workflow=workflow, more=more)
+        told = {"prompt": prompt, "workflow": workflow, "more": more}
+        paths = save_pictures(images, home, prefix, **told, embed=embed, seal=seal)
         return [{"filename": path.name, "subfolder": _relative(path.parent, home), "type": folder} for path in paths]
 
 

@@ -256,14 +256,23 @@ class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):
     family: str = ""
 
 
-class PerceptionHandle(_Handle, frozen=True, kw_only=True, tag="perception"):
+class PerceptionHandle(msgspec.Struct, frozen=True, kw_only=True, tag="perception"):
     """A network that sees what is in a picture; `kind`: the module of `engine.models.perception` that knows it.
 
     Sockets of type MODEL and CLIP may hold one. What asks it for something that denoisers and text encoders have is told.
     """
 
+    source: Source
     kind: str
-    family: str = ""
+    config: dict[str, Any] = {}
+    prefix: str = ""
+
+    def identity(self) -> str:
+        """Return 32 hex digits; equal ones mean interchangeable networks. Where the file lies does not count."""
+        from engine.models.rooms import code_of
+
+        data = [without_paths(msgspec.to_builtins(self)), code_of("", perception=self.kind)]
+        return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 
     def __getattr__(self, name: str) -> Any:
         """Raise ModelError, for what it lacks is asked of it in the place of another model. It is an AttributeError too."""
@@ -308,12 +317,11 @@ def identity_of(handle: _Handle) -> str:
     from engine.models.rooms import code_of  # which imports families
 
     kind = handle.kind if isinstance(handle, VaeHandle) else ""
-    sees = handle.kind if isinstance(handle, PerceptionHandle) else ""
     control = handle.kind if isinstance(handle, ControlNetHandle) else ""
     uses: tuple[ControlUse, ...] = handle.controls if isinstance(handle, ModelHandle) else ()
     if isinstance(handle, ModelHandle) and (uses or handle.carried):
         handle = msgspec.structs.replace(handle, controls=(), carried={})
-    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control, sees)]
+    data = [without_paths(msgspec.to_builtins(handle)), code_of(handle.family, kind, control)]
     data += [use.identity() for use in uses]
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(data, order="sorted"))
 

@@ -35,6 +35,7 @@ from engine.models.handles import (
     FileDigest,
     ModelHandle,
     ModelPatchHandle,
+    PerceptionHandle,
     Source,
     StyleModelHandle,
     UpscaleHandle,
@@ -163,6 +164,8 @@ def open_text_encoder(path: Path, files: FileDigest = digest_file) -> ClipHandle
     clip = opened.clip
     if clip is None:
         raise CheckpointError(f"{path}: holds no text encoder. Expected text_model.* tensors.{held(*opened)}")
+    if isinstance(clip, PerceptionHandle):
+        return clip
     beside = None if path.is_dir() or clip.tokenizer else _tokenizer(path.parent, files)
     return msgspec.structs.replace(clip, tokenizer=beside) if beside else clip
 

@@ -34,8 +34,10 @@ def open_seeing(
 ) -> tuple[PerceptionHandle, PerceptionHandle | None] | None:
     """Return the handle of the network that a file holds and that of its reader of texts; None for no such file."""
     name = perception.kind_in(header.shapes)
-    if name is None or perception.kind_named(name).LOADER not in _CHECKPOINTS:
+    if name is None:
         return None
+    if (kind := perception.kind_named(name)).LOADER not in _CHECKPOINTS:
+        raise CheckpointError(f"{path}: holds {kind.TITLE}, which is no checkpoint. Load it by {kind.LOADER}.")
     text = _READERS.get(name)
     there = text is not None and perception.kind_named(text).is_there(header.shapes)
     reader = _handle(path, text, header, files) if text and there else None

@@ -24,18 +24,19 @@ log = logging.getLogger("safelight.packs")
 
 
 def preparation(
-    paths: Paths, patience: float | None = None, device: Callable[[], str] | None = None
+    paths: Paths, patience: float | None = None, device: Callable[[], str] | None = None, embeds: bool = True
 ) -> Callable[[Sequence[ModuleFile]], dict[str, str]]:
     """A function to call with all packs before the first is imported; it gives the problems of packs by module.
 
-    A script is waited for `patience` seconds. `device` tells packs what computes.
+    A script is waited for `patience` seconds. `device` tells packs what computes, `embeds` whether
+    files are saved with the workflow inside.
     """
 
     def prepare(files: Sequence[ModuleFile]) -> dict[str, str]:
         from engine.plugins.compat.host import Host
         from engine.plugins.compat.install import install_shim
 
-        install_shim(Host(paths, device=device))
+        install_shim(Host(paths, device=device, embeds=embeds))
         return dict(found for file in files if (found := _prestart(file, patience)) is not None)
 
     return prepare

@@ -67,7 +67,7 @@ RUN_SEED = "run_seed"
 """Among the options that `Inputs` is given: the seed of the run, for networks that are given something with noise on it."""
 
 RUN_MASK = "run_mask"
-"""Among the options that `Inputs` is given: the noise mask (B, 1, …, h, w) of the run or None, for networks that are told of it."""
+"""Among the options that `Inputs` is given: the noise mask (B, 1, …, h, w) of the run, or None."""
 
 CONCAT = "concat"
 """The name under which `Inputs` gives such a picture."""

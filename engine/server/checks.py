@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import xxhash
@@ -21,6 +21,10 @@ REMEMBERED: Final = 64
 
 REMEMBERED_BYTES: Final = 512 * 1024
 """Larger ones are not remembered."""
+
+
+Used: TypeAlias = dict[tuple[str, str], Sequence[str]]
+"""Names of files by their folder and kind."""
 
 
 class GraphRefused(Refusal):
@@ -49,13 +53,11 @@ class CheckedGraph(NamedTuple):
 
 
 class Checks:
-    """Checks graphs against a catalogue. `listing` gives the file names of a folder: the same tuple until they change."""
+    """Checks graphs against a catalogue. `listing` gives the files of a folder and kind: the same tuple until they change."""
 
-    def __init__(self, listing: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, listing: Callable[[str, str], Sequence[str]]) -> None:
         self._listing = listing
-        self._known: OrderedDict[tuple[Any, ...], tuple[Catalogue, dict[str, Sequence[str]], CheckedGraph]] = (
-            OrderedDict()
-        )
+        self._known: OrderedDict[tuple[Any, ...], tuple[Catalogue, Used, CheckedGraph]] = OrderedDict()
 
     def check(self, posted: Posted, catalogue: Catalogue, targets: Any) -> CheckedGraph:
         """Check a graph. Raises GraphRefused when no output can run. Safe among threads."""
@@ -64,7 +66,7 @@ class Checks:
         known = self._known.get(key) if not posted.problems else None
         if known is not None and known[0] is catalogue and self._unchanged(known[1]):
             return known[2]
-        used: dict[str, Sequence[str]] = {}
+        used: Used = {}
         found = self._check(posted, prompt, catalogue, targets, used)
         if not posted.problems and not found.node_errors and len(prompt) <= REMEMBERED_BYTES:
             self._known[key] = (catalogue, used, found)
@@ -72,14 +74,12 @@ class Checks:
                 self._known.popitem(last=False)
         return found
 
-    def _unchanged(self, used: Mapping[str, Sequence[str]]) -> bool:
-        return all(self._listing(folder) is names for folder, names in used.items())
+    def _unchanged(self, used: Used) -> bool:
+        return all(self._listing(*folder) is names for folder, names in used.items())
 
-    def _check(
-        self, posted: Posted, prompt: bytes, catalogue: Catalogue, targets: Any, used: dict[str, Sequence[str]]
-    ) -> CheckedGraph:
+    def _check(self, posted: Posted, prompt: bytes, catalogue: Catalogue, targets: Any, used: Used) -> CheckedGraph:
         def choices(files: Files) -> Sequence[str]:
-            names = used[files.folder] = self._listing(files.folder)
+            names = used[files.folder, files.kind] = self._listing(files.folder, files.kind)
             return names
 
         found = check(posted.prompt, catalogue, choices=choices, targets=targets)

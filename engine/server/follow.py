@@ -21,12 +21,12 @@ from engine.execute.events import (
     NodeFinished,
     NodeMessage,
     NodePicture,
-    NodeText,
     NodeProgress,
     NodeReused,
     NodesCached,
     NodeSkipped,
     NodeStarted,
+    NodeText,
     Warned,
 )
 from engine.jobs.dispatch import preview_method_of

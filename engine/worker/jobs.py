@@ -49,6 +49,7 @@ async def run_job(
             workflow=(lambda: _decoded(message.workflow)) if message.workflow is not None else None,
             extra_pnginfo=lambda: _embedded(message),
             preview_method=message.preview_method,
+            credentials=(lambda: _asks_credentials(message)) if b'"credentials"' in message.extra_data else None,
         )
         recent.remember(message.job, prompt, result.digests)
         return result
@@ -86,6 +87,11 @@ def _embedded(message: RunJob) -> Any:
     extra = _decoded(message.extra_data)
     found = extra.get("extra_pnginfo") if isinstance(extra, dict) else None
     return found if isinstance(found, dict) else None
+
+
+def _asks_credentials(message: RunJob) -> bool:
+    extra = _decoded(message.extra_data)
+    return isinstance(extra, dict) and extra.get("credentials") is True
 
 
 def _decoded(data: bytes) -> Any:

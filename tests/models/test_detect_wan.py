@@ -41,6 +41,7 @@ FULL: dict[str, dict[str, Any]] = {
     "2.1 VACE 14B": LARGE | {"vace_layers": list(range(0, 40, 5)), "vace_in_channels": 96},
     "2.1 Fun control 1.3B": SMALL | {"in_channels": 48, "image_dim": 1280, "added_kv_proj_dim": 1536},
     "2.2 Fun control 14B": LARGE | {"in_channels": 52, "reference_channels": 16},
+    "2.1 Fun camera 14B": LARGE | SEES | {"in_channels": 32, "camera_channels": 1536, "camera_blocks": 1},
     "2.2 Fun camera 14B": LARGE | {"in_channels": 36, "camera_channels": 1536, "camera_blocks": 1},
 }
 """By github.com/huggingface/diffusers (its script) and github.com/aigc-apps/VideoX-Fun (its configurations)."""

@@ -27,6 +27,8 @@ class Desk:
         self.paths = paths
         self.prompt = {"1": {"class_type": "Some", "inputs": {"text": "é"}}}
         self.workflow = {"nodes": [1]}
+        self.embedded = {"prompt": self.prompt, "workflow": self.workflow}
+        self.seal = None
 
     def check_cancelled(self) -> None:
         pass

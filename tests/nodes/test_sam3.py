@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from nodes.conditioning import text_encode
 from nodes.loaders import checkpoint_loader
 from nodes.sam3 import sam3_detect
 from tests.conftest import _tokenizer_json, _vocabulary, _write_tokenizer
-from tests.tiny_seeing import Seeing, seeing, tiny_sam3
+from tests.tiny_geometry import write_birefnet
+from tests.tiny_seeing import Seeing, seeing, tiny_sam3, write_sam3
 
 NAME = "sam3/model.safetensors"
 
@@ -231,3 +233,32 @@ def test_a_file_without_its_config_is_told(there):
     base.file("checkpoints", "alone.safetensors", module.state_dict())
     with pytest.raises(CheckpointError, match=r"alone\.safetensors: looks like SAM 3.*config\.json of a sam3_video"):
         checkpoint_loader(base.context, "alone.safetensors")
+
+
+def test_loaders_of_other_parts_say_what_the_file_is(there):
+    base, _ = there
+    write_sam3(base.base)
+    from nodes.loaders import text_encoder_loader, vae_loader
+
+    for folder in ("vae", "text_encoders"):
+        place = base.base / "models" / folder
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(base.base / "models/checkpoints/sam3.safetensors", place / "s.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds no VAE.*It holds SAM 3.*CheckpointLoaderSimple"):
+        vae_loader(base.context, "s.safetensors")
+    reader = text_encoder_loader(base.context, "s.safetensors")
+    assert text_encode(base.context, "cat", reader)[0][0].shape == (1, 3, 128)
+    model = checkpoint_loader(base.context, "sam3.safetensors").MODEL
+    with pytest.raises(ModelError, match=r"holds SAM 3.*which has no family"):
+        _ = model.family
+    with base.context.models.use(reader) as one, pytest.raises(ModelError, match=r"reads one text, got 2"):
+        one.encode_each({"l": "a", "g": "b"})
+
+
+def test_a_network_with_another_loader_is_no_checkpoint(there):
+    base, _ = there
+    write_birefnet(base.base / "models/checkpoints/birefnet.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"birefnet\.safetensors: holds BiRefNet.*Load it by LoadBackgroundRemovalModel"
+    ):
+        checkpoint_loader(base.context, "birefnet.safetensors")

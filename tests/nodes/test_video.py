@@ -13,7 +13,14 @@ import torch
 from engine.media.embedded import read_embedded
 from engine.media.errors import MediaError
 from engine.media.video import VideoValue, facts, frames, is_as_loaded
+from nodes.data_set_videos import (
+    load_video_data_set,
+    load_video_text_data_set,
+    shuffle_video_data_set,
+    shuffle_video_text_data_set,
+)
 from nodes.video import create_video, get_video_components, load_video, save_video, save_webm
+from nodes.video_edits import video_crop, video_trim
 from nodes.video_parts import (
     concatenate_video,
     video_frame_sample,
@@ -269,3 +276,43 @@ def test_packs_find_the_field_s_methods_and_give_videos_of_their_own(told, file,
     made.save_to(str(tmp_path / "x.mp4"), metadata={"prompt": {"1": {}}})
     assert read_embedded((tmp_path / "x.mp4").read_bytes(), "it").prompt == {"1": {}}
     assert file.as_trimmed(5.0, 1.0) is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_frames_are_cut_by_a_widget_s_rectangle_and_times(told, file, in_memory):
+    given = create_video(ramp(), FPS) if in_memory else file
+    made = video_crop(told, given, {"x": 8, "y": 4, "width": 16, "height": 12})
+    [cut] = made.values
+    assert (facts(cut).width, facts(cut).height) == (16, 12)
+    assert get_video_components(cut).images.shape == (20, 12, 16, 3)
+    assert made.ui["images"][0]["type"] == "temp"
+    [again] = video_crop(told, cut, {"x": 2, "y": 2, "width": 4, "height": 4}).values
+    assert get_video_components(again).images.shape[1:3] == (4, 4)
+    assert video_crop(told, given, {}).values == (given,)
+    [part] = video_trim(told, given, {"start_time": 0.5, "duration": 0.3}).values
+    assert told_by(get_video_components(part).images) == [5, 6, 7]
+    with pytest.raises(ValueError, match=r"16 × 12 pixels at \(40, 4\) is not inside the video, which has 48 × 32"):
+        video_crop(told, given, {"x": 40, "y": 4, "width": 16, "height": 12})
+    with pytest.raises(ValueError, match="x: expected a number from 0 on, got -1"):
+        video_crop(told, given, {"x": -1})
+
+
+def test_folders_of_videos_are_lists_with_captions_in_an_order_of_the_seed(told, file):
+    home = told.paths.directory("input") / "films"
+    for name in ("b.mp4", "a.mp4", "2_more/c.mp4"):
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Path(file.file).read_bytes())
+    (home / "a.txt").write_text(" one \n")
+    (home / "2_more" / "c.txt").write_text("three")
+    [videos] = load_video_data_set(told, "films")
+    assert [Path(video.file).name for video in videos] == ["a.mp4", "b.mp4"]
+    videos, texts = load_video_text_data_set(told, "films")
+    assert texts == ["one", "", "three", "three"]
+    mixed = shuffle_video_text_data_set(videos, texts, [3])
+    assert sorted(mixed.texts) == sorted(texts)
+    assert [texts[videos.index(video)] for video in mixed.videos] == mixed.texts
+    assert shuffle_video_data_set(videos, [3]).videos == mixed.videos
+    (home.parent / "bare").mkdir(exist_ok=True)
+    with pytest.raises(MediaError, match=r"no videos \(\.avi, .*\) in the folder 'bare'"):
+        load_video_data_set(told, "bare")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,6 +52,10 @@ class Reader:
     ) -> None:
         self.module, self.handle, self.device, self.dtype = module, handle, device, dtype
         self._tokenizer = tokenizer
+
+    def encode_each(self, texts: Mapping[str, str], text: str = "", warn: Warn = log.warning) -> Encoded:
+        """Raise ModelError: it reads one text, as CLIPTextEncode gives it."""
+        raise ModelError(f"{self.handle.source.path}: reads one text, got {len(texts)} apart. Use CLIPTextEncode.")
 
     @torch.no_grad()
     def encode(self, text: str, warn: Warn = log.warning, pictures: Sequence[Tensor] = (), style: str = "") -> Encoded:

@@ -61,7 +61,7 @@ def _arguments() -> Arguments:
         user_directory=str(paths.user),
         preview_method=LatentPreviewMethod.Auto,
         preview_size=512,
-        disable_metadata=False,
+        disable_metadata=not the_host().embeds,
         listen=server.address,
         port=server.port,
         max_upload_size=server.max_upload_size / (1024 * 1024),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.media.png import save_pictures
+from engine.plugins.compat.host import the_host
 from engine.plugins.compat.io_words import FolderType
 from engine.plugins.compat.running import current_context
 
@@ -77,7 +78,10 @@ class ImageSaveHelper:
         hidden = getattr(cls, "hidden", None)
         more = dict(getattr(hidden, "extra_pnginfo", None) or {})
         prompt, workflow = getattr(hidden, "prompt", None), more.pop("workflow", None)
-        paths = save_pictures(images, folder, filename_prefix, prompt=prompt, workflow=workflow, more=more)
+        told = {"prompt": prompt, "workflow": workflow, "more": more, "embed": the_host().embeds}
+        ctx = current_context()
+        seal = ctx.seal if ctx is not None and kind == "output" else None
+        paths = save_pictures(images, folder, filename_prefix, **told, seal=seal)
         return [SavedResult(path.name, _below(path.parent, folder), kind) for path in paths]
 
     @staticmethod

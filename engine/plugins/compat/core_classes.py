@@ -210,9 +210,14 @@ class SaveImage:
         folder, name, number, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix + self.prefix_append, self.output_dir, width, height
         )
+        ctx = current_context()
+        seal = ctx.seal if ctx is not None and self.type == "output" else None
         for index, picture in enumerate(_pictures(images)):
             file = f"{name.replace('%batch_num%', str(index))}_{number + index:05}_.png"
-            picture.save(Path(folder) / file, pnginfo=_texts(prompt, extra_pnginfo), compress_level=self.compress_level)
+            told = _texts(prompt, extra_pnginfo) if the_host().embeds else None
+            picture.save(Path(folder) / file, pnginfo=told, compress_level=self.compress_level)
+            if seal is not None:
+                seal(Path(folder) / file, ".png")
             results.append({"filename": file, "subfolder": subfolder, "type": self.type})
         return {"ui": {"images": results}}
 
@@ -312,6 +317,7 @@ class SaveLatent:
         facts = {"prompt": json.dumps(prompt or "")} | {
             key: json.dumps(value) for key, value in (extra_pnginfo or {}).items()
         }
+        facts = facts if the_host().embeds else {}
         tensors = {"latent_tensor": samples["samples"].contiguous(), "latent_format_version_0": torch.tensor([])}
         save_file(tensors, Path(folder) / file, metadata=facts)
         return {"ui": {"latents": [{"filename": file, "subfolder": subfolder, "type": "output"}]}}

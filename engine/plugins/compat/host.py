@@ -38,6 +38,8 @@ class Host:
     device: Callable[[], str] | None = None
     """The device that computes, as torch names it; asked before there are models, as packs do while they are imported."""
 
+    embeds: bool = True
+    """Whether files are saved with the workflow inside."""
     server: ServerFacts = field(default_factory=server_facts)
     """The server that this process works for."""
 

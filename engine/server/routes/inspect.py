@@ -41,7 +41,7 @@ class InspectRoutes:
         dispatcher: Dispatcher,
         store: JobStore,
         catalogue: Callable[[], Awaitable[Catalogue]],
-        listing: Callable[[str], Sequence[str]],
+        listing: Callable[[str, str], Sequence[str]],
     ) -> None:
         self._inspections = inspections
         self._dispatcher = dispatcher

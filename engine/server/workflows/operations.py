@@ -35,7 +35,9 @@ class Operations:
 
     def __init__(self, runs: RunService) -> None:
         self._runs = runs
-        self._known: tuple[list[SavedWorkflow], dict[str, Sequence[str]], list[dict[str, Any]]] | None = None
+        self._known: tuple[list[SavedWorkflow], dict[tuple[str, str], Sequence[str]], list[dict[str, Any]]] | None = (
+            None
+        )
 
     async def all(self) -> list[dict[str, Any]]:
         """`{name, path, operation, signature, arguments, schema, result}` of each workflow, by name."""
@@ -43,18 +45,18 @@ class Operations:
         known = self._known
         if known is not None and known[0] == entries and self._unchanged(known[1]):
             return known[2]
-        used: dict[str, Sequence[str]] = {}
+        used: dict[tuple[str, str], Sequence[str]] = {}
 
         def choices(files: Files) -> Sequence[str]:
-            names = used[files.folder] = self._runs.names(files.folder)
+            names = used[files.folder, files.kind] = self._runs.names(files.folder, files.kind)
             return names
 
         made = await asyncio.to_thread(_described, entries, choices)
         self._known = (entries, used, made)
         return made
 
-    def _unchanged(self, used: Mapping[str, Sequence[str]]) -> bool:
-        return all(self._runs.names(folder) is names for folder, names in used.items())
+    def _unchanged(self, used: Mapping[tuple[str, str], Sequence[str]]) -> bool:
+        return all(self._runs.names(*folder) is names for folder, names in used.items())
 
 
 def with_operations(description: Mapping[str, Any], operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

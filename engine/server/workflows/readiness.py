@@ -31,17 +31,19 @@ class Readinesses:
 
     def __init__(self, files: ModelFiles) -> None:
         self._files = files
-        self._known: WeakKeyDictionary[SavedWorkflow, tuple[dict[str, Sequence[str]], Readiness]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[SavedWorkflow, tuple[dict[tuple[str, str], Sequence[str]], Readiness]] = (
+            WeakKeyDictionary()
+        )
 
     def of(self, workflow: SavedWorkflow) -> Readiness:
         """How a workflow stands; a file that a call must give is no problem of it."""
         known = self._known.get(workflow)
-        if known is not None and all(self._files.names(folder) is names for folder, names in known[0].items()):
+        if known is not None and all(self._files.names(*folder) is names for folder, names in known[0].items()):
             return known[1]
-        used: dict[str, Sequence[str]] = {}
+        used: dict[tuple[str, str], Sequence[str]] = {}
 
         def choices(files: Files) -> Sequence[str]:
-            names = used[files.folder] = self._files.names(files.folder)
+            names = used[files.folder, files.kind] = self._files.names(files.folder, files.kind)
             return names
 
         found = self._look(workflow, choices)

@@ -148,11 +148,11 @@ class RunService:
 
     def choices(self, files: Files) -> tuple[str, ...]:
         """The files that an input may name now: for `engine.graph.signature_schema` too."""
-        return tuple(self.names(files.folder))
+        return tuple(self.names(files.folder, files.kind))
 
-    def names(self, folder: str) -> Sequence[str]:
-        """The files of a folder: the same tuple until they change."""
-        return self._acceptance.files.names(folder)
+    def names(self, folder: str, kind: str = "") -> Sequence[str]:
+        """The files of a folder, of a kind: the same tuple until they change."""
+        return self._acceptance.files.names(folder, kind)
 
     async def _checked(self, workflow: SavedWorkflow, made: Call, fields: dict[str, Any]) -> tuple[Job, Wish]:
         """The job, with the record of its call in it. Raises Refusal 409 for a workflow that cannot run here."""

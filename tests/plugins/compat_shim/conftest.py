@@ -21,6 +21,8 @@ class Told:
     node_id = "7"
     prompt: dict[str, Any] = {}  # noqa: RUF012 - a stand-in
     workflow = None
+    embedded: dict[str, Any] = {}  # noqa: RUF012
+    seal = None
     models = None
     preview_method = "auto"
 
