@@ -54,8 +54,8 @@ def ip_adapter_apply(
 ) -> Model:
     """Let pictures (B, H, W, C), as an image encoder sees them, stand beside the text for a U-Net's cross-attention.
 
-    Attention to them, with the query of the text's, is added `weight` times (Ye et al. 2023, equation 5); several adapters add up.
-    Negative conditionings see what the encoder makes of nothing, as in training. A mask (B, H, W) is squeezed to the picture's size.
+    Attention to them, with the text's query, is added `weight` times (Ye et al. 2023, equation 5); several adapters add up.
+    Negative conditionings see what the encoder makes of nothing, as in training. A mask (B, H, W) is squeezed to the picture.
     """
     if weight == 0.0:
         return model

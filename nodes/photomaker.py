@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from engine.api import Clip, Conditioning, Context, Files, Image, In, Out, Socket, node
 from engine.models.hooked_text import conditioning as encoded
@@ -29,7 +29,8 @@ def photo_maker_loader(
     found = ctx.models.model_patch(ctx.paths.find("photomaker", photomaker_model_name))
     if found.kind != "photomaker":
         raise ValueError(
-            f"photomaker_model_name: expected PhotoMaker's encoder, got another model patch, {photomaker_model_name} ({found.kind})."
+            f"photomaker_model_name: expected PhotoMaker's encoder, got another model patch, {photomaker_model_name} "
+            f"({found.kind})."
         )
     return found
 
@@ -56,5 +57,6 @@ def photo_maker_encode(
     """
     if _ALONE.search(text) is None:
         return encoded(ctx.models, clip, lambda encoder: encoder.encode(text, ctx.warn))
+    maker: Any
     with ctx.models.use(photomaker) as maker:
         return encoded(ctx.models, clip, lambda encoder: maker.encode(encoder, text, _WORD, image))

@@ -247,7 +247,7 @@ class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
 
 
 class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
-    """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, REDUX or STYLE_ADAPTER."""
+    """What turns pictures that an image encoder saw into further tokens of a text; `family`: REDUX or STYLE_ADAPTER."""
 
 
 class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):

@@ -284,7 +284,8 @@ def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelH
         (_, seen), (width, _) = shapes["redux_up.weight"], shapes["redux_down.weight"]
     except KeyError as problem:
         raise CheckpointError(
-            f"{path}: not a style model that is known: expected FLUX.1 Redux or T2I-Adapter's style adapter, lacks {problem}, got {shortened(list(shapes))}."
+            f"{path}: not a style model that is known: expected FLUX.1 Redux or T2I-Adapter's style adapter, lacks "
+            f"{problem}, got {shortened(list(shapes))}."
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
     return StyleModelHandle(source=Source(str(path), files(path)), family=REDUX, config=config)

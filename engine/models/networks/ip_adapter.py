@@ -75,8 +75,8 @@ class IpAdapter(LatentControl):
     ) -> dict[str, Any]:
         """Return {"image prompts": [ImagePrompt]}, times `strength`.
 
-        `hint` (N, I, T, D): of each picture of the run, what was seen of I pictures, whose tokens stand beside one another. A mask
-        (N, 1, H, W) weighs what is added to each place.
+        `hint` (N, I, T, D): of each picture of the run, what was seen of I pictures, whose tokens stand beside one another. A
+        mask (N, 1, H, W) weighs what is added to each place.
 
         Raises ModelError when the denoiser is not a U-Net with such layers, and for what an encoder of another width saw.
         """
@@ -85,8 +85,8 @@ class IpAdapter(LatentControl):
         width = int(self.handle.config["sizes"]["seen"])
         if hint.shape[-1] != width:
             raise ModelError(
-                f"{self.handle.source.path}: this IP-Adapter wants what an image encoder of width {width} saw, got {hint.shape[-1]}. "
-                "Load the image encoder that it was trained with (CLIP ViT-H of width 1024 or 1280, or ViT-bigG of 1280 or 1664)."
+                f"{self.handle.source.path}: this IP-Adapter wants what an image encoder of width {width} saw, got "
+                f"{hint.shape[-1]}. Load the image encoder that it was trained with (CLIP ViT-H of width 1024 or 1280, or ViT-bigG of 1280 or 1664)."
             )
         keys, mask = self._keys_of(hint, len(x)), beside.mask
 
@@ -124,9 +124,9 @@ class IpAdapter(LatentControl):
             if own != [(one.to_q.out_features, network.handle.context_dim) for one in layers]:
                 trained = _TRAINED_FOR.get(text, "other models")
                 raise ModelError(
-                    f"{self.handle.source.path}: this IP-Adapter is for {trained}, {len(own)} layers under texts of width {text}; "
-                    f"{network.family.title} has {len(layers)} of other sizes, under texts of width {network.handle.context_dim}. "
-                    "Use one that was trained for the model's family."
+                    f"{self.handle.source.path}: this IP-Adapter is for {trained}, {len(own)} layers under texts of width "
+                    f"{text}; {network.family.title} has {len(layers)} of other sizes, under texts of width "
+                    f"{network.handle.context_dim}. Use one that was trained for the model's family."
                 )
             self._places = (network.module, places)
         return self._places[1]
@@ -134,4 +134,4 @@ class IpAdapter(LatentControl):
 
 def _apart(tokens: Tensor, heads: int) -> Tensor:
     """(B, T, D) as (B, heads, T, D / heads)."""
-    return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
+    return tokens.reshape(*tokens.shape[:2], heads, -1).transpose(1, 2)

@@ -82,9 +82,9 @@ class PhotoMaker(ControlNetwork):
             or not all(isinstance(one, TextEncoder) for one in encoders)
         ):
             raise ModelError(
-                f"{self.handle.source.path}: PhotoMaker wants a text of width {width}, of Stable Diffusion XL's two encoders, got "
-                f"{len(encoders)} of {family_named(clip.handle.family).title} of the width {' and '.join(map(str, widths))}. Link the CLIP of "
-                "a model of Stable Diffusion XL."
+                f"{self.handle.source.path}: PhotoMaker wants a text of width {width}, of Stable Diffusion XL's two encoders, "
+                f"got {len(encoders)} of {family_named(clip.handle.family).title} of the width {' and '.join(map(str, widths))}. "
+                "Link the CLIP of a model of Stable Diffusion XL."
             )
         file = self.handle.source.path
         rows = [_with_person(one, text, word, len(pictures), file) for one in encoders]
