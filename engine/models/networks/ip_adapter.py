@@ -86,7 +86,8 @@ class IpAdapter(LatentControl):
         if hint.shape[-1] != width:
             raise ModelError(
                 f"{self.handle.source.path}: this IP-Adapter wants what an image encoder of width {width} saw, got "
-                f"{hint.shape[-1]}. Load the image encoder that it was trained with (CLIP ViT-H of width 1024 or 1280, or ViT-bigG of 1280 or 1664)."
+                f"{hint.shape[-1]}. Load the image encoder that it was trained with (CLIP ViT-H of width 1024 or 1280, or "
+                "ViT-bigG of 1280 or 1664)."
             )
         keys, mask = self._keys_of(hint, len(x)), beside.mask
 
