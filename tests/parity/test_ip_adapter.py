@@ -15,9 +15,11 @@ from engine.models.errors import CheckpointError, ModelError
 from engine.sampling.noise import initial_noise
 from nodes.clip_vision import clip_vision_loader
 from nodes.conditioning import text_encode
+from nodes.guidance_attention import perturbed_attention_guidance
 from nodes.ip_adapter import ip_adapter_apply, ip_adapter_model_loader
 from nodes.loaders import checkpoint_loader
 from nodes.sampling import ksampler
+from nodes.unet_patches import patch_model_add_downscale, tome_patch_model
 from nodes.vae import vae_decode
 from tests.conftest import _tokenizer_json
 from tests.families import Tiny, clip_tokenizers, save, write_xl
@@ -196,6 +198,34 @@ def test_ways_to_combine_and_parts_of_a_run(one):
     assert float((ours(bench, away, clip, vae) - alone).abs().max()) > 1e-3
     identities = {one.identity() for one in (model, away, each, applied(bench, model, "plain", photos(1)))}
     assert len(identities) == 4
+
+
+def test_the_cache_keeps_what_each_branch_sees(one):
+    from engine.__main__ import _control_facts, _control_use, _controlled_facts, _controlled_model, _is_controlled
+
+    bench, model, clip, vae = parts(one)
+    steered = applied(bench, model, "plus", photos(2), attn_mask=torch.ones(1, 8, 8))
+    assert _is_controlled(steered)
+    again = _controlled_model(_controlled_facts(steered))
+    kept = _control_use(_control_facts(again.controls[0]))
+    assert kept.identity() == steered.controls[0].identity()
+    assert torch.equal(kept.away, steered.controls[0].away)
+    assert torch.equal(ours(bench, again, clip, vae), ours(bench, steered, clip, vae))
+
+
+def test_patches_of_the_network_and_control_networks_work_on_with_it(one, tiny_sd):
+    bench, model, clip, vae = parts(one)
+    steered = applied(bench, model, "plain", photos(1), attn_mask=torch.ones(1, 8, 8))
+    alone = ours(bench, steered, clip, vae)
+    patched = [
+        patch_model_add_downscale(steered, 3, 2.0, 0.0, 1.0),
+        perturbed_attention_guidance(steered, 2.0),
+        tome_patch_model(steered, 0.5),
+    ]
+    for other in patched:
+        made = ours(bench, other, clip, vae)
+        assert torch.isfinite(made).all()
+        assert float((made - alone).abs().max()) > 1e-4
 
 
 def test_what_does_not_belong_together_is_told_in_words(one, xl, tmp_path):
