@@ -41,6 +41,7 @@ MODEL_FOLDERS: Final[Mapping[str, frozenset[str]]] = {
     "hypernetworks": WEIGHTS,
     "gligen": WEIGHTS,
     "photomaker": WEIGHTS,
+    "ipadapter": WEIGHTS,
     "latent_upscale_models": WEIGHTS,
     "audio_encoders": WEIGHTS,
     "model_patches": WEIGHTS,

@@ -18,6 +18,9 @@ UNION_TYPES = (
 # fmt: on
 """What the field calls the tasks of control networks that know several."""
 
+_ALPHA = 4
+"""Channels of a picture at most; what has more is a latent, of which all are taken (StableCascade_SuperResolutionControlnet)."""
+
 Strength = Annotated[float, In(ge=0, le=10, step=0.01, tip="Weight of the control network's residuals.")]
 Moment = Annotated[float, In(ge=0, le=1, step=0.001, tip="Share of the sampling done: 0 the start, 1 the end.")]
 
@@ -130,7 +133,7 @@ class _Applied:
         self, control_net: Any, image: Any, strength: float, start: float = 0.0, end: float = 1.0, **beside: Any
     ) -> None:
         self._control_net = control_net
-        self._hint = image[..., :3].movedim(-1, 1)
+        self._hint = (image if image.shape[-1] > _ALPHA else image[..., :3]).movedim(-1, 1)
         self._facts = (strength, start, end)
         self._beside = beside
         self._made: dict[int, ControlUse] = {}

@@ -72,8 +72,8 @@ def z_image_fun_controlnet(
 ) -> Annotated[Model, Out(name="model")]:
     """Steer Z-Image by a control picture, a picture to fill (B, H, W, C) and its mask (B, H, W), during a part of the sampling.
 
-    As in the control networks' authors' pipeline (VideoX-Fun): where the mask is at least 0.5 the picture to fill is grey, and what
-    is not linked is empty. Those of version 1.0 take the control picture alone.
+    As in their authors' pipeline (VideoX-Fun): where the mask is at least 0.5 the picture to fill is grey, and what is not linked
+    is empty. Those of version 1.0 take the control picture alone.
     """
     if model_patch.kind != "z_image":
         raise ValueError(
@@ -138,7 +138,9 @@ def control_lllite_apply(
     return _with_lllite(model, model_patch, image, strength, start_percent, end_percent, None)
 
 
-def _with_lllite(model: Any, patch: Any, image: Any, strength: float, start: float, end: float, mask: Any) -> Any:
+def _with_lllite(
+    model: Model, patch: ModelPatch, image: Any, strength: float, start: float, end: float, mask: Any
+) -> Model:
     if strength == 0.0:
         return model
     taken = mask[:, None].float() if mask is not None and patch.config.get("channels") == _WITH_MASK else None

@@ -17,6 +17,9 @@ Side = Annotated[int, In(ge=256, le=MAX_RESOLUTION, step=8, tip="Pixels of the p
 Compression = Annotated[
     int, In(ge=4, le=128, step=1, options={"advanced": True}, tip="Pixels a side for one of stage C's latent.")
 ]
+_SMALL_C, _SMALL_B = 16, 2
+"""Pixels a side of a picture that is to be made larger, for one of each stage's latent."""
+
 _STAGE_B = 4
 """Pixels a side for one of stage B's latent."""
 
@@ -52,6 +55,28 @@ def encode_for_stage_c(ctx: Context, image: Image, vae: Vae, compression: Compre
         stage_c = with_samples({}, autoencoder.encode(fitted), space_of(vae))
     empty = torch.zeros(bounded(len(image), 4, height // _STAGE_B, width // _STAGE_B))
     return BothStages(stage_c, {"samples": empty})
+
+
+class SuperResolution(NamedTuple):
+    """What a control network for super-resolution sees, and empty latents of the picture that it is for."""
+
+    controlnet_input: Annotated[Image, Out(name="controlnet_input")]
+    stage_c: Annotated[Latent, Out(name="stage_c")]
+    stage_b: Annotated[Latent, Out(name="stage_b")]
+
+
+@node("StableCascade_SuperResolutionControlnet", category="_for_testing/stable_cascade", experimental=True)
+def super_resolution_of_stable_cascade(ctx: Context, image: Image, vae: Vae) -> SuperResolution:
+    """Encode a picture (B, H, W, C) for a control network of super-resolution: its latent with channels last, (B, h, w, c).
+
+    With zeros for both stages, (B, 16, H / 16, W / 16) and (B, 4, H / 2, W / 2).
+    """
+    height, width = image.shape[1:3]
+    with ctx.models.use(vae) as autoencoder:
+        seen = autoencoder.encode(image[..., :3])
+    shapes = [(16, height // _SMALL_C, width // _SMALL_C), (4, height // _SMALL_B, width // _SMALL_B)]
+    stage_c, stage_b = ({"samples": torch.zeros(bounded(len(image), *shape))} for shape in shapes)
+    return SuperResolution(seen.movedim(1, -1), stage_c, stage_b)
 
 
 @node("StableCascade_StageB_Conditioning", category="conditioning/stable_cascade")

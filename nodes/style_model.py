@@ -14,7 +14,7 @@ StyleModelName = Annotated[str, In(choices=Files("style_models"), tip="A file in
 
 @node("StyleModelLoader", category="loaders", display_name="Load Style Model")
 def style_model_loader(ctx: Context, style_model_name: StyleModelName) -> StyleModel:
-    """Load a style model, such as FLUX.1 Redux."""
+    """Load a style model: FLUX.1 Redux, or T2I-Adapter's style adapter of Stable Diffusion 1."""
     return ctx.models.style_model(ctx.paths.find("style_models", style_model_name))
 
 

@@ -26,6 +26,10 @@ FileDigest: TypeAlias = Callable[[Path], str]
 HYPERNETWORKS: Final = "hypernetworks"
 """Option of a model handle: [{path, digest} of the file, strength] of each hypernetwork, in order."""
 
+REDUX: Final = "redux"
+STYLE_ADAPTER: Final = "t2i"
+"""Kinds of style models."""
+
 _CHUNK = 1 << 22
 
 
@@ -243,7 +247,7 @@ class ClipVisionHandle(_Handle, frozen=True, kw_only=True, tag="clip_vision"):
 
 
 class StyleModelHandle(_Handle, frozen=True, kw_only=True, tag="style_model"):
-    """What turns pictures that an image encoder saw into further tokens of a text; `family` is its kind, "redux"."""
+    """What turns pictures that an image encoder saw into further tokens of a text; `family`: REDUX or STYLE_ADAPTER."""
 
 
 class UpscaleHandle(_Handle, frozen=True, kw_only=True, tag="upscale"):

@@ -27,6 +27,8 @@ from engine.models.detect import Detected
 from engine.models.errors import CheckpointError, shortened
 from engine.models.families import titles
 from engine.models.handles import (
+    REDUX,
+    STYLE_ADAPTER,
     ClipHandle,
     ClipVisionHandle,
     ControlNetHandle,
@@ -45,6 +47,7 @@ from engine.models.labels import OPTION
 from engine.models.packed import read_header
 from engine.models.perceiving import open_seeing
 from engine.models.sd_keys import CONTROLNET_PREFIX, DIFFERENCE
+from engine.models.shapes import count
 from engine.models.shapes import part as part_of
 from engine.models.text_files import config_hints, open_writer, tower_handle
 from engine.models.tokenizer_files import tokenizer_file
@@ -222,6 +225,8 @@ def _open_control(path: Path, files: FileDigest, handle: type[AControl]) -> ACon
     )
     try:
         family, kwargs = kind.family(shapes), kind.config(shapes, hints, lambda one: spread(weights, f"{prefix}{one}"))
+    except CheckpointError as problem:
+        raise problem if str(weights) in str(problem) else CheckpointError(f"{weights}: {problem}") from problem
     except (KeyError, IndexError) as problem:
         raise CheckpointError(f"{weights}: looks like a {kind.TITLE}, but lacks tensor {problem}.") from problem
     source = Source(str(weights), files(weights))
@@ -262,18 +267,28 @@ def open_vision(path: Path, files: FileDigest = digest_file) -> ClipVisionHandle
     return msgspec.structs.replace(handle, config=config)
 
 
+_STYLE_HEAD = 128
+"""Numbers of a head of T2I-Adapter's style adapter."""
+
+
 def open_style_model(path: Path, files: FileDigest = digest_file) -> StyleModelHandle:
-    """Return the handle of a style model: FLUX.1 Redux, in a file of its own."""
+    """Return the handle of a style model, in a file of its own: FLUX.1 Redux, or T2I-Adapter's."""
     path = Path(path)
     shapes = read_header(path).shapes
+    if all(name in shapes for name in ("style_embedding", "ln_pre.weight", "proj")):
+        (_, tokens, width), text = shapes["style_embedding"], shapes["proj"][1]
+        sizes = {"width": width, "text": text, "tokens": tokens, "layers": count(shapes, "transformer_layes.")}
+        sizes["heads"] = max(1, width // _STYLE_HEAD)
+        return StyleModelHandle(source=Source(str(path), files(path)), family=STYLE_ADAPTER, config=sizes)
     try:
         (_, seen), (width, _) = shapes["redux_up.weight"], shapes["redux_down.weight"]
     except KeyError as problem:
         raise CheckpointError(
-            f"{path}: not a style model that is known: expected FLUX.1 Redux, lacks {problem}, got {shortened(list(shapes))}."
+            f"{path}: not a style model that is known: expected FLUX.1 Redux or T2I-Adapter's style adapter, lacks "
+            f"{problem}, got {shortened(list(shapes))}."
         ) from problem
     config = {"redux_dim": seen, "txt_in_features": width}
-    return StyleModelHandle(source=Source(str(path), files(path)), family="redux", config=config)
+    return StyleModelHandle(source=Source(str(path), files(path)), family=REDUX, config=config)
 
 
 def open_upscale_model(path: Path, files: FileDigest = digest_file) -> UpscaleHandle:

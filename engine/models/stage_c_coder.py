@@ -66,18 +66,23 @@ class StageCCodec(Autoencoder):
         return cast("StageCCoder", self.module)
 
 
+def efficient_net(first: int, stages: Sequence[Sequence[int]], last: int) -> nn.Sequential:
+    """Return EfficientNetV2 without its classes: (B, `last`, H / 32, W / 32) of (B, 3, H, W)."""
+    layers: list[nn.Module] = [_convolved(3, first, 3, stride=2)]
+    width = first
+    for (depth, out, expansion, squeezes), stride in zip(stages, _STRIDES):
+        blocks = []
+        for number in range(depth):
+            blocks.append(_Block(width, out, expansion, stride if number == 0 else 1, squeezes=bool(squeezes)))
+            width = out
+        layers.append(nn.Sequential(*blocks))
+    return nn.Sequential(*layers, _convolved(width, last, 1))
+
+
 class _Encoder(nn.Module):
     def __init__(self, first: int, stages: Sequence[Sequence[int]], last: int, latent_channels: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_convolved(3, first, 3, stride=2)]
-        width = first
-        for (depth, out, expansion, squeezes), stride in zip(stages, _STRIDES):
-            blocks = []
-            for number in range(depth):
-                blocks.append(_Block(width, out, expansion, stride if number == 0 else 1, squeezes=bool(squeezes)))
-                width = out
-            layers.append(nn.Sequential(*blocks))
-        self.backbone = nn.Sequential(*layers, _convolved(width, last, 1))
+        self.backbone = efficient_net(first, stages, last)
         self.mapper = nn.Sequential(
             nn.Conv2d(last, latent_channels, 1, bias=False), _Norm(latent_channels, affine=False)
         )

@@ -86,9 +86,10 @@ class TextEncoder(Encoder):
                 rest = rest[free:]
                 rows.append([])
             rows[-1].extend(rest)
-        return [self._framed(row) for row in rows]
+        return [self.framed(row) for row in rows]
 
-    def _framed(self, row: list[Token]) -> list[Token]:
+    def framed(self, row: list[Token]) -> list[Token]:
+        """Return a row of tokens between start and end, padded to `length`."""
         framed = [Token(self.tokenizer.start, 1.0), *row, Token(self._end, 1.0)]
         return framed + [Token(self._pad, 1.0, padding=self._masked)] * (self.length - len(framed))
 
@@ -135,7 +136,7 @@ class TextEncoder(Encoder):
         weighted = any(token.weight != 1.0 for row in rows for token in row)
         batch = [list(row) for row in rows]
         if weighted:
-            batch.append(self._framed([]))
+            batch.append(self.framed([]))
         hidden, pooled = self._run(batch)
         if weighted:
             weights = torch.tensor([[token.weight for token in row] for row in rows])[:, :, None]

@@ -66,6 +66,10 @@ class VisionEncoder:
             return self._of_any_shape(pictures)
         return self.encode_pixels(preprocess(pictures, self.image_size, MEANS[kind], DEVIATIONS[kind], crop=crop))
 
+    def nothing(self) -> Seen:
+        """Return what it sees in a picture whose pixels are all the mean of those that it was trained on."""
+        return self.encode_pixels(torch.zeros(1, 3, self.image_size, self.image_size))
+
     def _of_any_shape(self, pictures: Tensor) -> Seen:
         patch, most = (int(self.handle.config[name]) for name in ("patch_size", "num_patches"))
         rows, columns = fitting_grid(pictures.shape[1], pictures.shape[2], most)

@@ -20,6 +20,7 @@ from engine.models.errors import CheckpointError, shortened
 from engine.models.families import family_named, tower_of
 from engine.models.families.base import named
 from engine.models.handles import (
+    STYLE_ADAPTER,
     ClipHandle,
     ClipVisionHandle,
     ControlNetHandle,
@@ -244,6 +245,10 @@ def _vision(handle: Handle) -> nn.Module:
 
 
 def _style(handle: Handle) -> nn.Module:
+    if handle.family == STYLE_ADAPTER:
+        from engine.models.networks.style_adapter import StyleAdapter
+
+        return StyleAdapter(**handle.config)
     from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 
     return cast("nn.Module", ReduxImageEncoder(**handle.config))

@@ -57,6 +57,53 @@ SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         {**SD3, "num_layers": 23, "num_attention_heads": 24, "extra_conditioning_channels": 1},
     ),
     "Stability AI's of SD 3.5": ("sd3", LARGE),
+    "PhotoMaker's first version": (
+        "photomaker",
+        {
+            "vision": {
+                "hidden_size": 1024,
+                "intermediate_size": 4096,
+                "projection_dim": 768,
+                "num_hidden_layers": 24,
+                "num_attention_heads": 16,
+                "image_size": 224,
+                "patch_size": 14,
+                "hidden_act": "quick_gelu",
+            },
+            "second": 1280,
+        },
+    ),
+    "kohya's LLLite of XL": (
+        "lllite",
+        {
+            "layers": {
+                "lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": [
+                    [[16, 3, 4], [32, 16, 4]],
+                    640,
+                    64,
+                    False,
+                ],
+                "lllite_unet_middle_block_1_transformer_blocks_9_attn2_to_q": [
+                    [[16, 3, 4], [16, 16, 4], [32, 16, 2]],
+                    1280,
+                    64,
+                    False,
+                ],
+            }
+        },
+    ),
+    "kohya's LLLite of Anima for inpainting": (
+        "lllite_anima",
+        {
+            "layers": {f"lllite_dit_blocks_{i}_self_attn_q_proj": 2048 for i in range(28)},
+            "rank": 64,
+            "shown": 32,
+            "width": 128,
+            "channels": 4,
+            "residual": 4,
+            "dilations": [1, 2, 4, 8],
+        },
+    ),
     "DiffSynth's of Qwen-Image": ("qwen_image_blocks", {"layers": 60, "width": 3072, "channels": 64, "masked": False}),
     "DiffSynth's of Qwen-Image for inpainting": (
         "qwen_image_blocks",

@@ -11,7 +11,7 @@ import torch
 from engine.models.autoencoders import kind_in, stage_c
 from engine.models.errors import ModelError
 from nodes.loaders import vae_loader
-from nodes.stable_cascade import encode_for_stage_c
+from nodes.stable_cascade import encode_for_stage_c, super_resolution_of_stable_cascade
 from nodes.vae import vae_decode, vae_encode
 from tests.families import save
 from tests.tiny_pixel import bench_of
@@ -118,3 +118,15 @@ def test_the_full_size_encoder_is_read_off_its_shapes() -> None:
         shapes = {name: tuple(value.shape) for name, value in StageCCoder(**told).state_dict().items()}
     assert (kind_in(shapes), len(shapes)) == ("stage_c", 673)
     assert stage_c.config(shapes, {}) == told
+
+
+def test_what_a_control_network_of_super_resolution_sees_is_the_encoders_with_channels_last(base: Path) -> None:
+    bench = bench_of(base)
+    vae = vae_loader(bench, "effnet_encoder.safetensors")
+    pictures = torch.cat([picture(), 1 - picture()])
+    transparent = torch.cat([pictures, torch.zeros_like(pictures[..., :1])], dim=-1)
+    seen, stage_c, stage_b = super_resolution_of_stable_cascade(bench, transparent, vae)
+    assert torch.equal(seen.movedim(-1, 1), vae_encode(bench, pictures, vae)["samples"])
+    assert stage_c["samples"].shape == (2, 16, 6, 8)
+    assert stage_b["samples"].shape == (2, 4, 48, 64)
+    assert not stage_c["samples"].any()

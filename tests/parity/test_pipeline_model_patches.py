@@ -302,12 +302,12 @@ def test_a_fun_control_network_wants_something_to_go_by(z_image, qwen):
     )
     other = qwen_image_diffsynth_controlnet(model, patch, vae, hint(), STRENGTH)
     assert difference(made, picture(bench, other, vae, *told(TEXT), 1.0, HEIGHT, WIDTH)) == 0.0
+    without = z_image_fun_controlnet(model, patch, vae, 1.0, None, hint())
     with pytest.raises(ModelError, match="takes a control picture, and was given none"):
-        without = z_image_fun_controlnet(model, patch, vae, 1.0, None, hint())
         picture(bench, without, vae, *told(TEXT), 1.0, HEIGHT, WIDTH)
     _, model, vae, patch = qwen_run(qwen, blockwise())
     with pytest.raises(
-        ValueError, match="expected a control network of Z-Image, got .* a blockwise control network of Qwen"
+        ValueError, match=r"expected a control network of Z-Image, got .* a blockwise control network of Qwen"
     ):
         z_image_fun_controlnet(model, patch, vae, 1.0, hint())
 

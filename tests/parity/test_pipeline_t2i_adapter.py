@@ -15,8 +15,9 @@ from nodes.controlnet import control_net_apply_advanced
 from nodes.loaders import checkpoint_loader, control_net_loader
 from nodes.sampling import ksampler
 from nodes.vae import vae_decode
-from tests.conftest import Bench
-from tests.families import clip_tokenizers, save
+from tests.conftest import Bench, _tokenizer_json
+from tests.families import clip_tokenizers, save, write_xl
+from tests.parity import test_pipeline_sdxl as xl_runs
 from tests.parity.test_pipeline_diffusers import CFG, NEGATIVE, PROMPT, SEED, STEPS, control_picture
 
 STRENGTH = 0.8
@@ -111,6 +112,40 @@ def test_an_adapter_gives_the_pipelines_picture_from_either_naming(kind, bench, 
     assert difference(made, expected) <= 1e-4
     assert difference(made, ours(bench)) > 1e-3
     assert torch.equal(ours(bench, loaded(bench, original(module.state_dict()))), made)
+
+
+def test_an_adapter_of_xl_gives_the_pipelines_picture(tiny_sd, tmp_path):
+    from diffusers.models.adapter import T2IAdapter
+    from diffusers.pipelines.t2i_adapter.pipeline_stable_diffusion_xl_adapter import StableDiffusionXLAdapterPipeline
+
+    tiny = write_xl(tmp_path, tiny_sd.tokenizer_files, _tokenizer_json(tiny_sd.tokenizer_files))
+    torch.manual_seed(4)
+    sizes = {"channels": [32, 64, 64, 64], "num_res_blocks": 2, "downscale_factor": 16}
+    module = T2IAdapter(adapter_type="full_adapter_xl", **sizes).eval().requires_grad_(False)
+    bench = xl_runs.bench_of(tiny)
+    model, clip, vae = checkpoint_loader(bench, "xl.safetensors")
+    both = [text_encode(bench, text, clip) for text in (xl_runs.PROMPT, xl_runs.NEGATIVE)]
+    picture = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(3))
+    steered = control_net_apply_advanced(*both, loaded(bench, module.state_dict()), picture, STRENGTH)
+    made = xl_runs.ours(bench, model, *steered, vae)
+    pipeline = StableDiffusionXLAdapterPipeline(
+        **tiny.modules, **tiny.tokenizers, adapter=module, scheduler=xl_runs.scheduler()
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    expected = pipeline(
+        xl_runs.PROMPT,
+        negative_prompt=xl_runs.NEGATIVE,
+        image=picture.movedim(-1, 1),
+        num_inference_steps=xl_runs.STEPS,
+        guidance_scale=xl_runs.CFG,
+        adapter_conditioning_scale=STRENGTH,
+        latents=xl_runs.noise_for(pipeline, 64, 96),
+        height=64,
+        width=96,
+        output_type="pt",
+    ).images.movedim(1, -1)
+    assert difference(made, expected) <= 1e-4
+    assert difference(made, xl_runs.ours(bench, model, *both, vae)) > 1e-3
 
 
 def test_an_adapter_stands_beside_a_controlnet_and_another_adapter(bench):

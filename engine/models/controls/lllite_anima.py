@@ -1,4 +1,4 @@
-"""Control-LLLite of Anima (kohya-ss 2026), in its second format: one network for the picture, and a small one for each layer. No torch.
+"""Control-LLLite of Anima (kohya-ss 2026), second format: one network for the picture, a small one for each layer. No torch.
 
 The names and sums are those of github.com/invoke-ai/InvokeAI at commit 8e71a8a, whose code is a port of its author's.
 """

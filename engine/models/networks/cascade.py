@@ -9,6 +9,7 @@ import torch
 
 from engine.models.errors import ModelError
 from engine.models.network import Network, moved
+from engine.models.networks.pushed import pushed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,13 +42,14 @@ class _Stage(Network):
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
         self._check(x, context)
-        predicted: Tensor = self.module(
-            sample=x.to(self.device, self.dtype),
-            timestep_ratio=t.to(self.device, self.dtype),
-            return_dict=False,
-            **moved(options, self.device, self.dtype),
-            **self._text(context),
-        )[0]
+        with pushed(self.module, control):
+            predicted: Tensor = self.module(
+                sample=x.to(self.device, self.dtype),
+                timestep_ratio=t.to(self.device, self.dtype),
+                return_dict=False,
+                **moved(options, self.device, self.dtype),
+                **self._text(context),
+            )[0]
         return predicted.to(x)
 
     def _check(self, x: Tensor, context: Tensor) -> None:

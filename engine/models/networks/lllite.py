@@ -148,9 +148,9 @@ class LlliteControl(LatentControl):
             if lacking is not None:
                 got = f"one of width {there[lacking][1]}" if lacking in there else "none of that name"
                 raise ModelError(
-                    f"{self.handle.source.path}: this {self.title} is for {self.steers}, with a layer {lacking.removeprefix(PREFIX)} "
-                    f"of width {wanted[lacking]}; {network.family.title} has {got}. Use a model of the family and size that it was "
-                    "trained for."
+                    f"{self.handle.source.path}: this {self.title} is for {self.steers}, with a layer "
+                    f"{lacking.removeprefix(PREFIX)} of width {wanted[lacking]}; {network.family.title} has {got}. Use a model "
+                    "of the family and size that it was trained for."
                 )
             self._places = (network.module, {name: there[name][0] for name in wanted})
         return self._places[1]

@@ -185,8 +185,8 @@ class AnimaLlliteControl(LatentControl):
         last, own = max(number for number, _ in wanted.values()), set(self.handle.config["layers"].values())
         if own != {wide} or last >= layers:
             raise ModelError(
-                f"{self.handle.source.path}: made for a model of width {', '.join(map(str, sorted(own)))} with layers up to {last}, "
-                f"the model has {layers} of width {wide}, counted from 0. Use the model that it was trained for."
+                f"{self.handle.source.path}: made for a model of width {', '.join(map(str, sorted(own)))} with layers up to "
+                f"{last}, the model has {layers} of width {wide}, counted from 0. Use the model that it was trained for."
             )
         frames = x.shape[2] if x.ndim == 5 else 1
         shown = self._shown(hint, beside.mask if self.masked else None, (x.shape[-2], x.shape[-1]))

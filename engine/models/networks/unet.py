@@ -13,6 +13,7 @@ from engine.models.handles import HYPERNETWORKS
 from engine.models.hypernetworks import Hypernetworks
 from engine.models.network import Network
 from engine.models.networks.gated import grounded
+from engine.models.networks.image_prompts import looked_at
 from engine.models.networks.pushed import pushed
 from engine.models.networks.references import picture_beside
 
@@ -107,6 +108,7 @@ class UNet(Network):
             if self._hypernetworks:
                 held.enter_context(self._hypernetworks.at_work())
             held.enter_context(pushed(self.module, control))
+            held.enter_context(looked_at(self.module, control))
             more = held.enter_context(self._grounded(control))
             predicted: Tensor = self.module(
                 inputs.to(self.device, self.dtype),
