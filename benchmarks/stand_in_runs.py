@@ -21,6 +21,8 @@ SIDE: Final = 128
 STEPS: Final = 2
 MEGAPIXELS: Final = 0.1
 """Least that the field's nodes take."""
+FRAMES: Final = 9
+"""Of a video: one, and twice the four that become one of a latent."""
 TOKENS: Final = 8
 """That a language model writes."""
 PATIENCE: Final = 300.0
@@ -86,6 +88,8 @@ def reduced(prompt: Mapping[str, Any], catalogue: Any) -> dict[str, Any]:
                 inputs[name] = min(value, MEGAPIXELS)
             elif name in ("start_at_step", "end_at_step") and isinstance(steps, int) and value < steps:
                 inputs[name] = round(value * STEPS / steps)
+            elif name == "length" and "width" in inputs and _is_number(value):
+                inputs[name] = min(value, FRAMES)
             elif name == "max_length" and _is_number(value):
                 inputs[name] = min(value, TOKENS)
         if isinstance(steps, int | list):

@@ -149,6 +149,21 @@ FAMILIES: Final = (
         with_clip("tests.tiny_kandinsky5:write"),
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
+    StandIn(
+        "wan_i2v",
+        plain("tests.tiny_wan:write", in_channels=36, image_dim=32, sees=True),
+        {"diffusion_models/wan": "chrono_edit_14B_* wan2.1_i2v_*"},
+    ),
+    StandIn("wan22_i2v", plain("tests.tiny_wan:write", in_channels=36), {"diffusion_models/wan": "wan2.2_i2v_*"}),
+    StandIn("wan22_5b", plain("tests.tiny_wan:write", second=True), {"diffusion_models/wan": "wan2.2_ti2v_5B*"}),
+    StandIn(
+        "wan_camera",
+        plain(
+            "tests.tiny_wan:write", in_channels=32, image_dim=32, sees=True, camera_channels=24 * 64, camera_blocks=1
+        ),
+        {"diffusion_models/wan": "wan2.1_fun_camera_*"},
+    ),
+    StandIn("wan", plain("tests.tiny_wan:write"), {"diffusion_models/wan": "wan2.1_t2v_*"}),
     StandIn("sam3", sam3, {"checkpoints/sam3": "sam3*"}),
     StandIn("detector", detector, {"diffusion_models/detector": "rt_detr_v4*"}),
     StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),

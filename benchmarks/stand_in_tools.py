@@ -79,7 +79,16 @@ def conditioning(target: Path, network: Path | None) -> None:
     save_file({"conditioning": torch.randn(1, 7, width, generator=generator)}, target)
 
 
+def wan_vision(target: Path, network: Path | None) -> None:
+    """CLIP's vision tower of Wan 2.1, which sees as many patches as the published one."""
+    from tests.families import save
+    from tests.tiny_wan import vision
+
+    save(target, vision().state_dict(), {"safelight.config": json.dumps({"vision": {"heads": 2, "act": "gelu"}})})
+
+
 TOOLS = (
+    Part("clip_vision", "clip_vision_h", wan_vision, ("wan_i2v", "wan_camera")),
     Part("geometry_estimation", "depth_anything_3_mono_*", depth_anything),
     Part("geometry_estimation", "moge_2_*", moge),
     Part("background_removal", "birefnet*", birefnet),
