@@ -324,7 +324,18 @@ def _controlled_model(facts: dict[str, Any]) -> Any:
     return msgspec.structs.replace(facts["handle"], controls=tuple(facts["controls"]), carried=facts.get("carried", {}))
 
 
-_CONTROL_FIELDS = ("handle", "hint", "strength", "start_percent", "end_percent", "previous", "vae", "mask")
+_CONTROL_FIELDS = (
+    "handle",
+    "hint",
+    "strength",
+    "start_percent",
+    "end_percent",
+    "previous",
+    "vae",
+    "mask",
+    "fill",
+    "away",
+)
 
 
 def _control_facts(use: Any) -> dict[str, Any]:

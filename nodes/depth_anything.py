@@ -61,8 +61,8 @@ def load_da3_model(
         In(choices=("default", "fp16", "bf16", "fp32"), tip="Kept for saved workflows; it computes in float32."),
     ] = "default",
 ) -> Annotated[DepthModel, Out(name="DA3_MODEL")]:
-    """Load Depth Anything 3 for single pictures, Mono or Metric."""
-    return ctx.models.perception(ctx.paths.find("geometry_estimation", model_name), "depth")
+    """Load Depth Anything 3 for single pictures, Mono or Metric; or 1 or 2 as transformers has them, with their config.json."""
+    return ctx.models.perception(ctx.paths.find("geometry_estimation", model_name), "depth", "depth_anything")
 
 
 @node("DA3Inference", category="image/geometry", display_name="Run Depth Anything 3")
@@ -92,8 +92,9 @@ def da3_inference(
 ) -> Annotated[DepthGeometry, Out(name="da3_geometry")]:
     """Estimate how far everything in pictures (B, H, W, C) is, at their size.
 
-    Inferred: pictures are made smaller by smoothing and larger by cubics, where the authors' code takes means of areas. Raises
-    ValueError for `multiview`, which wants a model for several views.
+    Inferred: pictures are made smaller by smoothing and larger by cubics, where the authors' code takes means of areas; depth
+    is 1 over the nearness that models 1 and 2 give, at most 100 times the least. Raises ValueError for `multiview`, which
+    wants a model for several views.
     """
     if mode.get("mode", "mono") != "mono":
         raise ValueError(

@@ -64,10 +64,10 @@ def na_guidance(
     """Let a negative prompt count within attention, so that it counts at cfg 1 and for distilled models (NAG; Chen et al. 2025).
 
     The prediction for the negative prompt is made in each step. Attention to the text is guided: that of its own in Stable
-    Diffusion 1, 2, XL, Anima, Cosmos, HunyuanDiT, PixArt and Sana, that of the picture's tokens in FLUX, Chroma, Stable Diffusion
-    3, Qwen-Image, Ovis-Image and LongCat-Image (which of them, and before the layer after attention, is as in the paper's code).
-    Where the two prompts are not predicted in one call (texts of other lengths), what attention gave for the negative one is kept
-    meanwhile, which takes memory. At alpha 0 or scale 1 the model comes back as it is.
+    Diffusion 1, 2, XL, Anima, Cosmos, HunyuanDiT, PixArt, Sana and Wan, that of the picture's tokens in FLUX, Chroma, Stable
+    Diffusion 3, Qwen-Image, Ovis-Image and LongCat-Image (inferred from the paper's code: which, and that it is before the layer
+    after attention). Where the two prompts are not predicted in one call (texts of other lengths), what attention gave for the
+    negative one is kept meanwhile, which takes memory. At alpha 0 or scale 1 the model comes back as it is.
     """
     check_attention(model, "NAGuidance")
     if nag_alpha == 0.0 or nag_scale == 1.0:

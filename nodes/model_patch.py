@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import torch
 
-from engine.api import ClipVisionOutput, Context, Files, Image, In, Mask, Model, ModelPatch, Vae, node
+from engine.api import ClipVisionOutput, Context, Files, Image, In, Mask, Model, ModelPatch, Out, Vae, node
+from engine.models import controls
 from engine.models.handles import ControlUse
 from nodes.controlnet import as_large
 
@@ -45,6 +46,48 @@ def qwen_image_diffsynth_controlnet(
     hint = image[..., :3].movedim(-1, 1)
     large = None if mask is None else as_large(mask, *image.shape[1:3])
     use = ControlUse(model_patch, hint, strength, start_percent, end_percent, vae=vae, mask=large)
+    return model.with_control(use)
+
+
+@node(
+    "ZImageFunControlnet",
+    category="advanced/loaders/zimage",
+    display_name="Apply Z-Image Fun ControlNet",
+    experimental=True,
+)
+def z_image_fun_controlnet(
+    model: Model,
+    model_patch: ModelPatch,
+    vae: Vae,
+    strength: Strength = 1.0,
+    image: Annotated[Image | None, In(tip="The control picture: edges, depth, a pose and others.")] = None,
+    inpaint_image: Annotated[
+        Image | None, In(tip="The picture to fill where the mask is, by networks that fill.")
+    ] = None,
+    mask: Annotated[
+        Mask | None, In(tip="1 where the picture is to be made anew; without one that is everywhere.")
+    ] = None,
+    start_percent: Moment = 0.0,
+    end_percent: Moment = 1.0,
+) -> Annotated[Model, Out(name="model")]:
+    """Steer Z-Image by a control picture, a picture to fill (B, H, W, C) and its mask (B, H, W), during a part of the sampling.
+
+    As in the control networks' authors' pipeline (VideoX-Fun): where the mask is at least 0.5 the picture to fill is grey, and what
+    is not linked is empty. Those of version 1.0 take the control picture alone.
+    """
+    if model_patch.kind != "z_image":
+        raise ValueError(
+            f"ZImageFunControlnet: model_patch: expected a control network of Z-Image, got {model_patch.source.path}, which is a "
+            f"{controls.kind_named(model_patch.kind).TITLE}. Use the node that applies those."
+        )
+    given = next((one for one in (image, inpaint_image, mask) if one is not None), None)
+    if strength == 0.0 or given is None:
+        return model
+    height, width = given.shape[1:3] if image is not None or inpaint_image is not None else given.shape[-2:]
+    hint = torch.zeros(1, 0, height, width) if image is None else image[..., :3].movedim(-1, 1)
+    fill = None if inpaint_image is None else inpaint_image[..., :3].movedim(-1, 1)
+    large = None if mask is None else as_large(mask, height, width)
+    use = ControlUse(model_patch, hint, strength, start_percent, end_percent, vae=vae, mask=large, fill=fill)
     return model.with_control(use)
 
 

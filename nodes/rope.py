@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.api import In, Model, node
-from engine.denoising.inside.base import with_patch
-from engine.denoising.inside.places import check_places
+from engine.denoising.inside.places import check_places, with_places
 
 _ADVANCED = {"advanced": True}
 Scale = Annotated[
@@ -30,11 +29,11 @@ def scale_rope(
     """Spread and shift the places that a transformer is told of a picture's tokens: columns (x), rows (y), sheets or frames (t).
 
     A token n from the first stands at first + scale · n + shift. For networks that are told places: FLUX.1, FLUX.2, FLUX.3,
-    Chroma, Ovis-Image, LongCat-Image. Pictures to go by are moved with it (as inferred); text is not. With all scales 1 and
-    shifts 0 the model comes back as it is.
+    Chroma, Ovis-Image, LongCat-Image, Wan. Pictures to go by are moved with it (as inferred); text is not. With all scales 1 and
+    shifts 0 the model comes back as it is; of several nodes scales are multiplied and shifts added.
     """
     scales, shifts = [scale_t, scale_y, scale_x], [shift_t, shift_y, shift_x]
     check_places(model, "ScaleROPE")
     if scales == [1.0, 1.0, 1.0] and shifts == [0.0, 0.0, 0.0]:
         return model
-    return with_patch(model, "moved_places", scales=scales, shifts=shifts)
+    return with_places(model, scales, shifts)

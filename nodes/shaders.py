@@ -60,7 +60,9 @@ class Outputs(NamedTuple):
 @node("GLSLShader", category="image/shader", display_name="GLSL Shader", experimental=True)
 def glsl_shader(
     ctx: Context,
-    fragment_shader: Annotated[str, In(multiline=True, tip="GLSL ES 3.00, from `#version 300 es` on.")] = _PASSTHROUGH,
+    fragment_shader: Annotated[
+        str, In(multiline=True, options={"code": "glsl"}, tip="GLSL ES 3.00, from `#version 300 es` on.")
+    ] = _PASSTHROUGH,
     *,
     size_mode: Annotated[Choosing, In(tip="from_input is as large as the first picture.", options={"options": SIZES})],
     images: Annotated[Growing, In(tip="u_image0 to u_image4.", options=_growing("IMAGE", "image", "image", 5, 1))],

@@ -1,7 +1,7 @@
 """Wan's videos from pictures: what its networks are given beside a latent, and the latent itself.
 
-`concat_latent_image` (1, C, T, h, w) is a video in the VAE's space whose unknown frames are grey; `concat_mask`, 0 where it is known, has
-one channel, or four, one for each of the pictures that a latent frame stands for.
+`concat_latent_image` (1, C, T, h, w) is a video in the VAE's space whose unknown frames are grey; `concat_mask`, 0 where it is
+known, has one channel, or four, one for each of the pictures that a latent frame stands for.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def wan_image_to_video(
 ) -> WanInputs:
     """Let a video go on from `start_image` (F, H, W, 3): its frames are known, the others grey, or `ref_pad_image`.
 
-    The latent is zeros (batch_size, C, (length - 1) / 4 + 1, height / f, width / f). Without a picture only what CLIP saw is told.
+    The latent is zeros (batch_size, C, (length - 1) / 4 + 1, height / f, width / f). Without a picture only what CLIP saw is
+    told.
     """
     options: dict[str, Any] = {}
     if start_image is not None:
@@ -123,20 +124,8 @@ def wan_fun_inpaint_to_video(
     end_image: Pictures = None,
 ) -> WanInputs:
     """Let a video of Wan Fun's inpainting networks lead from `start_image` to `end_image`, as WanFirstLastFrameToVideo does."""
-    return wan_first_last_frame_to_video(
-        ctx,
-        positive,
-        negative,
-        vae,
-        width,
-        height,
-        length,
-        batch_size,
-        clip_vision_output,
-        None,
-        start_image,
-        end_image,
-    )
+    sizes, pictures = (width, height, length, batch_size), (start_image, end_image)
+    return wan_first_last_frame_to_video(ctx, positive, negative, vae, *sizes, clip_vision_output, None, *pictures)
 
 
 @node("Wan22ImageToVideoLatent", category="conditioning/inpaint", display_name=None)

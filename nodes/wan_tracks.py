@@ -48,7 +48,8 @@ def wan_track_to_video(
 ) -> WanInputs:
     """Let a video go on from `start_image` while points of it go along `tracks`, for ATI's Wan network (Wang et al. 2025).
 
-    Each video of the batch begins with its own picture. Without tracks this is WanImageToVideo. A path has 121 places, 24 a second.
+    Each video of the batch begins with its own picture. Without tracks this is WanImageToVideo. A path has 121 places, 24 a
+    second.
     """
     paths = parsed(tracks)
     if not len(paths):

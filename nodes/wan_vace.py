@@ -67,8 +67,8 @@ def wan_vace_to_video(
         before = reference.shape[2]
         pixels = torch.cat([torch.zeros_like(pixels[:, :, :before]), pixels], dim=2)
     latent = empty_video(vae, width, height, length, batch_size, before)
-    both = (_told(one, frames, pixels, strength) for one in (positive, negative))
-    return VaceInputs(*both, latent, before)
+    good, bad = (_told(one, frames, pixels, strength) for one in (positive, negative))
+    return VaceInputs(good, bad, latent, before)
 
 
 def _in_channels(mask: Tensor, latent: Tensor) -> Tensor:

@@ -178,6 +178,13 @@ MEMBERS: Mapping[str, Member] = {
     "wan22": Member(
         _plain("tests.tiny_wan:write", second=True), "diffusion_models/wan", ("umt5_xxl",), "wan", "wan2.2_vae"
     ),
+    "hunyuan_image_refiner": Member(
+        _plain("tests.tiny_hunyuan_image_refiner:write_alone"),
+        "diffusion_models/refiner",
+        ("qwen_2.5_vl_7b", "byt5_small_glyphxl"),
+        "hunyuan_image",
+        "refiner_vae",
+    ),
     "cosmos_predict2": Member(
         _plain("tests.tiny_cosmos:write"), "diffusion_models/cosmos", ("oldt5_xxl",), "cosmos", "wan_2.1_vae"
     ),

@@ -134,7 +134,11 @@ def write(base: Path, *, second: bool = False, sees: bool = False, **told: Any) 
     named = vae.state_dict() if second else tiny_qwen_image.to_original(vae.state_dict())
     save(tiny.file("vae", "wan2.2_vae.safetensors" if second else "wan_2.1_vae.safetensors"), named)
     if sees:
-        save(tiny.file("clip_vision", "clip_vision_h.safetensors"), modules["image_encoder"].state_dict(), {"safelight.config": json.dumps({"vision": {"heads": 2, "act": "gelu"}})})
+        save(
+            tiny.file("clip_vision", "clip_vision_h.safetensors"),
+            modules["image_encoder"].state_dict(),
+            {"safelight.config": json.dumps({"vision": {"heads": 2, "act": "gelu"}})},
+        )
     return tiny
 
 

@@ -163,6 +163,9 @@ FLUX2: Final = LatentFormat(channels=128, downscale=16, scale=1.0)
 HUNYUAN_IMAGE: Final = LatentFormat(channels=64, downscale=32, scale=0.75289)
 """HunyuanImage 2.1; no map to colours of it is known here."""
 
+HUNYUAN_IMAGE_REFINER: Final = LatentFormat(channels=64, downscale=16, scale=1.03682)
+"""HunyuanImage 2.1's refiner, whose latents stand there twice; no map to colours of it is known here."""
+
 SANA: Final = LatentFormat(channels=32, downscale=32, scale=0.41407)
 """Sana; no map to colours of it is known here."""
 

@@ -124,8 +124,8 @@ def _control(
     """
     control = held.enter_context(models.use(use.handle))
     hint = _spread(use.hint, pictures)
-    mask = None if use.mask is None else _spread(use.mask, pictures)
-    company = Company(network, _encoder(models, use.vae), mask)
+    mask, fill = (None if one is None else _spread(one, pictures) for one in (use.mask, use.fill))
+    company = Company(network, _encoder(models, use.vae), mask, fill)
 
     def residuals(x: Tensor, t: Tensor, context: Tensor, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return control(x, t, context, hint, use.strength, options, company)

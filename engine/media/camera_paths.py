@@ -1,6 +1,7 @@
 """Paths of a camera for videos: its pose at each picture, and the line of sight of each pixel.
 
-Motions, intrinsics and their proportions are those of github.com/aigc-apps/VideoX-Fun (Apache 2.0), with which Wan Fun was trained.
+Motions, intrinsics and their proportions are those of github.com/aigc-apps/VideoX-Fun (Apache 2.0), with which Wan Fun was
+trained.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def poses(motion: Motion, length: int, speed: float) -> Tensor:
     angle = share * _TURN * motion.turn
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
     rows = [angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero, zero, zero, one]
-    turns = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    turns = torch.stack(rows, dim=-1).reshape(length, 3, 3)
     ways = share[:, None] * _WAY * torch.tensor(motion.way, dtype=torch.float64)
     return torch.cat([turns, ways[..., None]], dim=-1)
 
@@ -57,8 +58,8 @@ def lines_of_sight(
 ) -> Tensor:
     """Return Plücker coordinates (6, F, height, width): origin × direction, and direction, of each pixel's line of sight.
 
-    `cameras` (F, 3, 4) lead from the world to the camera, the first one's place being the world's; `focal` and `centre` are shares of
-    a picture's width and height. Raises ValueError for a focal length of 0.
+    `cameras` (F, 3, 4) lead from the world to the camera, the first one's place being the world's; `focal` and `centre` are
+    shares of a picture's width and height. Raises ValueError for a focal length of 0.
     """
     bounded(6, len(cameras), height, width)
     if min(focal) <= 0.0:
@@ -79,9 +80,8 @@ def lines_of_sight(
 
 
 def by_latent_frames(path: Tensor, frames: int) -> Tensor:
-    """Return a path (6, F, H, W) as (1, 24, T, H, W): four pictures for each latent frame, of which the first one has the first four
-    times."""
+    """Return a path (6, F, H, W) as (1, 24, T, H, W), four pictures for each latent frame: the first is alone, four times."""
     whole = torch.cat([path[:, :1].expand(-1, frames - 1, -1, -1), path], dim=1)
     count = whole.shape[1] // frames
-    pieces = whole[:, : count * frames].unflatten(1, (count, frames))
+    pieces = torch.unflatten(whole[:, : count * frames], 1, (count, frames))
     return pieces.movedim(1, 2).flatten(0, 1)[None].contiguous()

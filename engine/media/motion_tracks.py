@@ -1,4 +1,6 @@
-"""Paths of points through a video, which move what lies at their beginnings (ATI: Wang et al. 2025, github.com/bytedance/ATI, Apache 2.0).
+"""Paths of points through a video, which move what lies at their beginnings (ATI: Wang et al. 2025).
+
+The arithmetic is that of github.com/bytedance/ATI (Apache 2.0).
 
 A path is told by 121 places, 24 of them a second, of which a video of 16 pictures a second has 81.
 """
@@ -22,7 +24,8 @@ MOST: Final = 1024
 def parsed(text: str) -> Tensor:
     """Return paths (N, 121, 3), of which each place is x and y in pixels and 1, or zeros where a path has ended.
 
-    `text` is JSON: a list of paths, each a list of objects with `x` and `y`; or one such path alone. Raises ValueError for another.
+    `text` is JSON: a list of paths, each a list of objects with `x` and `y`; or one such path alone. Raises ValueError for
+    another.
     """
     try:
         found = json.loads(text) if text.strip() else []
@@ -44,11 +47,12 @@ def parsed(text: str) -> Tensor:
 
 def _place(point: Any, number: int, place: int) -> tuple[float, float]:
     values = [point.get(name) for name in ("x", "y")] if isinstance(point, dict) else []
-    if len(values) != 2 or not all(isinstance(one, int | float) and math.isfinite(one) for one in values):
+    numbers = [float(one) for one in values if isinstance(one, int | float) and math.isfinite(one)]
+    if len(numbers) != 2:
         raise ValueError(
             f"tracks: point {place + 1} of path {number} is {json.dumps(point)[:80]}; expected an object with numbers x and y."
         )
-    return float(values[0]), float(values[1])
+    return numbers[0], numbers[1]
 
 
 def at_pictures(paths: Tensor, length: int) -> Tensor:
@@ -64,17 +68,17 @@ def moved(
     """Return how well each place of a latent video is known, (T, h, w), and the video (C, T, h, w) with what paths bring there.
 
     `video` (C, T, h, w) in the network's space, of which the first frame is known; `paths` (N, 1 + 4 (T - 1), 3) in pixels of a
-    picture of `size` (width, height). A path brings what lies at its beginning to where it is, exp(-`temperature` d²) of it at the
-    distance d, 2 of which are the picture's shorter side; of all paths the `nearest` count. A latent frame has a path at the mean of the
-    places where it is seen.
+    picture of `size` (width, height). A path brings what lies at its beginning to where it is, exp(-`temperature` d²) of it at
+    the distance d, 2 of which are the picture's shorter side; of all paths the `nearest` count. A latent frame has a path at the
+    mean of the places where it is seen.
     """
     frames, height, width = video.shape[1:]
     if frames == 1:
         return torch.ones(1, height, width), video
     short = min(size)
     places = (paths[..., :2] - torch.tensor(size) / 2) / short * 2
-    seen = paths[:, 1:, 2:].unflatten(1, (frames - 1, -1))
-    means = (places[:, 1:].unflatten(1, (frames - 1, -1)) * seen).sum(2) / (seen.sum(2) + 1e-5)
+    seen = torch.unflatten(paths[:, 1:, 2:], 1, (frames - 1, -1))
+    means = (torch.unflatten(places[:, 1:], 1, (frames - 1, -1)) * seen).sum(2) / (seen.sum(2) + 1e-5)
     there = seen.sum(2)[..., 0].clamp(0, 1)
     sides = torch.tensor([width / min(height, width), height / min(height, width)])
     begins = (places[:, 0] / sides).clamp(-1, 1)[None, None]

@@ -339,7 +339,8 @@ class ControlUse:
 
     `hint` (B, 3, H, W) in 0..1 at picture size; the residuals count `strength` times, while the share of sampling done is
     within `start_percent`..`end_percent` (0..1). `vae` is for networks that take latents, `mask` (B, 1, H, W), 1 where the
-    picture is to be made, for those that take one.
+    picture is to be made, for those that take one. `fill` (B, 3, H, W) in 0..1: a picture to fill, for those that take one beside
+    the hint, which may then be empty, (B, 0, H, W). `away`: what negative conditionings have in the place of the hint.
     """
 
     handle: ControlNetHandle
@@ -350,14 +351,17 @@ class ControlUse:
     previous: ControlUse | None = None
     vae: VaeHandle | None = None
     mask: Tensor | None = None
+    fill: Tensor | None = None
+    away: Tensor | None = None
 
     def identity(self) -> str:
         """Return 32 hex digits; equal ones mean the same network, picture and facts, without what it adds to."""
         handles = [handle and handle.identity() for handle in (self.handle, self.vae)]
         digest = xxhash.xxh3_128(repr((*handles, self.strength, self.start_percent, self.end_percent)).encode())
-        for tensor in (self.hint, self.mask):
+        for name in ("hint", "mask", "fill", "away"):
+            tensor: Tensor | None = getattr(self, name)
             if tensor is not None:
-                digest.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
+                digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
                 digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 

@@ -103,12 +103,14 @@ class Network:
 class Company:
     """What a ControlNet may need beside its picture: the denoiser of the run, an autoencoder, and a mask.
 
-    `encode` makes latents of pictures (N, H, W, 3); `mask` (N, 1, H, W) is 1 where the picture is to be made.
+    `encode` makes latents of pictures (N, H, W, 3); `mask` (N, 1, H, W) is 1 where the picture is to be made; `fill` (N, 3, H, W)
+    in 0..1 is that picture.
     """
 
     network: Network
     encode: Callable[[Tensor], Tensor] | None = None
     mask: Tensor | None = None
+    fill: Tensor | None = None
 
 
 class ControlNetwork:

@@ -67,7 +67,7 @@ RUN_SEED = "run_seed"
 """Among the options that `Inputs` is given: the seed of the run, for networks that are given something with noise on it."""
 
 RUN_MASK = "run_mask"
-"""Among the options that `Inputs` is given: the noise mask (B, 1, …, h, w) of the run or None, for networks that are told of it."""
+"""Among the options that `Inputs` is given: the noise mask (B, 1, …, h, w) of the run, or None."""
 
 CONCAT = "concat"
 """The name under which `Inputs` gives such a picture."""
@@ -195,7 +195,9 @@ def prepare(lists: Sequence[Conditioning], around: Surroundings) -> list[list[Co
         _lend_control([control for control in to_all if control], conditions)
     _lend_boxes(prepared)
     steering = _own(around, positive=True)
-    negative = steering if around.negative_steering is around.steering else _own(around, positive=False)
+    alike = all(getattr(control, "away", None) is None for _, control in around.negative_steering)
+    same = alike and around.negative_steering is around.steering
+    negative = steering if same else _own(around, positive=False)
     return [
         [replace(one, control=one.control + (negative if number else steering)) for one in conditions]
         for number, conditions in enumerate(prepared)
@@ -334,14 +336,22 @@ def _lend_boxes(prepared: list[list[Condition]]) -> None:
 
 
 def _own(around: Surroundings, *, positive: bool) -> tuple[ControlLink, ...]:
-    """Return the links of what steers the model itself; the same for every conditioning that it predicts for."""
+    """Return the links of what steers the model itself: the same for each positive conditioning, and for each of the others."""
     percent_to_sigma, pictures = around.schedule.percent_to_sigma, around.latent.shape[0]
     return tuple(
         ControlLink(
-            make(control, pictures), percent_to_sigma(control.start_percent), percent_to_sigma(control.end_percent)
+            make(control if positive else _turned(control), pictures),
+            percent_to_sigma(control.start_percent),
+            percent_to_sigma(control.end_percent),
         )
         for make, control in (around.steering if positive else around.negative_steering)
     )
+
+
+def _turned(control: Any) -> Any:
+    """A control as negative conditionings have it."""
+    away = getattr(control, "away", None)
+    return control if away is None else replace(control, hint=away)
 
 
 def _inputs(options: Mapping[str, Any], around: Surroundings, *, positive: bool) -> dict[str, Any]:

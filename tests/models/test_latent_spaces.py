@@ -83,6 +83,7 @@ def test_families_with_one_autoencoder_have_one_space():
         ["dit", "lotus", "pixart_alpha", "sd1", "sd2", "sd2_unclip"],
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
         ["hunyuan_image"],
+        ["hunyuan_image_refiner"],
         ["qwen_image21"],
         ["sana"],
         ["sd3"],

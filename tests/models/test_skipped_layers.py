@@ -51,6 +51,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "z_image_omni": ("layers", "layers"),
     "wan": ("blocks", "blocks"),
     "wan22": ("blocks", "blocks"),
+    "hunyuan_image_refiner": APART,
     "cosmos_predict2": ("transformer_blocks", "transformer_blocks"),
     "anima": ("transformer.transformer_blocks", "transformer.transformer_blocks"),
 }

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from engine.models.manager import ModelManager
-from tests import tiny_anima, tiny_cosmos, tiny_ernie_image, tiny_fibo2, tiny_ideogram4, tiny_joyimage, tiny_krea2
+from tests import (
+    tiny_anima,
+    tiny_cosmos,
+    tiny_ernie_image,
+    tiny_fibo2,
+    tiny_ideogram4,
+    tiny_joyimage,
+    tiny_krea2,
+    tiny_wan,
+)
 from tests.tiny_packed import fp8, int8, write_both
 
 FILES = {
@@ -19,6 +28,7 @@ FILES = {
     "fibo2": (tiny_fibo2, "fibo2.safetensors", 128, 288),
     "joyimage": (tiny_joyimage, "joyimage.safetensors", 16, 16),
     "cosmos_predict2": (tiny_cosmos, "cosmos.safetensors", 16, 20),
+    "wan": (tiny_wan, "wan.safetensors", 16, 20),
     "anima": (tiny_anima, "anima.safetensors", 16, 32),
 }
 OPTIONS = {"anima": {"t5xxl_ids": torch.tensor([[3, 5, 9, 1]])}}

@@ -160,6 +160,12 @@ def test_what_stands_beside_the_latent_is_cut_and_retained():
     assert network.concat[0, 0, :, 0, 0].tolist() == [102, 100, 104, 105, 106]
 
 
+def test_what_stands_beside_the_latent_without_such_a_row_is_for_every_window():
+    network = Network()
+    called(network, frames(7), concat=frames(1) + 100, kept_in_cond=[0])
+    assert network.concat.shape[2] == 1
+
+
 def test_a_retained_latent_stands_in_every_window_and_counts_for_itself():
     x, network = frames(7), Network()
     got = called(network, x, overlap=1, kept_in_latent=[0])[0, 0, :, 0, 0]

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional
+from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessor
 
 from engine.models.errors import CheckpointError
 from engine.models.networks.depth_module import DepthNetwork
 from engine.models.networks.depths import working_size
+from engine.models.networks.fitted import IMAGENET
 from nodes.colormap import gray, turbo
 from nodes.depth_anything import da3_inference, da3_render, load_da3_model
 from tests.tiny_geometry import depth_as_written, tiny_depth, write_depth
-from tests.tiny_seeing import Seeing, seeing
+from tests.tiny_seeing import Seeing, random, seeing
 
 MONO = {"mode": "mono"}
 
@@ -74,6 +76,56 @@ def test_several_views_and_other_files_are_told(there):
     base.file("geometry_estimation", "odd.safetensors", {"a": torch.zeros(1)})
     with pytest.raises(CheckpointError, match=r"odd\.safetensors: expected Depth Anything 3"):
         load_da3_model(base.context, "odd.safetensors")
+
+
+def older(base: Seeing, folder: str, **more: Any) -> DepthAnythingForDepthEstimation:
+    """Depth Anything as transformers saves it, of random weights, in a folder of the models."""
+    eye = Dinov2Config(
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=70,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    sizes = {"reassemble_hidden_size": 32, "neck_hidden_sizes": [8] * 4, "fusion_hidden_size": 8, "head_hidden_size": 4}
+    network = DepthAnythingForDepthEstimation(DepthAnythingConfig(backbone_config=eye, **sizes, **more))
+    random(network, seed=5)
+    network.eval().save_pretrained(base.base / "models/geometry_estimation" / folder)
+    return network
+
+
+@pytest.mark.parametrize("more", [{}, {"depth_estimation_type": "metric", "max_depth": 20}])
+def test_older_models_are_those_of_transformers(there, more):
+    base, _ = there
+    network = older(base, f"older{len(more)}", **more)
+    model = load_da3_model(base.context, f"older{len(more)}/model.safetensors")
+    picture = torch.randint(0, 256, (1, 70, 140, 3), generator=torch.Generator().manual_seed(3)) / 255
+    processor = DPTImageProcessor(do_resize=False, image_mean=IMAGENET[0], image_std=IMAGENET[1])
+    planes = processor((picture[0] * 255).round().to(torch.uint8).numpy(), return_tensors="pt").pixel_values
+    with torch.no_grad():
+        wanted = network(planes).predicted_depth
+    found = da3_inference(base.context, model, picture, 140, "upper_bound_resize", mode=MONO)
+    if not more:
+        assert (wanted > 0).any()
+        wanted = 1 / wanted.clamp(min=0.01 * wanted.max())
+    assert (found["depth"] - wanted).abs().max() <= 1e-4 * wanted.max()
+    assert wanted.std() > 1e-4 * wanted.max()
+    assert not found["sky"].any()
+    assert torch.isfinite(da3_render(found, output={"output": "depth"})).all()
+
+
+def test_older_models_without_their_facts_are_told(there):
+    base, _ = there
+    network = older(base, "bare")
+    base.file("geometry_estimation", "alone.safetensors", dict(network.state_dict()))
+    with pytest.raises(CheckpointError, match=r"looks like Depth Anything 1 or 2.*config\.json beside the file"):
+        load_da3_model(base.context, "alone.safetensors")
+    theirs = {"pretrained.pos_embed": torch.zeros(1), "depth_head.scratch.layer1_rn.weight": torch.zeros(1)}
+    base.file("geometry_estimation", "theirs.safetensors", theirs)
+    with pytest.raises(CheckpointError, match="use the form of transformers, with its config"):
+        load_da3_model(base.context, "theirs.safetensors")
 
 
 def geometry() -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_an_autoencoder_of_pictures_is_refused(monkeypatch, bench) -> None:
 
     monkeypatch.undo()
     _, _, vae = checkpoint_loader(bench, "tiny.safetensors")
-    with pytest.raises(ValueError, match="expected a VAE of videos.*whose latents have no frames"):
+    with pytest.raises(ValueError, match=r"expected a VAE of videos.*whose latents have no frames"):
         wan.wan_image_to_video(bench, GOOD, BAD, vae, *SIZES)
 
 

@@ -44,7 +44,7 @@ def test_a_camera_that_stands_sees_the_same_all_the_time() -> None:
 
 
 def test_no_focal_length_and_too_much_are_refused() -> None:
-    with pytest.raises(ValueError, match="a focal length must be more than 0, got 0.0 and 0.5"):
+    with pytest.raises(ValueError, match=r"a focal length must be more than 0, got 0.0 and 0.5"):
         wan_camera_embedding("Static", 16, 16, 5, 1.0, 0.0)
     with pytest.raises(ValueError, match="use a smaller width"):
         wan_camera_embedding("Static", 16384, 16384, 16384)

@@ -12,7 +12,7 @@ from engine.models.errors import CheckpointError, ModelError
 from engine.models.handles import decode_handle, encode_handle
 from nodes.controlnet import control_net_apply_advanced
 from nodes.loaders import control_net_loader, denoiser_loader, vae_loader
-from nodes.model_patch import model_patch_loader, qwen_image_diffsynth_controlnet
+from nodes.model_patch import model_patch_loader, qwen_image_diffsynth_controlnet, z_image_fun_controlnet
 from tests.families import Tiny, save
 from tests.runs import STEPS, bench_of, levels, library, noise, picture, text
 from tests.tiny_control import blockwise, qwen_image_control, z_image_control
@@ -255,6 +255,61 @@ def test_newer_ones_add_to_the_refiner_too_as_their_authors_have_it(z_image, ver
     assert difference(-made, torch.stack(expected)[:, :, 0]) <= 1e-4
     assert difference(-made, torch.stack(without)[:, :, 0]) > 1e-4
     assert all(getattr(control.module, name) is None for name in ("noise_refiner", "x_pad_token"))
+
+
+@pytest.mark.parametrize("given", ["image", "inpaint_image", "all"])
+def test_a_picture_is_filled_as_in_the_authors_pipeline(z_image, given):
+    """VideoX-Fun's (github.com/aigc-apps/VideoX-Fun at commit 804a425): [picture, what is kept, picture to fill], or zeros."""
+    module = z_image_control(version="2.1")
+    bench, patch = z_patch(z_image, "2.1", module)
+    model, vae = denoiser_loader(bench, "z_image.safetensors"), vae_loader(bench, "ae.safetensors")
+    x, t, context = torch.randn(2, 16, 8, 12), torch.tensor([700.0, 700.0]), text(7, TEXT, 1).expand(2, -1, -1)
+    shown, wanted = 1 - hint(), torch.zeros(1, 33, 8, 12)
+    pictures = {"image": {"image": hint()}, "inpaint_image": {"inpaint_image": shown}}
+    told = pictures.get(given) or {"image": hint(), "inpaint_image": shown, "mask": 0.6 * mask()}
+    steered = z_image_fun_controlnet(model, patch, vae, STRENGTH, **told)
+    with bench.models.use(model) as network, bench.models.use(patch) as control, bench.models.use(vae) as coder:
+        from engine.models.network import Company
+
+        use = steered.controls[0]
+        company = Company(network, coder.encode, use.mask, use.fill)
+        found = control(x, t, context, use.hint, STRENGTH, None, company)["layers"][0]
+        if given != "inpaint_image":
+            wanted[:, :16] = (coder.encode(hint()) - 0.1159) * 0.3611
+        if given == "all":
+            kept = 1 - mask()
+            wanted[:, 16:17] = torch.nn.functional.interpolate(kept[:, None], size=(8, 12))
+            grey = ((shown * 2 - 1) * kept[..., None] + 1) / 2
+            wanted[:, 17:] = (coder.encode(grey) - 0.1159) * 0.3611
+        elif given == "inpaint_image":  # without a mask all of it is to be made
+            wanted[:, 17:] = (coder.encode(torch.full_like(shown, 0.5)) - 0.1159) * 0.3611
+    module = type(module).from_transformer(module, z_image.modules["transformer"])
+    with torch.no_grad():
+        expected = module(
+            list(x[:, :, None]), 1 - t / 1000, list(context), [wanted[0, :, None]] * 2, conditioning_scale=STRENGTH
+        )
+    for layer, part in expected.items():
+        assert difference(found[layer], part) <= 1e-5
+
+
+def test_a_fun_control_network_wants_something_to_go_by(z_image, qwen):
+    bench, patch = z_patch(z_image, "1.0", z_image_control())
+    model, vae = denoiser_loader(bench, "z_image.safetensors"), vae_loader(bench, "ae.safetensors")
+    assert z_image_fun_controlnet(model, patch, vae) is model
+    assert z_image_fun_controlnet(model, patch, vae, 0.0, hint()) is model
+    made = picture(
+        bench, z_image_fun_controlnet(model, patch, vae, STRENGTH, hint()), vae, *told(TEXT), 1.0, HEIGHT, WIDTH
+    )
+    other = qwen_image_diffsynth_controlnet(model, patch, vae, hint(), STRENGTH)
+    assert difference(made, picture(bench, other, vae, *told(TEXT), 1.0, HEIGHT, WIDTH)) == 0.0
+    with pytest.raises(ModelError, match="takes a control picture, and was given none"):
+        without = z_image_fun_controlnet(model, patch, vae, 1.0, None, hint())
+        picture(bench, without, vae, *told(TEXT), 1.0, HEIGHT, WIDTH)
+    _, model, vae, patch = qwen_run(qwen, blockwise())
+    with pytest.raises(
+        ValueError, match="expected a control network of Z-Image, got .* a blockwise control network of Qwen"
+    ):
+        z_image_fun_controlnet(model, patch, vae, 1.0, hint())
 
 
 def test_what_does_not_belong_together_is_told_in_words(qwen, z_image):

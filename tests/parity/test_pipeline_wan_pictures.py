@@ -64,7 +64,9 @@ def plain(tiny: Tiny) -> Any:
 def seen(tiny: Tiny, picture: torch.Tensor) -> torch.Tensor:
     from engine.models.vision import preprocess
 
-    return tiny.modules["image_encoder"](preprocess(picture, 32, crop=False), output_hidden_states=True).hidden_states[-2]
+    return tiny.modules["image_encoder"](preprocess(picture, 32, crop=False), output_hidden_states=True).hidden_states[
+        -2
+    ]
 
 
 def theirs(tiny: Tiny, model: Any, cfg: float, *, last: bool = False, expand: bool = False) -> torch.Tensor:
@@ -145,12 +147,12 @@ def test_a_prompt_gives_the_pipelines_video_of_the_5b_model(tinies):
 
 
 def test_an_area_is_given_its_own_part_of_the_picture(tinies):
-    tiny, bench = tinies["2.2"], bench_of(tinies["2.2"])
+    bench = bench_of(tinies["2.2"])
     model, clip, vae = parts(bench)
     good, bad = (text_encode(bench, one, clip) for one in (PROMPT, NEGATIVE))
     good, bad, _ = wan_image_to_video(bench, good, bad, vae, *SIZES, None, START)
     [[context, options]] = with_options(good, area=(4, 4, 0, 4))
-    got = video(bench, model, clip, vae, 2.0, change=lambda *_: (good + [[context, options]], bad))
+    got = video(bench, model, clip, vae, 2.0, change=lambda *_: ([*good, [context, options]], bad))
     assert torch.isfinite(got).all()
 
 

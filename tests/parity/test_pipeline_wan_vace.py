@@ -71,7 +71,9 @@ def test_a_control_gives_the_pipelines_video(tiny, picture, cfg, strength):
     good, bad = (text_encode(bench, prompt, clip) for prompt in (PROMPT, NEGATIVE))
     told = wan_vace_to_video(bench, good, bad, vae, WIDTH, HEIGHT, FRAMES, 1, strength, CONTROL, MASK, picture)
     settings = {"seed": SEED, "steps": STEPS, "cfg": cfg, "sampler_name": "euler", "scheduler": "simple"}
-    latent = ksampler(bench, model, **settings, positive=told.positive, negative=told.negative, latent_image=told.latent)
+    latent = ksampler(
+        bench, model, **settings, positive=told.positive, negative=told.negative, latent_image=told.latent
+    )
     got = vae_decode(bench, trim_video_latent(latent, told.trim_latent), vae)
     assert got.shape == (FRAMES, HEIGHT, WIDTH, 3)
     assert float((got - theirs(tiny, model, cfg, strength, picture)).abs().max()) <= 1e-4

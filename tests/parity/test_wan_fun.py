@@ -146,5 +146,5 @@ def test_subjects_are_frames_behind_the_video(tinies):
         tokens = module.patch_embedding(torch.cat([X, behind], dim=2))
         close(ours(bench, model, conditioning), by_hand(module, tokens, text[0][0])[:, :, :3])
     small = wan_phantom_subject_to_video(bench, text, text, vae, 32, 32, LENGTH, 1, PICTURE)
-    with pytest.raises(ModelError, match="time_dim_concat: expected latents .* as large as the video"):
+    with pytest.raises(ModelError, match=r"time_dim_concat: expected latents .* as large as the video"):
         video(bench, model, clip, vae, 1.0, change=lambda *_: (small.positive, text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from engine.models.errors import ModelError
 from engine.models.families import family_named
@@ -86,6 +86,19 @@ class Range(NamedTuple):
 def with_patch(model: ModelHandle, kind: str, **told: Any) -> ModelHandle:
     """Return the model with a patch around all that it has; `told`: plain data, which `engine.denoising.inside.kinds` takes."""
     return model.with_option(OPTION, [*model.options.get(OPTION, ()), [kind, told]])
+
+
+_MADE_BY: Final = {
+    "engine.models.networks.cosmos:transformer": "CosmosTransformer3DModel",
+    "engine.models.networks.wan_module:transformer": "WanTransformer3DModel",
+}
+"""Functions that make networks → the library's class of these."""
+
+
+def class_of(model: ModelHandle) -> str:
+    """Return what the library calls the class of a model's network."""
+    module = family_named(model.family).network.module
+    return _MADE_BY.get(module, module.rpartition(":")[2])
 
 
 def check_unet(model: ModelHandle, node: str, place: str) -> None:

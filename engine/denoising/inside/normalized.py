@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
+from engine.denoising.inside.base import class_of
 from engine.models.errors import ModelError
 from engine.models.families import family_named
 
@@ -33,7 +34,9 @@ _PLACES: Final = {
     "UNet2DConditionModel": (_TO_TEXT,),
     "Anima": (re.compile(r"transformer\.transformer_blocks\.\d+\.attn2\.to_out\.0"),),
     "CosmosTransformer3DModel": (_TO_TEXT,),
-    "transformer": (_TO_TEXT,),  # of Cosmos, by the function that makes it
+    "WanTransformer3DModel": (_TO_TEXT,),
+    "WanVACETransformer3DModel": (_TO_TEXT,),
+    "WanAnimateTransformer3DModel": (_TO_TEXT,),
     "HunyuanDiT2DModel": (_TO_TEXT,),
     "PixArtTransformer2DModel": (_TO_TEXT,),
     "SanaTransformer2DModel": (_TO_TEXT,),
@@ -51,11 +54,11 @@ _PLACES: Final = {
 def check_attention(model: ModelHandle, node: str) -> None:
     """Raise ModelError at a node for a model whose attention to the text is not known here."""
     family = family_named(model.family)
-    if family.network.module.rpartition(":")[2] not in _PLACES:
+    if class_of(model) not in _PLACES:
         raise ModelError(
             f"{node}: model: {model.source.path} is {family.title}, in whose {family.network.title} attention to the text does "
             "not stand by itself as far as is known here. Load one of Stable Diffusion, FLUX, Chroma, Qwen-Image, Ovis-Image, "
-            "LongCat-Image, Anima, Cosmos, HunyuanDiT, PixArt or Sana, or leave this node out."
+            "LongCat-Image, Anima, Cosmos, HunyuanDiT, PixArt, Sana or Wan, or leave this node out."
         )
 
 

@@ -114,7 +114,7 @@ class Windows:
         places = [*anchor, *window]
         x = self._taken(given.x, places, parts, len(anchor), self._kept_in_latent)
         changes: dict[str, Any] = {"x": x, "occasion": self._within(given.occasion, window)}
-        if given.concat is not None:
+        if given.concat is not None and given.concat.shape[self._dim] == given.x.shape[self._dim]:
             changes["concat"] = self._taken(given.concat, places, parts, len(anchor), self._kept_in_cond)
         given = self._told(given, window, frames) if self._split else given
         if self._dim == 0:

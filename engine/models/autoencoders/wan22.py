@@ -38,7 +38,7 @@ def renamed(tensors: Mapping[str, Tensor], config: Facts) -> dict[str, Tensor]:
 
 
 def config(shapes: Shapes, hints: Facts) -> dict[str, Any]:
-    """Return `engine.models.frames_autoencoder:wan22`'s arguments; `hints` tell means and deviations of the latents, where they are others than 2.2's."""
+    """Return `engine.models.frames_autoencoder:wan22`'s arguments; `hints` tell means and deviations that are others."""
     if FIRST in shapes:
         shapes = {library_name(name): shape for name, shape in shapes.items()}
     levels = range(count(shapes, "encoder.down_blocks."))

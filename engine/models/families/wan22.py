@@ -1,4 +1,4 @@
-"""Wan 2.2 5B (Wan team 2025): Wan's network over the latents of its second autoencoder, where what is given has no noise on it."""
+"""Wan 2.2 5B (Wan team 2025): Wan's network over the latents of its second autoencoder, where what is given has no noise."""
 
 from __future__ import annotations
 

@@ -37,7 +37,15 @@ def noised(value: Tensor, level: int, abar: Tensor, seed: int) -> Tensor:
 
     `seed`: of the run. The noise is drawn on the CPU, and goes where `value` is.
     """
-    generator = torch.Generator().manual_seed((seed - _BEFORE) % _SEEDS)
-    noise = torch.randn(value.shape, generator=generator).to(value)
     kept = float(abar[level])
-    return value * math.sqrt(kept) + noise * math.sqrt(1.0 - kept)
+    return value * math.sqrt(kept) + _drawn(value, seed) * math.sqrt(1.0 - kept)
+
+
+def mixed(value: Tensor, share: float, seed: int) -> Tensor:
+    """Return `value` (any shape) with so much noise, 0..1, in its place, as a flow has it; `seed` as for `noised`."""
+    return torch.lerp(value, _drawn(value, seed), share) if share else value
+
+
+def _drawn(value: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed((seed - _BEFORE) % _SEEDS)
+    return torch.randn(value.shape, generator=generator).to(value)

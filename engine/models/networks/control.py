@@ -79,6 +79,10 @@ class LatentControl(ControlNetwork):
                 f"{self.handle.source.path}: this {self.title} takes its picture as a latent, and was given no VAE. Link the "
                 "model's VAE to the node that applies it (ControlNetApplyAdvanced, ControlNetInpaintingAliMamaApply)."
             )
+        if not hint.shape[1]:
+            raise ModelError(
+                f"{self.handle.source.path}: this {self.title} takes a control picture, and was given none. Link one to image."
+            )
         height, width = (side * space.downscale for side in size)
         picture, mask = fill(hint, height, width), None
         if self.masked:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.models.layers import TURNED, Stack
-from engine.models.network import Network
+from engine.models.network import Network, fill
+from engine.models.networks.augment import mixed
 from engine.models.networks.flux3 import next_below
+from engine.models.networks.references import picture_beside
 from engine.models.networks.widths import check_widths
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class HunyuanImageNetwork(Network):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return `conditioning_byt5small` (1, T, D) and `attention_mask` (1, T) where a conditioning has them.
 
-        And of a distilled network `guidance` (1,), and `levels` (1, n + 1) of the run.
+        And of a distilled network `guidance` (1,), and `levels` (1, n + 1) of the run; of the refiner `concat` (1, C, h, w).
         """
         config = self.handle.config
         given = {name: options[name] for name in (GLYPHS, _MASK) if options.get(name) is not None}
@@ -42,7 +44,16 @@ class HunyuanImageNetwork(Network):
         if config["use_meanflow"]:
             levels = options.get("run_levels")
             given[_LEVELS] = torch.zeros(1, 1) if levels is None else levels.float()[None]
+        if self.handle.extra_channels:
+            given["concat"] = self._beside(options, latent)
         return given
+
+    def _beside(self, options: Mapping[str, Any], latent: Tensor) -> Tensor:
+        """The picture that the refiner goes by (b, C, h, w), as the network sees it, with a share of noise of the run's seed."""
+        beside = picture_beside(self, options, latent)
+        rows, columns = latent.shape[-2:]
+        picture = self.handle.latent.to_network(fill(beside.to(latent), rows, columns, mode="bilinear"))
+        return mixed(picture, float(options.get("noise_augmentation", 0.0)), int(options.get("run_seed", 0)))
 
     @torch.no_grad()
     def __call__(
@@ -57,12 +68,16 @@ class HunyuanImageNetwork(Network):
     ) -> Tensor:
         """Return the velocity (B, C, h, w) in the dtype and on the device of `x`.
 
-        `t` (B,) from 0 to 1000; `context` (B, T, D); `options` is what `inputs` made, with a row for each of B. A network
+        `t` (B,) from 0 to 1000; `context` (B, T, D); `concat` (B, C, h, w): what the refiner goes by; `options` is what
+        `inputs` made, with a row for each of B. A network
         distilled to few steps is told the next level of the run below this one.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
-        check_widths(self, x, context, int(self.handle.config["text_embed_dim"]))
+        beside = (options or {}).get("concat") if concat is None else concat
+        whole = x if beside is None else torch.cat([x, beside.to(x)], dim=1)
+        check_widths(self, whole, context, int(self.handle.config["text_embed_dim"]))
+        has_frames = len(self.handle.config["patch_size"]) == 3
         given, steps = options or {}, self.handle.parameterization.timesteps
         mask = given.get(_MASK)
         arguments: dict[str, Any] = {}
@@ -76,11 +91,11 @@ class HunyuanImageNetwork(Network):
             arguments["timestep_r"] = (below * steps).to(self.device, self.dtype)
         seen = torch.ones(context.shape[:2], dtype=torch.int64) if mask is None else mask
         velocity: Tensor = self.module(
-            hidden_states=x.to(self.device, self.dtype),
+            hidden_states=(whole[:, :, None] if has_frames else whole).to(self.device, self.dtype),
             timestep=t.to(self.device, self.dtype),
             encoder_hidden_states=context.to(self.device, self.dtype),
             encoder_attention_mask=seen.to(self.device),
             return_dict=False,
             **arguments,
         )[0]
-        return velocity.to(x)
+        return (velocity[:, :, 0] if has_frames else velocity).to(x)

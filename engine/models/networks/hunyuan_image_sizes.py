@@ -5,8 +5,9 @@ Its authors' files keep queries, keys and values apart; others stack them, of wh
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.models.families.base import Fused, Layout, NetworkKind
@@ -23,38 +24,47 @@ _REFINED: Final = "txt_in.individual_token_refiner.blocks.0."
 _DOUBLE_ROWS: Final = "double_blocks.0.img_attn"
 
 
-def _of_pictures(layout: str) -> Any:
+_LAST: Final = {"original": "final_layer.linear.weight", "diffusers": "proj_out.weight"}
+
+
+def _of_pictures(layout: str) -> Callable[[Shapes], bool]:
     """Whether patches are of pictures: networks for videos, and the refiner, have frames too."""
     return lambda shapes: len(shapes[_FIRST[layout]]) == 4
 
 
-LAYOUTS: Final = (
-    Layout(
-        name="original",
-        has=(_FIRST["original"], f"{_REFINED}self_attn_qkv.weight", f"{_DOUBLE_ROWS}_q.weight"),
-        check=_of_pictures("original"),
-    ),
-    Layout(
-        name="stacked",
-        has=(_FIRST["original"], f"{_REFINED}self_attn_qkv.weight", f"{_DOUBLE_ROWS}_qkv.weight"),
-        check=_of_pictures("original"),
-    ),
-    Layout(
-        name="field",
-        has=(_FIRST["original"], f"{_REFINED}self_attn.qkv.weight", f"{_DOUBLE_ROWS}.qkv.weight"),
-        check=_of_pictures("original"),
-    ),
-    Layout(
-        name="diffusers",
-        has=(
-            _FIRST["diffusers"],
-            "context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight",
-            "transformer_blocks.0.attn.add_q_proj.weight",
-            "single_transformer_blocks.0.proj_mlp.weight",
+def _of_refining(layout: str) -> Callable[[Shapes], bool]:
+    """Whether it takes another latent beside its own, and both have frames."""
+    return lambda shapes: len(shapes[_FIRST[layout]]) == 5 and shapes[_FIRST[layout]][1] == 2 * shapes[_LAST[layout]][0]
+
+
+def _layouts(check: Callable[[str], Callable[[Shapes], bool]]) -> tuple[Layout, ...]:
+    first, videos = _FIRST["original"], ("vector_in.in_layer.weight",)
+    apart = f"{_REFINED}self_attn_qkv.weight"
+    original = check("original")
+    return (
+        Layout(name="original", has=(first, apart, f"{_DOUBLE_ROWS}_q.weight"), lacks=videos, check=original),
+        Layout(name="stacked", has=(first, apart, f"{_DOUBLE_ROWS}_qkv.weight"), lacks=videos, check=original),
+        Layout(
+            name="field",
+            has=(first, f"{_REFINED}self_attn.qkv.weight", f"{_DOUBLE_ROWS}.qkv.weight"),
+            lacks=videos,
+            check=original,
         ),
-        check=_of_pictures("diffusers"),
-    ),
-)
+        Layout(
+            name="diffusers",
+            has=(
+                _FIRST["diffusers"],
+                "context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight",
+                "transformer_blocks.0.attn.add_q_proj.weight",
+                "single_transformer_blocks.0.proj_mlp.weight",
+            ),
+            check=check("diffusers"),
+        ),
+    )
+
+
+LAYOUTS: Final = _layouts(_of_pictures)
+REFINER_LAYOUTS: Final = _layouts(_of_refining)
 
 _FIELDS: Final = tuple(
     (re.compile(pattern), word)
@@ -178,12 +188,13 @@ def _common(first: tuple[int, ...], last: tuple[int, ...], *, head: int, inner: 
     width, channels, *patch = first
     return {
         "in_channels": channels,
-        "out_channels": last[0] // (patch[0] * patch[1]),
+        "out_channels": last[0] // math.prod(patch),
         "num_attention_heads": width // head,
         "attention_head_dim": head,
         "mlp_ratio": inner / width,
         "patch_size": patch,
-        "rope_axes_dim": [head // 2, head // 2],
+        # Of 128: 64 for rows and columns, or 16 for frames, and 56 for these.
+        "rope_axes_dim": [head // 2] * 2 if len(patch) == 2 else [head // 8, *[head * 7 // 16] * 2],
     }
 
 

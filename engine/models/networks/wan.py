@@ -1,4 +1,4 @@
-"""How Wan's transformer is called: videos (B, C, T, h, w), with what stands beside them on channels, before them and after them."""
+"""How Wan's transformer is called: videos (B, C, T, h, w), with what stands beside, before and after them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.models.errors import ModelError
 from engine.models.layers import Stack
 from engine.models.network import Network
 from engine.models.networks.pooled import even
-from engine.models.networks.wan_beside import LAYOUT, STRENGTHS, beside, parted, same_size
+from engine.models.networks.wan_beside import LAYOUT, STRENGTH, beside, parted, same_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,11 +37,12 @@ class WanNetwork(Network):
     def inputs(self, options: Mapping[str, Any], latent: Tensor, positive: bool) -> dict[str, Any]:
         """Return what the network takes beside text and time, as far as it has a place for it.
 
-        `seen` (1, T, D): CLIP's tokens, zeros where none were given, as Wan Fun's authors have it; `after` (b, C, n, h, w) frames to
-        go by; `reference` (b, C, h, w); and `concat`, whose channels the option `layout` tells (`engine.models.networks.wan_beside`).
+        `seen` (1, T, D): CLIP's tokens, zeros where none were given, as Wan Fun's authors have it; `after` (b, C, n, h, w)
+        frames to go by; `reference` (b, C, h, w); and `concat`, whose channels the option `layout` tells
+        (`engine.models.networks.wan_beside`).
         Raises ModelError for what is of another shape than the video.
         """
-        config, given = self.handle.config, beside(self, options, latent)
+        config, given = self.handle.config, beside(self, options, latent, clean=self.keeps_clean)
         if config.get("image_dim"):
             given[_SEEN] = self._seen(options.get(SEEN))
         after = options.get(AFTER)
@@ -61,7 +62,8 @@ class WanNetwork(Network):
         places = int(self.handle.config.get("pos_embed_seq_len") or tokens.shape[1])
         if tokens.shape[-1] != width or tokens.shape[1] > places:
             raise ModelError(
-                f"{self.handle.source.path}: clip_vision_output: expected what an image encoder of width {width} saw, {places} tokens "
+                f"{self.handle.source.path}: clip_vision_output: expected what an image encoder of width {width} saw, {places} "
+                "tokens "
                 f"at most, got {tokens.shape[1]} of width {tokens.shape[-1]}. Use CLIP's ViT-H (clip_vision_h)."
             )
         return tokens
@@ -90,8 +92,8 @@ class WanNetwork(Network):
     ) -> Tensor:
         """Return the velocity (B, C, T, h, w), or of one frame (B, C, h, w), in the shape and dtype and on the device of `x`.
 
-        `t` (B,) from 0 to 1000; `context` (B, T, D); `options` is what `inputs` made, with a row for each of B. Sides that are odd
-        are filled up from the other side for the call.
+        `t` (B,) from 0 to 1000; `context` (B, T, D); `options` is what `inputs` made, with a row for each of B. Sides that are
+        odd are filled up from the other side for the call.
 
         Raises ModelError when the widths of `x` or `context` are not the network's.
         """
@@ -110,11 +112,8 @@ class WanNetwork(Network):
         return velocity[..., : x.shape[-2], : x.shape[-1]].reshape(x.shape).to(x)
 
     def _check(self, x: Tensor, context: Tensor) -> None:
-        file, width, channels = (
-            self.handle.source.path,
-            int(self.handle.config["text_dim"]),
-            self.handle.latent.channels,
-        )
+        file, width = self.handle.source.path, int(self.handle.config["text_dim"])
+        channels = self.handle.latent.channels
         if context.shape[-1] != width:
             raise ModelError(
                 f"{file}: expected a conditioning of width {width}, got {context.shape[-1]}: it was made by the text encoder of "
@@ -124,7 +123,7 @@ class WanNetwork(Network):
             raise ModelError(f"{file}: expected a latent of {channels} channels, got {x.shape[1]}.")
 
     def _with_frames(self, video: Tensor, times: Tensor, given: Mapping[str, Any]) -> tuple[int, Tensor, Tensor]:
-        """The frames that stand before the video (of zeros: their tokens come from elsewhere), the whole, and the whole's times."""
+        """Frames that stand before the video (of zeros: their tokens come from elsewhere), the whole, and the whole's times."""
         before = int(_REFERENCE in given)
         if before:
             video = torch.cat([torch.zeros_like(video[:, :, :1]), video], dim=2)
@@ -132,9 +131,7 @@ class WanNetwork(Network):
             after = even_sides(same_size(after, video))
             blank = after.new_zeros(*after.shape[:1], video.shape[1] - after.shape[1], *after.shape[2:])
             video = torch.cat([video, torch.cat([after, blank], dim=1).to(video)], dim=2)
-        if (
-            times.ndim == 3
-        ):  # of each token of each frame: what goes by is as noisy as the last one, as Wan Fun's authors have it
+        if times.ndim == 3:  # of each token: frames to go by are as noisy as the last one, as Wan Fun's authors have it
             behind = after.shape[2] if after is not None else 0
             last = times[:, -1:]
             times = torch.cat([*[last] * before, times, *[last] * behind], dim=1)
@@ -148,13 +145,10 @@ class WanNetwork(Network):
         if (seen := given.get(_SEEN)) is not None:
             told["encoder_hidden_states_image"] = seen.to(self.device, self.dtype)
             module.seen_tokens["count"] = seen.shape[1]
-        if self.handle.config.get("vace_layers"):
+        if layers := self.handle.config.get("vace_layers"):
             told["control_hidden_states"] = even_sides(parts["control"]).to(self.device, self.dtype)
-            strength = float(given[STRENGTHS])
-            told["control_hidden_states_scale"] = torch.full((len(self.handle.config["vace_layers"]),), strength).to(
-                video
-            )
-            told["control_hidden_states_scale"] = told["control_hidden_states_scale"].to(self.device, self.dtype)
+            strengths = [float(given[STRENGTH])] * len(layers)
+            told["control_hidden_states_scale"] = torch.tensor(strengths, device=self.device, dtype=self.dtype)
         with ExitStack() as held:
             hook = module.patch_embedding.register_forward_hook(
                 lambda _layer, _given, made: self._tokens(made, parts, given)
@@ -170,19 +164,13 @@ class WanNetwork(Network):
         return velocity
 
     def _tokens(self, made: Tensor, parts: Mapping[str, Tensor], given: Mapping[str, Any]) -> Tensor:
-        """Tokens (B, W, T, h, w) with those of the picture to go by in the first frame, and what a camera's path adds to the others."""
+        """Tokens (B, W, T, h, w): the first frame's are those of the picture to go by; a camera's path adds to the others."""
         module: Any = self.module
         before = int(_REFERENCE in given)
         if (path := parts.get("camera")) is not None:
             added = module.control_adapter(even_sides(path).to(self.device, self.dtype))
-            made = torch.cat(
-                [
-                    made[:, :, :before],
-                    made[:, :, before : before + added.shape[2]] + added,
-                    made[:, :, before + added.shape[2] :],
-                ],
-                dim=2,
-            )
+            end = before + added.shape[2]
+            made = torch.cat([made[:, :, :before], made[:, :, before:end] + added, made[:, :, end:]], dim=2)
         if before:
             reference = even(same_size(given[_REFERENCE][:, :, None], parts["video"])[:, :, 0]).to(
                 self.device, self.dtype

@@ -1,4 +1,4 @@
-"""What Wan's networks are given beside a latent, all of it on channels, so that it is cut as the latent is where a text has an area.
+"""What Wan's networks are given beside a latent, all of it on channels, cut as the latent is where a text has an area.
 
 The option `layout` names the parts in their order, each with its channels:
 
@@ -12,7 +12,7 @@ The option `layout` names the parts in their order, each with its channels:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.models.network import Network
-    from engine.models.networks.wan import WanNetwork
 
 LAYOUT: Final = "layout"
-STRENGTHS: Final = "strength"
+STRENGTH: Final = "strength"
 RUN_MASK: Final = "run_mask"
 """Among the options of a run: where the latent is to be made anew, (B, 1, …, h, w), or None."""
 
@@ -35,10 +34,10 @@ _MASK: Final = 4
 """Channels of a mask: one for each picture that a latent frame stands for."""
 
 
-def beside(network: WanNetwork, options: Mapping[str, Any], latent: Tensor) -> dict[str, Any]:
+def beside(network: Network, options: Mapping[str, Any], latent: Tensor, *, clean: bool = False) -> dict[str, Any]:
     """Return `concat` (b, C', T, h, w) with its `layout`, and `strength` of VACE's control; neither where nothing stands beside.
 
-    Raises ModelError for what does not have the video's shape.
+    `clean`: the network is told what a noise mask keeps. Raises ModelError for what does not have the video's shape.
     """
     config = network.handle.config
     found: dict[str, Tensor] = {}
@@ -46,11 +45,11 @@ def beside(network: WanNetwork, options: Mapping[str, Any], latent: Tensor) -> d
         found["channels"] = _channels(network, options, latent)
     given: dict[str, Any] = {}
     if config.get("vace_layers"):
-        found["control"], given[STRENGTHS] = _control(network, options, latent)
+        found["control"], given[STRENGTH] = _control(network, options, latent)
     if config.get("camera_channels") and options.get("camera_conditions") is not None:
         found["camera"] = _camera(network, options["camera_conditions"], latent)
     mask = options.get(RUN_MASK)
-    if mask is not None and network.keeps_clean:
+    if mask is not None and clean:
         found["kept"] = latent
         found["mask"] = mask.to(latent).expand(-1, 1, *latent.shape[2:])
     if not found:
@@ -64,7 +63,7 @@ def parted(concat: Tensor | None, layout: tuple[tuple[str, int], ...], video: Te
     """Return the parts of `concat` (B, C', T, h, w) by name, and `video` itself."""
     if concat is None:
         return {"video": video}
-    pieces = concat.split([channels for _, channels in layout], dim=1)
+    pieces = torch.split(concat, [channels for _, channels in layout], dim=1)
     return {"video": video, **{name: piece for (name, _), piece in zip(layout, pieces, strict=True)}}
 
 
@@ -80,15 +79,17 @@ def same_size(value: Tensor, video: Tensor) -> Tensor:
 def _channels(network: Network, options: Mapping[str, Any], latent: Tensor) -> Tensor:
     """Picture and mask for the channels beyond the latent's: the mask is 1 where the picture is known.
 
-    It stands at the channel that the option `concat_mask_index` tells; a network without room for it does without. What is missing is
-    zero.
+    It stands at the channel that the option `concat_mask_index` tells; a network without room for it does without. What is
+    missing is zero.
     """
     wanted, space = network.handle.extra_channels, network.handle.latent
     picture: Tensor | None = options.get("concat_latent_image")
     if picture is None:
         return latent.new_zeros(1, wanted, *latent.shape[2:])
     _check(network, "concat_latent_image", picture, latent, picture.shape[1] % space.channels == 0)
-    pictures = torch.cat([space.to_network(one) for one in picture.to(latent).split(space.channels, dim=1)], dim=1)
+    pictures = torch.cat(
+        [space.to_network(one) for one in torch.split(picture.to(latent), space.channels, dim=1)], dim=1
+    )
     room = wanted % space.channels == _MASK
     seen = _fitted(pictures, wanted - _MASK * room)
     if not room:
@@ -109,14 +110,15 @@ def _mask(network: Network, options: Mapping[str, Any], latent: Tensor) -> Tenso
 
 def _control(network: Network, options: Mapping[str, Any], latent: Tensor) -> tuple[Tensor, float]:
     """VACE's control (b, 96, T, h, w), and its strength: all is to be made where no node says otherwise."""
-    frames, masks = options.get("vace_frames") or (), options.get("vace_mask") or ()
+    frames: Sequence[Tensor] = options.get("vace_frames") or ()
+    masks: Sequence[Tensor] = options.get("vace_mask") or ()
     channels, space = int(network.handle.config["vace_in_channels"]), network.handle.latent
     if len(frames) > 1:
         raise ModelError(
-            f"{network.handle.source.path}: {len(frames)} controls of WanVaceToVideo behind one another; this network is given one. "
-            "Put what they show into one control video."
+            f"{network.handle.source.path}: {len(frames)} controls of WanVaceToVideo behind one another; this network "
+            "is given one. Put what they show into one control video."
         )
-    if not frames:
+    if not frames or not masks:
         blank = latent.new_zeros(1, 2 * space.channels, *latent.shape[2:])
         everywhere = latent.new_ones(1, channels - 2 * space.channels, *latent.shape[2:])
         return torch.cat([blank, everywhere], dim=1), 1.0
@@ -124,8 +126,8 @@ def _control(network: Network, options: Mapping[str, Any], latent: Tensor) -> tu
     whole = video.shape[1] == 2 * space.channels and video.shape[1] + mask.shape[1] == channels
     _check(network, "vace_frames", video, latent, whole)
     _check(network, "vace_mask", mask, latent, whole)
-    parts = [*(space.to_network(one) for one in video.split(space.channels, dim=1)), mask]
-    return torch.cat(parts, dim=1), float((options.get("vace_strength") or (1.0,))[0])
+    parts = [space.to_network(one) for one in torch.split(video, space.channels, dim=1)]
+    return torch.cat([*parts, mask], dim=1), float((options.get("vace_strength") or (1.0,))[0])
 
 
 def _camera(network: Network, path: Tensor, latent: Tensor) -> Tensor:
@@ -135,18 +137,19 @@ def _camera(network: Network, path: Tensor, latent: Tensor) -> Tensor:
     if path.ndim != 5 or path.shape[2:] != wanted:
         raise ModelError(
             f"{network.handle.source.path}: camera_conditions: expected the path of a camera for {wanted[0]} latent frames of "
-            f"{wanted[2]} × {wanted[1]} pixels, got {tuple(path.shape)}. Give WanCameraEmbedding the width, height and length of the video."
+            f"{wanted[2]} × {wanted[1]} pixels, got {tuple(path.shape)}. Give WanCameraEmbedding the width, height "
+            "and length of the video."
         )
     frames = functional.pixel_unshuffle(path.to(latent).movedim(2, 1).flatten(0, 1), side)
-    return frames.unflatten(0, (path.shape[0], path.shape[2])).movedim(1, 2)
+    return torch.unflatten(frames, 0, (path.shape[0], path.shape[2])).movedim(1, 2)
 
 
 def _check(network: Network, name: str, value: Tensor, latent: Tensor, fits: bool) -> None:
     if not fits or value.ndim != latent.ndim or value.shape[2:] != latent.shape[2:]:
         raise ModelError(
             f"{network.handle.source.path}: {name}: expected frames like those of the video, (b, …, "
-            f"{', '.join(map(str, latent.shape[2:]))}), got {tuple(value.shape)}. Give the node that made it the model's VAE and the "
-            "width, height and length of the video."
+            f"{', '.join(map(str, latent.shape[2:]))}), got {tuple(value.shape)}. Give the node that made it the "
+            "model's VAE and the width, height and length of the video."
         )
 
 

@@ -26,8 +26,8 @@ def transformer(
 ) -> nn.Module:
     """Make Wan's transformer of the library's `sizes`, with VACE's layers, or with the parts of Wan Fun's.
 
-    `reference_channels`: of a picture to go by, 0 for a network without one; `camera_channels`: numbers of a camera's path that fall
-    to a latent pixel.
+    `reference_channels`: of a picture to go by, 0 for a network without one; `camera_channels`: numbers of a camera's path that
+    fall to a latent pixel.
     """
     module: Any
     if vace_layers:
@@ -62,7 +62,8 @@ class SeenEmbedding(WanImageEmbedding):  # type: ignore[misc]
 class TextAndPicture(WanAttnProcessor):  # type: ignore[misc]
     """Attention to text, and to what CLIP saw, which stands before it.
 
-    The library's takes the last 512 tokens for the text; here the picture's are counted (`{"count": n}`), and the text is of any length.
+    The library's takes the last 512 tokens for the text; here the picture's are counted (`{"count": n}`), and the text is of
+    any length.
     """
 
     def __init__(self, tokens: Mapping[str, int]) -> None:

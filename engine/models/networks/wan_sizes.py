@@ -1,7 +1,7 @@
-"""Wan's transformer: its sizes, off names and shapes, and its tensors' names in the original layout and the library's. No torch.
+"""Wan's transformer: its sizes, off names and shapes, and its tensors' names in both layouts. No torch.
 
-It is one network with parts that a file has or has not: an embedding of what CLIP sees, VACE's layers, a convolution for a picture
-to go by, one for the path of a camera; and channels beside the latent.
+It is one network with parts that a file has or has not: an embedding of what CLIP sees, VACE's layers, a convolution for a
+picture to go by, one for the path of a camera; and channels beside the latent.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ test.each([
   ["BOUNDING_BOXES", {}, "boxes", "json", 300],
   ["AUDIO_RECORD", {}, "recording", "string", 66],
   ["WEBCAM", {}, "camera", "string", 200],
+  ["STRING", { multiline: true, code: "glsl" }, "code", "string", 180],
   ["STRING", { widgetType: "PAINTER" }, "painting", "string", 330],
 ])("%s %j is drawn as a %s", (type, options, surface, kind, height) => {
   expect(read([type, options])).toMatchObject({ surface, kind, height });

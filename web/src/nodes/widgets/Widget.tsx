@@ -38,6 +38,7 @@ const SURFACES: Readonly<Record<Surface, ComponentType<{ input: InputDefinition 
   recording: coming(() => import("./recording/RecordingWidget").then((module) => module.RecordingWidget)),
   painting: coming(() => import("./painting/PaintingWidget").then((module) => module.PaintingWidget)),
   camera: coming(() => import("./camera/CameraWidget").then((module) => module.CameraWidget)),
+  code: coming(() => import("./code/CodeWidget").then((module) => module.CodeWidget)),
 };
 
 /** The control for one input: what a pack brings for it, else by its kind. */
