@@ -10,7 +10,6 @@ from typing import Final
 
 from stand_in_files import StandIn
 from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
-from stand_in_tools import detector, sam3
 
 FAMILIES: Final = (
     StandIn("rt_detr", plain("tests.tiny_seeing:write_detector"), {"diffusion_models/detector": "rt_detr_v4-*"}),
@@ -150,21 +149,55 @@ FAMILIES: Final = (
         {"diffusion_models/kandinsky5": "kandinsky5lite_t2i"},
     ),
     StandIn(
-        "wan_i2v",
-        plain("tests.tiny_wan:write", in_channels=36, image_dim=32, sees=True),
-        {"diffusion_models/wan": "chrono_edit_14B_* wan2.1_i2v_*"},
+        "wan",
+        plain("tests.tiny_wan:write"),
+        {"diffusion_models/wan": "wan2.1_t2v_* wan2.2_t2v_*"},
     ),
-    StandIn("wan22_i2v", plain("tests.tiny_wan:write", in_channels=36), {"diffusion_models/wan": "wan2.2_i2v_*"}),
-    StandIn("wan22_5b", plain("tests.tiny_wan:write", second=True), {"diffusion_models/wan": "wan2.2_ti2v_5B*"}),
+    StandIn(
+        "wan_sees",
+        plain("tests.tiny_wan:write", in_channels=36, image_dim=32, sees=True, pos_embed_seq_len=514),
+        {"diffusion_models/wan": "wan2.1_i2v_* wan2.1_flf2v_* Wan2_1-I2V-ATI-* wan2.1_fun_inp_* chrono_edit_*"},
+    ),
+    StandIn(
+        "wan22_i2v",
+        plain("tests.tiny_wan:write", in_channels=36),
+        {"diffusion_models/wan": "wan2.2_i2v_* wan2.2_fun_inpaint_*_noise_14B*"},
+    ),
+    StandIn(
+        "wan_vace",
+        plain("tests.tiny_wan:write", vace_layers=[0, 1], vace_in_channels=96),
+        {"diffusion_models/wan": "wan2.1_vace_*"},
+    ),
+    StandIn(
+        "wan_fun_control",
+        plain("tests.tiny_wan:write", in_channels=48, image_dim=32, sees=True),
+        {"diffusion_models/wan": "wan2.1_fun_control_*"},
+    ),
+    StandIn(
+        "wan22_fun_control",
+        plain("tests.tiny_wan:write", in_channels=52, reference_channels=16),
+        {"diffusion_models/wan": "wan2.2_fun_control_*_noise_14B*"},
+    ),
     StandIn(
         "wan_camera",
-        plain(
-            "tests.tiny_wan:write", in_channels=32, image_dim=32, sees=True, camera_channels=24 * 64, camera_blocks=1
-        ),
+        plain("tests.tiny_wan:write", in_channels=32, image_dim=32, sees=True, camera_channels=1536),
         {"diffusion_models/wan": "wan2.1_fun_camera_*"},
     ),
-    StandIn("wan", plain("tests.tiny_wan:write"), {"diffusion_models/wan": "wan2.1_t2v_*"}),
-    StandIn("sam3", sam3, {"checkpoints/sam3": "sam3*"}),
-    StandIn("detector", detector, {"diffusion_models/detector": "rt_detr_v4*"}),
+    StandIn(
+        "wan22_camera",
+        plain("tests.tiny_wan:write", in_channels=36, camera_channels=1536),
+        {"diffusion_models/wan": "wan2.2_fun_camera_*"},
+    ),
+    StandIn("wan22", plain("tests.tiny_wan:write", second=True), {"diffusion_models/wan": "wan2.2_ti2v_5B*"}),
+    StandIn(
+        "wan22_fun_inpaint",
+        plain("tests.tiny_wan:write", second=True, in_channels=100),
+        {"diffusion_models/wan": "wan2.2_fun_inpaint_5B*"},
+    ),
+    StandIn(
+        "wan22_fun_control_5b",
+        plain("tests.tiny_wan:write", second=True, in_channels=148, reference_channels=48),
+        {"diffusion_models/wan": "wan2.2_fun_control_5B*"},
+    ),
     StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )

@@ -35,7 +35,6 @@ from stand_in_files import Asked, Base, Shelf, placeholder, room  # noqa: E402
 from stand_in_parts import PARTS  # noqa: E402
 from stand_in_runs import asked_by, makes_pictures, reduced, run, unknown_types, write_pictures  # noqa: E402
 from stand_in_table import FAMILIES  # noqa: E402
-from stand_in_tools import TOOLS  # noqa: E402
 
 from engine.__main__ import make_app  # noqa: E402
 from engine.graph.workflow import workflow_to_prompt  # noqa: E402
@@ -61,7 +60,7 @@ def main() -> int:
     options = arguments()
     for old in options.folder.glob("base*") if options.resume else (options.folder,):
         shutil.rmtree(old, ignore_errors=True)
-    shelf = Shelf(options.folder / "families", FAMILIES, (*TOOLS, *PARTS))
+    shelf = Shelf(options.folder / "families", FAMILIES, PARTS)
     if not options.workflows:
         report_names(json.loads(options.names.read_text(encoding="utf-8")), shelf, options.folder)
         return 0
