@@ -155,11 +155,11 @@ def all_of(options: argparse.Namespace, shelf: Shelf, done: set[str]) -> Iterato
 def run_base(base: Path, prompts: Mapping[str, tuple[str, Any]], catalogue: Any, *, smaller: bool) -> Iterator[Outcome]:
     """Run the workflows of a base directory, one after the other."""
     base.mkdir(parents=True, exist_ok=True)
-    for _, prompt in prompts.values():
-        write_pictures(base, prompt)
     server = Server(base)
     try:
         server.first_answer("/system_stats")
+        for _, prompt in prompts.values():
+            write_pictures(base, prompt)  # when it has begun, as it then empties its folder for what passes
         for workflow, (family, prompt) in prompts.items():
             begun = time.monotonic()
             reason = run(
