@@ -36,7 +36,8 @@ class Scan:
                 self.left_out.append(LeftOut(pack, message))
         self.disabled = tuple(disabled_packs(custom, disabled))
         self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
-        of_packs = (path for files in dict.fromkeys(file.files for file in self.files) for _, path in files)
+        shared = {id(file.files): file.files for file in self.files}  # modules of a package have one list of its files
+        of_packs = (path for files in shared.values() for _, path in files)
         self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, self.installed)
 
     def stored(self, records: Sequence[ModuleRecord], sources: Sources) -> Stored:
