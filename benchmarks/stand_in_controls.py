@@ -58,6 +58,16 @@ def t2i_adapter(target: Path, network: Path | None) -> None:
     torch.save(found, target)
 
 
+def lllite(target: Path, network: Path | None) -> None:
+    """Control-LLLite of Anima, for a picture, and a mask where it fills in."""
+    from tests.families import save
+    from tests.tiny_control import lllite_anima
+
+    masked = "inpaint" in target.name
+    told = {"lllite.inpaint_masked_input": "true", "lllite.aspp_dilations": "1,2"} if masked else {}
+    save(target, lllite_anima(masked=masked).state_dict(), told)
+
+
 def uso(target: Path, network: Path | None) -> None:
     """USO's projector, from what SigLIP's stand-in sees (four tokens) to the width of FLUX.1's."""
     import torch
@@ -89,6 +99,7 @@ CONTROLS: Final = (
         control("qwen_image_fun", {"control_layers": [0, 1]}),
         ("qwen_image",),
     ),
+    Part("model_patches", "anima-lllite-*", lllite, ("anima",)),
     Part("model_patches", "uso-flux1-projector-*", uso, ("flux",)),
     Part("model_patches", "qwen_image_*_diffsynth_controlnet", control("blockwise"), ("qwen_image",)),
     Part(

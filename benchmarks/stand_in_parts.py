@@ -311,6 +311,26 @@ def embedding(target: Path, network: Path | None) -> None:
     torch.save({"string_to_param": {"*": torch.randn(2, 1024) * 0.01}}, target)
 
 
+def conditioning(target: Path, network: Path | None) -> None:
+    """Seven tokens of what Qwen-Image's stand-in takes, as SaveConditioning writes them."""
+    import torch
+    from safetensors.torch import save_file
+
+    from engine.models.checkpoints import load_tensors
+
+    if network is not None:
+        width = load_tensors(network)["txt_in.weight"].shape[1]
+        save_file({"conditioning": torch.randn(1, 7, width, generator=torch.Generator().manual_seed(8))}, target)
+
+
+def wan_vision(target: Path, network: Path | None) -> None:
+    """CLIP's vision tower of Wan 2.1, which sees as many patches as the published one."""
+    from tests.families import save
+    from tests.tiny_wan import vision
+
+    save(target, vision().state_dict(), {"safelight.config": json.dumps({"vision": {"heads": 2, "act": "gelu"}})})
+
+
 PARTS: Final = (
     *CONTROLS,
     Part("loras", "flux1-depth-dev-lora flux1-canny-dev-lora", control_lora, ("flux",)),
@@ -318,12 +338,14 @@ PARTS: Final = (
     Part(
         "clip_vision", "clip_vision_g", lambda target, network: clip_vision(target, network, projection=40), ("sdxl",)
     ),
+    Part("clip_vision", "clip_vision_h", wan_vision, ("wan_sees", "wan_fun_control", "wan_camera")),
     Part("clip_vision", "clip_vision_*", clip_vision),
     Part("clip_vision", "sigclip_*", siglip),
     Part("style_models", "flux1-redux*", redux, ("flux",)),
     Part("text_encoders", "qwen3.5*", language_model("qwen3_5")),
     Part("text_encoders", "qwen3vl*", qwen3_vl, ALONE),
     Part("text_encoders", "qwen_3_*", language_model("qwen3"), ALONE),
+    Part("embeddings", "marigold_v2_*_conditioning", conditioning, ("qwen_image",)),
     Part("embeddings", "SDA768", embedding, ("sd2",)),
     Part("vae", "vae-ft-mse-840000-*", sd_vae),
     Part("hypernetworks", "*", hypernetwork, ("sd1",)),

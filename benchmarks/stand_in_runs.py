@@ -21,6 +21,8 @@ SIDE: Final = 128
 STEPS: Final = 2
 MEGAPIXELS: Final = 0.1
 """Least that the field's nodes take."""
+FRAMES: Final = 9
+"""Of a video: one, and twice the four that become one of a latent."""
 TOKENS: Final = 8
 """That a language model writes."""
 PATIENCE: Final = 300.0
@@ -53,7 +55,7 @@ def _asked_by(node: Mapping[str, Any], spec: Any) -> Iterator[Asked]:
             continue
         if known and isinstance(known.choices, Files) and value.lower().endswith(_MODELS):
             yield known.choices.folder, value
-        if known and known.mentions:
+        if known and known.mentions and known.mentions.prefix:
             for found in re.findall(re.escape(known.mentions.prefix) + r"([\w.-]+)", value):
                 yield known.mentions.folder, found
 
@@ -64,11 +66,18 @@ def write_pictures(base: Path, prompt: Mapping[str, Any]) -> None:
 
     for node in prompt.values():
         for value in node.get("inputs", {}).values():
-            if isinstance(value, str) and value.lower().endswith(_PICTURES) and "\n" not in value:
-                path = base / "input" / value.removesuffix(" [input]")
+            name, folder = _place(value) if isinstance(value, str) else ("", "")
+            if name.lower().endswith(_PICTURES) and "\n" not in name:
+                path = base / folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 kind = "RGBA" if path.suffix in (".png", ".webp") else "RGB"
                 Image.linear_gradient("L").resize((SIDE, SIDE)).convert(kind).save(path)
+
+
+def _place(value: str) -> tuple[str, str]:
+    """A file's name, and the folder that it is in: the one which stands behind it, or that for inputs."""
+    name, _, told = value.rpartition(" [")
+    return (name, told[:-1]) if told in ("input]", "output]", "temp]") else (value, "input")
 
 
 def reduced(prompt: Mapping[str, Any], catalogue: Any) -> dict[str, Any]:
@@ -86,6 +95,8 @@ def reduced(prompt: Mapping[str, Any], catalogue: Any) -> dict[str, Any]:
                 inputs[name] = min(value, MEGAPIXELS)
             elif name in ("start_at_step", "end_at_step") and isinstance(steps, int) and value < steps:
                 inputs[name] = round(value * STEPS / steps)
+            elif name == "length" and "width" in inputs and _is_number(value):
+                inputs[name] = min(value, FRAMES)
             elif name == "max_length" and _is_number(value):
                 inputs[name] = min(value, TOKENS)
         if isinstance(steps, int | list):

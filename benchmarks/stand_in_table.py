@@ -10,7 +10,6 @@ from typing import Final
 
 from stand_in_files import StandIn
 from stand_in_parts import cascade, lotus, plain, sd1, sd2, sdxl, with_clip
-from stand_in_tools import detector, sam3
 
 FAMILIES: Final = (
     StandIn("rt_detr", plain("tests.tiny_seeing:write_detector"), {"diffusion_models/detector": "rt_detr_v4-*"}),
@@ -156,7 +155,7 @@ FAMILIES: Final = (
     ),
     StandIn(
         "wan_sees",
-        plain("tests.tiny_wan:write", in_channels=36, num_layers=11, image_dim=64, pos_embed_seq_len=514),
+        plain("tests.tiny_wan:write", in_channels=36, image_dim=32, sees=True, pos_embed_seq_len=514),
         {"diffusion_models/wan": "wan2.1_i2v_* wan2.1_flf2v_* Wan2_1-I2V-ATI-* wan2.1_fun_inp_* chrono_edit_*"},
     ),
     StandIn(
@@ -171,7 +170,7 @@ FAMILIES: Final = (
     ),
     StandIn(
         "wan_fun_control",
-        plain("tests.tiny_wan:write", in_channels=48, image_dim=64),
+        plain("tests.tiny_wan:write", in_channels=48, image_dim=32, sees=True),
         {"diffusion_models/wan": "wan2.1_fun_control_*"},
     ),
     StandIn(
@@ -181,7 +180,7 @@ FAMILIES: Final = (
     ),
     StandIn(
         "wan_camera",
-        plain("tests.tiny_wan:write", in_channels=32, image_dim=64, camera_channels=1536),
+        plain("tests.tiny_wan:write", in_channels=32, image_dim=32, sees=True, camera_channels=1536),
         {"diffusion_models/wan": "wan2.1_fun_camera_*"},
     ),
     StandIn(
@@ -200,7 +199,5 @@ FAMILIES: Final = (
         plain("tests.tiny_wan:write", second=True, in_channels=148, reference_channels=48),
         {"diffusion_models/wan": "wan2.2_fun_control_5B*"},
     ),
-    StandIn("sam3", sam3, {"checkpoints/sam3": "sam3*"}),
-    StandIn("detector", detector, {"diffusion_models/detector": "rt_detr_v4*"}),
     StandIn("lotus", lotus, {"diffusion_models/lotus": "lotus-depth-d-*"}),
 )

@@ -35,7 +35,6 @@ from stand_in_files import Asked, Base, Shelf, placeholder, room  # noqa: E402
 from stand_in_parts import PARTS  # noqa: E402
 from stand_in_runs import asked_by, makes_pictures, reduced, run, unknown_types, write_pictures  # noqa: E402
 from stand_in_table import FAMILIES  # noqa: E402
-from stand_in_tools import TOOLS  # noqa: E402
 
 from engine.__main__ import make_app  # noqa: E402
 from engine.graph.workflow import workflow_to_prompt  # noqa: E402
@@ -61,7 +60,7 @@ def main() -> int:
     options = arguments()
     for old in options.folder.glob("base*") if options.resume else (options.folder,):
         shutil.rmtree(old, ignore_errors=True)
-    shelf = Shelf(options.folder / "families", FAMILIES, (*TOOLS, *PARTS))
+    shelf = Shelf(options.folder / "families", FAMILIES, PARTS)
     if not options.workflows:
         report_names(json.loads(options.names.read_text(encoding="utf-8")), shelf, options.folder)
         return 0
@@ -156,11 +155,11 @@ def all_of(options: argparse.Namespace, shelf: Shelf, done: set[str]) -> Iterato
 def run_base(base: Path, prompts: Mapping[str, tuple[str, Any]], catalogue: Any, *, smaller: bool) -> Iterator[Outcome]:
     """Run the workflows of a base directory, one after the other."""
     base.mkdir(parents=True, exist_ok=True)
-    for _, prompt in prompts.values():
-        write_pictures(base, prompt)
     server = Server(base)
     try:
         server.first_answer("/system_stats")
+        for _, prompt in prompts.values():
+            write_pictures(base, prompt)  # when it has begun, as it then empties its folder for what passes
         for workflow, (family, prompt) in prompts.items():
             begun = time.monotonic()
             reason = run(

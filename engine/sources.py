@@ -11,6 +11,7 @@ import msgspec
 from xxhash import xxh3_128_hexdigest
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TRIES = 5
 _IMPORTERS = frozenset({"import_module", "__import__", "find_spec"})
 
 
@@ -103,7 +104,7 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
     data = path.read_bytes()
     raw = xxh3_128_hexdigest(data)
     try:
-        tree = ast.parse(data)
+        tree = _parsed(data)
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         _drop_docstrings(tree)
         imports = tuple(sorted({*_imports(tree, package), *_named(tree), *_listed(tree, package), *_asked(tree)}))
@@ -111,6 +112,16 @@ def _read(path: Path, module: str, size: int, mtime_ns: int) -> Source:
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deeply nested, among others
         return Source(size, mtime_ns, raw, raw, ())
     return Source(size, mtime_ns, raw, code, imports)
+
+
+def _parsed(data: bytes) -> ast.Module:
+    """The tree of a source. Python 3.11 now and then loses count of how deep it is while other threads run, and says so."""
+    for _ in range(_TRIES - 1):
+        try:
+            return ast.parse(data)
+        except SystemError:
+            continue
+    return ast.parse(data)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:

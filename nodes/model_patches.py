@@ -14,11 +14,11 @@ BACKENDS = ("pytorch attention", "comfy kitchen attention")
 def differential_diffusion(
     model: Model,
     strength: Annotated[
-        float, In(ge=0, le=1, step=0.01, tip="0 takes the mask as it is, 1 only whether a place is painted yet.")
+        float | None, In(ge=0, le=1, step=0.01, tip="0 takes the mask as it is, 1 only whether a place is painted yet.")
     ] = 1.0,
 ) -> Model:
     """Let the mask of a latent say from which step on each place is painted: the darker, the later (Levin and Fried 2023)."""
-    return model.with_option(DIFFERENTIAL_OPTION, strength)
+    return model.with_option(DIFFERENTIAL_OPTION, 1.0 if strength is None else strength)
 
 
 @node("ModelAttentionBackend", category="advanced/model", display_name="Model Attention Backend")

@@ -59,12 +59,14 @@ def text_generate(
         Image | None, In(tip="Frames, 24 a second, of which the model sees one a second, as pictures after the others.")
     ] = None,
     audio: Annotated[Audio | None, In(tip="Not known to any model here.")] = None,
-    thinking: Annotated[bool, In(tip="Let a model that can think do so first.")] = False,
-    use_default_template: Annotated[bool, In(tip="Put the prompt as the model's chats are; off: as it is.")] = True,
+    thinking: Annotated[bool | None, In(tip="Let a model that can think do so first.")] = False,
+    use_default_template: Annotated[
+        bool | None, In(tip="Put the prompt as the model's chats are; off: as it is.")
+    ] = True,
     mtp: Annotated[
-        str, In(choices=MTP, tip="Drafts of several tokens; without effect, as no model here has the weights.")
+        str | None, In(choices=MTP, tip="Drafts of several tokens; without effect, as no model here has the weights.")
     ] = "auto",
-    system_prompt: Annotated[str, In(link_only=True, tip="In the place of the model's own.")] = "",
+    system_prompt: Annotated[str | None, In(link_only=True, tip="In the place of the model's own.")] = "",
 ) -> Generated:
     """Write a text by a language model, which is shown as it grows. Thinking that it opens with is given apart.
 
@@ -77,8 +79,8 @@ def text_generate(
     seen = [images for images in (image, None if video is None else video[::VIDEO_FPS]) if images is not None]
     pictures = [images[index : index + 1, ..., :3] for images in seen for index in range(len(images))]
     handle, chat = writer_among(clip, sees=bool(pictures))
-    asked = chat.text(prompt, system_prompt, pictures=len(pictures), thinking=thinking)
-    text = asked if use_default_template else chat.picture * len(pictures) + prompt
+    asked = chat.text(prompt, system_prompt or "", pictures=len(pictures), thinking=bool(thinking))
+    text = asked if use_default_template is not False else chat.picture * len(pictures) + prompt
     with ctx.models.use(handle) as used:
         encoder = cast("LanguageEncoder", used.encoders[0])
         written = write(

@@ -1,4 +1,4 @@
-"""CustomCombo, whose choices stand on the node itself: the field's front end adds widgets for them that its class does not declare."""
+"""CustomCombo, whose choices stand on the node: the field's front end adds widgets for them that its class does not declare."""
 
 from __future__ import annotations
 

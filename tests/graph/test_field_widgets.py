@@ -66,3 +66,17 @@ def test_the_place_is_that_of_the_choice_that_a_subgraph_shows(builtin_catalogue
     workflow = {"nodes": [host], "links": [], "definitions": {"subgraphs": [inner]}, "version": 0.4}
     inputs = workflow_to_prompt(workflow, builtin_catalogue).prompt["5:1"]["inputs"]
     assert (inputs["choice"], inputs["index"]) == ("c", 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("DifferentialDiffusion", {"strength"}),
+        ("TextGenerate", {"thinking", "use_default_template", "mtp", "system_prompt"}),
+        ("SAM3_Detect", {"bboxes", "positive_coords", "negative_coords"}),
+    ],
+)
+def test_what_older_prompts_do_without_need_not_be_there(builtin_catalogue: Any, kind: str, names: set[str]) -> None:
+    spec = builtin_catalogue.spec(kind)
+    assert {one.name for one in spec.inputs if one.required}.isdisjoint(names)
+    assert names <= {one.name for one in spec.inputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,17 @@ def test_a_module_belongs_to_a_pack_by_whole_names() -> None:
     library = Library([module_file("pack_a", foreign=True)], [])
     with pytest.raises(ImportError, match="no pack has the module pack_ab"):
         library.import_module("pack_ab")
+
+
+def test_a_source_is_parsed_again_where_python_loses_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = sources(tmp_path).source("pack.other")
+    parse, failures = ast.parse, iter([SystemError("AST constructor recursion depth mismatch (before=69, after=58)")])
+
+    def once_wrong(data: bytes) -> ast.Module:
+        if problem := next(failures, None):
+            raise problem
+        return parse(data)
+
+    monkeypatch.setattr("engine.sources.ast.parse", once_wrong)
+    assert sources(tmp_path).source("pack.other") == wanted
+    assert next(failures, None) is None
