@@ -250,6 +250,7 @@ def handle_codecs() -> list[Codec]:
         Codec("controlled-model", _is_controlled, _controlled_facts, _controlled_model),
         Codec("hooks", _is_hooks, _encode_hooks, _decode_hooks),
         Codec("video", _is_video, _video_facts, _video),
+        Codec("mesh", _is_mesh, _mesh_facts, _mesh),
     ]
 
 
@@ -269,6 +270,21 @@ def _is_controlled(value: Any) -> bool:
 def _is_control_use(value: Any) -> bool:
     kind = type(value)
     return kind.__module__ == "engine.models.handles" and kind.__name__ == "ControlUse"
+
+
+def _is_mesh(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "engine.media.meshes" and kind.__name__ == "MeshValue"
+
+
+def _mesh_facts(mesh: Any) -> dict[str, Any]:
+    return {name: getattr(mesh, name) for name in mesh.__dataclass_fields__}
+
+
+def _mesh(facts: dict[str, Any]) -> Any:
+    from engine.media.meshes import MeshValue
+
+    return MeshValue(**facts)
 
 
 def _is_video(value: Any) -> bool:
