@@ -29,7 +29,7 @@ export function Field({ store, field }: FieldProps) {
     [store, graph, node.id, input.name, label],
   );
   const body = () => {
-    if (input.upload) return <ImageField id={id} value={String(field.value ?? "")} choices={input.choices?.map(String) ?? []} label={label} onChange={change} />;
+    if (input.upload) return <ImageField id={id} kind={input.upload} value={String(field.value ?? "")} choices={input.choices?.map(String) ?? []} label={label} onChange={change} />;
     if (input.choices) {
       const options = input.choices.map((choice) => ({ value: String(choice), label: String(choice) }));
       const now = String(field.value);

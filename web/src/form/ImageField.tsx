@@ -1,25 +1,20 @@
-/** A picture to start from: chosen, dropped or pasted. */
+/** A picture, video or sound to start from: chosen, dropped or pasted. */
 import { useRef, useState, type ClipboardEvent, type DragEvent } from "react";
 import { uploadImage, viewUrl } from "@/api/calls";
 import { Button, Select, toast } from "@/app/ui";
+import { fileNamed } from "@/nodes/fileNames";
 
 interface ImageFieldProps {
   id: string;
+  /** Of file, as the input says it: `image`, `video`, `audio`… */
+  kind: string;
   value: string;
   choices: readonly string[];
   label: string;
   onChange: (value: string) => void;
 }
 
-/** `folder/name.png [input]` as a file of the server. */
-export function fileOfValue(value: string): { filename: string; subfolder: string; type: string } {
-  const annotated = /^(.*?)(?:\s+\[(input|output|temp)\])?$/.exec(value);
-  const path = annotated?.[1] ?? value;
-  const slash = path.lastIndexOf("/");
-  return { filename: path.slice(slash + 1), subfolder: slash < 0 ? "" : path.slice(0, slash), type: annotated?.[2] ?? "input" };
-}
-
-export function ImageField({ id, value, choices, label, onChange }: ImageFieldProps) {
+export function ImageField({ id, kind, value, choices, label, onChange }: ImageFieldProps) {
   const picker = useRef<HTMLInputElement>(null);
   const [busy, setBusy] = useState(false);
   const [over, setOver] = useState(false);
@@ -52,15 +47,23 @@ export function ImageField({ id, value, choices, label, onChange }: ImageFieldPr
   const options = [...new Set([...(value ? [value] : []), ...choices])].map((name) => ({ value: name, label: name }));
   return (
     <div className={`sl-form__image ${over ? "is-over" : ""}`} onDragOver={(event) => (event.preventDefault(), setOver(true))} onDragLeave={() => setOver(false)} onDrop={drop} onPaste={paste}>
-      {value && <img src={viewUrl(fileOfValue(value), { preview: true })} alt={value} />}
+      <Chosen kind={kind} value={value} />
       <div className="sl-form__row">
-        <input ref={picker} id={id} type="file" accept="image/*,video/*,audio/*" className="sl-visually-hidden" onChange={(event) => void take(event.target.files?.[0])} />
+        <input ref={picker} id={id} type="file" accept={kind === "video" ? "video/*" : kind === "audio" ? "audio/*,video/*" : "image/*"} className="sl-visually-hidden" onChange={(event) => void take(event.target.files?.[0])} />
         <Button icon="upload" loading={busy} onClick={() => picker.current?.click()}>
           Choose a file
         </Button>
         {options.length > 0 && <Select hideLabel label={label} value={value} options={options} onChange={onChange} />}
       </div>
-      <p className="sl-form__hint">Drop or paste a picture here.</p>
+      <p className="sl-form__hint">Drop or paste a {kind === "video" ? "video" : kind === "audio" ? "sound" : "picture"} here.</p>
     </div>
   );
+}
+
+function Chosen({ kind, value }: { kind: string; value: string }) {
+  const file = fileNamed(value);
+  if (file === null) return null;
+  if (kind === "video") return <video key={value} src={viewUrl(file)} controls loop muted playsInline preload="metadata" aria-label={value} />;
+  if (kind === "audio") return <audio key={value} src={viewUrl(file)} controls preload="metadata" aria-label={value} />;
+  return <img src={viewUrl(file, { preview: true })} alt={value} />;
 }

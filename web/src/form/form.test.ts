@@ -3,7 +3,6 @@ import { parseDefinitions } from "@/graph/definitions";
 import { loadWorkflow } from "@/graph/load";
 import { createDocumentStore } from "@/graph/store";
 import { exposeUsual, formFields, titled } from "./fields";
-import { fileOfValue } from "./ImageField";
 
 const { definitions } = parseDefinitions({
   Sampler: {
@@ -40,9 +39,4 @@ test("the usual inputs become fields, and undo takes them away again", () => {
 
 test("names become labels", () => {
   expect(["sampler_name", "cfg", "x"].map(titled)).toEqual(["Sampler name", "CFG", "X"]);
-});
-
-test("a chosen file is found in its folder", () => {
-  expect(fileOfValue("a/b c.png [output]")).toEqual({ filename: "b c.png", subfolder: "a", type: "output" });
-  expect(fileOfValue("x.png")).toEqual({ filename: "x.png", subfolder: "", type: "input" });
 });
