@@ -63,7 +63,7 @@ def save_glb(
         str, In(tip="Beginning of the file name; a/b makes folders, %date:yyyy-MM-dd% and %Node.input% are filled in.")
     ] = "mesh/ComfyUI",
 ) -> WithUi[None]:
-    """Save each mesh of a batch as a GLB file in the output folder, with the workflow inside; empty ones are told and left out."""
+    """Save each mesh of a batch as a GLB file in the output folder, with the workflow inside; empty ones are left out."""
     home = ctx.paths.directory("output").resolve()
     files = glb_files(mesh, ctx.embedded)
     if len(files) < len(mesh.vertices):
