@@ -20,7 +20,7 @@ from tests.runs import SEED, STEPS, bench_of, levels, text
 from tests.tiny_wan import TEXT, write
 
 PROMPT, NEGATIVE = "a photo of the red apple on the tree", "blue dog"
-FRAMES, HEIGHT, WIDTH = 9, 64, 96
+FRAMES, HEIGHT, WIDTH = 9, 32, 64
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor, WanImageEmbedding, WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan_vace import WanVACETransformer3DModel
@@ -35,7 +36,8 @@ def transformer(
     else:
         module = WanTransformer3DModel(**sizes)
     width = int(sizes["num_attention_heads"]) * int(sizes["attention_head_dim"])
-    patch = tuple(sizes["patch_size"])[1:]
+    _, high, wide = sizes["patch_size"]
+    patch = (int(high), int(wide))
     if reference_channels:
         module.ref_conv = nn.Conv2d(reference_channels, width, kernel_size=patch, stride=patch)
     if camera_channels:
@@ -92,7 +94,7 @@ class TextAndPicture(WanAttnProcessor):  # type: ignore[misc]
 
     def _attended(self, key: Tensor, value: Tensor, query: Tensor) -> Tensor:
         heads = query.shape[2]
-        key, value = (one.unflatten(2, (heads, -1)) for one in (key, value))
+        key, value = (torch.unflatten(one, 2, (heads, -1)) for one in (key, value))
         found: Tensor = dispatch_attention_fn(query, key, value, backend=self._attention_backend, parallel_config=None)
         return found.flatten(2, 3).type_as(query)
 
@@ -100,7 +102,7 @@ class TextAndPicture(WanAttnProcessor):  # type: ignore[misc]
 class CameraAdapter(nn.Module):
     """What is added to Wan Fun's tokens for the path of a camera (Alibaba PAI 2025, Apache 2.0, `SimpleAdapter`)."""
 
-    def __init__(self, channels: int, width: int, patch: tuple[int, ...], blocks: int) -> None:
+    def __init__(self, channels: int, width: int, patch: tuple[int, int], blocks: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, width, kernel_size=patch, stride=patch)
         self.residual_blocks = nn.Sequential(*(CameraBlock(width) for _ in range(blocks)))
