@@ -22,7 +22,7 @@ MAX_FACES: Final = 20_000_000
 
 @dataclass(frozen=True, eq=False)
 class MeshValue:
-    """What a MESH link carries: `vertices` (B, V, 3), x to the right, y up, z towards the eye; `faces` (B, F, 3), places among them.
+    """What a MESH link carries: `vertices` (B, V, 3): x to the right, y up, z to the eye; `faces` (B, F, 3): places among them.
 
     `uvs` (B, V, 2): places in the texture, 0..1 from its upper left corner. `texture` (B, H, W, 3), 0..1.
     """
