@@ -1,4 +1,4 @@
-"""Points, depth, normals and the lens of a picture, by MoGe 2, and pictures of them."""
+"""Points, depth, normals and the lens of a picture, by MoGe, and pictures of them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def load_moge_model(
     ctx: Context,
     model_name: Annotated[str, In(choices=Files("geometry_estimation"), tip="A file in models/geometry_estimation.")],
 ) -> Annotated[MoGeModel, Out(name="MOGE_MODEL")]:
-    """Load MoGe 2, with or without normals and scale."""
-    return ctx.models.perception(ctx.paths.find("geometry_estimation", model_name), "geometry")
+    """Load MoGe 2, with or without normals and scale, or MoGe 1."""
+    return ctx.models.perception(ctx.paths.find("geometry_estimation", model_name), "geometry", "geometry_first")
 
 
 @node("MoGeInference", category="image/geometry", display_name="Run MoGe Inference")
@@ -64,7 +64,7 @@ def moge_inference(
     apply_mask: Annotated[
         bool, In(tip="Points and depth of the sky and the like are infinite.", options={"advanced": True})
     ] = True,
-    refine_steps: Annotated[int, In(ge=0, le=8, tip="Of MoGe 3; MoGe 2 does without.", options={"advanced": True})] = 3,
+    refine_steps: Annotated[int, In(ge=0, le=8, tip="Of MoGe 3; others do without.", options={"advanced": True})] = 3,
 ) -> Annotated[Geometry, Out(name="moge_geometry")]:
     """Estimate points, depth, normals and the lens of pictures (B, H, W, C), at their size; in metres where it has a scale."""
     with ctx.models.use(moge_model) as estimator:

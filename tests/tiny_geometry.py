@@ -11,6 +11,7 @@ import torch
 
 from engine.models.networks.birefnet_module import BiRefNet
 from engine.models.networks.depth_module import DepthNetwork
+from engine.models.networks.moge_first_module import FirstMoGeNetwork
 from engine.models.networks.moge_module import MoGeNetwork
 from tests.tiny_seeing import random
 
@@ -110,12 +111,25 @@ def tiny_moge() -> MoGeNetwork:
     return module
 
 
+def tiny_first_moge() -> FirstMoGeNetwork:
+    module = FirstMoGeNetwork(
+        eye=EYE, taken=[1, 2, 3], projected=10, grows=[64, 32, 32], blocks=1, last=[32, 1, 3], inner=1
+    )
+    random(module, seed=4)
+    with torch.no_grad():
+        for end in module.head.output_block:
+            end[-1].weight.mul_(0.1)
+        module.head.output_block[1][-1].bias.fill_(0.6)
+    return module
+
+
 def moge_as_written(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors under the names of MoGe's authors."""
-    found: dict[str, torch.Tensor] = {"encoder.image_mean": torch.zeros(1, 3, 1, 1)}
+    first = "head.projects.0.weight" in state
+    found: dict[str, torch.Tensor] = {"image_mean" if first else "encoder.image_mean": torch.zeros(1, 3, 1, 1)}
     for name, value in state.items():
-        place = re.sub(r"^encoder\.backbone\.proj\.", "encoder.backbone.patch_embed.proj.", name)
-        place = re.sub(r"^encoder\.backbone\.layers\.", "encoder.backbone.blocks.", place)
+        place = re.sub(r"^((encoder\.)?backbone)\.proj\.", r"\1.patch_embed.proj.", name)
+        place = re.sub(r"^((encoder\.)?backbone)\.layers\.", r"\1.blocks.", place)
         place = re.sub(r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma", place).replace("attention.o_proj", "attn.proj")
         if "q_proj" in place:
             stacked = torch.cat([state[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
@@ -132,6 +146,10 @@ def write_birefnet(target: Path, network: Path | None = None) -> None:
 
 def write_depth(target: Path, network: Path | None = None) -> None:
     _write(target, depth_as_written(tiny_depth().state_dict()), head=16, taken=[0, 1, 2, 3])
+
+
+def write_first_moge(target: Path, network: Path | None = None) -> None:
+    _write(target, moge_as_written(tiny_first_moge().state_dict()), head=16, tokens=[8, 26])
 
 
 def write_moge(target: Path, network: Path | None = None) -> None:

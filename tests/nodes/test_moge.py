@@ -1,4 +1,4 @@
-"""MoGe 2: a file in its authors' names; the lens found back from points that it made; depth, normals and angles by formulas."""
+"""MoGe 2 and 1: a file in its authors' names; the lens found back from points that it made; depth, normals and angles by formulas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.models.networks.geometries import lens, solved
 from engine.models.networks.moge_module import MoGeNetwork, plane
 from nodes.colormap import gray, turbo
 from nodes.moge import load_moge_model, moge_geometry_to_fov, moge_inference, moge_render
-from tests.tiny_geometry import tiny_moge, write_moge
+from tests.tiny_geometry import tiny_first_moge, tiny_moge, write_first_moge, write_moge
 from tests.tiny_seeing import Seeing, seeing
 
 
@@ -41,6 +41,24 @@ def test_what_is_estimated_is_the_networks_behind_the_lens_that_fits(there):
     )
     assert torch.isfinite(plain["depth"]).all()
     assert moge_geometry_to_fov(plain, "horizontal").fov == pytest.approx(60.0, abs=1e-3)
+
+
+def test_the_first_form_gives_points_and_a_mask(there):
+    base, _ = there
+    write_first_moge(base.base / "models/geometry_estimation/moge_1.safetensors")
+    model, module = load_moge_model(base.context, "moge_1.safetensors"), tiny_first_moge()
+    pictures = torch.rand(2, 40, 60, 3, generator=torch.Generator().manual_seed(7))
+    found = moge_inference(base.context, model, pictures, resolution_level=3)
+    with torch.no_grad():
+        made = module(pictures.movedim(-1, 1), 14)
+    assert made["points_head"].shape == (2, 40, 60, 3)
+    for name, wanted in solved(made, None, project=True, masked=True).items():
+        assert torch.allclose(found[name].float(), wanted.float(), atol=1e-4), name
+    assert found["mask"].any()
+    assert "normal" not in found
+    assert moge_render(found, "normal_opengl").shape == (2, 40, 60, 3)
+    tiny = moge_inference(base.context, model, pictures[:, :2, :, :1], resolution_level=0, apply_mask=False)
+    assert tiny["points"].shape == (2, 2, 60, 3)
 
 
 def made_by_a_lens(focal: float, shift: float, height: int = 48, width: int = 80) -> torch.Tensor:
@@ -114,5 +132,7 @@ def test_normals_are_the_models_or_those_of_points():
 def test_other_files_are_told(there):
     base, _ = there
     base.file("geometry_estimation", "moge_3_vitg.safetensors", {"encoder.backbone.pos_embed": torch.zeros(1, 5, 4)})
-    with pytest.raises(CheckpointError, match=r"moge_3_vitg\.safetensors: expected MoGe 2, got a file of 1 tensors"):
+    with pytest.raises(
+        CheckpointError, match=r"moge_3_vitg\.safetensors: expected MoGe 2 or MoGe 1, got a file of 1 tensors"
+    ):
         load_moge_model(base.context, "moge_3_vitg.safetensors")
