@@ -66,7 +66,7 @@ def manifest_of(origin: Origin, sources: tuple[Source, ...], media_type: str) ->
     told = {"@context": {"dc": "http://purl.org/dc/elements/1.1/"}, **data}
     return {
         "claim_generator_info": [{"name": name, "version": version}],
-        "title": wish.get("title") or "Untitled",
+        **({"title": wish["title"]} if "title" in wish else {}),
         "format": media_type,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions_of(origin, sources)}},
