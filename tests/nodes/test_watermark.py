@@ -16,7 +16,7 @@ from engine.media.watermark import BITS, framed, read, soft_bits, unframed
 from nodes.watermark import watermark_embed, watermark_read
 
 
-def scene(height: int = 320, width: int = 400, channels: int = 3) -> torch.Tensor:
+def scene(height: int = 512, width: int = 640, channels: int = 3) -> torch.Tensor:
     """A picture (1, H, W, C) with soft parts and edges."""
     generator = torch.Generator().manual_seed(3)
     soft = torch.nn.functional.interpolate(
@@ -47,7 +47,7 @@ def accuracy(image: torch.Tensor, text: str, key: int) -> float:
     ("kind", "size", "options"),
     [
         ("PNG", None, {}), ("JPEG", None, {"quality": 80}), ("JPEG", None, {"quality": 60}), ("WEBP", None, {"quality": 80}),
-        ("PNG", (200, 160), {}), ("PNG", (520, 416), {}), ("PNG", (333, 300), {}), ("JPEG", (300, 240), {"quality": 80}),
+        ("PNG", (320, 256), {}), ("PNG", (832, 666), {}), ("PNG", (533, 400), {}), ("JPEG", (480, 384), {"quality": 80}),
     ],
 )  # fmt: skip
 def test_it_survives_lossy_files_and_other_sizes(bench, kind, size, options):
@@ -110,7 +110,7 @@ def test_texts_that_do_not_fit_are_refused(bench, text):
 
 
 def test_small_pictures_are_refused(bench):
-    with pytest.raises(ValueError, match="at least 256 pixels, got 400 × 255"):
+    with pytest.raises(ValueError, match="at least 256 pixels, got 640 × 255"):
         watermark_embed(bench, scene(255), "x")
 
 
