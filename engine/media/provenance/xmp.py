@@ -1,7 +1,7 @@
 """The IPTC digital source type as XMP in PNG, JPEG, WebP and MP4 files, written into bytes and read from them.
 
-XMP specification part 3 (ISO 16684-1): PNG has it as the iTXt chunk `XML:com.adobe.xmp`, JPEG as an APP1 segment, WebP as the chunk
-`XMP ` of an extended file, MP4 as a box `uuid` at the end.
+XMP specification part 3 (ISO 16684-1): PNG has it as the iTXt chunk `XML:com.adobe.xmp`, JPEG as an APP1 segment, WebP as the
+chunk `XMP ` of an extended file, MP4 as a box `uuid` at the end.
 """
 
 from __future__ import annotations
