@@ -5,8 +5,8 @@ discrete cosine transform of 8 × 8 blocks of the low band of a Haar wavelet. Bi
 modulation (Chen and Wornell, "Quantization Index Modulation", IEEE Transactions on Information Theory 47 (4), 2001), so that
 reading needs no original: a bit is the lattice on which the projection of its carriers onto a secret direction lies.
 
-All is done on the luma of the picture scaled to SIDE × SIDE, and the change is scaled back and added: so a picture of any other size,
-stretched too, reads the same. What a crop, a rotation or a strong change of contrast leaves cannot be read.
+All is done on the luma of the picture scaled to SIDE × SIDE, and the change is scaled back and added: so a picture of another
+size, stretched too, reads the same. What a crop, a rotation or a strong change of contrast leaves cannot be read.
 """
 
 from __future__ import annotations
