@@ -164,7 +164,7 @@ def _told(store: Mapping[str, Any], own: Path | None) -> Credentials:
     active: Mapping[str, Any] = manifests.get(store.get("active_manifest", ""), {})
     signed: Mapping[str, Any] = active.get("signature_info", {})
     state: State = {"Trusted": "trusted", "Valid": "valid"}.get(store.get("validation_state", ""), "invalid")  # type: ignore[assignment]
-    generator = next(iter(active.get("claim_generator_info") or []), {})
+    generator: Mapping[str, Any] = next(iter(active.get("claim_generator_info") or []), {})
     return Credentials(
         state=state,
         problems=[f"{one.get('code')}: {one.get('explanation', '')}" for one in store.get("validation_status", [])][
