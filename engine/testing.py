@@ -33,7 +33,9 @@ class RecordingContext:
         self.node_id = node_id
         self.prompt = prompt or {}
         self.workflow = workflow
-        self.embedded = {"prompt": self.prompt} | ({"workflow": workflow} if workflow is not None else {})
+        self.embedded: Mapping[str, Any] = {"prompt": self.prompt} | (
+            {"workflow": workflow} if workflow is not None else {}
+        )
         self.seal: Callable[[Path, str], None] | None = None
         self.models = models
         self.paths = paths

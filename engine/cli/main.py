@@ -105,6 +105,10 @@ def _command(name: str) -> Callable[[App, argparse.Namespace], int]:
         from engine.cli.doctor import doctor
 
         return doctor
+    if name == "provenance":
+        from engine.cli.provenance import provenance
+
+        return provenance
     if name == "pack":
         from engine.cli.pack import pack
 

@@ -35,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_token,
         _add_tokenizers,
         _add_cache,
+        _add_provenance,
         _add_doctor,
         _add_worker,
     ):
@@ -389,6 +390,30 @@ def _add_doctor(commands: _Commands[argparse.ArgumentParser], shared: argparse.A
     )
     parser.add_argument("--port", type=int, default=8188, help="the port to look at (default: 8188)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _add_provenance(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    text = "Tell what files say of their making, and whether their content credentials are sound."
+    parser = _add(commands, shared, "provenance", text)
+    parser.epilog = (
+        "exit codes: 0 done, whatever was found, 1 credentials of a file are not sound, 2 wrong option or value, "
+        "4 a file cannot be read"
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a picture or a video")
+    parser.add_argument("--json", action="store_true", help="print a list of what was found as JSON")
+    parser.add_argument(
+        "--watermark-key", type=int, default=0, metavar="N", help="the key of the watermark (default: 0)"
+    )
+    parser.add_argument(
+        "--watermark-strength",
+        type=float,
+        default=60.0,
+        metavar="N",
+        help="the strength of the watermark (default: 60)",
+    )
+    parser.add_argument(
+        "--no-watermark", action="store_true", help="look for no watermark, which takes importing torch"
+    )
 
 
 def _add_worker(commands: _Commands[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from engine.media.errors import MediaError
 
 Seal: TypeAlias = Callable[[Path, str], None]
-"""Called with a whole file that has no name yet, and the suffix it will have; it may change the file (`engine.media.provenance`)."""
+"""Called with a whole file that has no name yet, and the suffix it will have; it may change it (`engine.media.provenance`)."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EACCES}

@@ -40,5 +40,5 @@ def told_of(path: Path, home: Path, folder: str = "output") -> dict[str, str]:
 
 
 def embedded_texts(embedded: Mapping[str, Any]) -> dict[str, str]:
-    """Return the metadata `prompt` and `workflow` of a context's `embedded` as the field writes them into safetensors files: JSON, where there are any."""
+    """Return the metadata `prompt` and `workflow` of a context's `embedded` as JSON, as in safetensors files."""
     return {name: json.dumps(value) for name, value in embedded.items() if value}

@@ -33,7 +33,7 @@ class PictureSaver:
     ) -> list[dict[str, str]]:
         """Save images (B, H, W, C), 0..1, and return one `{filename, subfolder, type}` each. Raises MediaError."""
         home = self._directory(folder).resolve()
-        told = {"prompt": prompt, "workflow": workflow, "more": more}
+        told: dict[str, Any] = {"prompt": prompt, "workflow": workflow, "more": more}
         paths = save_pictures(images, home, prefix, **told, embed=embed, seal=seal)
         return [{"filename": path.name, "subfolder": _relative(path.parent, home), "type": folder} for path in paths]
 

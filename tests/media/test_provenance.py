@@ -192,7 +192,7 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path):
 
 def test_certificates_that_have_run_out_and_keys_of_others_are_told(tmp_path):
     ours, others = own_files(tmp_path / "a"), own_files(tmp_path / "b")
-    with pytest.raises(MediaError, match="is valid from .* which is not now"):
+    with pytest.raises(MediaError, match=r"is valid from .* which is not now"):
         check(ours, datetime.now(UTC) + timedelta(days=4000))
     with pytest.raises(MediaError, match="is not the key of"):
         check(KeyFiles(ours.certificate, others.key))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.graph.prompt import Link, Node, Prompt
-from engine.graph.schema import FOLDERS, Files, NodeSpec
+from engine.graph.schema import Files, NodeSpec
 from engine.media.provenance.sources import ALGORITHMIC, COMPOSITE, GENERATED, PUT_TOGETHER
 
 SpecOf = Callable[[str], NodeSpec | None]
@@ -114,9 +114,10 @@ def _files(node: Node, spec: NodeSpec | None, shown: bool) -> list[Source]:
     found = []
     for one in spec.inputs if spec is not None else ():
         files, value = one.choices, node.inputs.get(one.name)
-        if isinstance(files, Files) and files.kind != FOLDERS and files.kind in _KINDS and isinstance(value, str):
-            if files.folder in ("input", "output"):
-                found.append(Source(files.folder, value, shown))
+        if not isinstance(files, Files) or files.kind not in _KINDS or not isinstance(value, str):
+            continue
+        if files.folder in ("input", "output"):
+            found.append(Source(files.folder, value, shown))
     return found
 
 

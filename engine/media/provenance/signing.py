@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from engine.media.errors import MediaError
 from engine.media.provenance.agent import agent
 from engine.media.provenance.certificates import KeyFiles, check
 from engine.media.provenance.origin import Origin, Source
 from engine.media.types import TYPES
-
-if TYPE_CHECKING:
-    from engine.media.provenance.sealing import Provenance
 
 MOST_INGREDIENTS: Final = 32
 MOST_BYTES: Final = 256 * 1024**2
@@ -30,7 +27,7 @@ _OFFLINE: Final[Mapping[str, Any]] = {
 _FIELDS: Final = {"title": "dc:title", "author": "dc:creator", "rights": "dc:rights"}
 
 
-def sign_file(part: Path, suffix: str, origin: Origin, by: Provenance) -> None:
+def sign_file(part: Path, suffix: str, origin: Origin, by: Any) -> None:
     """Put content credentials into the file `part`. Raises MediaError, and leaves the file as it is, when it cannot be."""
     import c2pa
 
@@ -66,7 +63,7 @@ def manifest_of(origin: Origin, sources: tuple[Source, ...], media_type: str) ->
     told = {"@context": {"dc": "http://purl.org/dc/elements/1.1/"}, **data}
     return {
         "claim_generator_info": [{"name": name, "version": version}],
-        "title": wish.get("title") or "Untitled",
+        **({"title": wish["title"]} if "title" in wish else {}),
         "format": media_type,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": actions_of(origin, sources)}},
@@ -98,7 +95,7 @@ def _label(number: int) -> str:
     return f"source{number}"
 
 
-def _add(builder: Any, source: Source, number: int, origin: Origin, by: Provenance) -> None:
+def _add(builder: Any, source: Source, number: int, origin: Origin, by: Any) -> None:
     """Add what was loaded, with the credentials that it has itself."""
     import c2pa
 

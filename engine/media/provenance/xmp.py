@@ -1,7 +1,7 @@
 """The IPTC digital source type as XMP in PNG, JPEG, WebP and MP4 files, written into bytes and read from them.
 
-XMP specification part 3 (ISO 16684-1): PNG has it as the iTXt chunk `XML:com.adobe.xmp`, JPEG as an APP1 segment, WebP as the chunk
-`XMP ` of an extended file, MP4 as a box `uuid` at the end.
+XMP specification part 3 (ISO 16684-1): PNG has it as the iTXt chunk `XML:com.adobe.xmp`, JPEG as an APP1 segment, WebP as the
+chunk `XMP ` of an extended file, MP4 as a box `uuid` at the end.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from engine.media.errors import MediaError
 NAMESPACE: Final = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 MOST: Final = 1024**2
 """Bytes of XMP that are read."""
+_PARTS: Final = 100_000
+"""Chunks, segments or boxes of a file that are looked at."""
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _KEYWORD: Final = b"XML:com.adobe.xmp\0"
@@ -24,8 +26,8 @@ _JPEG: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _MP4: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _HAS_ALPHA, _HAS_XMP = 0x10, 0x04
 _SOURCE: Final = re.compile(
-    rb"DigitalSourceType\s*=\s*[\"']([^\"'<>]{1,300})[\"']|DigitalSourceType\s*>\s*([^<>]{1,300}?)\s*<"
-    rb"|DigitalSourceType\s[^<>]{0,200}resource\s*=\s*[\"']([^\"'<>]{1,300})[\"']"
+    rb"DigitalSourceType\s{0,20}=\s{0,20}[\"']([^\"'<>]{1,300})[\"']|DigitalSourceType\s{0,20}>\s{0,20}([^<>\s]{1,300})\s{0,20}<"
+    rb"|DigitalSourceType\s[^<>]{0,200}resource\s{0,20}=\s{0,20}[\"']([^\"'<>]{1,300})[\"']"
 )
 
 
@@ -93,7 +95,9 @@ def _inflated(data: bytes) -> bytes:
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = len(_PNG)
-    while at + 12 <= len(png):
+    for _ in range(_PARTS):
+        if at + 12 > len(png):
+            return
         length, kind = struct.unpack_from(">I4s", png, at)
         yield kind, png[at + 8 : at + 8 + length] if kind != b"IDAT" else b""
         at += 12 + length
@@ -109,7 +113,9 @@ def _in_png(png: bytes, xmp: bytes) -> bytes:
 
 def _segments(jpeg: bytes) -> Iterator[bytes]:
     at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] not in (0xDA, 0xD9):
+    for _ in range(_PARTS):
+        if at + 4 > len(jpeg) or jpeg[at] != 0xFF or jpeg[at + 1] in (0xDA, 0xD9):
+            return
         (length,) = struct.unpack_from(">H", jpeg, at + 2)
         if jpeg[at + 1] == 0xE1:
             yield jpeg[at + 4 : at + 2 + length]
@@ -118,7 +124,9 @@ def _segments(jpeg: bytes) -> Iterator[bytes]:
 
 def _riff(webp: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 12
-    while at + 8 <= len(webp):
+    for _ in range(_PARTS):
+        if at + 8 > len(webp):
+            return
         kind, length = struct.unpack_from("<4sI", webp, at)
         yield kind, webp[at + 8 : at + 8 + length]
         at += 8 + length + length % 2
@@ -151,7 +159,9 @@ def _webp_head(kind: bytes, body: bytes) -> bytes:
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
-    while at + 8 <= len(data):
+    for _ in range(_PARTS):
+        if at + 8 > len(data):
+            return
         size, kind = struct.unpack_from(">I4s", data, at)
         head = 8
         if size == 1 and at + 16 <= len(data):
