@@ -102,5 +102,5 @@ def test_cuts_too_large_together_and_empty_batches_are_refused_before_any_is_mad
     with pytest.raises(ValueError, match="GiB"):
         crop_by_bboxes(picture(4, 4, batch=100), [], 4096, 4096)
     for call in (lambda: crop_by_bboxes(picture(batch=0), []), lambda: draw_bboxes([], picture(batch=0))):
-        with pytest.raises(ValueError, match="empty|without an item"):
+        with pytest.raises(ValueError, match=r"empty|without an item"):
             call()
