@@ -17,6 +17,8 @@ from nodes.image import BoundingBox
 
 _CANVAS = 640
 """Smallest side of a canvas that is made for boxes, in pixels."""
+_FARTHEST = 2**31
+"""Pixels from which on a number is no place; sums of larger ones may be infinite."""
 _SIDES = ("x", "y", "width", "height")
 
 Place = Annotated[int, In(ge=0, le=MAX_RESOLUTION, tip="Distance of the top left corner, in pixels.")]
@@ -58,6 +60,8 @@ def draw_bboxes(
             )
         image = torch.zeros(bounded(max(1, len(frames)), height, width, 3))
     pictures = repeat_to(image, max(len(image), len(frames)))
+    if not len(pictures):
+        raise ValueError("DrawBBoxes: the batch of pictures is empty; see what is linked to image.")
     return torch.stack([drawn(picture, _frame(frames, index)) for index, picture in enumerate(pictures)])
 
 
@@ -80,6 +84,7 @@ def crop_by_bboxes(
     """
     width, height = output_width or 512, output_height or 512
     frames = _per_frame(bboxes, "CropByBBoxes")
+    bounded(len(image), height, width, image.shape[-1])
     cuts = []
     for index, picture in enumerate(image):
         left, top, right, bottom = _region(_frame(frames, index), picture.shape[1], picture.shape[0], padding or 0)
@@ -104,11 +109,11 @@ def _per_frame(bboxes: Any, name: str) -> list[list[dict[str, Any]]]:
 
 def _box(box: Any, name: str) -> dict[str, Any]:
     sides = [box.get(side) for side in _SIDES] if isinstance(box, Mapping) else []
-    numbers = [float(side) for side in sides if isinstance(side, int | float) and math.isfinite(side)]
+    numbers = [float(side) for side in sides if isinstance(side, int | float) and -_FARTHEST <= side <= _FARTHEST]
     if len(numbers) != 4:
         raise ValueError(
-            f"{name}: a box is {str(box)[:80]}; each is a dict of x, y, width and height in pixels (and, if known, label "
-            "and score)."
+            f"{name}: a box is {str(box)[:80]}; each is a dict of x, y, width and height in pixels, up to {_FARTHEST} (and, "
+            "if known, label and score)."
         )
     return {**box, **dict(zip(_SIDES, numbers))}
 

@@ -57,6 +57,9 @@ def color_transfer(
     picture, uniform all together, target_frame one of them. The reference is all of `image_ref` together, but for histogram
     per frame the picture of the same number, the last one going on (inferred).
     """
+    for name, pictures in (("image_target", image_target), ("image_ref", image_ref)):
+        if not len(pictures):
+            raise ValueError(f"ColorTransfer: the batch of pictures {name} is empty; see what is linked to it.")
     if strength == 0.0:
         return image_target
     colours = match_channels(image_target, 3).float()

@@ -188,7 +188,7 @@ def image_deduplication(
     their greys are.
     """
     given: Any = images
-    pictures = [picture for batch in given for picture in batch.split(1)]
+    pictures = [picture for batch in given if len(batch) for picture in batch.split(1)]
     if not pictures:
         raise ValueError("ImageDeduplication: the list of pictures is empty; see what is linked to images.")
     threshold = _first(similarity_threshold)

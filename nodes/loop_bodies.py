@@ -16,8 +16,8 @@ MOST_TOLD: Final = 100
 """Passes of a loop that report how far it is."""
 
 Ref: TypeAlias = list[Any]
-"""What an input of the body holds: ["c", constant], ["n", node, slot] of the body, ["s", slot] of the StartLoop, or
-["a", number] of what is around."""
+"""What an input of the body holds: ["c", constant], ["n", node, slot] of the body, ["s", slot] of the StartLoop,
+["a", number] of what is around, or ["b", body] of a loop within: as text in text its quotes would double with every level."""
 
 INDEX, IS_FIRST, IS_LAST, ITEM, CURRENT = range(5)
 """Outputs of StartLoop."""
@@ -30,13 +30,24 @@ def whole_loop(loops: Loops, end: NodeId) -> Node:
 
     Its inputs are those of the StartLoop, the body as text, and the links that lead out of the body (`around.0` …).
     """
+    inputs, body = _parts(loops, end)
+    return Node("LoopPasses", {**inputs, "body": _dumped(body)})
+
+
+def _parts(loops: Loops, end: NodeId) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The inputs of the node that stands for a loop but the body, and the body."""
     start = loops.start_of[end]
     begin, close = loops.prompt[start], loops.prompt[end]
     reader = _Reader(start, frozenset(loops.body(end)))
     nodes = []
     for node_id in loops.body(end):
-        node = whole_loop(loops, node_id) if node_id in loops.start_of else loops.prompt[node_id]
-        nodes.append([node_id, node.class_type, {name: reader.ref(value) for name, value in node.inputs.items()}])
+        within: dict[str, Ref] = {}
+        if node_id in loops.start_of:
+            given, inner = _parts(loops, node_id)
+            kind, within = "LoopPasses", {"body": ["b", inner]}
+        else:
+            kind, given = loops.prompt[node_id].class_type, dict(loops.prompt[node_id].inputs)
+        nodes.append([node_id, kind, {name: reader.ref(value) for name, value in given.items()} | within])
     inputs = {name.removeprefix("mode."): value for name, value in begin.inputs.items()}
     inputs.pop("parent_iteration", None)
     body = {
@@ -54,10 +65,9 @@ def whole_loop(loops: Loops, end: NodeId) -> Node:
             "are passed into one. Put some of them together before the loop, or split the loop."
         )
     inputs["accumulate"] = close.inputs.get("accumulate", False)
-    inputs["body"] = _dumped(body)
     for link, number in reader.around.items():
         inputs[f"around.{number}"] = link
-    return Node("LoopPasses", inputs)
+    return inputs, body
 
 
 def _dumped(body: dict[str, Any]) -> str:
@@ -67,6 +77,10 @@ def _dumped(body: dict[str, Any]) -> str:
         raise ValueError(
             "EndLoop: a node of the loop holds a value that is no JSON, which only nodes can put there. Link it instead."
         ) from None
+
+
+def _as_constant(ref: Ref) -> Ref:
+    return ["c", json.dumps(ref[1])] if ref[0] == "b" else ref
 
 
 class _Reader:
@@ -107,7 +121,8 @@ class Passes:
         read = json.loads(body)
         anew = {ALWAYS: True} if again else {}
         self._nodes: list[tuple[NodeId, str, list[tuple[str, Ref]], dict[str, Any]]] = [
-            (node_id, kind, list(inputs.items()), {DISPLAY: node_id, **anew}) for node_id, kind, inputs in read["nodes"]
+            (node_id, kind, [(name, _as_constant(ref)) for name, ref in inputs.items()], {DISPLAY: node_id, **anew})
+            for node_id, kind, inputs in read["nodes"]
         ]
         self._shown: str = read["shown"]
         self.end: str = read["end"]

@@ -61,6 +61,8 @@ def repeat_to(batch: Tensor, count: int) -> Tensor:
     """`batch` (B, …) with exactly `count` items: repeated from its start, or cut."""
     if batch.shape[0] == count:
         return batch
+    if not len(batch):
+        raise ValueError(f"A batch without an item was to become one of {count}; see what it is linked to.")
     bounded(count, *batch.shape[1:])
     return batch[torch.arange(count, device=batch.device) % batch.shape[0]]
 

@@ -87,3 +87,20 @@ def test_without_a_box_the_middle_of_the_top_is_cut() -> None:
     wanted = crop_by_bboxes(image, {"x": 100, "y": 0, "width": 100, "height": 100}, 104, 104)
     assert torch.equal(cut, wanted)
     assert crop_by_bboxes(image, [], 64, 64).shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "box", [{"x": 1e308, "y": 0, "width": 1e308, "height": 1}, {"x": float("nan"), "y": 0, "width": 1, "height": 1}]
+)
+def test_boxes_farther_than_any_picture_are_refused(box: dict[str, float]) -> None:
+    for call in (lambda: draw_bboxes([box]), lambda: crop_by_bboxes(picture(), [box])):
+        with pytest.raises(ValueError, match="a box is"):
+            call()
+
+
+def test_cuts_too_large_together_and_empty_batches_are_refused_before_any_is_made() -> None:
+    with pytest.raises(ValueError, match="GiB"):
+        crop_by_bboxes(picture(4, 4, batch=100), [], 4096, 4096)
+    for call in (lambda: crop_by_bboxes(picture(batch=0), []), lambda: draw_bboxes([], picture(batch=0))):
+        with pytest.raises(ValueError, match=r"empty|without an item"):
+            call()

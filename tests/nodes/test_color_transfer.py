@@ -99,3 +99,9 @@ def test_strength_mixes_and_flat_pictures_have_no_shape_to_match() -> None:
     for method in ("reinhard_lab", "mkl_lab", "histogram"):
         assert color_transfer(flat, reference, method, PER_FRAME).isfinite().all()
         assert torch.allclose(color_transfer(target, flat, method, UNIFORM), flat[0, 0, 0].expand_as(target), atol=1e-3)
+
+
+@pytest.mark.parametrize(("target", "reference"), [(0, 1), (1, 0)])
+def test_empty_batches_are_refused(target: int, reference: int) -> None:
+    with pytest.raises(ValueError, match="is empty"):
+        color_transfer(torch.zeros(target, 4, 4, 3), torch.zeros(reference, 4, 4, 3), "reinhard_lab", frame(0))

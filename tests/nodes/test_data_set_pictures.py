@@ -96,6 +96,8 @@ def test_lists_that_do_not_fit_and_empty_ones_are_refused() -> None:
     for call in (lambda: shuffle_dataset(empty), lambda: image_deduplication(empty)):
         with pytest.raises(ValueError, match="list of pictures is empty"):
             call()
+    with pytest.raises(ValueError, match="list of pictures is empty"):
+        image_deduplication([torch.zeros(0, 8, 8, 3)])  # type: ignore[arg-type]
 
 
 def test_lists_of_pictures_become_one() -> None:

@@ -20,6 +20,7 @@ from engine.graph.prompt import prompt_from_json
 from engine.graph.schema import Catalogue
 from engine.graph.validate import Checked, check
 from nodes.aliases import ALIASES
+from nodes.loop_bodies import whole_loop
 
 MODULES = ("arithmetic", "image", "lists", "logic", "loops", "primitives", "text")
 DEFINITIONS = {
@@ -393,6 +394,18 @@ def test_two_starts_of_one_end_are_refused() -> None:
 def test_loops_nested_too_deep_are_refused() -> None:
     assert problems(nested(1, 1, depth=MOST_NESTED)) == {}
     assert any("nested more than" in details for details in problems(nested(1, 1, depth=MOST_NESTED + 1)).values())
+
+
+def test_bodies_do_not_double_with_every_level() -> None:
+    def written(graph: Graph) -> dict[str, Any]:
+        return {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in graph.items()}
+
+    def size(depth: int) -> int:
+        loops = Loops(prompt_from_json(written(nested(1, 1, depth=depth))))
+        outermost = next(end for end in loops.start_of if len(loops.within(loops.start_of[end])) == 0)
+        return len(whole_loop(loops, outermost).inputs["body"])
+
+    assert size(MOST_NESTED) < 3 * size(MOST_NESTED // 2)
 
 
 def test_more_passes_than_a_run_may_have_are_refused_at_once() -> None:
