@@ -166,9 +166,6 @@ HUNYUAN_IMAGE: Final = LatentFormat(channels=64, downscale=32, scale=0.75289)
 HUNYUAN_IMAGE_REFINER: Final = LatentFormat(channels=64, downscale=16, scale=1.03682)
 """HunyuanImage 2.1's refiner, whose latents stand there twice; no map to colours of it is known here."""
 
-HUNYUAN_VIDEO15: Final = LatentFormat(channels=32, downscale=16, scale=1.03682, axes=3)
-"""HunyuanVideo 1.5; no map to colours of it is known here."""
-
 SANA: Final = LatentFormat(channels=32, downscale=32, scale=0.41407)
 """Sana; no map to colours of it is known here."""
 

@@ -84,7 +84,6 @@ def test_families_with_one_autoencoder_have_one_space():
         ["ernie_image", "fibo2", "flux2", "flux2_klein", "flux2_klein_9b", "flux3", "ideogram4"],
         ["hunyuan_image"],
         ["hunyuan_image_refiner"],
-        ["hunyuan_video15"],
         ["qwen_image21"],
         ["sana"],
         ["sd3"],

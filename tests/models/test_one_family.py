@@ -14,7 +14,7 @@ from engine.models.families import families, family_named
 from engine.models.packed import read_header
 from engine.models.shapes import Shapes
 from engine.models.weights import parameter_shapes
-from tests import tiny_hunyuan_image, tiny_hunyuan_video15, tiny_pixel
+from tests import tiny_pixel
 from tests.models.test_stage_c_coder import DECODER, encoder_shapes
 
 TOLD_BY_WIDTH = {"sd1", "sd2", "sdxl", "sdxl_refiner"}
@@ -50,13 +50,6 @@ def tiny_pixels() -> Iterator[Header]:
         yield from both(family, stage, tiny_pixel.cascade_to_original(stage.state_dict(), second=second))
     for second in (False, True):
         yield "deepfloyd_if", f"tiny, stage {1 + second}", shapes(tiny_pixel.if_unet(second=second).state_dict())
-    video = tiny_hunyuan_video15.transformer()
-    apart, stacked = (
-        tiny_hunyuan_video15.to_original(video.state_dict(), video.config, is_stacked=told) for told in (False, True)
-    )
-    yield from both("hunyuan_video15", video, apart)
-    yield "hunyuan_video15", "tiny, stacked", shapes(stacked)
-    yield "hunyuan_video15", "tiny, the field's names", shapes(tiny_hunyuan_image.to_fields(stacked))
 
 
 def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Tower(msgspec.Struct, frozen=True, kw_only=True):
     styles: Mapping[str, Prompting] = {}
     spells: Mapping[str, tuple[str, int]] = {}
     only_writes: bool = False
-    glyphs: Literal["", "any quotes", "double quotes"] = ""
+    glyphs: bool = False
 
     @property
     def promptings(self) -> tuple[Prompting, ...]:

@@ -35,7 +35,7 @@ BYT5 = Tower(
     width=1472,
     full_layers=12,
     padding="masked",
-    glyphs="any quotes",
+    glyphs=True,
 )
 
 

@@ -132,7 +132,7 @@ _SINGLE: Final = (
 _Value = TypeVar("_Value")
 
 
-def authors_names(tensors: Mapping[str, _Value]) -> dict[str, _Value]:
+def _original(tensors: Mapping[str, _Value]) -> dict[str, _Value]:
     """Return tensors of the field's names under its authors'; of others as they are."""
     found: dict[str, _Value] = {}
     for name, value in tensors.items():
@@ -146,7 +146,7 @@ def sizes(shapes: Shapes, hints: Facts, family: Family) -> dict[str, Any]:
     """Return HunyuanImageTransformer2DModel's arguments for its tensors in any layout, without prefix."""
     if _FIRST["diffusers"] in shapes:
         return _sizes_of_library(shapes)
-    found = authors_names(shapes)
+    found = _original(shapes)
     norm = "double_blocks.0.img_attn_q_norm."
     return {
         **_common(
@@ -252,7 +252,7 @@ def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[st
     """Return a file's tensors under the names of HunyuanImageTransformer2DModel."""
     if _FIRST["diffusers"] in tensors:
         return dict(tensors)
-    return unstacked(authors_names(tensors), paths(config), fused(config))
+    return unstacked(_original(tensors), paths(config), fused(config))
 
 
 HUNYUAN_IMAGE: Final = NetworkKind(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 import torch
 
 from engine.models.encoded import Encoded
 from engine.models.encoder import Warn
 from engine.models.text import Token
-from engine.models.towers.quotes import to_be_written, to_be_written_in_a_video
+from engine.models.towers.quotes import to_be_written
 from engine.models.towers.t5_encoder import T5Encoder
 
 log = logging.getLogger(__name__)
 
-_READ: Final = {"any quotes": (to_be_written, 128), "double quotes": (to_be_written_in_a_video, 256)}
-"""What is read of a prompt, and how many tokens at most, which are bytes, with the end."""
+_MOST = 128
+"""Tokens, which are bytes, with the end."""
 
 
 class GlyphEncoder(T5Encoder):
@@ -27,13 +26,12 @@ class GlyphEncoder(T5Encoder):
         """Return the one row of what is to be written, without tokens where there is nothing."""
         if not self.tower.glyphs:
             return super().tokenize(text, warn)
-        find, most = _READ[self.tower.glyphs]
-        if not (written := find(text)):
+        if not (written := to_be_written(text)):
             return [[]]
         numbers = self.tokenizer.ids(written)
-        if len(numbers) >= most:
-            warn(f"What the prompt has in quotes is {len(numbers)} bytes long, and was cut to {most - 1}.")
-        return [[*(Token(number, 1.0) for number in numbers[: most - 1]), Token(self.tokenizer.end, 1.0)]]
+        if len(numbers) >= _MOST:
+            warn(f"What the prompt has in quotes is {len(numbers)} bytes long, and was cut to {_MOST - 1}.")
+        return [[*(Token(number, 1.0) for number in numbers[: _MOST - 1]), Token(self.tokenizer.end, 1.0)]]
 
     @torch.no_grad()
     def encode_tokens(self, rows: Sequence[Sequence[Token]]) -> Encoded:

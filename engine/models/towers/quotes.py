@@ -36,15 +36,6 @@ def to_be_written(text: str) -> str:
     return "".join(f'Text "{quoted}". ' for quoted in found)
 
 
-_DOUBLE = re.compile('"(.*?)"|“(.*?)”')
-
-
-def to_be_written_in_a_video(text: str) -> str:
-    """Return the same as HunyuanVideo 1.5's ByT5 reads it: of double quotes alone, as the text has them, each one once."""
-    found = dict.fromkeys(straight or curved for straight, curved in _DOUBLE.findall(text))
-    return "".join(f'Text "{quoted}". ' for quoted in found)
-
-
 def pictures_before(text: str, picture: str) -> str:
     """Return what stands for pictures at the beginning of a text, each as `picture` has it, its number at `{}`; "" for none."""
     length, number = 0, 1
