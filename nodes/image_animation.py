@@ -45,7 +45,12 @@ def save_animated_png(
 
 def _saved(ctx: Context, images: Image, prefix: str, kind: Kind, fps: float, **options: Any) -> WithUi[None]:
     home = ctx.paths.directory("output").resolve()
-    told: dict[str, Any] = {"prompt": ctx.prompt, "workflow": ctx.workflow, "embed": bool(ctx.embedded), "seal": ctx.seal}
+    told: dict[str, Any] = {
+        "prompt": ctx.prompt,
+        "workflow": ctx.workflow,
+        "embed": bool(ctx.embedded),
+        "seal": ctx.seal,
+    }
     path = save_animation(images, home, prefix, kind, fps, **told, **options)
     below = path.parent.relative_to(home).as_posix()
     file = {"filename": path.name, "subfolder": "" if below == "." else below, "type": "output"}

@@ -68,7 +68,7 @@ def test_it_is_not_seen(bench):
     noise = float(((marked - image) ** 2).mean())
     assert 10 * math.log10(1 / noise) > 45
     assert float((marked - image).abs().max()) < 12 / 255
-    assert 0 <= float(marked.min())
+    assert float(marked.min()) >= 0
     assert float(marked.max()) <= 1
 
 
