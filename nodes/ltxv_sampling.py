@@ -46,7 +46,7 @@ def ltxv_scheduler(
     time = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64)[:-1]
     sigmas = shift * time / (1.0 + (shift - 1.0) * time)
     if stretch and steps > 1:
-        rest = 1.0 - sigmas
+        rest = (1.0 - time) / (1.0 + (shift - 1.0) * time)  # 1 - sigmas, which a large shift rounds to nothing
         sigmas = 1.0 - rest * ((1.0 - terminal) / rest[-1])
     return torch.cat([sigmas, sigmas.new_zeros(1)]).to(torch.float32)
 

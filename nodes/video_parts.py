@@ -59,6 +59,8 @@ def video_frame_sample(
 ) -> Video:
     """Take some frames of a video. `head` and `tail` keep its sound; what is not in a row has none."""
     total = facts(video).frames
+    if not total:
+        raise ValueError("video: it has no frames, so none can be taken. See what is linked.")
     count = min(num_frames, total)
     if strategy == "head":
         return frames_between(video, 0, count)

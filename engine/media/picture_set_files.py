@@ -24,7 +24,8 @@ def save_set(
     With `over` numbers begin at 0 and older files are replaced; else each takes the next free number. A batch has one
     caption. Raises MediaError for a folder or prefix that leads out of `home`.
     """
-    within, stem = place(home, f"{folder}/{prefix}" if folder else prefix)
+    chosen = "/".join(place(home, f"{folder}/x")[0].relative_to(home.resolve()).parts) if folder else ""
+    within, stem = place(home / chosen, prefix)
     told = []
     number = 0
     for at, batch in enumerate(images):

@@ -179,10 +179,17 @@ def test_what_cannot_be_saved_is_told(ctx: Any, tmp_path: Path) -> None:
         save_image_text_data_set(ctx, picture, texts)
     with pytest.raises(ValueError, match="list of pictures is empty"):
         save_image_data_set(ctx, empty)
-    for folder, prefix in (("../out", "a"), ("/tmp/out", "a"), ("set", "../../a")):
+    for folder, prefix in (("../out", "a"), ("/tmp/out", "a"), ("set", "../../a"), ("set", "../a")):
         with pytest.raises(MediaError, match="leads out of"):
             save_image_data_set(ctx, picture, folder, prefix)
     assert not (tmp_path / "output").exists() or files(tmp_path / "output") == {}
+
+
+def test_a_prefix_that_names_nothing_stays_in_the_folder(ctx: Any, tmp_path: Path) -> None:
+    picture: Any = [torch.zeros(1, 2, 2, 3)]
+    for prefix in ("", "."):
+        save_image_data_set(ctx, picture, "set/d", prefix, "increment")
+    assert {name.rpartition("/")[0] for name in files(tmp_path / "output")} == {"set/d"}
 
 
 FOUND = [definition_of(one) for one in (load_image_text_data_set, load_image_set, load_image_output, preview_any)]

@@ -271,3 +271,9 @@ def test_growing_by_half_of_the_steps_and_not_at_all_and_with_a_mask() -> None:
     part = sample(live(model), Start(kept, kept), GUIDED, sigmas_of(model)[:3], sampler_lcm_upscale(2.0))
     assert part.samples.shape == (1, 4, 12, 12)
     assert not torch.equal(part.samples, part.denoised)
+
+
+def test_a_shift_that_rounds_the_levels_to_one_gives_numbers():
+    levels = ltxv_scheduler(20, 100.0, 100.0, True, 0.1)
+    assert bool(torch.isfinite(levels).all())
+    assert float(levels[-2]) == pytest.approx(0.1)

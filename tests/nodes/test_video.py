@@ -316,3 +316,8 @@ def test_folders_of_videos_are_lists_with_captions_in_an_order_of_the_seed(told,
     (home.parent / "bare").mkdir(exist_ok=True)
     with pytest.raises(MediaError, match=r"no videos \(\.avi, .*\) in the folder 'bare'"):
         load_video_data_set(told, "bare")
+
+
+def test_no_frame_can_be_taken_of_a_video_without_any():
+    with pytest.raises(ValueError, match="it has no frames"):
+        video_frame_sample(VideoValue(images=torch.zeros(0, 4, 4, 3), rate=(24, 1)), 3, "uniform", 0)
