@@ -14,7 +14,7 @@ export const WAYS = ["http", "python", "command"] as const;
 export type Way = (typeof WAYS)[number];
 
 /** Options of `safelight run` itself: a parameter of that name is reached by `--set` only. */
-const OWN_OPTIONS = new Set(["base-directory", "debug", "help", "json", "json-lines", "most-cells", "no-cache", "only", "out", "partial", "quiet", "server", "set", "sheet", "sweep", "token", "watch"]);
+const OWN_OPTIONS = new Set(["base-directory", "credentials", "debug", "help", "json", "json-lines", "most-cells", "no-cache", "only", "out", "partial", "quiet", "server", "set", "sheet", "sweep", "token", "watch"]);
 
 export function callText(call: Call, way: Way): string {
   return { http: httpCall, python: pythonCall, command: commandCall }[way](call);
