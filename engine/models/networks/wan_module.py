@@ -35,8 +35,9 @@ def transformer(
         module = WanVACETransformer3DModel(**sizes, vace_layers=list(vace_layers), vace_in_channels=vace_in_channels)
     else:
         module = WanTransformer3DModel(**sizes)
-    width = int(sizes["num_attention_heads"]) * int(sizes["attention_head_dim"])
-    _, high, wide = sizes["patch_size"]
+    made = module.config  # with the library's defaults for sizes that are not given
+    width = int(made["num_attention_heads"]) * int(made["attention_head_dim"])
+    _, high, wide = made["patch_size"]
     patch = (int(high), int(wide))
     if reference_channels:
         module.ref_conv = nn.Conv2d(reference_channels, width, kernel_size=patch, stride=patch)
