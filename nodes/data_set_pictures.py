@@ -125,7 +125,7 @@ def _scaled(image: Tensor, wanted: int, edge: int) -> Tensor:
 def shuffle_dataset(images: Image, seed: Seed = 0) -> Pictures:
     """Give a list of pictures in another order, which is the same for the same seed and length; which one is ours."""
     pictures: Any = images
-    return [pictures[at] for at in _order(len(pictures), _first(seed))]
+    return [pictures[at] for at in order_of(len(pictures), first_of(seed))]
 
 
 @node(
@@ -144,17 +144,18 @@ def shuffle_image_text_dataset(
         raise ValueError(
             f"ShuffleImageTextDataset: there are {len(texts)} texts for {len(pictures)} pictures; link lists of one length."
         )
-    order = _order(len(pictures), _first(seed))
+    order = order_of(len(pictures), first_of(seed))
     return Shuffled([pictures[at] for at in order], [texts[at] for at in order])
 
 
-def _order(count: int, seed: int) -> list[int]:
+def order_of(count: int, seed: int, kind: str = "pictures") -> list[int]:
+    """Another order of `count` things, the same for the same seed. Raises ValueError, which calls them `kind`, for none."""
     if not count:
-        raise ValueError("The list of pictures is empty, so there is nothing to shuffle; see what is linked to images.")
+        raise ValueError(f"The list of {kind} is empty, so there is nothing to shuffle; see what is linked.")
     return [int(at) for at in torch.randperm(count, generator=_chance(seed))]
 
 
-def _first(value: Any) -> Any:
+def first_of(value: Any) -> Any:
     return value[0] if isinstance(value, list) else value
 
 
@@ -191,7 +192,7 @@ def image_deduplication(
     pictures = [picture for batch in given if len(batch) for picture in batch.split(1)]
     if not pictures:
         raise ValueError("ImageDeduplication: the list of pictures is empty; see what is linked to images.")
-    threshold = _first(similarity_threshold)
+    threshold = first_of(similarity_threshold)
     bits = torch.empty(len(pictures), _HASH_SIDE**2)
     greys = torch.empty(len(pictures))
     flat = torch.empty(len(pictures), dtype=torch.bool)

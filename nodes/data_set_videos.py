@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from typing import Annotated, Any, NamedTuple
 
 from engine.api import Context, Files, In, Seed, Video, node
 from engine.media.picture_sets import captions_of, entries_of
 from engine.media.video import video_file
+from nodes.data_set_pictures import first_of, order_of
 
 _CATEGORY = "dataset/video"
 
@@ -62,7 +62,7 @@ def load_video_text_data_set(ctx: Context, folder: Folder) -> Pairs:
 def shuffle_video_data_set(videos: Video, seed: Seed = 0) -> FolderVideos:
     """Give a list of videos in another order, which is the same for the same seed and length; which one is ours."""
     given: Any = videos
-    return FolderVideos([given[at] for at in _order(len(given), seed)])
+    return FolderVideos([given[at] for at in order_of(len(given), first_of(seed), "videos")])
 
 
 @node(
@@ -79,12 +79,5 @@ def shuffle_video_text_data_set(
     given: Any = videos
     if len(given) != len(texts):
         raise ValueError(f"texts: there are {len(texts)} texts for {len(given)} videos; link lists of one length.")
-    order = _order(len(given), seed)
+    order = order_of(len(given), first_of(seed), "videos")
     return Pairs([given[at] for at in order], [texts[at] for at in order])
-
-
-def _order(count: int, seed: Any) -> list[int]:
-    if not count:
-        raise ValueError("videos: the list is empty, so there is nothing to shuffle; see what is linked.")
-    chosen = seed[0] if isinstance(seed, list) else seed
-    return random.Random(chosen).sample(range(count), count)

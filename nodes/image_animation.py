@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from engine.api import Context, Image, In, WithUi, node
 from engine.media.animation import METHODS, Kind, save_animation
+from engine.media.numbered import told_of
 
 _IN_FILES = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
 FilePrefix = Annotated[
@@ -52,6 +53,4 @@ def _saved(ctx: Context, images: Image, prefix: str, kind: Kind, fps: float, **o
         "seal": ctx.seal,
     }
     path = save_animation(images, home, prefix, kind, fps, **told, **options)
-    below = path.parent.relative_to(home).as_posix()
-    file = {"filename": path.name, "subfolder": "" if below == "." else below, "type": "output"}
-    return WithUi(ui={"images": [file], "animated": [len(images) != 1]})
+    return WithUi(ui={"images": [told_of(path, home)], "animated": [len(images) != 1]})

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from engine.api import Context, In, Socket, WithUi, node
 from engine.media.meshes import MeshValue, glb_files, mesh_of_points
 from engine.media.numbered import told_of, write_named
+from nodes.moge import Geometry
 
 if TYPE_CHECKING:
     Mesh: TypeAlias = MeshValue
-    Geometry: TypeAlias = dict[str, Any]
 else:
 
     class Mesh(Socket, io_type="MESH"):
         """Triangles in space (`engine.media.meshes.MeshValue`)."""
-
-    class Geometry(Socket, io_type="MOGE_GEOMETRY"):
-        """What MoGeInference gives."""
 
 
 @node("MoGePointMapToMesh", category="image/geometry", display_name="Convert MoGe Point Map to Mesh")

@@ -8,7 +8,7 @@ import torch
 
 from engine.api import Audio, Growing, In, Seed, Video, node
 from engine.media.sound_mixing import joined
-from engine.media.video import VideoValue, facts, frames, frames_between, sound, tensor, trimmed
+from engine.media.video import VideoValue, facts, frames_between, picked, sound, tensor, trimmed
 
 START = Annotated[float, In(ge=-1e5, le=1e5, step=0.001, tip="Seconds from the start; below 0 from the end.")]
 
@@ -66,7 +66,7 @@ def video_frame_sample(
         return frames_between(video, 0, count)
     if strategy == "tail":
         return frames_between(video, total - count, count)
-    return _picked(video, _places(total, count, strategy, seed))
+    return picked(video, _places(total, count, strategy, seed))
 
 
 def _places(total: int, count: int, strategy: str, seed: int) -> list[int]:
@@ -77,22 +77,6 @@ def _places(total: int, count: int, strategy: str, seed: int) -> list[int]:
     if count == 1:
         return [total // 2]
     return [round(index * (total - 1) / (count - 1)) for index in range(count)]
-
-
-def _picked(video: VideoValue, places: list[int]) -> VideoValue:
-    import numpy as np
-
-    found = facts(video)
-    wanted, taken = set(places), []
-    for index, frame in enumerate(frames(video)):
-        if index in wanted:
-            taken.append(torch.from_numpy(frame.astype(np.float32) / np.iinfo(frame.dtype).max))
-        if index >= places[-1]:
-            break
-    rate = found.rate
-    return VideoValue(
-        images=torch.stack(taken), rate=(rate.numerator, rate.denominator), bits=found.bits, space=found.space
-    )
 
 
 VIDEOS: dict[str, Any] = {

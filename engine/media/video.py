@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -151,29 +152,45 @@ def sound(video: VideoValue) -> dict[str, Any] | None:
         return sound_of(container, Path(video.file).name, first + video.start, stop)
 
 
-def tensor(video: VideoValue, most: int | None = None) -> Tensor:
-    """Its frames as pictures (F, H, W, 3), 0..1, of which there are at most `most`.
+def tensor(video: VideoValue) -> Tensor:
+    """Its frames as pictures (F, H, W, 3), 0..1.
 
     Raises MediaError when there is none, and when they would need more memory than there is.
     """
     if video.images is not None:
-        return video.images[:most] if most is not None else video.images
-    import numpy as np
+        return video.images
     import torch
 
     found = facts(video)
-    count = found.frames if most is None else min(most, found.frames)
-    _refuse_more_than_memory(found, count)
+    _refuse_more_than_memory(found, found.frames)
     pieces = []
     for index, frame in enumerate(frames(video)):
-        if most is not None and index >= most:
-            break
-        pieces.append(torch.from_numpy(frame.astype(np.float32) / np.iinfo(frame.dtype).max))
-        if index > count + 64 and index % 64 == 0:  # the file said less than it has
+        pieces.append(_picture(frame))
+        if index > found.frames + 64 and index % 64 == 0:  # the file said less than it has
             _refuse_more_than_memory(found, index + 64)
     if not pieces:
         raise MediaError(f"{Path(video.file).name} has no frame in this part ({_part(video)}).")
     return torch.stack(pieces)
+
+
+def picked(video: VideoValue, places: Sequence[int]) -> VideoValue:
+    """The frames at `places`, which rise, as a video in memory without sound; of a file no others are kept."""
+    import torch
+
+    if video.images is not None:
+        return replace(video, images=video.images[list(places)], audio=None)
+    found, wanted = facts(video), set(places)
+    several = islice(frames(video), places[-1] + 1)
+    taken = torch.stack([_picture(frame) for index, frame in enumerate(several) if index in wanted])
+    rate = (found.rate.numerator, found.rate.denominator)
+    return VideoValue(images=taken, rate=rate, bits=found.bits, space=found.space)
+
+
+def _picture(frame: NDArray[np.uint8] | NDArray[np.uint16]) -> Tensor:
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(frame.astype(np.float32) / np.iinfo(frame.dtype).max)
 
 
 def trimmed(video: VideoValue, start: float, duration: float, strict: bool) -> VideoValue:

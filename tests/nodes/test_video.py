@@ -321,3 +321,10 @@ def test_folders_of_videos_are_lists_with_captions_in_an_order_of_the_seed(told,
 def test_no_frame_can_be_taken_of_a_video_without_any():
     with pytest.raises(ValueError, match="it has no frames"):
         video_frame_sample(VideoValue(images=torch.zeros(0, 4, 4, 3), rate=(24, 1)), 3, "uniform", 0)
+
+
+def test_frames_that_are_picked_out_of_memory_are_the_ones_that_were_given():
+    images = torch.rand(6, 4, 4, 3, generator=torch.Generator().manual_seed(2))
+    picked = video_frame_sample(create_video(images, 24.0, tone(440, 0.1)), 3, "uniform", 0)
+    assert torch.equal(picked.images, images[[0, 2, 5]])
+    assert picked.audio is None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.graph.prompt import prompt_from_json
 from tests.harness import new_base
+from tests.workflows.sessions import Session
 
 KOHYA, DIFFUSERS = "kohya.safetensors", "diffusers.safetensors"
 
@@ -53,30 +52,6 @@ PROMPT: dict[str, Any] = {
 }
 
 
-class Session:
-    """One process's executor over a base directory; `ran` is what a run computed, in order of the graph."""
-
-    def __init__(self, base: Path) -> None:
-        from engine.__main__ import make_app
-
-        app = make_app(base)
-        self.cache = app.open_cache(True)
-        self.executor = app.open_executor(app.load_library(), self.cache)
-
-    def ran(self, **inputs: Any) -> list[str]:
-        prompt = deepcopy(PROMPT)
-        for name, value in inputs.items():
-            place, _, entry = name.partition("__")
-            prompt[place]["inputs"][entry] = value
-        result = self.executor.run_sync(prompt_from_json(prompt), ["shown"])
-        assert result.status == "done", result.failures
-        return [name for name in PROMPT if result.nodes[name].status in ("ran", "remade")]
-
-    def close(self) -> None:
-        self.executor.close()
-        self.cache.close()
-
-
 @pytest.fixture
 def base(tiny_sd, tmp_path, core_catalogue) -> Path:
     found = new_base(tmp_path / "base", core_catalogue)
@@ -86,7 +61,7 @@ def base(tiny_sd, tmp_path, core_catalogue) -> Path:
 
 @pytest.fixture
 def session(base) -> Iterator[Session]:
-    made = Session(base)
+    made = Session(base, PROMPT)
     yield made
     made.close()
 
@@ -102,10 +77,10 @@ def test_nothing_runs_again_and_a_keyframe_runs_what_it_changes(session):
 
 
 def test_after_a_restart_hooks_come_from_the_disk(base):
-    first = Session(base)
+    first = Session(base, PROMPT)
     first.ran()
     first.close()
-    second = Session(base)
+    second = Session(base, PROMPT)
     try:
         assert second.ran() == []
         assert second.ran(sampler__seed=3) == ["sampler", "shown"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.graph.prompt import prompt_from_json
+from tests.workflows.sessions import Session
 
 PROMPT: dict[str, Any] = {
     "checkpoint": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "tiny.safetensors"}},
@@ -46,30 +45,6 @@ PROMPT: dict[str, Any] = {
 }
 
 
-class Session:
-    """One process's executor over a base directory; `ran` is what a run computed, in order of the graph."""
-
-    def __init__(self, base: Path) -> None:
-        from engine.__main__ import make_app
-
-        app = make_app(base)
-        self.cache = app.open_cache(True)
-        self.executor = app.open_executor(app.load_library(), self.cache)
-
-    def ran(self, **inputs: Any) -> list[str]:
-        prompt = deepcopy(PROMPT)
-        for name, value in inputs.items():
-            node, _, entry = name.partition("__")
-            prompt[node]["inputs"][entry] = value
-        result = self.executor.run_sync(prompt_from_json(prompt), ["shown"])
-        assert result.status == "done", result.failures
-        return [node for node in PROMPT if result.nodes[node].status in ("ran", "remade")]
-
-    def close(self) -> None:
-        self.executor.close()
-        self.cache.close()
-
-
 @pytest.fixture
 def base(tiny_sd, tmp_path) -> Path:
     (tmp_path / "models").symlink_to(tiny_sd.base / "models")
@@ -78,7 +53,7 @@ def base(tiny_sd, tmp_path) -> Path:
 
 @pytest.fixture
 def session(base) -> Iterator[Session]:
-    made = Session(base)
+    made = Session(base, PROMPT)
     yield made
     made.close()
 
@@ -113,7 +88,7 @@ def test_another_name_of_a_sampler_gives_the_same_latent_and_stops_there(session
 def test_a_new_process_goes_on_where_the_last_one_stopped(session, base):
     session.ran()
     session.close()
-    other = Session(base)
+    other = Session(base, PROMPT)
     try:
         assert other.ran() == []
         assert other.ran(sampler__seed=3) == ["sampler", "decode", "shown"]

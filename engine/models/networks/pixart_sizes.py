@@ -141,9 +141,13 @@ def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[st
     if ORIGINAL[0] not in tensors:
         return {name: value for name, value in tensors.items() if name != "pos_embed.pos_embed"}
     used = {name: value for name, value in tensors.items() if name not in (_PLACES, _NULL)}
-    found = unstacked(used, paths(config), fused(config))
+    return with_tables(unstacked(used, paths(config), fused(config)), int(config["num_layers"]))
+
+
+def with_tables(found: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Give the tables of scales and shifts, which are no modules, the library's names."""
     found[_TABLE] = found.pop(f"final_layer.{_TABLE}")
-    for i in range(int(config["num_layers"])):
+    for i in range(layers):
         found[f"transformer_blocks.{i}.{_TABLE}"] = found.pop(f"blocks.{i}.{_TABLE}")
     return found
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.models.families.base import Fused, Layout, NetworkKind
-from engine.models.networks.stacked import stacked, unstacked
+from engine.models.families.base import Layout, NetworkKind
+from engine.models.networks.pixart_sizes import fused, with_tables
+from engine.models.networks.stacked import unstacked
 from engine.models.shapes import Facts, Shapes, count
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _LARGE: Final = 4096
 _UNUSED: Final = (_PLACES, "y_embedder.y_embedding", "logvar_linear.weight", "logvar_linear.bias")
 _TEXT_HEADS: Final = {1152: 16, 2240: 20}
 """Heads of attention to the text, by width."""
-_TABLE: Final = "scale_shift_table"
 
 _ENDS: Final = {
     "patch_embed.proj": "x_embedder.proj",
@@ -107,27 +107,12 @@ def paths(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def fused(config: Mapping[str, Any]) -> Fused:
-    """Return which rows of the original's stacked projections make which module."""
-    width = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
-    found: dict[str, Any] = {}
-    for i in range(int(config["num_layers"])):
-        block = f"transformer_blocks.{i}"
-        found[f"blocks.{i}.attn.qkv"] = stacked([f"{block}.attn1.to_{part}" for part in "qkv"], [width] * 3)
-        found[f"blocks.{i}.cross_attn.kv_linear"] = stacked([f"{block}.attn2.to_{part}" for part in "kv"], [width] * 2)
-    return found
-
-
 def renamed(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return a file's tensors under the library's names; places are made anew, as sizes may differ."""
     if ORIGINAL[0] not in tensors:
         return dict(tensors)
     used = {name: value for name, value in tensors.items() if name not in _UNUSED}
-    found = unstacked(used, paths(config), fused(config))
-    found[_TABLE] = found.pop(f"final_layer.{_TABLE}")
-    for i in range(int(config["num_layers"])):
-        found[f"transformer_blocks.{i}.{_TABLE}"] = found.pop(f"blocks.{i}.{_TABLE}")
-    return found
+    return with_tables(unstacked(used, paths(config), fused(config)), int(config["num_layers"]))
 
 
 SANA: Final = NetworkKind(
