@@ -17,7 +17,7 @@ from engine.graph.prompt import Prompt, prompt_from_json
 from engine.media.errors import MediaError
 from engine.media.png import save_pictures
 from engine.media.provenance import xmp
-from engine.media.provenance.certificates import KeyFiles, check, own_files
+from engine.media.provenance.certificates import FOLDER, ROOT, KeyFiles, check, own_files
 from engine.media.provenance.origin import Origin, Source, origin_of
 from engine.media.provenance.sealing import Provenance
 from engine.media.provenance.signing import actions_of
@@ -74,9 +74,7 @@ def test_a_sealed_picture_is_signed_and_shows_the_same_pixels(tmp_path, suffix):
     seal(path, suffix)
     assert warned == []
     assert Image.open(path).convert("RGB").tobytes() == before
-    root = by.own_root()
-    assert root is not None
-    found = manifest(path, root.read_bytes())
+    found = manifest(path, (tmp_path / "user" / FOLDER / ROOT).read_bytes())
     assert found["validation_state"] == "Trusted"
     assert manifest(path)["validation_state"] == "Valid", "nobody else trusts a self-signed certificate"
     (action,) = actions(found)

@@ -55,13 +55,6 @@ class Provenance:
         """The key to sign with, made when there is none. Raises MediaError when it cannot be."""
         return self._given or own_files(self._user)
 
-    def own_root(self) -> Path | None:
-        """The self-signed root certificate, if one was made."""
-        from engine.media.provenance.certificates import FOLDER, ROOT
-
-        path = self._user / FOLDER / ROOT
-        return path if path.is_file() else None
-
     def seal(self, origin: Origin, asked: bool, warn: Callable[[str], None]) -> Seal | None:
         """What to do with a file of that origin; None for nothing. `asked`: whether the request asks for credentials."""
         always = self.settings.credentials == "always"

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 HEAD: Final = 128
 """Width of a head of the published sizes, which tensors do not tell."""
-CAMERA: Final = 24
-"""Numbers of a camera's path for each pixel and latent frame: six for each of four frames."""
 
 _ORIGINAL: Final = (
     "patch_embedding.weight",
