@@ -56,7 +56,7 @@ def write_numbered_by(
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` make a temporary file beside `path`, flush it to disk, and rename it to `path`, over an old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name[:40], suffix=".part")
     os.close(handle)
     temporary = Path(name)
     try:
@@ -67,6 +67,18 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_over(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, over an old one. Raises MediaError as `write_numbered` does."""
+    try:
+        write_whole(path, lambda part: _filled(part, data))
+    except OSError as error:
+        raise _explained(error, path.parent) from error
+
+
+def _filled(part: Path, data: bytes) -> None:
+    part.write_bytes(data)
 
 
 def next_number(folder: Path, stem: str) -> int:

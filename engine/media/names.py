@@ -14,7 +14,9 @@ from engine.media.errors import MediaError
 _TOKEN: Final = re.compile(r"%(date:[^%]*|[^%/\\]+)%")
 _DATE_FIELD: Final = re.compile(r"yyyy|yy|MM|M|dd|d|HH|H|hh|h|mm|m|ss|s")
 _UNSAFE: Final = re.compile(r'[/\\?<>:*|"\x00-\x1f]')
-_LONGEST: Final = 150  # of the 255 bytes most file systems allow, with room for the number, the suffix and wide letters
+_LONGEST: Final = 150
+_MOST_BYTES: Final = 220
+"""Of the 255 that most file systems allow, with room for the number and the suffix."""
 
 
 def expand_pattern(
@@ -91,7 +93,7 @@ def place(folder: Path, prefix: str) -> tuple[Path, str]:
         raise MediaError(
             f"The file name prefix {prefix!r} leads out of {folder}. Use a relative one that stays inside."
         )
-    return home / named.parent, _UNSAFE.sub("_", named.name).strip()[:_LONGEST]
+    return home / named.parent, _cut(_UNSAFE.sub("_", named.name).strip())
 
 
 def _input_value(token: str, prompt: Mapping[str, Any]) -> str | None:
@@ -106,4 +108,9 @@ def _input_value(token: str, prompt: Mapping[str, Any]) -> str | None:
 
 
 def _safe(value: str) -> str:
-    return _UNSAFE.sub("_", value)[:_LONGEST]
+    return _cut(_UNSAFE.sub("_", value))
+
+
+def _cut(name: str) -> str:
+    """No longer than a file system takes, which counts bytes: a letter may have four."""
+    return name[:_LONGEST].encode("utf-8", "ignore")[:_MOST_BYTES].decode("utf-8", "ignore")

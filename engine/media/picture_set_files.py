@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.media.atomic import write_numbered, write_whole
+from engine.media.atomic import write_numbered, write_over
 from engine.media.names import place
 from engine.media.numbered import told_of
 from engine.media.png import encode_png
@@ -22,7 +22,7 @@ def save_set(
     """Save every picture of the batches `images` in `home/folder`, and give what clients are told of each file.
 
     With `over` numbers begin at 0 and older files are replaced; else each takes the next free number. A batch has one
-    caption. Raises MediaError for a folder or prefix that leads out of `home`.
+    caption. Raises MediaError for a folder or prefix that leads out, and where nothing can be written.
     """
     chosen = "/".join(place(home, f"{folder}/x")[0].relative_to(home.resolve()).parts) if folder else ""
     within, stem = place(home / chosen, prefix)
@@ -33,16 +33,11 @@ def save_set(
             data = encode_png(picture, None, None)
             if over:
                 path = within / f"{stem}_{number:05}.png"
-                write_whole(path, lambda part, data=data: _write(part, data))  # type: ignore[misc]
+                write_over(path, data)
             else:
                 path = write_numbered(within, stem, ".png", data)
             if captions is not None:
-                text = captions[at].encode("utf-8", "replace")
-                write_whole(path.with_suffix(".txt"), lambda part, text=text: _write(part, text))  # type: ignore[misc]
+                write_over(path.with_suffix(".txt"), captions[at].encode("utf-8", "replace"))
             told.append(told_of(path, home))
             number += 1
     return told
-
-
-def _write(part: Path, data: bytes) -> None:
-    part.write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from engine.execute.services import Services
 from engine.graph.schema import Catalogue
 from engine.graph.signature import media_kind
 from engine.graph.validate import Checked, check
-from engine.media import picture_sets
+from engine.media import atomic, picture_sets
 from engine.media.errors import MediaError
 from engine.paths import PathError, Paths
 from nodes.data_set_folders import (
@@ -183,6 +184,22 @@ def test_what_cannot_be_saved_is_told(ctx: Any, tmp_path: Path) -> None:
         with pytest.raises(MediaError, match="leads out of"):
             save_image_data_set(ctx, picture, folder, prefix)
     assert not (tmp_path / "output").exists() or files(tmp_path / "output") == {}
+
+
+def test_long_names_and_full_disks_are_told(ctx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture: Any = [torch.zeros(1, 2, 2, 3)]
+    for mode in ("overwrite", "increment"):
+        save_image_data_set(ctx, picture, mode, "ä" * 400, mode)
+    for name in files(tmp_path / "output"):
+        assert 200 < len(name.rpartition("/")[2].encode()) <= 255
+
+    def full(part: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(atomic, "_filled", full)
+    with pytest.raises(MediaError, match="The disk is full"):
+        save_image_data_set(ctx, picture, "new", "a", "overwrite")
+    assert list((tmp_path / "output" / "new").iterdir()) == []
 
 
 def test_a_prefix_that_names_nothing_stays_in_the_folder(ctx: Any, tmp_path: Path) -> None:
