@@ -26,8 +26,8 @@ class ControlBase(Wrapper, metaclass=AbsentMeta):
 class ControlNet(ControlBase):
     """A control network, and what it is used with; under `control` in a conditioning it steers runs of our sampler.
 
-    The names of `hint` (B, 3, H, W), `strength`, `start_percent`, `end_percent`, `previous`, `vae` and `mask` are those of
-    ControlUse.
+    The names of `hint` (B, 3, H, W), `strength`, `start_percent`, `end_percent`, `previous`, `vae`, `mask`, `fill` and `away`
+    are those of ControlUse.
     """
 
     hint: Any = None
@@ -37,6 +37,8 @@ class ControlNet(ControlBase):
     previous: Any = None
     vae: Any = None
     mask: Any = None
+    fill: Any = None
+    away: Any = None
 
     @classmethod
     def of(cls, handle: ControlNetHandle) -> ControlNet:
