@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.media.bounds import bounded
 from engine.media.resizing import match_channels
 from engine.media.shaders.process import Painter, painter
-from engine.media.shaders.source import OUTPUTS, ShaderError, Source, explained, read_source
+from engine.media.shaders.source import OUTPUTS, CompileError, ShaderError, Source, explained, read_source
 
 Uniform = int | float | bool | list[float]
 
@@ -62,10 +62,8 @@ def _compile(process: Painter, source: Source, outputs: int, waiting: Callable[[
     message = {"do": "compile", "text": source.text, "passes": source.passes, "outputs": outputs}
     try:
         process.ask(message, (), waiting)
-    except ShaderError as error:
-        if getattr(error, "compiling", False):
-            raise ShaderError("The shader does not compile.\n" + explained(str(error), source.text)) from None
-        raise
+    except CompileError as error:
+        raise ShaderError("The shader does not compile.\n" + explained(str(error), source.text)) from None
 
 
 def _textures(

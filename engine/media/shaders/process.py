@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from engine.media.shaders.frames import IDLE_SECONDS, receive, send
-from engine.media.shaders.source import ShaderError
+from engine.media.shaders.source import CompileError, ShaderError
 from engine.processes import python_command, python_environment
 
 SECONDS: Final = 120.0
@@ -104,7 +104,7 @@ class Painter:
 
 
 def refused(answer: dict[str, Any]) -> None:
-    """Raise ShaderError for an answer that is a refusal, with what to do about a machine that draws nothing."""
+    """Raise ShaderError, of a compiler CompileError, for an answer that is a refusal, with what to do about a machine that draws nothing."""
     match answer.get("kind"):
         case None:
             return
@@ -112,10 +112,10 @@ def refused(answer: dict[str, Any]) -> None:
             raise ShaderError(_MISSING)
         case "context":
             raise ShaderError(_NO_CONTEXT.format(answer["error"]))
+        case "compile":
+            raise CompileError(answer["error"])
         case _:
-            error = ShaderError(answer["error"])
-            error.compiling = answer["kind"] == "compile"  # type: ignore[attr-defined]
-            raise error
+            raise ShaderError(answer["error"])
 
 
 _idle: list[Painter] = []

@@ -26,6 +26,10 @@ class ShaderError(ValueError):
     """A shader that cannot be drawn, or a machine that draws none; the message says why and what to do."""
 
 
+class CompileError(ShaderError):
+    """What a compiler says of a shader, in its own words."""
+
+
 class Source(NamedTuple):
     """A shader, how often it is drawn, and which of its outputs it writes."""
 
