@@ -104,7 +104,7 @@ class Painter:
 
 
 def refused(answer: dict[str, Any]) -> None:
-    """Raise ShaderError, of a compiler CompileError, for an answer that is a refusal, with what to do about a machine that draws nothing."""
+    """Raise ShaderError for a refusal, a CompileError for a compiler's, with what to do about a machine that draws nothing."""
     match answer.get("kind"):
         case None:
             return
