@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -83,14 +84,14 @@ class Sources:
         return _digest(f"{module} {self.source(module).raw}" for module in modules)
 
 
-def fingerprint(files: Iterable[Path], *facts: str) -> str:
+def fingerprint(files: Iterable[Path | str], *facts: str) -> str:
     """A digest of path, size and modification time of each file, and of `facts`; cheap, it reads no file."""
     return _digest([*facts, *(_stat_line(path) for path in files)])
 
 
-def _stat_line(path: Path) -> str:
+def _stat_line(path: Path | str) -> str:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - of text too
     except OSError:
         return f"{path} unreadable"
     return f"{path} {found.st_size} {found.st_mtime_ns}"

@@ -131,13 +131,18 @@ def _module_file(path: Path) -> ModuleFile | None:
 
 def source_files(root: Path, module: str) -> Iterator[tuple[str, Path]]:
     """(Module name, path) of each Python file below `root`, which is the package `module`, in order of name."""
+    return ((name, Path(path)) for name, path in source_paths(root, module))
+
+
+def source_paths(root: Path, module: str) -> Iterator[tuple[str, str]]:
+    """The same with paths as text: every start looks at all files of the engine, and a Path each would show."""
     pending = [(str(root), module)]
     while pending:
         folder, name = pending.pop()
         for entry in _entries(folder):
-            stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 - on the start-up path, a Path each would show
+            stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122
             if suffix == ".py" and entry.is_file():
-                yield (name if stem == "__init__" else f"{name}.{stem}"), Path(entry.path)
+                yield (name if stem == "__init__" else f"{name}.{stem}"), entry.path
             elif not suffix and stem[0] not in "._" and entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, f"{name}.{stem}"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import engine
 from engine.plugins import distributions
-from engine.plugins.packs import LeftOut, custom_modules, disabled_packs, package_modules, source_files
+from engine.plugins.packs import LeftOut, custom_modules, disabled_packs, package_modules, source_paths
 from engine.plugins.store import ModuleRecord, Stored
 from engine.sources import Sources, fingerprint
 
@@ -35,10 +35,15 @@ class Scan:
                 message = f"its entry point names the module {module}, which is not there. Install the pack again."
                 self.left_out.append(LeftOut(pack, message))
         self.disabled = tuple(disabled_packs(custom, disabled))
-        self.own = dict(source_files(Path(engine.__file__).parent, "engine"))
+        self._own = dict(source_paths(Path(engine.__file__).parent, "engine"))
         shared = {id(file.files): file.files for file in self.files}  # modules of a package have one list of its files
         of_packs = (path for files in shared.values() for _, path in files)
-        self.fingerprint = fingerprint([*self.own.values(), *of_packs], sys.version, self.installed)
+        self.fingerprint = fingerprint([*self._own.values(), *of_packs], sys.version, self.installed)
+
+    @property
+    def own(self) -> dict[str, Path]:
+        """The source files of the engine, by module."""
+        return {name: Path(path) for name, path in self._own.items()}
 
     def stored(self, records: Sequence[ModuleRecord], sources: Sources) -> Stored:
         """What is kept of it."""
