@@ -164,7 +164,8 @@ class Server:
             await self._stop(runner)
 
     async def _serve(self, url: str, port: int) -> int:
-        reading = asyncio.create_task(self.catalogues.read())
+        # One after the other: both are work of the processor under one lock, and side by side each would wait for the other.
+        await self.catalogues.read()
         try:
             await self.dispatcher.load(await self.store.open())
         except StoreError as error:
@@ -172,7 +173,6 @@ class Server:
             return 1
         self._opened.set()
         self.dispatcher.pool = self.pool
-        await reading
         await self.pool.start(self._for_workers(port))
         gc.collect()
         gc.freeze()
